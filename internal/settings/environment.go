@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package settings
+
+import (
+	"fmt"
+	"os"
+	"reflect"
+	"slices"
+	"sort"
+	"strconv"
+	"strings"
+
+	"github.com/agext/levenshtein"
+)
+
+// Prefix begins the name of every variable of the contract.
+const Prefix = "SPOUT_"
+
+// Variable describes one variable of the contract.
+type Variable struct {
+	Name    string // as SPOUT_KAFKA_BROKERS
+	Default string // value when unset
+	Doc     string
+	Secret  bool // comes from a Kubernetes secret only, never from a plain value
+	index   []int
+}
+
+var variables = collect(reflect.TypeFor[Settings](), nil)
+
+// Variables lists the contract, in the order of the fields of [Settings].
+func Variables() []Variable { return slices.Clone(variables) }
+
+// IsSecret says whether name is a variable that may only be set by reference
+// to a Kubernetes secret.
+func IsSecret(name string) bool {
+	return slices.ContainsFunc(variables, func(v Variable) bool { return v.Name == name && v.Secret })
+}
+
+func collect(t reflect.Type, index []int) []Variable {
+	var out []Variable
+	for i := range t.NumField() {
+		field := t.Field(i)
+		at := append(slices.Clone(index), i)
+		if name := field.Tag.Get("env"); name != "" {
+			out = append(out, Variable{Name: name, Default: field.Tag.Get("default"), Doc: field.Tag.Get("doc"),
+				Secret: field.Tag.Get("secret") == "true", index: at})
+		} else {
+			out = append(out, collect(field.Type, at)...)
+		}
+	}
+	return out
+}
+
+// Default returns the settings that an empty environment stands for.
+func Default() Settings {
+	var s Settings
+	for _, v := range variables {
+		if err := setField(s.field(v), v.Default); err != nil {
+			panic(fmt.Sprintf("settings: default of %s: %v", v.Name, err)) // a mistake in a struct tag
+		}
+	}
+	return s
+}
+
+// Parse reads the settings from environ, a list of NAME=VALUE as [os.Environ]
+// returns. Names that do not begin with SPOUT_ are passed over; an unknown one
+// that does is an error which names the nearest known variable. The result is
+// validated. All problems are reported together, as [Problems].
+func Parse(environ []string) (Settings, error) {
+	s := Default()
+	var problems Problems
+	for _, entry := range environ {
+		name, value, _ := strings.Cut(entry, "=")
+		if !strings.HasPrefix(name, Prefix) {
+			continue
+		}
+		at := slices.IndexFunc(variables, func(v Variable) bool { return v.Name == name })
+		if at < 0 {
+			problems.add(name, "", fmt.Sprintf("is not a setting of this runner; did you mean %s?", nearest(name)))
+			continue
+		}
+		v := variables[at]
+		if value == "" {
+			continue // as unset: a Kubernetes env entry cannot be left out conditionally
+		}
+		if err := setField(s.field(v), value); err != nil {
+			problems.add(name, shown(v, value), err.Error())
+		}
+	}
+	problems = append(problems, s.validate()...)
+	return s, problems.orNil()
+}
+
+// ParseEnvironment is [Parse] of this process's environment.
+func ParseEnvironment() (Settings, error) { return Parse(os.Environ()) }
+
+// Environment renders the settings that differ from their defaults, for
+// transform.env. Secret settings are left out.
+func (s Settings) Environment() map[string]string {
+	out := map[string]string{}
+	for _, v := range variables {
+		if v.Secret {
+			continue
+		}
+		if value := formatField(s.field(v)); value != v.Default && value != formatField(def.field(v)) {
+			out[v.Name] = value
+		}
+	}
+	return out
+}
+
+var def = Default()
+
+func (s *Settings) field(v Variable) reflect.Value {
+	return reflect.ValueOf(s).Elem().FieldByIndex(v.index)
+}
+
+// nearest returns the known variable whose name is most like name.
+func nearest(name string) string {
+	names := make([]string, 0, len(variables))
+	for _, v := range variables {
+		names = append(names, v.Name)
+	}
+	sort.SliceStable(names, func(i, j int) bool {
+		return levenshtein.Distance(name, names[i], nil) < levenshtein.Distance(name, names[j], nil)
+	})
+	return names[0]
+}
+
+// shown returns a value as it may appear in a message.
+func shown(v Variable, value string) string {
+	if v.Secret {
+		return "(secret)"
+	}
+	return value
+}
+
+type textValue interface {
+	UnmarshalText([]byte) error
+	MarshalText() ([]byte, error)
+}
+
+func setField(f reflect.Value, value string) error {
+	if text, ok := f.Addr().Interface().(textValue); ok {
+		if value == "" {
+			f.SetZero()
+			return nil
+		}
+		return text.UnmarshalText([]byte(value))
+	}
+	switch f.Kind() {
+	case reflect.String:
+		f.SetString(value)
+	case reflect.Bool:
+		b, err := strconv.ParseBool(value)
+		if err != nil {
+			return fmt.Errorf("must be true or false")
+		}
+		f.SetBool(b)
+	case reflect.Int:
+		n, err := strconv.Atoi(value)
+		if err != nil {
+			return fmt.Errorf("must be a whole number")
+		}
+		f.SetInt(int64(n))
+	case reflect.Slice:
+		var list []string
+		for part := range strings.SplitSeq(value, ",") {
+			if part = strings.TrimSpace(part); part != "" {
+				list = append(list, part)
+			}
+		}
+		f.Set(reflect.ValueOf(list))
+	default:
+		panic("settings: field of unsupported type " + f.Type().String())
+	}
+	return nil
+}
+
+func formatField(f reflect.Value) string {
+	if text, ok := f.Addr().Interface().(textValue); ok {
+		b, err := text.MarshalText()
+		if err != nil {
+			panic(fmt.Sprintf("settings: %v", err)) // our own types do not fail
+		}
+		return string(b)
+	}
+	if list, ok := f.Interface().([]string); ok {
+		return strings.Join(list, ",")
+	}
+	return fmt.Sprint(f.Interface())
+}

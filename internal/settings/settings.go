@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package settings is the contract between the provider and the runner.
+//
+// Every typed attribute of the pachyderm_spout resource that the bundled
+// runner understands is one SPOUT_* variable. The provider renders a Settings
+// with [Settings.Environment] into the pipeline's transform.env, and the
+// runner reads the same type back with [Parse]: one table, one set of
+// defaults and one validation, run at plan time and again in the pod.
+//
+// Secrets are never rendered. They reach the runner as references to
+// Kubernetes secrets whose keys Pachyderm sets as the variables marked secret.
+package settings
+
+import "time"
+
+// Settings is everything the runner can be told.
+//
+// The struct tags are the table that [Variables], [Parse] and
+// [Settings.Environment] work from: env is the variable's name, default the
+// value that an unset variable has, doc its description, secret marks
+// variables that may only come from a Kubernetes secret.
+type Settings struct {
+	Source       string `env:"SPOUT_SOURCE" default:"kafka" doc:"What is read. This release knows kafka."`
+	OutputBranch string `env:"SPOUT_OUTPUT_BRANCH" default:"master" doc:"Branch of the pipeline's output repo that the commits are made on. It must be the pipeline's output branch."`
+
+	Kafka Kafka
+	Batch Batch
+	File  File
+
+	MemoryBudget Bytes  `env:"SPOUT_MEMORY_BUDGET" default:"256MiB" doc:"Most memory that records and files on their way may take. Reading waits when it is used up. At least 2 x SPOUT_KAFKA_FETCH_MAX_BYTES."`
+	HTTPPort     int    `env:"SPOUT_HTTP_PORT" default:"9464" doc:"Port of /healthz, /readyz and /metrics. 9090 and 9091 belong to Pachyderm's own containers. 0 turns it off."`
+	LogLevel     string `env:"SPOUT_LOG_LEVEL" default:"info" doc:"trace, debug, info, warn or error."`
+}
+
+// Kafka says which records are read, and how the brokers are reached.
+type Kafka struct {
+	Brokers  []string `env:"SPOUT_KAFKA_BROKERS" doc:"Brokers to ask for the cluster's metadata, as host:port, separated by commas."`
+	Topics   []string `env:"SPOUT_KAFKA_TOPICS" doc:"Topics to read, all partitions of each, separated by commas."`
+	Start    string   `env:"SPOUT_KAFKA_START" default:"earliest" doc:"Where to begin while the output branch holds no position yet: earliest, latest, or a time in RFC 3339, as 2026-01-31T00:00:00Z. Partitions that appear later are read from their beginning."`
+	ClientID string   `env:"SPOUT_KAFKA_CLIENT_ID" default:"spout-runner" doc:"Client id in the brokers' logs and quotas."`
+
+	Isolation        string   `env:"SPOUT_KAFKA_ISOLATION" default:"read_committed" doc:"read_committed leaves out the records of aborted and unfinished transactions; read_uncommitted takes them."`
+	OnOutOfRange     string   `env:"SPOUT_KAFKA_ON_OUT_OF_RANGE" default:"stop" doc:"What to do when the next offset no longer exists at the broker: stop, or go on at earliest or latest. The gap is logged and kept in the commit's description."`
+	OnTopicRecreated string   `env:"SPOUT_KAFKA_ON_TOPIC_RECREATED" default:"stop" doc:"What to do when a topic was deleted and made again: stop, or restart from the new topic's beginning. Its files then get names of their own."`
+	MetadataInterval Duration `env:"SPOUT_KAFKA_METADATA_INTERVAL" default:"30s" doc:"How often new partitions are looked for."`
+	FetchMaxBytes    Bytes    `env:"SPOUT_KAFKA_FETCH_MAX_BYTES" default:"8MiB" doc:"Most bytes to ask of one broker at once. A larger record is still read, alone."`
+	FetchMaxWait     Duration `env:"SPOUT_KAFKA_FETCH_MAX_WAIT" default:"500ms" doc:"How long a broker may wait for records before it answers with none."`
+
+	TLS           bool   `env:"SPOUT_KAFKA_TLS" default:"false" doc:"Use TLS."`
+	TLSServerName string `env:"SPOUT_KAFKA_TLS_SERVER_NAME" doc:"Name expected in the brokers' certificates, if it is not the host's."`
+	TLSCA         string `env:"SPOUT_KAFKA_TLS_CA" doc:"Certificates of the authorities to trust in place of the system's, in PEM."`
+	TLSCert       string `env:"SPOUT_KAFKA_TLS_CERT" secret:"true" doc:"Client certificate in PEM, for mutual TLS."`
+	TLSKey        string `env:"SPOUT_KAFKA_TLS_KEY" secret:"true" doc:"Key of the client certificate in PEM."`
+
+	SASLMechanism string `env:"SPOUT_KAFKA_SASL_MECHANISM" doc:"plain, scram-sha-256 or scram-sha-512; empty for none."`
+	SASLUsername  string `env:"SPOUT_KAFKA_SASL_USERNAME" secret:"true" doc:"SASL user name."`
+	SASLPassword  string `env:"SPOUT_KAFKA_SASL_PASSWORD" secret:"true" doc:"SASL password."`
+}
+
+// Batch says when a commit is made. Whichever limit is reached first ends the batch.
+type Batch struct {
+	MaxBytes   Bytes    `env:"SPOUT_BATCH_MAX_BYTES" default:"64MiB" doc:"Bytes of files, as written, after which a batch is committed."`
+	MaxRecords int      `env:"SPOUT_BATCH_MAX_RECORDS" default:"0" doc:"Records after which a batch is committed; 0 for no such limit."`
+	MaxAge     Duration `env:"SPOUT_BATCH_MAX_AGE" default:"10s" doc:"Time since a batch's first record after which it is committed."`
+}
+
+// File says how records become files.
+type File struct {
+	Format      string       `env:"SPOUT_FILE_FORMAT" default:"lines" doc:"lines: each value and a newline. jsonl: a JSON object per line with topic, partition, offset, timestamp, key, headers and value."`
+	Compression string       `env:"SPOUT_FILE_COMPRESSION" default:"none" doc:"none, gzip or zstd."`
+	Path        PathTemplate `env:"SPOUT_FILE_PATH" default:"{topic}/{partition}/{first_offset}-{last_offset}.{ext}" doc:"Path of a file in the output repo. Placeholders: {topic} {partition} {first_offset} {last_offset} {ext}, and {year} {month} {day} {hour} {minute} of the records' timestamps in UTC. {partition} and {first_offset} must be in it, and {topic} where several topics are read."`
+}
+
+// Values that settings of a closed set may have. The provider's schema offers
+// the same lists.
+var (
+	Sources          = []string{"kafka"}
+	Formats          = []string{"lines", "jsonl"}
+	Compressions     = []string{"none", "gzip", "zstd"}
+	Isolations       = []string{"read_committed", "read_uncommitted"}
+	OutOfRange       = []string{"stop", "earliest", "latest"}
+	TopicRecreated   = []string{"stop", "restart"}
+	SASLMechanisms   = []string{"plain", "scram-sha-256", "scram-sha-512"}
+	LogLevels        = []string{"trace", "debug", "info", "warn", "error"}
+	reservedPorts    = []int{1080, 1600, 1650, 1653, 9090, 9091}
+	startKeywords    = []string{"earliest", "latest"}
+	minFetchBytes    = Bytes(64 << 10)
+	minMemoryBatches = Bytes(2)
+)
+
+// StartTime returns the time that Start names, and whether it is a time.
+func (k Kafka) StartTime() (time.Time, bool) {
+	t, err := time.Parse(time.RFC3339, k.Start)
+	return t, err == nil
+}

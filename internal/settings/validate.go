@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package settings
+
+import (
+	"encoding/pem"
+	"fmt"
+	"net"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Problem is one thing that is wrong with one setting.
+type Problem struct {
+	Variable string // its name, as SPOUT_KAFKA_BROKERS
+	Value    string // what it was, "" if that does not matter
+	Fix      string // what is wrong and what to write instead
+}
+
+func (p Problem) Error() string {
+	if p.Value == "" {
+		return p.Variable + " " + p.Fix
+	}
+	return fmt.Sprintf("%s=%q %s", p.Variable, p.Value, p.Fix)
+}
+
+// Problems are all that is wrong with some settings.
+type Problems []Problem
+
+func (p Problems) Error() string {
+	lines := make([]string, len(p))
+	for i, problem := range p {
+		lines[i] = problem.Error()
+	}
+	return strings.Join(lines, "\n")
+}
+
+func (p *Problems) add(variable, value, fix string) {
+	*p = append(*p, Problem{variable, value, fix})
+}
+
+func (p Problems) orNil() error {
+	if len(p) == 0 {
+		return nil
+	}
+	return p
+}
+
+// Validate checks everything that can be known without a connection. The
+// error, if any, is a [Problems].
+func (s Settings) Validate() error { return s.validate().orNil() }
+
+func (s Settings) validate() (p Problems) {
+	oneOf := func(variable, value string, allowed []string) {
+		if !slices.Contains(allowed, value) {
+			p.add(variable, value, "must be one of "+strings.Join(allowed, ", "))
+		}
+	}
+	oneOf("SPOUT_SOURCE", s.Source, Sources)
+	oneOf("SPOUT_LOG_LEVEL", s.LogLevel, LogLevels)
+	oneOf("SPOUT_FILE_FORMAT", s.File.Format, Formats)
+	oneOf("SPOUT_FILE_COMPRESSION", s.File.Compression, Compressions)
+	if s.OutputBranch == "" {
+		p.add("SPOUT_OUTPUT_BRANCH", "", "must name a branch")
+	}
+	p = append(p, s.Kafka.validate(oneOf)...)
+	p = append(p, s.validateLimits()...)
+	if problem := s.File.Path.check(len(s.Kafka.Topics) > 1); problem != "" {
+		p.add("SPOUT_FILE_PATH", s.File.Path.String(), problem)
+	}
+	return p
+}
+
+// topicName is Kafka's own rule for names of topics.
+var topicName = regexp.MustCompile(`^[a-zA-Z0-9._-]{1,249}$`)
+
+func (k Kafka) validate(oneOf func(variable, value string, allowed []string)) (p Problems) {
+	if len(k.Brokers) == 0 {
+		p.add("SPOUT_KAFKA_BROKERS", "", "must name at least one broker, as kafka.example.com:9092")
+	}
+	for _, broker := range k.Brokers {
+		host, port, err := net.SplitHostPort(broker)
+		if n, bad := strconv.Atoi(port); err != nil || host == "" || bad != nil || n < 1 || n > 65535 {
+			p.add("SPOUT_KAFKA_BROKERS", broker, "must be host:port, as kafka.example.com:9092")
+		}
+	}
+	if len(k.Topics) == 0 {
+		p.add("SPOUT_KAFKA_TOPICS", "", "must name at least one topic")
+	}
+	for i, topic := range k.Topics {
+		switch {
+		case !topicName.MatchString(topic) || topic == "." || topic == "..":
+			p.add("SPOUT_KAFKA_TOPICS", topic, "is no name of a Kafka topic: letters, digits, '.', '_' and '-', at most 249")
+		case slices.Contains(k.Topics[:i], topic):
+			p.add("SPOUT_KAFKA_TOPICS", topic, "is there twice; name each topic once")
+		}
+	}
+	if _, isTime := k.StartTime(); !isTime && !slices.Contains(startKeywords, k.Start) {
+		p.add("SPOUT_KAFKA_START", k.Start, "must be earliest, latest or a time as 2026-01-31T00:00:00Z")
+	}
+	oneOf("SPOUT_KAFKA_ISOLATION", k.Isolation, Isolations)
+	oneOf("SPOUT_KAFKA_ON_OUT_OF_RANGE", k.OnOutOfRange, OutOfRange)
+	oneOf("SPOUT_KAFKA_ON_TOPIC_RECREATED", k.OnTopicRecreated, TopicRecreated)
+	if k.SASLMechanism != "" {
+		oneOf("SPOUT_KAFKA_SASL_MECHANISM", k.SASLMechanism, SASLMechanisms)
+	}
+	if block, _ := pem.Decode([]byte(k.TLSCA)); k.TLSCA != "" && block == nil {
+		p.add("SPOUT_KAFKA_TLS_CA", "", "must hold certificates in PEM, beginning with -----BEGIN CERTIFICATE-----")
+	}
+	if !k.TLS && (k.TLSCA != "" || k.TLSServerName != "" || k.TLSCert != "") {
+		p.add("SPOUT_KAFKA_TLS", "false", "must be true, since other TLS settings are given")
+	}
+	return p
+}
+
+// ValidateSecrets checks the settings that only the pod knows: that the
+// secrets which the others call for have arrived.
+func (s Settings) ValidateSecrets() error {
+	var p Problems
+	if s.Kafka.SASLMechanism != "" && (s.Kafka.SASLUsername == "" || s.Kafka.SASLPassword == "") {
+		p.add("SPOUT_KAFKA_SASL_USERNAME, SPOUT_KAFKA_SASL_PASSWORD", "",
+			"must both be set from a Kubernetes secret, since SPOUT_KAFKA_SASL_MECHANISM is")
+	}
+	if (s.Kafka.TLSCert == "") != (s.Kafka.TLSKey == "") {
+		p.add("SPOUT_KAFKA_TLS_CERT, SPOUT_KAFKA_TLS_KEY", "", "go together: set both or none")
+	}
+	return p.orNil()
+}
+
+func (s Settings) validateLimits() (p Problems) {
+	if s.Batch.MaxBytes < 1 {
+		p.add("SPOUT_BATCH_MAX_BYTES", s.Batch.MaxBytes.String(), "must be at least 1 byte")
+	}
+	if s.Batch.MaxRecords < 0 {
+		p.add("SPOUT_BATCH_MAX_RECORDS", strconv.Itoa(s.Batch.MaxRecords), "must not be negative; 0 means no limit")
+	}
+	if s.Batch.MaxAge.Std() < 10*time.Millisecond {
+		p.add("SPOUT_BATCH_MAX_AGE", s.Batch.MaxAge.String(), "must be at least 10ms; a commit costs Pachyderm 20 ms and more")
+	}
+	if s.Kafka.FetchMaxBytes < minFetchBytes {
+		p.add("SPOUT_KAFKA_FETCH_MAX_BYTES", s.Kafka.FetchMaxBytes.String(), "must be at least "+minFetchBytes.String())
+	}
+	if s.Kafka.FetchMaxWait <= 0 {
+		p.add("SPOUT_KAFKA_FETCH_MAX_WAIT", s.Kafka.FetchMaxWait.String(), "must be more than 0")
+	}
+	if s.Kafka.MetadataInterval.Std() < time.Second {
+		p.add("SPOUT_KAFKA_METADATA_INTERVAL", s.Kafka.MetadataInterval.String(), "must be at least 1s")
+	}
+	if least := minMemoryBatches * s.Kafka.FetchMaxBytes; s.MemoryBudget < least {
+		p.add("SPOUT_MEMORY_BUDGET", s.MemoryBudget.String(), "must be at least "+least.String()+", twice SPOUT_KAFKA_FETCH_MAX_BYTES")
+	}
+	if s.HTTPPort < 0 || s.HTTPPort > 65535 || slices.Contains(reservedPorts, s.HTTPPort) {
+		p.add("SPOUT_HTTP_PORT", strconv.Itoa(s.HTTPPort), fmt.Sprintf("must be a port from 1 to 65535 that Pachyderm does not use in the pod (%v), or 0", reservedPorts))
+	}
+	return p
+}
