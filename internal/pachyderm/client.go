@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package pachyderm speaks with a pachd: connection, credentials, the meaning
+// of errors, pipelines, and the output branches that spouts write.
+//
+// It is the only package that imports Pachyderm's generated API, at 2.6.0,
+// whose messages newer servers understand. What differs between 2.6 and 2.12
+// is dealt with here and nowhere else; above all, servers from 2.11 on leave
+// Commit.Branch out of their answers while 2.6 needs it in requests, so
+// commits are passed around as plain ids.
+package pachyderm
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/pachyderm/pachyderm/v2/src/admin"
+	"github.com/pachyderm/pachyderm/v2/src/auth"
+	"github.com/pachyderm/pachyderm/v2/src/pfs"
+	"github.com/pachyderm/pachyderm/v2/src/pps"
+	"github.com/pachyderm/pachyderm/v2/src/version/versionpb"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/keepalive"
+)
+
+// MaxMessage is the largest message that pachd takes and sends
+// (src/internal/grpcutil/stream.go).
+const MaxMessage = 20 << 20
+
+// DefaultProject is the project that every Pachyderm has.
+const DefaultProject = "default"
+
+// Options say how to connect.
+type Options struct {
+	Address       Address
+	Token         string // session or robot token, "" for none
+	CACertificate []byte // PEM; replaces the system's authorities, needs a secure address
+	UserAgent     string
+	DialOptions   []grpc.DialOption // added to those that the others stand for
+}
+
+// Client is a connection to a pachd or to a spout's sidecar.
+type Client struct {
+	PPS     pps.APIClient
+	PFS     pfs.APIClient
+	Auth    auth.APIClient
+	Admin   admin.APIClient
+	Version versionpb.APIClient
+
+	conn *grpc.ClientConn
+}
+
+// Connect prepares a connection; the network is used by the first call only.
+func Connect(o Options) (*Client, error) {
+	transport := insecure.NewCredentials()
+	if o.Address.Secure {
+		config := &tls.Config{MinVersion: tls.VersionTLS12}
+		if len(o.CACertificate) > 0 {
+			config.RootCAs = x509.NewCertPool()
+			if !config.RootCAs.AppendCertsFromPEM(o.CACertificate) {
+				return nil, errors.New("the CA certificate holds no certificate in PEM")
+			}
+		}
+		transport = credentials.NewTLS(config)
+	} else if len(o.CACertificate) > 0 {
+		return nil, fmt.Errorf("a CA certificate is given, but %s is not encrypted; write grpcs://%s", o.Address, o.Address.HostPort())
+	}
+	options := []grpc.DialOption{
+		grpc.WithTransportCredentials(transport),
+		grpc.WithUserAgent(o.UserAgent),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(MaxMessage), grpc.MaxCallSendMsgSize(MaxMessage)),
+		// pachd allows a ping each 5 s, also without a call.
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 20 * time.Second, Timeout: 20 * time.Second, PermitWithoutStream: true}),
+	}
+	if o.Token != "" {
+		options = append(options, grpc.WithPerRPCCredentials(token(o.Token)))
+	}
+	conn, err := grpc.NewClient("dns:///"+o.Address.HostPort(), append(options, o.DialOptions...)...)
+	if err != nil {
+		return nil, fmt.Errorf("connect to %s: %w", o.Address, err)
+	}
+	return &Client{
+		PPS: pps.NewAPIClient(conn), PFS: pfs.NewAPIClient(conn), Auth: auth.NewAPIClient(conn),
+		Admin: admin.NewAPIClient(conn), Version: versionpb.NewAPIClient(conn), conn: conn,
+	}, nil
+}
+
+// Close ends the connection.
+func (c *Client) Close() error { return c.conn.Close() }
+
+// token sends an authentication token with every call. pachd takes tokens
+// over plain connections too, as those inside a cluster are.
+type token string
+
+func (t token) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
+	return map[string]string{"authn-token": string(t)}, nil
+}
+
+func (token) RequireTransportSecurity() bool { return false }

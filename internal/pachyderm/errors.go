@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pachyderm
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// pachd tells many of its errors apart by their text only, and 2.6 gives most
+// of them the code Unknown. This file is the one place that knows the texts.
+
+// Reason returns what the server said, without gRPC's wrapping.
+func Reason(err error) string {
+	if s, ok := status.FromError(err); ok && s.Message() != "" {
+		return s.Message()
+	}
+	return err.Error()
+}
+
+func code(err error) codes.Code {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return codes.DeadlineExceeded
+	}
+	if errors.Is(err, context.Canceled) {
+		return codes.Canceled
+	}
+	return status.Code(err)
+}
+
+func says(err error, texts ...string) bool {
+	if err == nil {
+		return false
+	}
+	for _, text := range texts {
+		if strings.Contains(err.Error(), text) {
+			return true
+		}
+	}
+	return false
+}
+
+// IsNotFound says that a project, repo, branch, commit, file, pipeline or
+// secret does not exist. Nothing else may be taken for it.
+func IsNotFound(err error) bool {
+	return err != nil && (code(err) == codes.NotFound ||
+		code(err) == codes.Unknown && says(err, "failed to get secret") && says(err, "not found"))
+}
+
+// IsAlreadyExists says that something of that name is there already.
+func IsAlreadyExists(err error) bool {
+	return err != nil && (code(err) == codes.AlreadyExists ||
+		code(err) == codes.Unknown && says(err, "already exists"))
+}
+
+// IsPermissionDenied says that the caller lacks a role (2.6 has no code for it).
+func IsPermissionDenied(err error) bool {
+	return err != nil && (code(err) == codes.PermissionDenied ||
+		code(err) == codes.Unknown && says(err, "is not authorized to perform this operation"))
+}
+
+// IsUnauthenticated says that the token is missing, wrong or expired.
+func IsUnauthenticated(err error) bool {
+	return err != nil && (code(err) == codes.Unauthenticated || says(err, "token expiration is in the past"))
+}
+
+// IsAuthNotActivated says that the cluster works without authentication.
+func IsAuthNotActivated(err error) bool {
+	return code(err) == codes.Unimplemented && says(err, "the auth service is not activated")
+}
+
+// IsUnknownMethod says that the server is too old, or a sidecar, and lacks the call.
+func IsUnknownMethod(err error) bool {
+	return code(err) == codes.Unimplemented && says(err, "unknown method", "unknown service")
+}
+
+// IsUnavailable says that the server could not be reached or is going down.
+func IsUnavailable(err error) bool { return err != nil && code(err) == codes.Unavailable }
+
+// IsTimeout says that the deadline passed before an answer came.
+func IsTimeout(err error) bool { return err != nil && code(err) == codes.DeadlineExceeded }
+
+// IsInvalid says that a request was refused by validation (2.8 and newer have a code for it).
+func IsInvalid(err error) bool { return err != nil && code(err) == codes.InvalidArgument }
+
+// IsCommitFinished says that a commit was finished, by another writer perhaps,
+// before something was added to it or it was to be finished.
+func IsCommitFinished(err error) bool { return says(err, "has already finished") }
+
+// IsParentOpen says that a commit cannot be started since the branch's head is
+// open: another writer holds the lock, or left it behind.
+func IsParentOpen(err error) bool {
+	return says(err, "has not been finished") && says(err, "parent commit")
+}
+
+// IsOutputBranch says that a commit on a spout's output branch was tried
+// through another server than the sidecar of the spout's own pod.
+func IsOutputBranch(err error) bool { return says(err, "cannot start a commit on an output branch") }
+
+// IsFileSetGone says that a file set's time to live ran out.
+func IsFileSetGone(err error) bool {
+	return err != nil && (says(err, "fileset") || says(err, "file set")) && (says(err, "not found", "does not exist", "not exist"))
+}
