@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package encode
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+	"pgregory.net/rapid"
+
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
+)
+
+var stream = source.Stream{Topic: "orders", Partition: 3}
+
+func newEncoder(t testing.TB, format, compression string) *Encoder {
+	t.Helper()
+	file := settings.Default().File
+	file.Format, file.Compression = format, compression
+	e, err := NewEncoder(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+func TestJSONLines(t *testing.T) {
+	t.Parallel()
+	headers := source.Headers{Count: 2, Raw: []byte("\x02h\x02v\x02n\x01")}
+	for _, test := range []struct {
+		name   string
+		record source.Record
+		want   string
+	}{
+		{"json", source.Record{Offset: 7, Timestamp: 1700000000000, Key: []byte(`"k"`), Value: []byte(`{"a": 1.10, "b":[ ]}`)},
+			`{"topic":"orders","partition":3,"offset":7,"timestamp":1700000000000,"key":"k","value":{"a": 1.10, "b":[ ]}}`},
+		{"several lines", source.Record{Value: []byte("{\n \"a\": \"x y\"\r\n}")},
+			`{"topic":"orders","partition":3,"offset":0,"timestamp":0,"key":null,"value":{"a":"x y"}}`},
+		{"bytes", source.Record{Key: []byte("k"), Value: []byte{0xff, 0}},
+			`{"topic":"orders","partition":3,"offset":0,"timestamp":0,"key_base64":"aw==","value_base64":"/wA="}`},
+		{"invalid UTF-8 in a JSON string", source.Record{Value: []byte("\"\xff\"")},
+			`{"topic":"orders","partition":3,"offset":0,"timestamp":0,"key":null,"value_base64":"Iv8i"}`},
+		{"empty", source.Record{Key: []byte{}, Value: []byte{}},
+			`{"topic":"orders","partition":3,"offset":0,"timestamp":0,"key_base64":"","value_base64":""}`},
+		{"headers", source.Record{Headers: headers},
+			`{"topic":"orders","partition":3,"offset":0,"timestamp":0,"key":null,"headers":[{"key":"h","value_base64":"dg=="},{"key":"n","value":null}],"value":null}`},
+	} {
+		if got := string(appendJSON(nil, stream, &test.record)); got != test.want+"\n" {
+			t.Errorf("%s:\n got %s\nwant %s", test.name, got, test.want)
+		}
+	}
+}
+
+// TestJSONLinesKeepBytes checks for any key and value that a line is valid
+// JSON without a line break inside, and that the bytes can be had back.
+func TestJSONLinesKeepBytes(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		value := rapid.OneOf(
+			rapid.SliceOf(rapid.Byte()),
+			rapid.Custom(func(t *rapid.T) []byte {
+				b, err := json.MarshalIndent(rapid.MapOf(rapid.String(), rapid.String()).Draw(t, "object"), "", " ")
+				if err != nil {
+					t.Fatal(err)
+				}
+				return b
+			}),
+		).Draw(t, "value")
+		line := appendJSON(nil, stream, &source.Record{Value: value})
+		if n := bytes.Count(line, []byte("\n")); n != 1 {
+			t.Fatalf("%d line breaks in %q", n, line)
+		}
+		var got struct {
+			Value  json.RawMessage `json:"value"`
+			Base64 *string         `json:"value_base64"`
+		}
+		if err := json.Unmarshal(line, &got); err != nil {
+			t.Fatalf("%q: %v", line, err)
+		}
+		if got.Base64 != nil {
+			decoded, err := base64.StdEncoding.DecodeString(*got.Base64)
+			if err != nil || !bytes.Equal(decoded, value) {
+				t.Fatalf("value %q came back as %q (%v)", value, decoded, err)
+			}
+			return
+		}
+		var want, have any
+		if json.Unmarshal(value, &want) != nil || json.Unmarshal(got.Value, &have) != nil || fmt.Sprint(want) != fmt.Sprint(have) {
+			t.Fatalf("value %q came back as %q", value, got.Value)
+		}
+	})
+}
+
+func TestFileContent(t *testing.T) {
+	t.Parallel()
+	for _, compression := range settings.Compressions {
+		for _, records := range []int{1, 3, 20_000} {
+			t.Run(fmt.Sprint(compression, records), func(t *testing.T) {
+				t.Parallel()
+				f := newEncoder(t, "lines", compression).NewFile(stream, time.Time{})
+				var want bytes.Buffer
+				for offset := range records {
+					value := []byte(fmt.Sprintf("%d %s", offset, strings.Repeat("x", offset%200)))
+					want.Write(append(value, '\n'))
+					if n, err := f.Append([]source.Record{{Offset: int64(offset), Value: value}}, math.MaxInt); n != 1 || err != nil {
+						t.Fatal(n, err)
+					}
+				}
+				before := f.Size()
+				if err := f.Seal(); err != nil {
+					t.Fatal(err)
+				}
+				content := bytes.Join(f.Parts(), nil)
+				if len(content) != f.Size() || f.Size() > before+64 {
+					t.Fatalf("size %d before, %d after, content %d", before, f.Size(), len(content))
+				}
+				if got := decompress(t, compression, content); !bytes.Equal(got, want.Bytes()) {
+					t.Fatalf("content differs: %d bytes, want %d", len(got), want.Len())
+				}
+				extension := map[string]string{"none": "txt", "gzip": "txt.gz", "zstd": "txt.zst"}[compression]
+				if got, want := f.Path(), fmt.Sprintf("/orders/00003/%020d-%020d.%s", 0, records-1, extension); got != want {
+					t.Fatalf("path %s, want %s", got, want)
+				}
+				f.Free()
+			})
+		}
+	}
+}
+
+func decompress(t *testing.T, compression string, content []byte) []byte {
+	t.Helper()
+	var r io.Reader = bytes.NewReader(content)
+	switch compression {
+	case "gzip":
+		gz, err := gzip.NewReader(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		gz.Multistream(false) // one member holds all
+		r = gz
+	case "zstd":
+		z, err := zstd.NewReader(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer z.Close()
+		r = z
+	}
+	out, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func TestAppendStopsAtLimit(t *testing.T) {
+	t.Parallel()
+	records := make([]source.Record, 10)
+	for i := range records {
+		records[i] = source.Record{Offset: int64(100 + i), Value: []byte("123456789")}
+	}
+	f := newEncoder(t, "lines", "none").NewFile(stream, time.Time{})
+	for _, want := range []int{3, 1} { // a file at its limit still takes one: the caller asks before
+		if n, err := f.Append(records, 25); n != want || err != nil {
+			t.Fatal(n, err)
+		}
+		records = records[want:]
+	}
+	if f.Records() != 4 || f.Size() != 40 || f.last != 103 {
+		t.Fatal(f.Records(), f.Size(), f.last)
+	}
+}
+
+func TestGenerationHasItsOwnPath(t *testing.T) {
+	t.Parallel()
+	again := stream
+	again.Generation = 2
+	f := newEncoder(t, "lines", "none").NewFile(again, time.Time{})
+	if _, err := f.Append([]source.Record{{Offset: 1}}, math.MaxInt); err != nil {
+		t.Fatal(err)
+	}
+	if got := f.Path(); !strings.HasPrefix(got, "/orders~2/00003/") {
+		t.Fatal(got)
+	}
+}
+
+// BenchmarkAppend shows nanoseconds and allocations per record.
+func BenchmarkAppend(b *testing.B) {
+	for _, format := range settings.Formats {
+		for _, size := range []int{100, 1024} {
+			b.Run(fmt.Sprintf("%s/%dB", format, size), func(b *testing.B) {
+				records := make([]source.Record, 1000)
+				value := []byte(`{"a":"` + strings.Repeat("v", size-8) + `"}`)
+				for i := range records {
+					records[i] = source.Record{Offset: int64(i), Value: value}
+				}
+				e := newEncoder(b, format, "none")
+				b.SetBytes(int64(size))
+				b.ReportAllocs()
+				f := e.NewFile(stream, time.Time{})
+				for done := 0; done < b.N; done += len(records) {
+					if _, err := f.Append(records, math.MaxInt); err != nil {
+						b.Fatal(err)
+					}
+					if f.Size() > 16<<20 {
+						f.Free()
+						f = e.NewFile(stream, time.Time{})
+					}
+				}
+			})
+		}
+	}
+}
