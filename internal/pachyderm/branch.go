@@ -80,8 +80,9 @@ func (b *Branch) inspect(ctx context.Context, id string, wait pfs.CommitState) (
 // Start opens a commit on top of the head. It fails while the head is open
 // (see [IsParentOpen]), which makes an open commit the lock of the branch. No
 // parent is passed: pachd would move the branch to any parent without a check.
-func (b *Branch) Start(ctx context.Context) (id string, err error) {
-	commit, err := b.client.PFS.StartCommit(ctx, &pfs.StartCommitRequest{Branch: b.proto()})
+// The description is the commit's until it is finished with another.
+func (b *Branch) Start(ctx context.Context, description string) (id string, err error) {
+	commit, err := b.client.PFS.StartCommit(ctx, &pfs.StartCommitRequest{Branch: b.proto(), Description: description})
 	if err != nil {
 		return "", fmt.Errorf("start commit on %s: %w", b, err)
 	}
@@ -171,4 +172,21 @@ func timeFrom(t *types.Timestamp) time.Time {
 		return time.Time{}
 	}
 	return time.Unix(t.Seconds, int64(t.Nanos)).UTC()
+}
+
+// IsEmpty says whether a finished commit shows no file at all.
+func (b *Branch) IsEmpty(ctx context.Context, id string) (bool, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stream, err := b.client.PFS.ListFile(ctx, &pfs.ListFileRequest{File: &pfs.File{Commit: b.commit(id), Path: "/"}})
+	if err == nil {
+		_, err = stream.Recv()
+	}
+	switch {
+	case err == nil:
+		return false, nil
+	case errors.Is(err, io.EOF) || IsNotFound(err):
+		return true, nil
+	}
+	return false, fmt.Errorf("list files of commit %s of %s: %w", id, b, err)
 }

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ingest
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/encode"
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
+)
+
+// segment is a part of a batch on its way to the uploader. Most batches are
+// one; a batch that outgrows its share of the memory is several.
+type segment struct {
+	files []*encode.File
+	end   *batchEnd // set in a batch's last segment
+}
+
+// batchEnd is what is known of a batch once it is complete.
+type batchEnd struct {
+	reason   Reason
+	position json.RawMessage
+	records  int64
+	gaps     []StreamGap
+	began    time.Time // when its first record was read
+}
+
+// batcher reads a source and sorts its records into the files of batches.
+type batcher struct {
+	source  source.Source
+	encoder *encode.Encoder
+	limits  settings.Batch
+	grain   time.Duration // of the paths' time
+	share   int           // memory that the files being filled may take
+	out     chan<- *segment
+
+	files   map[fileKey]*encode.File
+	order   []*encode.File
+	memory  int // of the open files
+	bytes   int // of the batch, in earlier segments too
+	records int64
+	gaps    []StreamGap
+	began   time.Time
+
+	timer     context.Context // ends when the batch that began at timed must be committed
+	timed     time.Time
+	stopTimer context.CancelFunc
+}
+
+// fileKey tells the files of a segment apart: one for each stream and, if
+// paths show a time, for each span of it.
+type fileKey struct {
+	stream source.Stream
+	span   int64
+}
+
+// run reads until ctx ends or the source fails.
+func (b *batcher) run(ctx context.Context) error {
+	b.files, b.stopTimer = map[fileKey]*encode.File{}, func() {}
+	defer func() { b.stopTimer() }()
+	for {
+		chunk, err := b.next(ctx)
+		if err == nil {
+			err = b.take(ctx, chunk)
+			chunk.Release()
+		} else if ctx.Err() == nil && b.overdue() {
+			err = nil
+		}
+		if err == nil && b.overdue() {
+			err = b.flush(ctx, ReasonAge)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// next waits for the next chunk, at most until the batch must be committed.
+func (b *batcher) next(ctx context.Context) (*source.Chunk, error) {
+	if b.began.IsZero() {
+		return b.source.Next(ctx)
+	}
+	if b.timed != b.began {
+		b.stopTimer()
+		b.timed = b.began
+		b.timer, b.stopTimer = context.WithDeadline(ctx, b.began.Add(b.limits.MaxAge.Std()))
+	}
+	return b.source.Next(b.timer)
+}
+
+// overdue says whether the batch has reached its age.
+func (b *batcher) overdue() bool {
+	return !b.began.IsZero() && time.Since(b.began) >= b.limits.MaxAge.Std()
+}
+
+// take puts a chunk's records into files and hands batches on as they fill up.
+func (b *batcher) take(ctx context.Context, chunk *source.Chunk) error {
+	if chunk.Gap != nil {
+		b.begin()
+		b.gaps = append(b.gaps, StreamGap{chunk.Stream.Topic, chunk.Stream.Partition, *chunk.Gap})
+	}
+	if len(chunk.Records) == 0 {
+		b.source.Consume(chunk, 0)
+	}
+	for at := 0; at < len(chunk.Records); {
+		b.begin()
+		n, err := b.add(chunk.Stream, chunk.Records[at:])
+		if err != nil {
+			return err
+		}
+		at += n
+		b.source.Consume(chunk, at)
+		if reason := b.full(); reason != "" {
+			err = b.flush(ctx, reason)
+		} else if b.memory >= b.share {
+			err = b.hand(ctx, nil)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *batcher) begin() {
+	if b.began.IsZero() {
+		b.began = time.Now()
+	}
+}
+
+// add appends the records that go into one file and fit the limits.
+func (b *batcher) add(stream source.Stream, records []source.Record) (int, error) {
+	key := fileKey{stream: stream}
+	if b.grain > 0 {
+		key.span = span(records[0].Timestamp, b.grain)
+		for i := range records {
+			if span(records[i].Timestamp, b.grain) != key.span {
+				records = records[:i]
+				break
+			}
+		}
+	}
+	if b.limits.MaxRecords > 0 {
+		records = records[:min(int64(len(records)), int64(b.limits.MaxRecords)-b.records)]
+	}
+	file := b.files[key]
+	if file == nil {
+		file = b.encoder.NewFile(stream, time.UnixMilli(key.span*b.grain.Milliseconds()))
+		b.files[key] = file
+		b.order = append(b.order, file)
+	}
+	size, memory := file.Size(), file.Memory()
+	room := min(int(b.limits.MaxBytes)-b.bytes, b.share-b.memory)
+	n, err := file.Append(records, size+max(room, 0))
+	b.bytes += file.Size() - size
+	b.memory += file.Memory() - memory
+	b.records += int64(n)
+	return n, err
+}
+
+// span numbers the stretches of time that share a path.
+func span(timestamp int64, grain time.Duration) int64 {
+	ms := grain.Milliseconds()
+	n := timestamp / ms
+	if timestamp%ms < 0 {
+		n-- // before 1970
+	}
+	return n
+}
+
+func (b *batcher) full() Reason {
+	switch {
+	case b.bytes >= int(b.limits.MaxBytes):
+		return ReasonBytes
+	case b.limits.MaxRecords > 0 && b.records >= int64(b.limits.MaxRecords):
+		return ReasonRecords
+	}
+	return ""
+}
+
+// flush ends the batch at the source's position.
+func (b *batcher) flush(ctx context.Context, reason Reason) error {
+	end := &batchEnd{reason: reason, position: b.source.Position(), records: b.records, gaps: b.gaps, began: b.began}
+	b.bytes, b.records, b.gaps, b.began = 0, 0, nil, time.Time{}
+	return b.hand(ctx, end)
+}
+
+// hand gives the open files to the uploader; it blocks while that is busy,
+// which is what keeps the memory bounded.
+func (b *batcher) hand(ctx context.Context, end *batchEnd) error {
+	s := &segment{files: b.order, end: end}
+	clear(b.files)
+	b.order, b.memory = nil, 0
+	select {
+	case b.out <- s:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("batch: %w", ctx.Err())
+	}
+}

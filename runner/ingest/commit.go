@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ingest
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
+)
+
+// committer turns uploads into commits, in order. It is the only writer of
+// the branch in this process.
+type committer struct {
+	*Ingester
+	source source.Source
+	group  *errgroup.Group
+
+	head      string        // the last commit of the branch as far as we know
+	confirmed chan struct{} // closed once head is FINISHED and counts; nil if it does already
+}
+
+// run commits what the uploader hands over.
+func (c *committer) run(ctx context.Context, uploads <-chan *upload) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("commit: %w", ctx.Err())
+		case u := <-uploads:
+			u.description = c.complete(u.description)
+			if err := c.commit(ctx, u); err != nil {
+				return err
+			}
+			id, done := c.head, make(chan struct{})
+			c.confirmed = done
+			c.group.Go(func() error {
+				if err := c.confirm(ctx, id, u); err != nil {
+					return err
+				}
+				close(done)
+				return nil
+			})
+		}
+	}
+}
+
+// complete adds what only the committer knows of a batch.
+func (c *committer) complete(d Description) Description {
+	d.Source, d.Writer, d.Epoch = c.Settings.Source, c.Writer, c.epoch
+	return d
+}
+
+// commitStart fixes where reading begins, before anything is read: otherwise
+// a crash before the first batch would move a start at "latest".
+func (c *committer) commitStart(ctx context.Context) error {
+	u := &upload{description: c.describe(ReasonStart, c.source.Position())}
+	if err := c.commit(ctx, u); err != nil {
+		return err
+	}
+	return c.confirm(ctx, c.head, u)
+}
+
+// commit makes one commit, up to FinishCommit.
+func (c *committer) commit(ctx context.Context, u *upload) error {
+	defer u.done()
+	id, err := call(ctx, func(ctx context.Context) (string, error) {
+		return c.Branch.Start(ctx, c.describe("", nil).String())
+	})
+	if err != nil {
+		return err
+	}
+	if err := c.fill(ctx, id, u); err != nil {
+		return err
+	}
+	// A commit must not count if its parent turns out not to.
+	if c.confirmed != nil {
+		select {
+		case <-c.confirmed:
+		case <-ctx.Done():
+			return fmt.Errorf("commit: %w", ctx.Err())
+		}
+	}
+	if err := do(ctx, func(ctx context.Context) error {
+		return c.Branch.Finish(ctx, id, u.description.String())
+	}); err != nil {
+		return err
+	}
+	c.head, c.confirmed = id, nil
+	return nil
+}
+
+// fill checks that the commit continues the one we know, and puts the files in.
+// If it does not, the commit is left open for the recovery to roll back.
+func (c *committer) fill(ctx context.Context, id string, u *upload) error {
+	started, err := call(ctx, func(ctx context.Context) (*pachyderm.Commit, error) { return c.Branch.Inspect(ctx, id) })
+	if err != nil {
+		return err
+	}
+	if started.ParentID != c.head {
+		return fmt.Errorf("%w: the parent of commit %s is %s, not %s", errLostLock, id, started.ParentID, c.head)
+	}
+	if u.fileSet == "" {
+		return nil
+	}
+	return do(ctx, func(ctx context.Context) error { return c.Branch.AddFileSet(ctx, id, u.fileSet) })
+}
+
+// confirm waits until a commit is FINISHED, and acknowledges it to the source
+// if it counts.
+func (c *committer) confirm(ctx context.Context, id string, u *upload) error {
+	finished, err := c.Branch.WaitFinished(ctx, id)
+	if err != nil {
+		return err
+	}
+	if finished.Error != "" {
+		c.Metrics.rejected.Inc()
+		return fmt.Errorf("commit %s was rejected by Pachyderm: %s", id, finished.Error)
+	}
+	if u == nil {
+		return nil
+	}
+	c.source.Acknowledge(ctx, u.description.Position)
+	c.report(id, u)
+	return nil
+}
+
+func (c *committer) report(id string, u *upload) {
+	d := u.description
+	c.Metrics.committed(d)
+	fields := []any{"commit", id, "reason", d.Reason, "records", d.Written, "files", d.Files, "bytes", d.Bytes}
+	if !u.began.IsZero() {
+		fields = append(fields, "since_first_record", time.Since(u.began).Round(time.Millisecond))
+	}
+	c.Log.Info("committed", fields...)
+}

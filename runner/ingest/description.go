@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ingest
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
+)
+
+// descriptionPrefix begins the description of every commit of a runner. The
+// number is the version of the JSON object behind it.
+const descriptionPrefix = "spout/1 "
+
+// Description is what a commit of the runner says of itself, in one line:
+//
+//	spout/1 {"source":"kafka","reason":"bytes","position":{…},"read":1000,"written":1000,…}
+//
+// FinishCommit sets it, so it is atomic with the commit's data. A commit that
+// is still open, or was rolled back, has one without a position.
+type Description struct {
+	Source   string          `json:"source"`
+	Writer   string          `json:"writer"`             // pod and process
+	Epoch    int64           `json:"epoch"`              // rises with every new writer of the branch
+	Reason   Reason          `json:"reason,omitempty"`   // why the commit was made
+	Read     int64           `json:"read"`               // records taken from the source since the parent's position
+	Written  int64           `json:"written"`            // records in this commit's files
+	Files    int             `json:"files"`              // files of this commit
+	Bytes    int64           `json:"bytes"`              // their size
+	Gaps     []StreamGap     `json:"gaps,omitempty"`     // records that were gone at the source
+	Restored string          `json:"restored,omitempty"` // the commit whose files a repair brought back
+	Position json.RawMessage `json:"position,omitempty"` // of the source, after this commit
+}
+
+// Reason says why a commit was made.
+type Reason string
+
+// Reasons of commits. All but the first two end a batch.
+const (
+	ReasonStart   Reason = "start"   // no data: fixes where reading begins
+	ReasonRepair  Reason = "repair"  // no new data: brings back files that the head had lost
+	ReasonBytes   Reason = "bytes"   // SPOUT_BATCH_MAX_BYTES was reached
+	ReasonRecords Reason = "records" // SPOUT_BATCH_MAX_RECORDS was reached
+	ReasonAge     Reason = "age"     // SPOUT_BATCH_MAX_AGE was reached
+)
+
+// StreamGap is a range of offsets of one stream that no longer existed at the
+// source when it was to be read, and that the policy was to pass over.
+type StreamGap struct {
+	Topic     string `json:"topic"`
+	Partition int32  `json:"partition"`
+	source.Gap
+}
+
+func (d Description) String() string {
+	b, err := json.Marshal(d)
+	if err != nil {
+		panic(fmt.Sprintf("ingest: description: %v", err)) // positions come from json.Marshal
+	}
+	return descriptionPrefix + string(b)
+}
+
+// ParseDescription parses a commit's description. ok is false for commits of
+// others; an error means that a runner wrote it, but not one that this
+// release understands.
+func ParseDescription(text string) (d Description, ok bool, err error) {
+	rest, ok := strings.CutPrefix(text, descriptionPrefix)
+	if !ok {
+		if strings.HasPrefix(text, "spout/") {
+			return d, true, fmt.Errorf("the description %.40q… is of another release's format", text)
+		}
+		return d, false, nil
+	}
+	if err := json.Unmarshal([]byte(rest), &d); err != nil {
+		return d, true, fmt.Errorf("the description %.40q… is damaged: %w", text, err)
+	}
+	return d, true, nil
+}

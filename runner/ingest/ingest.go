@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package ingest is the runner's loop: it reads a source and writes it into a
+// spout's output branch, exactly once.
+//
+// # Model
+//
+// The position of the source is kept in the commits themselves: a commit's
+// description ([Description]) says which position the source had after the
+// commit's data. It is set by the call that finishes the commit, so data and
+// position appear together or not at all, and nothing else is ever consulted
+// to find out where to go on.
+//
+// An open commit is the lock of the branch: while the head is open nobody can
+// start another. A writer that has the lock checks that the commit's parent is
+// the commit whose position it goes on from; if it is not, somebody else has
+// written, and it starts again from what is there now. A commit is finished
+// only when its parent is FINISHED without error, so a commit that counts
+// never stands on one that does not.
+//
+// Writers are numbered by rising epochs. One that finds a newer epoch on the
+// branch has been superseded and ends; one that finds an open commit of an
+// older epoch rolls it back.
+//
+// # Flow
+//
+//	source → batcher → segments → uploader → file set → committer → FINISHED → acknowledge
+//
+// Each arrow is a goroutine of a session. Any error ends the session, and the
+// next one recovers from the branch: there is one way to start, and it is the
+// way to recover.
+package ingest
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/encode"
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
+)
+
+// Config is all that an Ingester needs.
+type Config struct {
+	Settings  settings.Settings
+	NewSource func() source.Source // a fresh one for each session
+	Client    *pachyderm.Client    // of the sidecar in the spout's own pod
+	Branch    *pachyderm.Branch    // the output branch, of that client
+	Writer    string               // names this process in descriptions and logs
+	Log       hclog.Logger
+	Metrics   *Metrics
+}
+
+// Ingester moves records from a source into a branch.
+type Ingester struct {
+	Config
+	encoder *encode.Encoder
+	epoch   int64 // 0 until the branch has been seen
+	status  status
+}
+
+// New checks the configuration.
+func New(c Config) (*Ingester, error) {
+	encoder, err := encode.NewEncoder(c.Settings.File)
+	if err != nil {
+		return nil, err
+	}
+	return &Ingester{Config: c, encoder: encoder}, nil
+}
+
+// SupersededError says that a newer writer has taken the branch over.
+type SupersededError struct{ By string }
+
+func (e *SupersededError) Error() string {
+	return "a newer runner, " + e.By + ", writes this branch; this one ends"
+}
+
+// errLostLock says that the branch is not as this writer left it.
+var errLostLock = errors.New("another writer has changed the branch")
+
+// How long a call may take that does not wait for anything by its nature.
+const callTimeout = 5 * time.Minute
+
+// Pauses between sessions, doubled up to the second while nothing succeeds.
+const (
+	minPause = 100 * time.Millisecond
+	maxPause = 15 * time.Second
+)
+
+// Run ingests until ctx ends or an operator is needed; it never returns nil.
+// Outages of the source and of Pachyderm are waited for.
+func (in *Ingester) Run(ctx context.Context) error {
+	pause := minPause
+	for {
+		commits := in.Metrics.commits()
+		err := in.session(ctx)
+		if ctx.Err() != nil {
+			return fmt.Errorf("stopped: %w", context.Cause(ctx))
+		}
+		if needsOperator(err) {
+			in.status.set("stopped: %v", err)
+			return err
+		}
+		if in.Metrics.commits() > commits {
+			pause = minPause
+		}
+		wait := pause/2 + rand.N(pause)
+		pause = min(2*pause, maxPause)
+		in.status.set("starting again: %v", err)
+		in.Log.Warn("starting again from the last commit", "reason", err, "in", wait.Round(time.Millisecond))
+		in.Metrics.sessions.Inc()
+		select {
+		case <-ctx.Done():
+		case <-time.After(wait):
+		}
+	}
+}
+
+// needsOperator says whether starting again cannot help.
+func needsOperator(err error) bool {
+	var superseded *SupersededError
+	return source.IsStop(err) || errors.As(err, &superseded) || pachyderm.IsOutputBranch(err)
+}
+
+// session recovers, and then ingests until something fails.
+func (in *Ingester) session(ctx context.Context) error {
+	in.status.set("looking at the branch's head")
+	from, err := in.recover(ctx)
+	if err != nil {
+		return err
+	}
+	src := in.NewSource()
+	defer src.Close() //nolint:errcheck // the position is what counts, and it is in the branch
+	in.status.set("opening the source")
+	if err := src.Open(ctx, from.position); err != nil {
+		return fmt.Errorf("open the source: %w", err)
+	}
+	in.Metrics.watch(src)
+	defer in.Metrics.watch(nil)
+
+	c := &committer{Ingester: in, source: src, head: from.head}
+	if from.position == nil {
+		if err := c.commitStart(ctx); err != nil {
+			return err
+		}
+	}
+	in.status.set(statusIngesting)
+	in.Log.Info("ingesting", "branch", in.Branch.String(), "after_commit", c.head, "epoch", in.epoch)
+	return in.stream(ctx, src, c)
+}
+
+// stream runs the goroutines of a session until one of them fails.
+func (in *Ingester) stream(ctx context.Context, src source.Source, c *committer) error {
+	group, ctx := errgroup.WithContext(ctx)
+	segments, uploads := make(chan *segment), make(chan *upload)
+	batcher := &batcher{source: src, encoder: in.encoder, limits: in.Settings.Batch,
+		grain: in.Settings.File.Path.TimeGrain(), share: fileShare(in.Settings), out: segments}
+	uploader := &uploader{client: in.Client, branch: in.Branch, in: segments, out: uploads, group: group}
+	c.group = group
+	group.Go(func() error { return batcher.run(ctx) })
+	group.Go(func() error { return uploader.run(ctx) })
+	group.Go(func() error { return c.run(ctx, uploads) })
+	return group.Wait()
+}
+
+// SourceShare is the part of the memory budget that a source's buffers may
+// take; the rest is for files.
+func SourceShare(s settings.Settings) settings.Bytes { return s.MemoryBudget / 4 }
+
+// fileShare is what the files being filled may take. As much again is on its
+// way to the server.
+func fileShare(s settings.Settings) int { return int(s.MemoryBudget-SourceShare(s)) / 2 }
+
+// call runs a request that should be answered soon.
+func call[T any](ctx context.Context, request func(context.Context) (T, error)) (T, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	return request(ctx)
+}
+
+// do is [call] for requests without an answer.
+func do(ctx context.Context, request func(context.Context) error) error {
+	_, err := call(ctx, func(ctx context.Context) (struct{}, error) { return struct{}{}, request(ctx) })
+	return err
+}
+
+// describe begins the description of a commit of this writer.
+func (in *Ingester) describe(reason Reason, position json.RawMessage) Description {
+	return Description{Source: in.Settings.Source, Writer: in.Writer, Epoch: in.epoch, Reason: reason, Position: position}
+}

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ingest
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/encode"
+)
+
+// upload is a batch whose files are at the server, in no commit yet.
+type upload struct {
+	fileSet     string // "" if the batch has no files
+	description Description
+	began       time.Time // when the batch's first record was read
+	release     func()    // ends the renewal of the file set; may be nil
+}
+
+func (u *upload) done() {
+	if u.release != nil {
+		u.release()
+	}
+}
+
+// uploader writes the files of batches into file sets, one a batch.
+type uploader struct {
+	client *pachyderm.Client
+	branch *pachyderm.Branch
+	in     <-chan *segment
+	out    chan<- *upload
+	group  *errgroup.Group // of the session, for renewals
+
+	files *pachyderm.FileSet // open for the present batch; nil before its first file
+	count int
+	bytes int64
+}
+
+func (u *uploader) run(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("upload: %w", ctx.Err())
+		case s := <-u.in:
+			for _, file := range s.files {
+				if err := u.put(ctx, file); err != nil {
+					return err
+				}
+			}
+			if s.end != nil {
+				if err := u.finish(ctx, s.end); err != nil {
+					return err
+				}
+			}
+		}
+	}
+}
+
+func (u *uploader) put(ctx context.Context, file *encode.File) (err error) {
+	if u.files == nil {
+		if u.files, err = u.branch.NewFileSet(ctx); err != nil {
+			return err
+		}
+	}
+	if err := file.Seal(); err != nil {
+		return err
+	}
+	u.count++
+	u.bytes += int64(file.Size())
+	if err := u.files.Put(file.Path(), file.Parts()...); err != nil {
+		return err
+	}
+	file.Free()
+	return nil
+}
+
+// finish closes the batch's file set and hands it to the committer.
+func (u *uploader) finish(ctx context.Context, end *batchEnd) error {
+	out := &upload{began: end.began, description: Description{
+		Reason: end.reason, Position: end.position, Read: end.records, Written: end.records,
+		Files: u.count, Bytes: u.bytes, Gaps: end.gaps,
+	}}
+	if u.files != nil {
+		id, err := u.files.Close()
+		if err != nil {
+			return err
+		}
+		out.fileSet, out.release = id, u.keep(ctx, id)
+	}
+	u.files, u.count, u.bytes = nil, 0, 0
+	select {
+	case u.out <- out:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("upload: %w", ctx.Err())
+	}
+}
+
+// keep renews a file set until the returned function is called: commits may
+// stand still for longer than it lives.
+func (u *uploader) keep(ctx context.Context, fileSet string) (release func()) {
+	ctx, release = context.WithCancel(ctx)
+	u.group.Go(func() error {
+		ticker := time.NewTicker(pachyderm.FileSetTTL / 3)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-ticker.C:
+				if err := u.client.RenewFileSet(ctx, fileSet); err != nil && ctx.Err() == nil {
+					return err
+				}
+			}
+		}
+	})
+	return release
+}

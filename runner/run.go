@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/ingest"
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/source/kafka"
+)
+
+// errLogged is an error that the log has told of already.
+var errLogged = errors.New("see the log")
+
+type runCommand struct{ target }
+
+// Run ingests; it never returns nil.
+func (c runCommand) Run(ctx context.Context) error {
+	s, err := readSettings()
+	if err != nil {
+		return err
+	}
+	client, err := c.connect()
+	if err != nil {
+		return err
+	}
+	defer client.Close() //nolint:errcheck // the process ends
+	log := newLogger(s.LogLevel, os.Stderr)
+	in, err := ingest.New(ingest.Config{
+		Settings: s, Client: client, Branch: client.Branch(c.Project, c.Pipeline, s.OutputBranch),
+		NewSource: func() source.Source { return newSource(s, log) },
+		Writer:    writerName(), Log: log.Named("ingest"), Metrics: ingest.NewMetrics(),
+	})
+	if err != nil {
+		return err
+	}
+	if err := serve(s.HTTPPort, in); err != nil {
+		return err
+	}
+	log.Info("spout-runner starts", "version", version, "writer", in.Writer, "branch", in.Branch.String(), "source", s.Source)
+	err = in.Run(ctx)
+	log.Error("spout-runner ends", "reason", err)
+	return errLogged
+}
+
+func newSource(s settings.Settings, log hclog.Logger) source.Source {
+	return kafka.New(s.Kafka, ingest.SourceShare(s), log.Named("kafka"))
+}
+
+func newLogger(level string, out io.Writer) hclog.Logger {
+	return hclog.New(&hclog.LoggerOptions{Name: "spout-runner", Level: hclog.LevelFromString(level), Output: out, JSONFormat: true, TimeFn: func() time.Time { return time.Now().UTC() }})
+}
+
+// writerName names this process: two lives of one pod are two writers.
+func writerName() string {
+	name := os.Getenv("PPS_POD_NAME")
+	if name == "" {
+		name, _ = os.Hostname()
+	}
+	id := make([]byte, 4)
+	rand.Read(id) //nolint:errcheck // it never fails
+	return name + "/" + hex.EncodeToString(id)
+}
+
+// serve answers /healthz, /readyz and /metrics in the background.
+func serve(port int, in *ingest.Ingester) error {
+	if port == 0 {
+		return nil
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintln(w, "ok")
+	})
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		ready, status := in.Ready()
+		if !ready {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+		fmt.Fprintln(w, status)
+	})
+	mux.Handle("GET /metrics", in.Metrics.Handler())
+	listener, err := net.Listen("tcp", net.JoinHostPort("", strconv.Itoa(port)))
+	if err != nil {
+		return fmt.Errorf("SPOUT_HTTP_PORT=%d: %w; choose another port, or 0 for none", port, err)
+	}
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
+	go func() {
+		// Serve ends with the process; a monitoring port is no reason to stop ingesting.
+		if err := server.Serve(listener); err != nil {
+			in.Log.Error("the HTTP port is gone", "port", port, "reason", err)
+		}
+	}()
+	return nil
+}
