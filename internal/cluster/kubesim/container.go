@@ -98,7 +98,7 @@ func (k *kubelet) runOnce(p *pod, c *container, cmd *exec.Cmd, logFile *os.File,
 		s.PID, s.Waiting, s.Message = cmd.Process.Pid, "", ""
 	})
 	exited := make(chan Exit, 1)
-	go func() { exited <- k.await(c, cmd, began) }()
+	go func() { exited <- reap(c, cmd, began) }()
 	select {
 	case exit := <-exited:
 		k.publish(p)
@@ -109,8 +109,8 @@ func (k *kubelet) runOnce(p *pod, c *container, cmd *exec.Cmd, logFile *os.File,
 	}
 }
 
-// await waits for the end of a container's process and notes it down before the pid is given back.
-func (k *kubelet) await(c *container, cmd *exec.Cmd, began time.Time) Exit {
+// reap waits for the end of a container's process and notes it down before the pid is given back.
+func reap(c *container, cmd *exec.Cmd, began time.Time) Exit {
 	child.AwaitExit(cmd.Process.Pid)
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -5,6 +5,7 @@
 package kubesim
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -49,17 +50,18 @@ type kubelet struct {
 	images        *images
 	statusChanged func(pod object) // called with the store's lock held
 
-	mu    sync.Mutex
-	pods  map[string]*pod // by namespace/name
-	slots map[int]bool    // taken; a pod's slot gives its ports
-	ended sync.WaitGroup  // of pods
+	mu      sync.Mutex
+	pods    map[string]*pod // by namespace/name
+	slots   map[int]bool    // taken; a pod's slot gives its ports
+	changed chan struct{}   // closed, and replaced, when something has changed
+	ended   sync.WaitGroup  // of pods
 }
 
 func newKubelet(cfg Config, st *store, images *images) *kubelet {
 	if cfg.command == nil {
 		cfg.command = sandbox.command
 	}
-	return &kubelet{cfg: cfg, store: st, images: images, pods: map[string]*pod{}, slots: map[int]bool{}}
+	return &kubelet{cfg: cfg, store: st, images: images, pods: map[string]*pod{}, slots: map[int]bool{}, changed: make(chan struct{})}
 }
 
 // pod is a pod on the kubelet.
@@ -197,6 +199,32 @@ func (k *kubelet) list() []Pod {
 	return out
 }
 
+// await returns the first pod that satisfies the condition.
+func (k *kubelet) await(ctx context.Context, condition func(Pod) bool) (Pod, error) {
+	for {
+		k.mu.Lock()
+		changed := k.changed
+		k.mu.Unlock()
+		for _, pod := range k.list() {
+			if condition(pod) {
+				return pod, nil
+			}
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return Pod{}, fmt.Errorf("waiting for a pod: %w", context.Cause(ctx))
+		}
+	}
+}
+
+func (k *kubelet) notify() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	close(k.changed)
+	k.changed = make(chan struct{})
+}
+
 func (p *pod) sandboxDir(c *container) string { return filepath.Join(p.dir, "root-"+c.name) }
 
 func (p *pod) label(name string) string { return textAt(p.object, "metadata", "labels", name) }
@@ -232,6 +260,7 @@ func (k *kubelet) logPath(pod, container string) string {
 
 // publish writes a pod's status to its object.
 func (k *kubelet) publish(p *pod) {
+	defer k.notify()
 	k.store.Lock()
 	defer k.store.Unlock()
 	if o := k.store.get(podsIn(p.namespace), p.name); o != nil {

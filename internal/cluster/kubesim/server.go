@@ -5,6 +5,7 @@
 package kubesim
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log"
@@ -122,6 +123,11 @@ func (s *Server) RemoveImage(name string) { s.images.remove(name) }
 
 // Pods returns the worker pods, by name.
 func (s *Server) Pods() []Pod { return s.kubelet.list() }
+
+// Await waits for a worker pod that satisfies the condition, and returns it.
+func (s *Server) Await(ctx context.Context, condition func(Pod) bool) (Pod, error) {
+	return s.kubelet.await(ctx, condition)
+}
 
 // DeletePod deletes a pod as kubectl does; its controller makes another.
 func (s *Server) DeletePod(name string) error {

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package cluster
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/cluster/kubesim"
+)
+
+// Info is what other processes can know of the cluster that runs on this machine.
+type Info struct {
+	PID      int    // of the process that runs it
+	Dir      string // its folder, if one was chosen
+	Detached bool   // it was started by Serve and lasts until Down
+}
+
+// Running returns the cluster that runs on this machine, or nil.
+func Running() (*Info, error) {
+	path, err := clusterLock()
+	if err != nil {
+		return nil, err
+	}
+	unlock, err := lockFile(context.Background(), path, nil)
+	if err == nil {
+		unlock()
+		return nil, nil
+	}
+	if !errors.Is(err, ErrRunning) {
+		return nil, err
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	var info Info
+	if err := json.Unmarshal(text, &info); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return &info, nil
+}
+
+// announce tells other processes of a cluster; the lock must be held.
+func announce(lock string, info Info) error {
+	text, err := json.Marshal(info)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(lock, text, 0o644)
+}
+
+// Serve runs a cluster until Down is called, or the process is told to end in another way. ready is called once pachd
+// answers.
+func Serve(opts Options, ready func(*Cluster)) error {
+	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	defer cancel()
+	c, err := start(ctx, opts, true, nil)
+	if err != nil {
+		return err
+	}
+	ready(c)
+	<-ctx.Done()
+	return c.Stop()
+}
+
+// Down ends a cluster that Serve runs in another process, and returns once it is gone.
+func Down(ctx context.Context) error {
+	info, err := Running()
+	if err != nil || info == nil {
+		return err
+	}
+	if !info.Detached {
+		return fmt.Errorf("the cluster that runs belongs to a test (pid %d) and ends with it", info.PID)
+	}
+	if err := syscall.Kill(info.PID, syscall.SIGTERM); err != nil && !errors.Is(err, syscall.ESRCH) {
+		return fmt.Errorf("process %d, which runs the cluster: %w", info.PID, err)
+	}
+	path, err := clusterLock()
+	if err != nil {
+		return err
+	}
+	unlock, err := lockFile(ctx, path, func() {})
+	if err != nil {
+		return fmt.Errorf("the cluster doesn't end: %w", err)
+	}
+	unlock()
+	return nil
+}
+
+// WriteStatus prints the pods of the cluster that runs on this machine.
+func WriteStatus(ctx context.Context, w io.Writer) error {
+	return kubesim.WritePods(ctx, w, "http://"+addr(portKubernetes), namespace)
+}
+
+// ConfigPathIn is ConfigPath of a cluster in folder dir.
+func ConfigPathIn(dir string) string { return layout(dir).config() }
+
+// LogPathIn is the log of a server (pachd, postgres, etcd, kubernetes) or of a pod's container below folder dir.
+func LogPathIn(dir, name, container string) (string, error) {
+	l := layout(dir)
+	for _, path := range []string{l.log(filepath.Base(name)), filepath.Join(l.pods(), filepath.Base(name), filepath.Base(container)+".log")} {
+		if _, err := os.Stat(path); err == nil {
+			return path, nil
+		}
+	}
+	return "", fmt.Errorf("no log of %s (container %s) in %s", name, container, dir)
+}

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package cluster
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+const loopback = "127.0.0.1"
+
+// Ports of the cluster. pachd's are Pachyderm's defaults; that of its identity server cannot be changed.
+const (
+	portPachd      = 1650
+	portPeer       = 1653
+	portS3Gateway  = 1600
+	portPrometheus = 1656
+	portOIDC       = 1657
+	portIdentity   = 1658
+	portDownload   = 1659
+	portPostgres   = 15432
+	portEtcd       = 12379
+	portEtcdPeer   = 12380
+	portKubernetes = 18080
+	portPods       = 21000 // ten for each pod from here on
+	portSidecars   = 31000 // likewise for those of StartSidecar
+)
+
+// fixedPorts says who wants which ports.
+var fixedPorts = map[string][]int{
+	"pachd":                   {portPachd, portPeer, portS3Gateway, portPrometheus, portOIDC, portIdentity, portDownload},
+	"PostgreSQL":              {portPostgres},
+	"etcd":                    {portEtcd, portEtcdPeer},
+	"the Kubernetes stand-in": {portKubernetes},
+}
+
+func addr(port int) string { return fmt.Sprintf("%s:%d", loopback, port) }
+
+// layout names the files below a cluster's folder.
+type layout string
+
+func (l layout) path(elements ...string) string {
+	return filepath.Join(append([]string{string(l)}, elements...)...)
+}
+
+func (l layout) data(name string) string { return l.path("data", name) }
+func (l layout) log(name string) string  { return l.path("log", name+".log") }
+func (l layout) pods() string            { return l.path("pods") }
+func (l layout) tmp() string             { return l.path("tmp") }
+func (l layout) config() string          { return l.path("pachctl.json") }
+
+func (l layout) make() error {
+	for _, dir := range []string{l.path("data"), l.path("log"), l.pods(), l.tmp()} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Reset deletes the data and logs in a cluster's folder. No cluster may run in it.
+func Reset(dir string) error {
+	l := layout(dir)
+	for _, path := range []string{l.path("data"), l.path("log"), l.pods(), l.tmp(), l.config()} {
+		if err := os.RemoveAll(path); err != nil {
+			return fmt.Errorf("deleting the cluster's data: %w", err)
+		}
+	}
+	return nil
+}
+
+// cacheDir is where everything that outlives a cluster is kept.
+func cacheDir() (string, error) {
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("no cache folder for the programs of Pachyderm: %w", err)
+	}
+	dir = filepath.Join(dir, "terraform-provider-pachyderm")
+	return dir, os.MkdirAll(dir, 0o755)
+}
+
+// DefaultDir is the folder of the cluster that command pachcluster runs: $PACHCLUSTER_HOME, or one in the user's cache.
+func DefaultDir() (string, error) {
+	if dir := os.Getenv("PACHCLUSTER_HOME"); dir != "" {
+		return filepath.Abs(dir)
+	}
+	cache, err := cacheDir()
+	return filepath.Join(cache, "cluster"), err
+}

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package cluster
+
+import (
+	"bufio"
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// ErrRunning means that a cluster runs already, started by another process.
+var ErrRunning = errors.New("a cluster runs on this machine already; command pachcluster down ends one that was started with up")
+
+// lockPoll is how often a lock that another process holds is tried again.
+const lockPoll = 100 * time.Millisecond
+
+// lockFile takes a lock that ends with this process at the latest. It calls busy once if it has to wait; if busy is nil it
+// doesn't wait, and returns ErrRunning.
+func lockFile(ctx context.Context, path string, busy func()) (unlock func(), err error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	tick := time.NewTicker(lockPoll)
+	defer tick.Stop()
+	for waited := false; ; waited = true {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if err == nil {
+			return func() { _ = f.Close() }, nil
+		}
+		if errors.Is(err, syscall.EWOULDBLOCK) && busy == nil {
+			err = ErrRunning
+		}
+		if !errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, errors.Join(fmt.Errorf("lock %s: %w", path, err), f.Close())
+		}
+		if !waited {
+			busy()
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil, errors.Join(fmt.Errorf("lock %s: %w", path, context.Cause(ctx)), f.Close())
+		}
+	}
+}
+
+// clusterLock is the lock held by whoever runs a cluster. Each network namespace has its own ports, and so its own lock.
+func clusterLock() (string, error) {
+	cache, err := cacheDir()
+	if err != nil {
+		return "", err
+	}
+	namespace, err := os.Readlink("/proc/self/ns/net")
+	if err != nil {
+		return "", fmt.Errorf("network namespace: %w", err)
+	}
+	return filepath.Join(cache, "cluster-"+strings.Trim(namespace, "net:[]")+".lock"), nil
+}
+
+// checkPorts returns an error if a port that the cluster needs is taken, and names by whom if that can be seen.
+func checkPorts() error {
+	listening := listeningSockets()
+	for user, ports := range fixedPorts {
+		for _, port := range ports {
+			if inode, taken := listening[port]; taken {
+				return fmt.Errorf("port %d, which %s needs, is in use%s", port, user, socketOwner(inode))
+			}
+		}
+	}
+	return nil
+}
+
+// listeningSockets returns the inodes of the sockets that listen, by port.
+func listeningSockets() map[int]string {
+	out := map[int]string{}
+	for _, table := range []string{"/proc/self/net/tcp", "/proc/self/net/tcp6"} {
+		f, err := os.Open(table)
+		if err != nil {
+			continue // no such protocol here
+		}
+		for lines := bufio.NewScanner(f); lines.Scan(); {
+			const localAddress, state, inode, listen = 1, 3, 9, "0A"
+			fields := strings.Fields(lines.Text())
+			if len(fields) <= inode || fields[state] != listen {
+				continue
+			}
+			_, port, _ := strings.Cut(fields[localAddress], ":")
+			if b, err := hex.DecodeString(port); err == nil && len(b) == 2 {
+				out[int(b[0])<<8|int(b[1])] = fields[inode]
+			}
+		}
+		_ = f.Close()
+	}
+	return out
+}
+
+// socketOwner says which process has a socket, or nothing if that isn't ours to see.
+func socketOwner(inode string) string {
+	fds, _ := filepath.Glob("/proc/[0-9]*/fd/*")
+	for _, fd := range fds {
+		if target, err := os.Readlink(fd); err != nil || target != "socket:["+inode+"]" {
+			continue
+		}
+		pid := strings.Split(fd, "/")[2]
+		name, err := os.ReadFile("/proc/" + pid + "/comm")
+		if _, numErr := strconv.Atoi(pid); err == nil && numErr == nil {
+			return fmt.Sprintf(" by %s (pid %s)", strings.TrimSpace(string(name)), pid)
+		}
+	}
+	return ""
+}

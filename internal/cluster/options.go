@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package cluster runs a real Pachyderm 2.6.0 on this machine: pachd, PostgreSQL, etcd and, in place of Kubernetes, package
+// kubesim, which runs the pods of spouts as local processes: the real sidecar pachd, the real worker and the image's command.
+//
+// It is for acceptance tests, demos and looking at how Pachyderm behaves. It is not a way to run Pachyderm in earnest:
+// nothing is authenticated, and pachd listens on all interfaces, since it cannot be told otherwise. All else listens on
+// the loopback address only.
+//
+// Tests share one cluster per test binary and keep apart by project:
+//
+//	func TestMain(m *testing.M) { os.Exit(cluster.Main(m)) }
+//
+//	func TestSpout(t *testing.T) {
+//		c := cluster.Start(t)
+//		c.SetImage("example.com/spout-runner", "build/image") // holds spout-runner, which becomes /spout-runner
+//		...
+//	}
+//
+// pachd's ports are fixed, so there is one cluster at a time in a network namespace: a second test binary waits for the
+// first. Everything that a cluster starts ends with the process that started it, even if that is killed.
+//
+// The programs are built once from the nested module in folder binaries, and kept in the user's cache folder. Command
+// pachcluster does the same from a terminal.
+package cluster
+
+import "io"
+
+// Options says how a cluster runs. The zero value is good for tests.
+type Options struct {
+	// Dir holds the data, the logs and what pods leave behind. If it is empty, a temporary folder is used, which Stop
+	// removes unless KeepLogs is set.
+	Dir string
+	// KeepLogs has Stop keep the logs and the pods' files of a temporary folder.
+	KeepLogs bool
+	// Images says which local folder stands for a container image. The key is the image's name or its beginning; the
+	// longest counts. The folder's entries appear in the container's root folder, over the host's own files. An empty
+	// or missing folder makes an image that cannot be pulled.
+	Images map[string]string
+	// Fast has PostgreSQL not wait for the disk. A crash of the machine may then lose data; that of a process doesn't.
+	Fast bool
+	// Log is told of progress; nil means nobody.
+	Log io.Writer
+}
+
+// Version is the version of Pachyderm that is run.
+const Version = "2.6.0"

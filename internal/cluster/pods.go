@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/cluster/kubesim"
+)
+
+// Pod is a pod of a pipeline.
+type Pod = kubesim.Pod
+
+// Container is a container of a Pod.
+type Container = kubesim.Container
+
+// Names of a pod's containers.
+const (
+	UserContainer    = kubesim.UserContainer    // the worker, which runs the user's command
+	StorageContainer = kubesim.StorageContainer // the sidecar pachd
+)
+
+// SetImage says which folder stands for an image from now on; see Options.Images.
+func (c *Cluster) SetImage(name, dir string) error { return c.kube.SetImage(name, dir) }
+
+// RemoveImage takes SetImage back: containers of that image see the host's files only.
+func (c *Cluster) RemoveImage(name string) { c.kube.RemoveImage(name) }
+
+// Pods returns the pods of a pipeline, of which a running spout has one.
+func (c *Cluster) Pods(project, pipeline string) []Pod {
+	var out []Pod
+	for _, pod := range c.kube.Pods() {
+		if pod.Project == project && pod.Pipeline == pipeline {
+			out = append(out, pod)
+		}
+	}
+	return out
+}
+
+// PodLog returns what a container has logged so far, also after the pod has gone.
+func (c *Cluster) PodLog(pod, container string) ([]byte, error) {
+	return os.ReadFile(c.kube.LogPath(pod, container))
+}
+
+// UserLogPath returns the file with the log of a pipeline's worker, which includes what the user's command prints.
+func (c *Cluster) UserLogPath(project, pipeline string) (string, error) {
+	pod, err := c.pod(project, pipeline)
+	return c.kube.LogPath(pod.Name, UserContainer), err
+}
+
+// UserCodePIDs returns the processes that run a pipeline's transform.cmd itself. There are none while the worker waits
+// before it runs a failed command again, which takes 5 to 22 seconds.
+func (c *Cluster) UserCodePIDs(project, pipeline string) ([]int, error) {
+	var out []int
+	for _, pod := range c.Pods(project, pipeline) {
+		for _, container := range pod.Containers {
+			if container.Name != UserContainer || !container.Running() {
+				continue
+			}
+			children, err := childrenOf(container.PID)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, children...)
+		}
+	}
+	return out, nil
+}
+
+// KillUserCode sends a signal to a pipeline's transform.cmd, not to the worker that runs it. The error is
+// os.ErrProcessDone while the command doesn't run.
+func (c *Cluster) KillUserCode(project, pipeline string, sig syscall.Signal) error {
+	pids, err := c.UserCodePIDs(project, pipeline)
+	if err != nil {
+		return err
+	}
+	if len(pids) == 0 {
+		return fmt.Errorf("the command of %s/%s: %w", project, pipeline, os.ErrProcessDone)
+	}
+	var errs []error
+	for _, pid := range pids {
+		if err := syscall.Kill(pid, sig); errors.Is(err, syscall.ESRCH) {
+			errs = append(errs, fmt.Errorf("the command of %s/%s: %w", project, pipeline, os.ErrProcessDone))
+		} else if err != nil {
+			errs = append(errs, fmt.Errorf("the command of %s/%s: %w", project, pipeline, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// KillContainer sends a signal to the first process of a container: the worker of UserContainer, the sidecar pachd of
+// StorageContainer. With the first, everything in the container dies, and it is started again as a kubelet would.
+func (c *Cluster) KillContainer(project, pipeline, container string, sig syscall.Signal) error {
+	pod, err := c.pod(project, pipeline)
+	if err != nil {
+		return err
+	}
+	return c.kube.Signal(pod.Name, container, sig)
+}
+
+// DeletePod deletes a pipeline's pod as kubectl would. Another takes its place.
+func (c *Cluster) DeletePod(project, pipeline string) error {
+	pod, err := c.pod(project, pipeline)
+	if err != nil {
+		return err
+	}
+	return c.kube.DeletePod(pod.Name)
+}
+
+func (c *Cluster) pod(project, pipeline string) (Pod, error) {
+	pods := c.Pods(project, pipeline)
+	if len(pods) == 0 {
+		return Pod{}, fmt.Errorf("pipeline %s/%s has no pod", project, pipeline)
+	}
+	return pods[0], nil
+}
+
+// childrenOf returns the live child processes of pid.
+func childrenOf(pid int) ([]int, error) {
+	stats, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		return nil, err
+	}
+	var out []int
+	for _, path := range stats {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			continue // it has ended
+		}
+		// PID (NAME) STATE PARENT …, and the name may hold anything.
+		fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
+		const state, parent, zombie = 0, 1, "Z"
+		if len(fields) <= parent || fields[parent] != strconv.Itoa(pid) || fields[state] == zombie {
+			continue
+		}
+		child, err := strconv.Atoi(filepath.Base(filepath.Dir(path)))
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, child)
+	}
+	return out, nil
+}
+
+// AwaitPod waits until a pipeline has a pod that satisfies the condition, and returns it.
+func (c *Cluster) AwaitPod(ctx context.Context, project, pipeline string, condition func(Pod) bool) (Pod, error) {
+	return c.kube.Await(ctx, func(pod Pod) bool {
+		return pod.Project == project && pod.Pipeline == pipeline && condition(pod)
+	})
+}
