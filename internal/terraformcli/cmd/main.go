@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command cmd prints the path of the Terraform command line to use, and says
+// on standard error where it comes from.
+//
+// With -env it prints, for a shell's eval, the variables that make
+// terraform-plugin-testing use it.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/terraformcli"
+)
+
+func main() {
+	env := flag.Bool("env", false, "print variables for eval instead of the path")
+	flag.Parse()
+
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	cli, err := terraformcli.Find(ctx, os.Stderr)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		stop()
+		os.Exit(1)
+	}
+	if !*env {
+		fmt.Println(cli.Path)
+		return
+	}
+	for _, entry := range cli.TestEnvironment() {
+		name, value, _ := strings.Cut(entry, "=")
+		fmt.Printf("export %s='%s'\n", name, strings.ReplaceAll(value, "'", `'\''`))
+	}
+}
