@@ -56,6 +56,9 @@ func start(ctx context.Context, opts Options, detached bool, busy func()) (*Clus
 	if opts.Log == nil {
 		opts.Log = io.Discard
 	}
+	if opts.BackOff == 0 {
+		opts.BackOff = time.Second
+	}
 	c := &Cluster{opts: opts, sidecars: map[*process]bool{}}
 	lock, err := clusterLock()
 	if err != nil {
@@ -138,7 +141,7 @@ func (c *Cluster) startKubernetes() error {
 	c.locks = &workerLocks{log: logger.Printf, live: map[kubesim.Worker]int64{}}
 	c.kube, err = kubesim.Start(kubesim.Config{
 		Addr: addr(portKubernetes), Namespace: namespace, PachdPod: pachdPod, PostgresPassword: postgresPassword,
-		Programs: c.programs, PodDir: c.layout.pods(), PortBase: portPods, Images: c.opts.Images, BackOff: time.Second,
+		Programs: c.programs, PodDir: c.layout.pods(), PortBase: portPods, Images: c.opts.Images, BackOff: c.opts.BackOff,
 		Log: logger, WorkerStarts: c.locks.starts, WorkerEnded: c.locks.ended,
 		Services: []kubesim.Service{
 			{Name: "pachd", Ports: []kubesim.Port{{Name: "api-grpc-port", Number: portPachd}, {Name: "s3gateway-port", Number: portS3Gateway}}},

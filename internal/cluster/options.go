@@ -24,7 +24,10 @@
 // pachcluster does the same from a terminal.
 package cluster
 
-import "io"
+import (
+	"io"
+	"time"
+)
 
 // Options says how a cluster runs. The zero value is good for tests.
 type Options struct {
@@ -39,6 +42,9 @@ type Options struct {
 	Images map[string]string
 	// Fast has PostgreSQL not wait for the disk. A crash of the machine may then lose data; that of a process doesn't.
 	Fast bool
+	// BackOff is the first delay before a container that fails again and again is restarted, one second by default. It
+	// doubles up to 30 times this, and starts anew once the container has run for 60 times this. A kubelet has 10 seconds.
+	BackOff time.Duration
 	// Log is told of progress; nil means nobody.
 	Log io.Writer
 }

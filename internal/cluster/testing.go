@@ -10,10 +10,12 @@ import (
 	"os"
 	"sync"
 	"testing"
+	"time"
 )
 
-// TestOptions are the options of the cluster that Start starts. Set them before the first call.
-var TestOptions = Options{Fast: true, Log: os.Stderr}
+// TestOptions are the options of the cluster that Start starts. Set them before the first call. The short back-off is for
+// tests that kill containers many times.
+var TestOptions = Options{Fast: true, BackOff: 100 * time.Millisecond, Log: os.Stderr}
 
 var shared struct {
 	sync.Mutex
