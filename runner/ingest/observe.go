@@ -4,7 +4,6 @@ package ingest
 
 import (
 	"fmt"
-	"iter"
 	"net/http"
 	"strconv"
 	"sync/atomic"
@@ -79,9 +78,9 @@ func (m *Metrics) watch(s source.Source) {
 
 // lagging is a source that knows how far behind it is.
 type lagging interface {
-	// Lag yields the streams and the number of records that are at the source
+	// Lag returns for each stream the number of records that are at the source
 	// and have not been consumed.
-	Lag() iter.Seq2[source.Stream, int64]
+	Lag() map[source.Stream]int64
 }
 
 var lagDesc = prometheus.NewDesc("spout_lag_records", "Records at the source that have not been read yet.", []string{"topic", "partition"}, nil)

@@ -1,0 +1,314 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package audit checks what a runner has written: it reads every commit of an
+// output branch, not only the head, and holds it against the protocol's
+// invariants and against what the source is known to hold.
+//
+//	I1  a commit's data are exactly the records between its parent's position and its own, per stream and in order
+//	I2  positions grow along the ancestry
+//	I4  at most one commit is open, and writers' epochs grow along the ancestry
+//	I5  commits that were rolled back add neither data nor position
+//	I6  read = written + filtered + dead-lettered, in every commit
+package audit
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/ingest"
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
+)
+
+// Truth is what the source is known to hold.
+type Truth interface {
+	// Records returns the values of a stream's records with from <= offset <
+	// to, in order.
+	Records(stream source.Stream, from, to int64) []Entry
+	// Ends returns every stream's end: what should be in the branch when all
+	// is in.
+	Ends() map[source.Stream]int64
+	// Starts returns where reading began.
+	Starts() map[source.Stream]int64
+	// Offsets reads a position of the source.
+	Offsets(position json.RawMessage) (map[source.Stream]int64, error)
+}
+
+// Entry is a record as a file or the source has it.
+type Entry struct {
+	Stream source.Stream
+	Offset int64 // -1 where the file's format does not show it
+	Value  string
+}
+
+// Decoder reads the records of a file.
+type Decoder func(path string, content []byte) ([]Entry, error)
+
+// Report is the result of an audit.
+type Report struct {
+	Commits    int   // that count, those without records included
+	RolledBack int   // commits with an error
+	Repairs    int   // commits that brought lost files back
+	Records    int64 // in all commits that count
+	Lost       int64 // records of the source that are in no commit
+	Duplicated int64 // records that are in more than one place
+	Reordered  int64 // records that come before an older one of their stream
+	Problems   []string
+}
+
+// OK says whether nothing at all is wrong.
+func (r *Report) OK() bool {
+	return len(r.Problems) == 0 && r.Lost == 0 && r.Duplicated == 0 && r.Reordered == 0
+}
+
+func (r *Report) String() string {
+	text := fmt.Sprintf("commits %d, rolled back %d, repairs %d, records %d, lost %d, duplicated %d, reordered %d",
+		r.Commits, r.RolledBack, r.Repairs, r.Records, r.Lost, r.Duplicated, r.Reordered)
+	for i, problem := range r.Problems {
+		if i == 20 {
+			return text + fmt.Sprintf("\n… and %d more", len(r.Problems)-i)
+		}
+		text += "\n" + problem
+	}
+	return text
+}
+
+func (r *Report) problem(commit *pachyderm.Commit, format string, args ...any) {
+	r.Problems = append(r.Problems, "commit "+commit.ID+": "+fmt.Sprintf(format, args...))
+}
+
+// auditor walks a branch from its first commit on.
+type auditor struct {
+	branch *pachyderm.Branch
+	decode Decoder
+	truth  Truth
+	report Report
+
+	files     map[string]pachyderm.File // of the last commit that counts
+	filesOf   map[string]map[string]pachyderm.File
+	positions map[source.Stream]int64 // after it
+	epoch     int64
+	seen      map[source.Stream]map[int64]bool
+}
+
+// Branch audits all commits of a branch. The error is about reading it; what
+// is wrong with it is in the report.
+func Branch(ctx context.Context, branch *pachyderm.Branch, decode Decoder, truth Truth) (*Report, error) {
+	a := &auditor{branch: branch, decode: decode, truth: truth, files: map[string]pachyderm.File{},
+		filesOf: map[string]map[string]pachyderm.File{}, positions: truth.Starts(), seen: map[source.Stream]map[int64]bool{}}
+	commits, err := history(ctx, branch)
+	if err != nil {
+		return nil, err
+	}
+	for i, commit := range commits {
+		if commit.Open() && i < len(commits)-1 {
+			a.report.problem(commit, "is open, but is not the head")
+		}
+		if commit.Open() {
+			continue
+		}
+		if err := a.commit(ctx, commit); err != nil {
+			return nil, err
+		}
+	}
+	a.finish()
+	return &a.report, nil
+}
+
+// history lists a branch's commits, oldest first, once they are finished.
+func history(ctx context.Context, branch *pachyderm.Branch) ([]*pachyderm.Commit, error) {
+	head, err := branch.Head(ctx)
+	if err != nil || head == nil {
+		return nil, err
+	}
+	if !head.Open() {
+		if _, err := branch.WaitFinished(ctx, head.ID); err != nil {
+			return nil, err
+		}
+	}
+	var commits []*pachyderm.Commit
+	err = branch.Ancestry(ctx, head.ID, func(c *pachyderm.Commit) bool {
+		commits = append(commits, c)
+		return true
+	})
+	slices.Reverse(commits)
+	return commits, err
+}
+
+func (a *auditor) commit(ctx context.Context, commit *pachyderm.Commit) error {
+	if commit.Error != "" {
+		a.report.RolledBack++
+		return nil
+	}
+	d, ours, err := ingest.ParseDescription(commit.Description)
+	if err != nil || ours && d.Position == nil {
+		a.report.problem(commit, "counts, but its description does not: %q (%v)", commit.Description, err)
+		return nil
+	}
+	if !ours {
+		return nil // Pachyderm's own
+	}
+	a.report.Commits++
+	if d.Epoch < a.epoch {
+		a.report.problem(commit, "I4: epoch %d after %d", d.Epoch, a.epoch)
+	}
+	a.epoch = d.Epoch
+	added, err := a.compareFiles(ctx, commit, d)
+	if err != nil {
+		return err
+	}
+	entries, err := a.read(ctx, commit, added)
+	if err != nil {
+		return err
+	}
+	return a.compareRecords(commit, d, entries)
+}
+
+// compareFiles returns the files that a commit added, and checks that it has
+// kept the others.
+func (a *auditor) compareFiles(ctx context.Context, commit *pachyderm.Commit, d ingest.Description) (added []pachyderm.File, err error) {
+	list, err := a.branch.Files(ctx, commit.ID)
+	if err != nil {
+		return nil, err
+	}
+	now := make(map[string]pachyderm.File, len(list))
+	for _, file := range list {
+		now[file.Path] = file
+		switch before, ok := a.files[file.Path]; {
+		case !ok:
+			added = append(added, file)
+		case before.Hash != file.Hash || before.Size != file.Size:
+			a.report.problem(commit, "I1: file %s has changed", file.Path)
+		}
+	}
+	for path := range a.files {
+		if _, ok := now[path]; !ok {
+			a.report.problem(commit, "I1: file %s of an earlier commit is gone", path)
+		}
+	}
+	a.files, a.filesOf[commit.ID] = now, now
+	if d.Reason == ingest.ReasonRepair {
+		a.report.Repairs++
+		if len(added) > 0 {
+			a.report.problem(commit, "a repair added %d files", len(added))
+		}
+		if before := a.filesOf[d.Restored]; len(before) != len(now) {
+			a.report.problem(commit, "a repair brought back %d of %d files", len(now), len(before))
+		}
+	}
+	var bytes int64
+	for _, file := range added {
+		bytes += file.Size
+	}
+	if len(added) != d.Files || bytes != d.Bytes {
+		a.report.problem(commit, "has %d files of %d bytes, but says %d of %d", len(added), bytes, d.Files, d.Bytes)
+	}
+	return added, nil
+}
+
+// read returns the records of files, per stream in the order of the paths.
+func (a *auditor) read(ctx context.Context, commit *pachyderm.Commit, files []pachyderm.File) (map[source.Stream][]Entry, error) {
+	out := map[source.Stream][]Entry{}
+	for _, file := range files {
+		content, err := a.branch.ReadFile(ctx, commit.ID, file.Path)
+		if err != nil {
+			return nil, err
+		}
+		entries, err := a.decode(file.Path, content)
+		if err != nil {
+			a.report.problem(commit, "file %s: %v", file.Path, err)
+		}
+		for _, e := range entries {
+			out[e.Stream] = append(out[e.Stream], e)
+		}
+	}
+	return out, nil
+}
+
+// compareRecords holds a commit's records against the source.
+func (a *auditor) compareRecords(commit *pachyderm.Commit, d ingest.Description, got map[source.Stream][]Entry) error {
+	after, err := a.truth.Offsets(d.Position)
+	if err != nil {
+		return fmt.Errorf("commit %s: %w", commit.ID, err)
+	}
+	var count int64
+	for stream, entries := range got {
+		count += int64(len(entries))
+		if _, ok := after[stream]; !ok {
+			a.report.problem(commit, "has %d records of %v, which its position does not name", len(entries), stream)
+		}
+	}
+	if d.Read != d.Written || d.Written != count {
+		a.report.problem(commit, "I6: read %d, written %d, in its files %d", d.Read, d.Written, count)
+	}
+	a.report.Records += count
+	for stream, to := range after {
+		from := a.positions[stream]
+		if to < from {
+			a.report.problem(commit, "I2: %v goes back from %d to %d", stream, from, to)
+		}
+		if problem := a.compareStream(stream, a.truth.Records(stream, from, to), got[stream]); problem != "" {
+			a.report.problem(commit, "I1: %v from %d to %d: %s", stream, from, to, problem)
+		}
+		a.positions[stream] = to
+	}
+	return nil
+}
+
+// compareStream returns what is wrong with one stream's records in a commit.
+func (a *auditor) compareStream(stream source.Stream, want, got []Entry) (problem string) {
+	seen := a.seen[stream]
+	if seen == nil {
+		seen = map[int64]bool{}
+		a.seen[stream] = seen
+	}
+	last := int64(-1)
+	for i, e := range got {
+		if e.Offset < 0 && i < len(want) {
+			e.Offset = want[i].Offset // a format without offsets: they are what the order says
+		}
+		if seen[e.Offset] {
+			a.report.Duplicated++
+		}
+		seen[e.Offset] = true
+		if e.Offset < last {
+			a.report.Reordered++
+		}
+		last = e.Offset
+		if problem == "" && (i >= len(want) || want[i].Offset != e.Offset || !sameValue(want[i].Value, e.Value)) {
+			problem = fmt.Sprintf("record %d of %d is offset %d, %.60q", i, len(got), e.Offset, e.Value)
+			if i < len(want) {
+				problem += fmt.Sprintf(", and should be offset %d, %.60q", want[i].Offset, want[i].Value)
+			}
+		}
+	}
+	if problem == "" && len(got) != len(want) {
+		problem = fmt.Sprintf("%d records, should be %d", len(got), len(want))
+	}
+	return problem
+}
+
+// sameValue compares as jsonl files keep values: JSON may have lost the white
+// space around it and, if it was on several lines, between its tokens.
+func sameValue(want, got string) bool {
+	if want == got {
+		return true
+	}
+	var a, b bytes.Buffer
+	return json.Compact(&a, []byte(want)) == nil && json.Compact(&b, []byte(got)) == nil && a.String() == b.String()
+}
+
+// finish counts the records that are in no commit.
+func (a *auditor) finish() {
+	starts := a.truth.Starts()
+	for stream, end := range a.truth.Ends() {
+		for _, e := range a.truth.Records(stream, starts[stream], end) {
+			if !a.seen[stream][e.Offset] {
+				a.report.Lost++
+			}
+		}
+	}
+}
