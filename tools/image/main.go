@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command image makes the OCI image of spout-runner for linux/amd64 and
+// linux/arm64, without a Docker daemon.
+//
+// It writes an OCI layout folder and the same layout as a tarball, and prints
+// the digest of the image's index. The same sources and Go release give the
+// same digest.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+)
+
+// Names of what is written in the output folder.
+const (
+	layoutName  = "image"
+	archiveName = "spout-runner-image.tar"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
+		fmt.Fprintf(os.Stderr, "image: %v\n", err)
+		stop()
+		os.Exit(1)
+	}
+}
+
+// run is the command with its arguments and streams.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	flags := flag.NewFlagSet("image", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	module := flags.String("module", ".", "folder of the module that holds the runner")
+	pkg := flags.String("package", "./runner", "package of the runner in that module")
+	licence := flags.String("licence", "", "licence to put into the image (default LICENSE in the module's folder)")
+	out := flags.String("out", "dist", "folder to write to")
+	push := flags.String("push", "", "reference to push to as well, as registry.example/spout-runner:1.2.3; logs in as docker and podman do")
+	var about labels
+	flags.StringVar(&about.version, "version", "dev", "version of the runner")
+	flags.StringVar(&about.revision, "revision", "", "commit that the runner is built from")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if flags.NArg() > 0 {
+		return fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	}
+
+	if *licence == "" {
+		*licence = filepath.Join(*module, "LICENSE")
+	}
+
+	scratch, err := os.MkdirTemp("", "spout-runner-image-")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(scratch) }()
+
+	var images []platformImage
+	for _, platform := range platforms {
+		binary := filepath.Join(scratch, "spout-runner-"+platform.Architecture)
+		_, _ = fmt.Fprintf(stderr, "building %s for %s\n", *pkg, platform)
+		if err := compile(ctx, *module, *pkg, about.version, platform, binary, stderr); err != nil {
+			return err
+		}
+		image, err := runnerImage(binary, *licence, platform, about)
+		if err != nil {
+			return fmt.Errorf("image for %s: %w", platform, err)
+		}
+		images = append(images, platformImage{platform, image})
+	}
+	index := indexOf(images)
+	digest, err := index.Digest()
+	if err != nil {
+		return err
+	}
+	layout, archive := filepath.Join(*out, layoutName), filepath.Join(*out, archiveName)
+	if err := writeLayout(layout, index, about.version); err != nil {
+		return fmt.Errorf("writing %s: %w", layout, err)
+	}
+	if err := writeArchive(archive, layout, images, about.version); err != nil {
+		return fmt.Errorf("writing %s: %w", archive, err)
+	}
+	_, _ = fmt.Fprintf(stderr, "wrote %s and %s\n", layout, archive)
+	if *push != "" {
+		if err := pushIndex(ctx, *push, index); err != nil {
+			return fmt.Errorf("pushing to %s: %w", *push, err)
+		}
+		_, _ = fmt.Fprintf(stderr, "pushed to %s\n", *push)
+	}
+	_, err = fmt.Fprintln(stdout, digest)
+	return err
+}
+
+// platforms are those that Pachyderm itself is released for.
+var platforms = []v1.Platform{
+	{OS: "linux", Architecture: "amd64"},
+	{OS: "linux", Architecture: "arm64"},
+}
