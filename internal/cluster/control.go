@@ -70,6 +70,7 @@ func Serve(opts Options, ready func(*Cluster)) error {
 	}
 	ready(c)
 	<-ctx.Done()
+	c.unlock = func() {} // it is let go as this process ends, so that Down returns no earlier
 	return c.Stop()
 }
 

@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 
 	embeddedpostgres "github.com/fergusstrange/embedded-postgres"
@@ -102,6 +103,9 @@ func (c *Cluster) startPostgres(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := removeStaleLock(filepath.Join(data, "postmaster.pid")); err != nil {
+		return err
+	}
 	args := []string{"-D", data, "-p", strconv.Itoa(portPostgres), "-c", "listen_addresses=" + loopback,
 		"-c", "unix_socket_directories=", "-c", "max_connections=200"}
 	if c.opts.Fast {
@@ -117,6 +121,24 @@ func (c *Cluster) startPostgres(ctx context.Context) error {
 	}
 	c.postgres.Store(p)
 	return p.awaitReady(ctx, makeDatabases)
+}
+
+// removeStaleLock removes the lock of a PostgreSQL that was killed and that nobody has waited for yet, as happens where
+// process 1 is no real init. PostgreSQL takes such a process for a live one.
+func removeStaleLock(path string) error {
+	text, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	pid, _, _ := strings.Cut(string(text), "\n")
+	stat, err := os.ReadFile(filepath.Join("/proc", pid, "stat"))
+	if err == nil && !strings.Contains(string(stat), ") Z ") {
+		return nil
+	}
+	return os.Remove(path)
 }
 
 // initPostgres makes the data folder, which is no other user's to read.

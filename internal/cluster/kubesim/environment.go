@@ -39,7 +39,7 @@ func (k *kubelet) prepare(p *pod, c *container) (*exec.Cmd, *problem) {
 		}
 		box.Image = folder
 	}
-	volumes, err := k.makeVolumes(p)
+	volumes, err := k.volumesOf(p)
 	if err != nil {
 		return nil, &problem{err, "ContainerCreating"}
 	}
@@ -78,7 +78,21 @@ const volumesDir = "volumes"
 // dumbInit stands for the init program of the worker's image: dumb-init -- COMMAND.
 const dumbInit = "#!/bin/sh\nshift\nexec \"$@\"\n"
 
-// makeVolumes makes those of a pod's volumes that are not there yet, and returns their folders by name.
+// volumesOf returns the folders of a pod's volumes by name. The first container that gets so far makes them for all.
+func (k *kubelet) volumesOf(p *pod) (map[string]string, error) {
+	p.volumesMu.Lock()
+	defer p.volumesMu.Unlock()
+	if p.volumes == nil {
+		volumes, err := k.makeVolumes(p)
+		if err != nil {
+			return nil, err
+		}
+		p.volumes = volumes
+	}
+	return p.volumes, nil
+}
+
+// makeVolumes can be called again if it has failed halfway.
 func (k *kubelet) makeVolumes(p *pod) (map[string]string, error) {
 	out := map[string]string{}
 	for _, v := range listAt(p.object, "spec", "volumes") {

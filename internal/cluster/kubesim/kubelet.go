@@ -74,6 +74,9 @@ type pod struct {
 	began           time.Time
 	stop            chan struct{} // closed when it shall end
 	containers      []*container
+
+	volumesMu sync.Mutex
+	volumes   map[string]string // folders by name, once they are all there
 }
 
 // container is one of a pod's. The lock guards what changes.
