@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kafka
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
+)
+
+// Kafka's record batch, format 2 (since Kafka 0.11): a head of 61 bytes, then
+// records, compressed together or not at all. All numbers are big endian; the
+// numbers inside of records are zigzag varints.
+const (
+	batchHeadBytes = 61
+	// batchPrefixBytes are the base offset and the length of what follows,
+	// common to all formats.
+	batchPrefixBytes = 12
+	// offsetOfCRCed is where the bytes begin that the checksum covers.
+	offsetOfCRCed = 21
+	offsetOfMagic = 16
+	// minRecordBytes is the size of a record without key, value and headers.
+	minRecordBytes = 7
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// Bits of a batch's attributes.
+const (
+	attrCompression   = 0x07
+	attrLogAppendTime = 0x08
+	attrTransactional = 0x10
+	attrControl       = 0x20
+)
+
+// batchHead is what the head of a batch says.
+type batchHead struct {
+	baseOffset   int64
+	leaderEpoch  int32
+	magic        int8
+	crc          uint32
+	attributes   int16
+	lastDelta    int32 // the batch stands for offsets up to base + lastDelta, even if compaction removed the last records
+	firstTime    int64 // milliseconds since 1970, the records' deltas count from here
+	maxTime      int64
+	producerID   int64
+	records      int32
+	bytes        int // of the whole batch
+	legacyOffset int64
+}
+
+func (h *batchHead) lastOffset() int64 { return h.baseOffset + int64(h.lastDelta) }
+func (h *batchHead) codec() int16      { return h.attributes & attrCompression }
+
+var errBatch = errors.New("malformed record batch")
+
+// readBatchHead reads the head of the batch that data begins with. ok is false
+// if data ends before the batch does, which is how brokers cut a response at
+// its size limit.
+func readBatchHead(data []byte) (h batchHead, ok bool, err error) {
+	if len(data) < offsetOfMagic+1 {
+		return h, false, nil
+	}
+	be := binary.BigEndian
+	h.baseOffset = int64(be.Uint64(data))
+	length := int32(be.Uint32(data[8:]))
+	h.magic = int8(data[offsetOfMagic])
+	if length < 0 || h.baseOffset < 0 {
+		return h, false, fmt.Errorf("%w: base offset %d, length %d", errBatch, h.baseOffset, length)
+	}
+	h.bytes = batchPrefixBytes + int(length)
+	if h.bytes > len(data) {
+		return h, false, nil
+	}
+	if h.magic < 2 {
+		return h, true, readLegacyHead(&h, data[:h.bytes])
+	}
+	if h.magic > 2 {
+		return h, false, fmt.Errorf("%w: format %d is not known", errBatch, h.magic)
+	}
+	if h.bytes < batchHeadBytes {
+		return h, false, fmt.Errorf("%w: length %d is less than its head", errBatch, length)
+	}
+	h.leaderEpoch = int32(be.Uint32(data[12:]))
+	h.crc = be.Uint32(data[17:])
+	h.attributes = int16(be.Uint16(data[21:]))
+	h.lastDelta = int32(be.Uint32(data[23:]))
+	h.firstTime = int64(be.Uint64(data[27:]))
+	h.maxTime = int64(be.Uint64(data[35:]))
+	h.producerID = int64(be.Uint64(data[43:]))
+	h.records = int32(be.Uint32(data[57:]))
+	if h.lastDelta < 0 || h.records < 0 || h.lastOffset() < 0 {
+		return h, false, fmt.Errorf("%w: %d records, last offset delta %d", errBatch, h.records, h.lastDelta)
+	}
+	return h, true, nil
+}
+
+// checkCRC compares the checksum of a whole batch of format 2.
+func (h *batchHead) checkCRC(batch []byte) error {
+	if sum := crc32.Checksum(batch[offsetOfCRCed:], castagnoli); sum != h.crc {
+		return fmt.Errorf("checksum is %08x, the batch says %08x", sum, h.crc)
+	}
+	return nil
+}
+
+// isAbortMarker says whether a control batch ends a transaction without
+// committing it. Its only record's key is a version and a type, 0 for abort.
+func (h *batchHead) isAbortMarker(batch []byte) bool {
+	c := recordCursor{data: batch[batchHeadBytes:], head: h, left: int(h.records)}
+	var one [1]source.Record
+	records, err := c.read(one[:0])
+	if err != nil || len(records) == 0 {
+		return false
+	}
+	key := records[0].Key
+	return len(key) >= 4 && binary.BigEndian.Uint16(key[2:]) == 0
+}
+
+// recordCursor reads the records of one batch of format 2 in steps.
+type recordCursor struct {
+	data []byte // records, decompressed
+	head *batchHead
+	at   int   // in data
+	left int   // records not read
+	from int64 // records below this offset are passed over
+}
+
+// read appends records to table until it is full or the batch is read. The
+// records refer to the cursor's data. Nothing is allocated.
+func (c *recordCursor) read(table []source.Record) ([]source.Record, error) {
+	var (
+		data     = c.data
+		at       = c.at
+		base     = c.head.baseOffset
+		first    = c.head.firstTime
+		appended = c.head.attributes&attrLogAppendTime != 0
+		maxDelta = int64(c.head.lastDelta)
+	)
+	for c.left > 0 && len(table) < cap(table) {
+		var length, timeDelta, offsetDelta, n int64
+		if length, at = varint(data, at); at < 0 || length < 0 || length > int64(len(data)-at) {
+			return table, fmt.Errorf("%w: a record is longer than its batch", errBatch)
+		}
+		record := data[: at+int(length) : at+int(length)]
+		at++ // attributes, unused
+		timeDelta, at = varint(record, at)
+		offsetDelta, at = varint(record, at)
+		if at < 0 || offsetDelta < 0 || offsetDelta > maxDelta {
+			return table, fmt.Errorf("%w: a record's offset lies outside of it", errBatch)
+		}
+		table = table[:len(table)+1]
+		r := &table[len(table)-1]
+		r.Offset = base + offsetDelta
+		if appended {
+			r.Timestamp = c.head.maxTime
+		} else {
+			r.Timestamp = first + timeDelta
+		}
+		n, at = varint(record, at)
+		switch {
+		case at < 0 || n > int64(len(record)-at):
+			return table[:len(table)-1], fmt.Errorf("%w: a key is longer than its record", errBatch)
+		case n < 0:
+			r.Key = nil
+		default:
+			r.Key = record[at : at+int(n) : at+int(n)]
+			at += int(n)
+		}
+		n, at = varint(record, at)
+		switch {
+		case at < 0 || n > int64(len(record)-at):
+			return table[:len(table)-1], fmt.Errorf("%w: a value is longer than its record", errBatch)
+		case n < 0:
+			r.Value = nil
+		default:
+			r.Value = record[at : at+int(n) : at+int(n)]
+			at += int(n)
+		}
+		n, at = varint(record, at)
+		switch {
+		case at < 0 || n < 0:
+			return table[:len(table)-1], fmt.Errorf("%w: a record ends before its headers", errBatch)
+		case n == 0:
+			r.Headers = source.Headers{}
+		default:
+			if !validHeaders(record, at, n) {
+				return table[:len(table)-1], fmt.Errorf("%w: headers are longer than their record", errBatch)
+			}
+			r.Headers = source.Headers{Count: int(n), Raw: record[at:]}
+		}
+		at = len(record)
+		c.left--
+		c.at = at
+		if r.Offset < c.from {
+			table = table[:len(table)-1]
+		}
+	}
+	if c.left == 0 && c.at != len(data) {
+		return table, fmt.Errorf("%w: %d bytes follow its last record", errBatch, len(data)-c.at)
+	}
+	return table, nil
+}
+
+// validHeaders says whether count headers stand in record from at on.
+func validHeaders(record []byte, at int, count int64) bool {
+	for range count {
+		n, next := varint(record, at)
+		if next < 0 || n < 0 || n > int64(len(record)-next) {
+			return false
+		}
+		at = next + int(n)
+		n, next = varint(record, at)
+		if next < 0 || n > int64(len(record)-next) {
+			return false
+		}
+		at = next + int(max(n, 0))
+	}
+	return true
+}
+
+// varint reads a zigzag varint at b[at:] and returns the place after it, or a
+// negative one if there is none; a negative at stays negative.
+func varint(b []byte, at int) (int64, int) {
+	if uint(at) < uint(len(b)) && b[at] < 0x80 {
+		c := b[at]
+		return int64(c>>1) ^ -int64(c&1), at + 1
+	}
+	return longVarint(b, at)
+}
+
+func longVarint(b []byte, at int) (int64, int) {
+	if at < 0 || at >= len(b) {
+		return 0, -1
+	}
+	v, n := binary.Varint(b[at:])
+	if n <= 0 {
+		return 0, -1
+	}
+	return v, at + n
+}

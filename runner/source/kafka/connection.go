@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kafka
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"time"
+
+	kafkago "github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/sasl"
+	"github.com/segmentio/kafka-go/sasl/plain"
+	"github.com/segmentio/kafka-go/sasl/scram"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
+)
+
+const (
+	dialTimeout    = 10 * time.Second // TCP, TLS and SASL together
+	requestTimeout = 30 * time.Second // for an answer to begin, or to go on
+	// maxResponse is the largest answer that is believed. Brokers limit
+	// messages to 1 MiB by default; the protocol's own limit is 2 GiB.
+	maxResponse = 1 << 30
+	readStep    = 1 << 20
+)
+
+// dialFunc opens a network connection, as [net.Dialer.DialContext] does.
+type dialFunc func(ctx context.Context, network, address string) (net.Conn, error)
+
+// dialer opens authenticated connections to brokers.
+type dialer struct {
+	clientID  string
+	tls       *tls.Config
+	mechanism sasl.Mechanism
+	dial      dialFunc
+}
+
+func newDialer(config settings.Kafka, dial dialFunc) (*dialer, error) {
+	if dial == nil {
+		dial = (&net.Dialer{KeepAlive: 30 * time.Second}).DialContext
+	}
+	d := &dialer{clientID: config.ClientID, dial: dial}
+	if config.TLS {
+		d.tls = &tls.Config{MinVersion: tls.VersionTLS12, ServerName: config.TLSServerName}
+		if config.TLSCA != "" {
+			d.tls.RootCAs = x509.NewCertPool()
+			if !d.tls.RootCAs.AppendCertsFromPEM([]byte(config.TLSCA)) {
+				return nil, errors.New("SPOUT_KAFKA_TLS_CA holds no certificate that can be read")
+			}
+		}
+		if config.TLSCert != "" || config.TLSKey != "" {
+			certificate, err := tls.X509KeyPair([]byte(config.TLSCert), []byte(config.TLSKey))
+			if err != nil {
+				return nil, fmt.Errorf("SPOUT_KAFKA_TLS_CERT and SPOUT_KAFKA_TLS_KEY do not go together: %w", err)
+			}
+			d.tls.Certificates = []tls.Certificate{certificate}
+		}
+	}
+	var err error
+	switch config.SASLMechanism {
+	case "":
+	case "plain":
+		d.mechanism = plain.Mechanism{Username: config.SASLUsername, Password: config.SASLPassword}
+	case "scram-sha-256":
+		d.mechanism, err = scram.Mechanism(scram.SHA256, config.SASLUsername, config.SASLPassword)
+	case "scram-sha-512":
+		d.mechanism, err = scram.Mechanism(scram.SHA512, config.SASLUsername, config.SASLPassword)
+	default:
+		err = fmt.Errorf("SPOUT_KAFKA_SASL_MECHANISM is %q", config.SASLMechanism)
+	}
+	if err != nil {
+		return nil, errors.New("SPOUT_KAFKA_SASL_USERNAME or SPOUT_KAFKA_SASL_PASSWORD cannot be used with " + config.SASLMechanism)
+	}
+	return d, nil
+}
+
+// open connects to a broker, authenticates and asks which versions of the
+// protocol's requests it knows.
+func (d *dialer) open(ctx context.Context, address string) (_ *conn, err error) {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	c := &conn{address: address}
+	defer func() {
+		if err != nil && c.Conn != nil {
+			c.Close()
+		}
+	}()
+	// kafka-go authenticates without regard to ctx; closing ends it.
+	unhook := func() bool { return true }
+	kafkaDialer := kafkago.Dialer{
+		ClientID:      d.clientID,
+		SASLMechanism: d.mechanism,
+		DialFunc: func(ctx context.Context, network, address string) (net.Conn, error) {
+			raw, err := d.dial(ctx, network, address)
+			if err != nil {
+				return nil, err
+			}
+			c.Conn = raw
+			if d.tls != nil {
+				config := d.tls
+				if config.ServerName == "" {
+					config = config.Clone()
+					config.ServerName, _, _ = net.SplitHostPort(address)
+				}
+				secure := tls.Client(raw, config)
+				if err := secure.HandshakeContext(ctx); err != nil {
+					return nil, &tlsError{err}
+				}
+				c.Conn = secure
+			}
+			plain := c.Conn
+			unhook = context.AfterFunc(ctx, func() { plain.Close() })
+			return c.Conn, nil
+		},
+	}
+	_, err = kafkaDialer.DialContext(ctx, "tcp", address)
+	unhook()
+	if ctx.Err() != nil && err != nil {
+		return nil, fmt.Errorf("no connection to %s within %v: %w", address, dialTimeout, ctx.Err())
+	}
+	if err != nil {
+		return nil, err
+	}
+	c.format = kmsg.NewRequestFormatter(kmsg.FormatterClientID(d.clientID))
+	if err := c.Conn.SetDeadline(time.Time{}); err != nil {
+		return nil, err
+	}
+	response, err := c.request(ctx, kmsg.NewPtrApiVersionsRequest())
+	if err != nil {
+		return nil, fmt.Errorf("%s did not say which protocol versions it knows (a TLS listener spoken to without TLS, or no Kafka broker?): %w", address, err)
+	}
+	versions := response.(*kmsg.ApiVersionsResponse)
+	if err := codeError(versions.ErrorCode); err != nil {
+		return nil, err
+	}
+	c.versions = make(map[int16][2]int16, len(versions.ApiKeys))
+	for _, key := range versions.ApiKeys {
+		c.versions[key.ApiKey] = [2]int16{key.MinVersion, key.MaxVersion}
+	}
+	return c, nil
+}
+
+// tlsError is a handshake that failed: the other side is there, but settings
+// or certificates have to be put right.
+type tlsError struct{ err error }
+
+func (e *tlsError) Error() string { return "TLS handshake: " + e.err.Error() }
+func (e *tlsError) Unwrap() error { return e.err }
+
+// conn is an authenticated connection to a broker. One request is on its way
+// at a time.
+type conn struct {
+	net.Conn
+	address     string
+	versions    map[int16][2]int16 // lowest and highest known version by request key
+	format      *kmsg.RequestFormatter
+	correlation int32
+	out         []byte
+}
+
+// newestKnown is, by request key, the newest version that this package speaks.
+var newestKnown = map[int16]int16{
+	kmsg.Metadata.Int16():             12,
+	kmsg.ListOffsets.Int16():          7,
+	kmsg.OffsetForLeaderEpoch.Int16(): 4,
+	kmsg.Fetch.Int16():                13,
+	kmsg.ApiVersions.Int16():          0,
+}
+
+// oldestOfUse is the oldest version of a request that is of use here, if it is
+// not the first. Brokers let only each other use the older ones.
+var oldestOfUse = map[int16]int16{
+	kmsg.OffsetForLeaderEpoch.Int16(): 3,
+	kmsg.ListOffsets.Int16():          1,
+	kmsg.Fetch.Int16():                4,
+	kmsg.Metadata.Int16():             4,
+}
+
+var errVersion = errors.New("no version of a request is known to both sides")
+
+// version returns the newest version of a request that both sides know.
+func (c *conn) version(key int16) (int16, error) {
+	newest := newestKnown[key]
+	if key == kmsg.ApiVersions.Int16() {
+		return newest, nil
+	}
+	known, ok := c.versions[key]
+	if newest = min(newest, known[1]); !ok || newest < max(known[0], oldestOfUse[key]) {
+		return 0, fmt.Errorf("%w: broker %s offers versions %d to %d of %s, this runner speaks %d to %d",
+			errVersion, c.address, known[0], known[1], kmsg.NameForKey(key), oldestOfUse[key], newestKnown[key])
+	}
+	return newest, nil
+}
+
+// request sends a request in the newest version that both sides know and
+// returns the answer. After an error the connection is of no use.
+func (c *conn) request(ctx context.Context, request kmsg.Request) (kmsg.Response, error) {
+	version, err := c.version(request.Key())
+	if err != nil {
+		return nil, err
+	}
+	request.SetVersion(version)
+	unhook := context.AfterFunc(ctx, func() { c.Close() })
+	defer unhook()
+	if err := c.send(request); err != nil {
+		return nil, c.blame(ctx, err)
+	}
+	size, err := c.readSize(requestTimeout)
+	if err != nil {
+		return nil, c.blame(ctx, err)
+	}
+	body := make([]byte, size)
+	if err := c.readBody(body); err != nil {
+		return nil, c.blame(ctx, err)
+	}
+	response := request.ResponseKind()
+	body, err = c.stripHead(body, response.IsFlexible() && request.Key() != kmsg.ApiVersions.Int16())
+	if err != nil {
+		return nil, err
+	}
+	if err := response.ReadFrom(body); err != nil {
+		return nil, fmt.Errorf("answer of %s to %s: %w", c.address, kmsg.NameForKey(request.Key()), err)
+	}
+	return response, nil
+}
+
+// blame returns the context's error in place of the one that closing the
+// connection caused.
+func (c *conn) blame(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return fmt.Errorf("broker %s: %w", c.address, err)
+}
+
+func (c *conn) send(request kmsg.Request) error {
+	c.correlation++
+	c.out = c.format.AppendRequest(c.out[:0], request, c.correlation)
+	if err := c.SetWriteDeadline(time.Now().Add(requestTimeout)); err != nil {
+		return err
+	}
+	_, err := c.Write(c.out)
+	return err
+}
+
+// readSize waits for an answer and returns its size.
+func (c *conn) readSize(patience time.Duration) (int, error) {
+	if err := c.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		return 0, err
+	}
+	var head [4]byte
+	if _, err := io.ReadFull(c, head[:]); err != nil {
+		return 0, err
+	}
+	size := binary.BigEndian.Uint32(head[:])
+	if size < 4 || size > maxResponse {
+		return 0, fmt.Errorf("an answer of %d bytes is none of Kafka's protocol", size)
+	}
+	return int(size), nil
+}
+
+// readBody fills body, as long as bytes keep coming.
+func (c *conn) readBody(body []byte) error {
+	for len(body) > 0 {
+		if err := c.SetReadDeadline(time.Now().Add(requestTimeout)); err != nil {
+			return err
+		}
+		step := body[:min(len(body), readStep)]
+		if _, err := io.ReadFull(c, step); err != nil {
+			return err
+		}
+		body = body[len(step):]
+	}
+	return nil
+}
+
+// stripHead checks and removes an answer's correlation id and tags.
+func (c *conn) stripHead(body []byte, flexible bool) ([]byte, error) {
+	if id := int32(binary.BigEndian.Uint32(body)); id != c.correlation {
+		return nil, fmt.Errorf("broker %s answered request %d with number %d", c.address, c.correlation, id)
+	}
+	r := wire{data: body, at: 4}
+	if flexible {
+		r.skipTags()
+	}
+	if r.bad {
+		return nil, fmt.Errorf("broker %s: %w", c.address, errShort)
+	}
+	return body[r.at:], nil
+}

@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kafka
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
+)
+
+// chunkBytes is the size of decompressed batches from which on a chunk takes
+// no further batch, so that buffers are given back in steps.
+const chunkBytes = 1 << 20
+
+// decodeLoop turns responses into chunks until the fetch loop ends.
+func (b *broker) decodeLoop(ctx context.Context) error {
+	d := decoder{s: b.s, readAll: b.s.config.Isolation == "read_uncommitted", aborting: map[int64]struct{}{},
+		emit: func(chunk *source.Chunk) error { return b.s.push(ctx, chunk) }, memory: b.s.memory, counters: &b.s.counters}
+	defer d.decompressor.close()
+	for r := range b.responses {
+		for i := range r.parts {
+			if ctx.Err() == nil {
+				b.decodePart(ctx, &d, r, &r.parts[i])
+			}
+		}
+		r.buffer.release()
+	}
+	return nil
+}
+
+func (b *broker) decodePart(ctx context.Context, d *decoder, r *response, part *part) {
+	p := part.p
+	t := &b.s.table
+	t.mu.Lock()
+	void := p.run != part.run
+	t.mu.Unlock()
+	var err error
+	if !void {
+		err = d.decode(ctx, r.buffer, part)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	p.pending--
+	switch {
+	case ctx.Err() != nil || p.run != part.run:
+	case err != nil:
+		b.reconnect.Store(true)
+		b.s.damage(p, d.next, err)
+	case !void:
+		p.damaged = 0
+	}
+	if p.pending == 0 {
+		if p.state == stateAnnounce || p.topic.partitions[p.stream.Partition] != p {
+			b.s.kick()
+		} else if p.leader != b.id {
+			b.s.wakeLeader(p)
+		}
+	}
+}
+
+// decoder makes chunks of what was fetched.
+type decoder struct {
+	s            *Source
+	memory       *memory
+	counters     *counters
+	readAll      bool // what transactions wrote counts whatever became of them
+	emit         func(*source.Chunk) error
+	decompressor decompressor
+	aborting     map[int64]struct{} // producers whose records do not count at this place
+
+	// Of the part that is being decoded.
+	stream source.Stream
+	next   int64 // offset after what was decoded
+	epoch  int32
+	left   int // records that are still to come, about
+	chunk  *source.Chunk
+	lease  *lease
+	told   int64 // offset that the last chunk told
+}
+
+// lease is what a chunk holds.
+type lease struct {
+	memory  *memory
+	buffers []*buffer
+	table   *[]source.Record
+	class   int
+	emitted bool
+}
+
+func (l *lease) release() {
+	for _, b := range l.buffers {
+		b.release()
+	}
+	putTable(l.class, l.table)
+	l.memory.adjust(-tableBytes(l.class))
+	if l.emitted {
+		l.memory.lend(-1)
+	}
+}
+
+// decode decodes one partition's part of a response and emits its chunks.
+// After an error of the data, what came before it was emitted, and next is
+// where the damage is.
+func (d *decoder) decode(ctx context.Context, buffer *buffer, part *part) error {
+	d.stream, d.next, d.epoch, d.left = part.p.stream, part.from, -1, part.count
+	clear(d.aborting)
+	aborted := part.aborted
+	if d.readAll {
+		aborted = nil
+	}
+	d.told = part.from
+	err := d.batches(ctx, buffer, part.records, aborted)
+	if ctx.Err() != nil {
+		d.drop()
+		return ctx.Err()
+	}
+	if d.chunk == nil && d.next > d.told {
+		d.chunk = source.NewChunk(d.stream, nil) // the last batches have no records that count
+	}
+	if emitErr := d.flush(); emitErr != nil {
+		return emitErr
+	}
+	return err
+}
+
+func (d *decoder) batches(ctx context.Context, buffer *buffer, data []byte, aborted []abortedTransaction) error {
+	for len(data) > 0 {
+		head, whole, err := readBatchHead(data)
+		if err != nil || !whole {
+			return err
+		}
+		batch := data[:head.bytes:head.bytes]
+		data = data[head.bytes:]
+		if head.lastOffset() < d.next {
+			continue // brokers begin with the batch that holds the offset, or before it
+		}
+		if err := head.checkCRC(batch); err != nil {
+			return err
+		}
+		for len(aborted) > 0 && aborted[0].firstOffset <= head.lastOffset() {
+			d.aborting[aborted[0].producerID] = struct{}{}
+			aborted = aborted[1:]
+		}
+		skip := false
+		switch {
+		case head.attributes&attrControl != 0:
+			skip = true
+			if head.isAbortMarker(batch) {
+				delete(d.aborting, head.producerID)
+			}
+		case head.attributes&attrTransactional != 0:
+			_, skip = d.aborting[head.producerID]
+		}
+		if skip {
+			d.counters.skipped.Add(1)
+			d.left -= int(head.records)
+		} else {
+			d.counters.batches.Add(1)
+			if err := d.batch(ctx, buffer, batch, &head); err != nil {
+				return err
+			}
+		}
+		d.next, d.epoch = head.lastOffset()+1, head.leaderEpoch
+	}
+	return nil
+}
+
+// batch adds one batch's records to chunks.
+func (d *decoder) batch(ctx context.Context, buffer *buffer, batch []byte, head *batchHead) error {
+	if head.records == 0 {
+		return nil
+	}
+	records := batch[batchHeadBytes:]
+	if codec := head.codec(); codec != codecNone {
+		decompressed, err := d.decompress(ctx, codec, records)
+		if err != nil {
+			return err
+		}
+		defer decompressed.release()
+		buffer, records = decompressed, decompressed.data
+	}
+	if int(head.records) > len(records)/minRecordBytes {
+		return fmt.Errorf("%w: %d records in %d bytes", errBatch, head.records, len(records))
+	}
+	cursor := recordCursor{data: records, head: head, left: int(head.records), from: d.next}
+	for cursor.left > 0 {
+		if err := d.room(ctx, cursor.left); err != nil {
+			return err
+		}
+		table, before, had := *d.lease.table, cursor.at, len(*d.lease.table)
+		table, err := cursor.read(table)
+		*d.lease.table, d.chunk.Records = table, table
+		if n := len(table); n > had {
+			if held := d.lease.buffers; len(held) == 0 || held[len(held)-1] != buffer {
+				buffer.retain()
+				d.lease.buffers = append(held, buffer)
+			}
+			d.chunk.Bytes += cursor.at - before
+			d.next, d.epoch = table[n-1].Offset+1, head.leaderEpoch
+			d.left -= n - had
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if d.chunk != nil && d.chunk.Bytes > chunkBytes {
+		d.next = head.lastOffset() + 1
+		return d.flush()
+	}
+	return nil
+}
+
+// room makes sure that there is a chunk with room for a record. Left is how
+// many records the batch has, at least.
+func (d *decoder) room(ctx context.Context, left int) error {
+	if d.chunk != nil && len(*d.lease.table) < cap(*d.lease.table) {
+		return nil
+	}
+	if err := d.flush(); err != nil {
+		return err
+	}
+	class := tableClass(max(d.left, left))
+	if err := d.memory.acquireDecode(ctx, tableBytes(class), d.flush); err != nil {
+		return err
+	}
+	d.lease = &lease{memory: d.memory, class: class, table: getTable(class)}
+	d.chunk = source.NewChunk(d.stream, d.lease.release)
+	d.chunk.Bytes = int(tableBytes(class))
+	return nil
+}
+
+// flush emits the chunk, if there is one, as what goes up to next.
+func (d *decoder) flush() error {
+	chunk := d.chunk
+	if chunk == nil {
+		return nil
+	}
+	if d.lease != nil {
+		d.lease.emitted = true
+		d.memory.lend(1)
+	}
+	chunk.Next, chunk.LeaderEpoch = d.next, d.epoch
+	d.told = d.next
+	d.chunk, d.lease = nil, nil
+	return d.emit(chunk)
+}
+
+// drop gives up the chunk.
+func (d *decoder) drop() {
+	if d.chunk != nil {
+		d.chunk.Release()
+	}
+	d.chunk, d.lease = nil, nil
+}
+
+// decompress returns a buffer with the decompressed records, which the caller
+// releases.
+func (d *decoder) decompress(ctx context.Context, codec int16, data []byte) (*buffer, error) {
+	hint := d.decompressor.sizeHint(codec, data)
+	held := bufferSize(hint)
+	if err := d.memory.acquireDecode(ctx, held, d.flush); err != nil {
+		return nil, err
+	}
+	b := getBuffer(d.memory, hint, held)
+	out, err := d.decompressor.appendTo(b.data[:0], codec, data)
+	if grown := int64(cap(out)) - b.held; grown > 0 {
+		d.memory.adjust(grown)
+		b.held += grown
+	}
+	b.data = out
+	if err != nil {
+		b.release()
+		return nil, fmt.Errorf("%w: it cannot be decompressed: %w", errBatch, err)
+	}
+	return b, nil
+}

@@ -1,0 +1,379 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kafka
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// leastPartitionBytes is the least that is asked of one partition, however
+// many there are.
+const leastPartitionBytes = 1 << 20
+
+// broker fetches the partitions that one broker leads. The loop asks for more
+// as soon as it knows up to where an answer goes; decoding follows behind.
+type broker struct {
+	s       *Source
+	id      int32
+	address string       // guarded by the table's lock
+	led     []*partition // the same
+	started bool         // the same
+
+	wake      chan struct{}
+	responses chan *response
+	reconnect atomic.Bool // the connection gave damaged data
+
+	// Of the fetch loop.
+	conn    *conn
+	turn    []*partition // what was asked for last, in an order that is fair
+	request *kmsg.FetchRequest
+	parsed  []fetched
+}
+
+// response is a fetch response with the parts of it that are to be decoded.
+type response struct {
+	buffer *buffer
+	parts  []part
+}
+
+// part is what a response has of one partition.
+type part struct {
+	p       *partition
+	run     int
+	from    int64 // records below are not wanted
+	records []byte
+	aborted []abortedTransaction
+	count   int // records, as the heads of the batches say
+}
+
+func newBroker(s *Source, id int32, address string) *broker {
+	return &broker{s: s, id: id, address: address, wake: make(chan struct{}, 1), responses: make(chan *response, 1)}
+}
+
+// start starts the broker's goroutines once. The table is locked.
+func (b *broker) start() {
+	if b.started {
+		return
+	}
+	b.started = true
+	b.s.group.Go(func() error {
+		defer close(b.responses)
+		return b.fetchLoop(b.s.fetching)
+	})
+	b.s.group.Go(func() error { return b.decodeLoop(b.s.running) })
+}
+
+func (b *broker) wakeUp() {
+	select {
+	case b.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (b *broker) fetchLoop(ctx context.Context) error {
+	defer b.disconnect()
+	for failures := 0; ; {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if !b.takeTurn() {
+			select {
+			case <-b.wake:
+			case <-ctx.Done():
+			}
+			continue
+		}
+		if err := b.s.memory.awaitRoom(ctx); err != nil {
+			return err
+		}
+		err := b.fetch(ctx)
+		if err == nil {
+			failures = 0
+			continue
+		}
+		b.disconnect()
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		failures++
+		b.s.counters.reconnects.Add(1)
+		if failures > 1 || !isHangup(err) { // brokers end connections now and then
+			b.s.complain.trouble(ctx, "broker "+b.address, err, "cannot fetch from broker; trying again", "broker", b.id)
+		}
+		b.s.wantMetadata()
+		if err := sleep(ctx, delayAfter(failures, err)); err != nil {
+			return err
+		}
+	}
+}
+
+func (b *broker) disconnect() {
+	if b.conn != nil {
+		b.conn.Close()
+		b.conn = nil
+	}
+}
+
+// takeTurn collects the partitions to fetch now, those first that got nothing
+// for the longest time.
+func (b *broker) takeTurn() bool {
+	t := &b.s.table
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	keep := b.turn[:0]
+	for _, p := range b.turn {
+		if p.mayFetch(b) {
+			keep = append(keep, p)
+			p.claimed = -1
+		} else if p.claimedBy == b {
+			p.claimedBy = nil
+		}
+	}
+	for _, p := range b.led {
+		if p.claimedBy != b && p.mayFetch(b) {
+			p.claimedBy = b
+			keep = append(keep, p)
+		}
+	}
+	b.turn = keep
+	for _, p := range b.turn {
+		p.claimed = p.next
+	}
+	return len(b.turn) > 0
+}
+
+// fetch makes one request and hands the answer on to be decoded.
+func (b *broker) fetch(ctx context.Context) error {
+	if b.reconnect.Swap(false) {
+		b.disconnect()
+	}
+	if b.conn == nil {
+		b.s.table.mu.Lock()
+		address := b.address
+		b.s.table.mu.Unlock()
+		c, err := b.s.dialer.open(ctx, address)
+		if err != nil {
+			return err
+		}
+		b.conn = c
+	}
+	c := b.conn
+	unhook := context.AfterFunc(ctx, func() { c.Close() })
+	defer unhook()
+	if err := b.fillRequest(); err != nil {
+		return err
+	}
+	if err := c.send(b.request); err != nil {
+		return err
+	}
+	size, err := c.readSize(b.s.config.FetchMaxWait.Std() + requestTimeout)
+	if err != nil {
+		return err
+	}
+	held := bufferSize(size)
+	if err := b.s.memory.acquireFetch(ctx, held); err != nil {
+		return err
+	}
+	buffer := getBuffer(b.s.memory, size, held)
+	defer buffer.release()
+	if err := c.readBody(buffer.data); err != nil {
+		return err
+	}
+	b.s.counters.fetches.Add(1)
+	b.s.counters.bytes.Add(int64(size))
+	body, err := c.stripHead(buffer.data, b.request.IsFlexible())
+	if err != nil {
+		return err
+	}
+	if b.parsed, err = parseFetch(b.parsed[:0], body, b.request.Version); err != nil {
+		return err
+	}
+	parts := b.accept()
+	if len(parts) == 0 {
+		return nil
+	}
+	buffer.retain()
+	select {
+	case b.responses <- &response{buffer: buffer, parts: parts}:
+		return nil
+	case <-ctx.Done():
+		buffer.release()
+		return ctx.Err()
+	}
+}
+
+// fillRequest makes the request out of the partitions whose turn it is.
+func (b *broker) fillRequest() error {
+	if b.request == nil {
+		b.request = kmsg.NewPtrFetchRequest()
+	}
+	r := b.request
+	version, err := b.conn.version(r.Key())
+	if err != nil {
+		return err
+	}
+	r.ReplicaID, r.SessionID, r.SessionEpoch = -1, 0, -1
+	r.MaxWaitMillis = int32(b.s.config.FetchMaxWait.Std().Milliseconds())
+	r.MinBytes = 1
+	r.MaxBytes = int32(b.s.fetchBytes)
+	if b.s.config.Isolation == "read_committed" {
+		r.IsolationLevel = 1
+	}
+	each := int32(min(max(b.s.fetchBytes/len(b.turn), leastPartitionBytes), b.s.fetchBytes))
+
+	b.s.table.mu.Lock()
+	defer b.s.table.mu.Unlock()
+	r.Topics = r.Topics[:0]
+	places := map[*topic]int{}
+	for _, p := range b.turn {
+		at, ok := places[p.topic]
+		if !ok {
+			at = len(r.Topics)
+			places[p.topic] = at
+			if cap(r.Topics) > at {
+				r.Topics = r.Topics[:at+1]
+				r.Topics[at].Partitions = r.Topics[at].Partitions[:0]
+			} else {
+				r.Topics = append(r.Topics, kmsg.NewFetchRequestTopic())
+			}
+			r.Topics[at].Topic, r.Topics[at].TopicID = p.topic.name, p.topic.id
+			if p.topic.id == [16]byte{} {
+				version = min(version, 12) // from 13 on, topics go by id
+			}
+		}
+		f := kmsg.NewFetchRequestTopicPartition()
+		f.Partition, f.FetchOffset, f.CurrentLeaderEpoch, f.PartitionMaxBytes = p.stream.Partition, p.claimed, p.leaderEpoch, each
+		r.Topics[at].Partitions = append(r.Topics[at].Partitions, f)
+	}
+	r.SetVersion(version)
+	return nil
+}
+
+// accept takes over what the last response brought: it moves the partitions on
+// and returns what is to be decoded. Partitions that got something go to the
+// end of the next turn.
+func (b *broker) accept() (parts []part) {
+	t := &b.s.table
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for i := range b.parsed {
+		f := &b.parsed[i]
+		topic := t.byID[f.topicID]
+		if f.topicName != nil {
+			topic = t.topics[string(f.topicName)]
+		}
+		if topic == nil {
+			continue
+		}
+		p := topic.partitions[f.partition]
+		if p == nil || p.claimedBy != b || p.next != p.claimed || !p.mayFetch(b) {
+			continue // it was moved or set back meanwhile
+		}
+		if err := codeError(f.code); err != nil {
+			b.refused(p, err)
+			continue
+		}
+		p.failures = 0
+		p.highWatermark.Store(f.highWatermark)
+		got, err := b.advance(p, f)
+		if got.count > 0 || len(got.records) > 0 {
+			p.pending++
+			p.pendingOn = b
+			parts = append(parts, got)
+		}
+		if err != nil {
+			b.s.damage(p, p.next, err)
+			b.reconnect.Store(true)
+		}
+	}
+	b.rotate()
+	return parts
+}
+
+// refused sees to a partition that the broker does not let fetch.
+func (b *broker) refused(p *partition, err error) {
+	p.fault(err)
+	switch {
+	case errors.Is(err, kerr.OffsetOutOfRange):
+		p.checkRange = true
+		if p.failures == 1 {
+			p.retryAt = time.Time{}
+		}
+	case errors.Is(err, kerr.NotLeaderForPartition), errors.Is(err, kerr.FencedLeaderEpoch):
+		if p.failures == 1 {
+			p.retryAt = time.Time{}
+		}
+	}
+	b.s.report(p, err, "fetching")
+	b.s.kick()
+}
+
+// advance moves p beyond the whole batches in f.
+func (b *broker) advance(p *partition, f *fetched) (part, error) {
+	got := part{p: p, run: p.run, from: p.next, aborted: f.aborted}
+	at := 0
+	for at < len(f.records) {
+		head, whole, err := readBatchHead(f.records[at:])
+		if err != nil {
+			got.records = f.records[:at:at]
+			return got, err
+		}
+		if !whole {
+			break
+		}
+		at += head.bytes
+		if last := head.lastOffset(); last >= p.next {
+			p.next, p.nextEpoch = last+1, head.leaderEpoch
+			got.count += int(min(head.records, int32(head.bytes)))
+		}
+	}
+	got.records = f.records[:at:at]
+	return got, nil
+}
+
+// rotate puts the partitions that got something behind those that did not.
+func (b *broker) rotate() {
+	var served []*partition
+	keep := b.turn[:0]
+	for _, p := range b.turn {
+		if p.next != p.claimed {
+			served = append(served, p)
+		} else {
+			keep = append(keep, p)
+		}
+	}
+	b.turn = append(keep, served...)
+}
+
+// maxDamaged is how often a batch that is damaged is fetched, from a new
+// connection each time.
+const maxDamaged = 4
+
+// damage sets a partition back to an offset whose batch cannot be decoded. The
+// table is locked.
+func (s *Source) damage(p *partition, offset int64, err error) {
+	s.counters.damaged.Add(1)
+	p.run++
+	p.damaged++
+	p.next, p.nextEpoch = offset, -1
+	p.state = stateFetch
+	p.fault(err)
+	if p.damaged >= maxDamaged {
+		if s.table.failure == nil {
+			s.table.failure = stopf("topic %s partition %d has a record batch at offset %d that is damaged, in each of %d fetches: %w. See whether a broker's disk fails. To go on behind it, delete the records up to there (kafka-delete-records) and set SPOUT_KAFKA_ON_OUT_OF_RANGE=earliest",
+				p.stream.Topic, p.stream.Partition, offset, p.damaged, err)
+		}
+		s.stopFetching()
+		return
+	}
+	s.complain.about("damage "+p.stream.Topic, hclog.Warn, "a record batch is damaged; fetching it again from another connection",
+		"topic", p.stream.Topic, "partition", p.stream.Partition, "offset", offset, "error", err)
+	s.kick()
+}

@@ -1,0 +1,349 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kafka
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"net"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
+)
+
+// control holds the supervisor's connections. They are apart from those that
+// fetch, where a request would wait behind a fetch that waits for records.
+type control struct {
+	mu    sync.Mutex
+	conns map[string]*conn
+}
+
+func (c *control) get(address string) *conn {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.conns[address]
+}
+
+func (c *control) put(opened *conn) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.conns == nil {
+		c.conns = map[string]*conn{}
+	}
+	c.conns[opened.address] = opened
+}
+
+func (c *control) drop(broken *conn) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	broken.Close()
+	if c.conns[broken.address] == broken {
+		delete(c.conns, broken.address)
+	}
+}
+
+func (c *control) close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, conn := range c.conns {
+		conn.Close()
+	}
+	c.conns = nil
+}
+
+// ask sends a request to the broker at address. A connection that the broker
+// has ended meanwhile is opened again once.
+func (s *Source) ask(ctx context.Context, address string, request kmsg.Request) (kmsg.Response, error) {
+	for {
+		c := s.control.get(address)
+		fresh := c == nil
+		if fresh {
+			var err error
+			if c, err = s.dialer.open(ctx, address); err != nil {
+				return nil, err
+			}
+			s.control.put(c)
+		}
+		response, err := c.request(ctx, request)
+		if err == nil || errors.Is(err, errVersion) {
+			return response, err
+		}
+		s.control.drop(c)
+		if fresh || ctx.Err() != nil {
+			return nil, err
+		}
+	}
+}
+
+// askAny sends a request to any broker that answers: those with a connection
+// first, then those that the metadata name, then the configured ones.
+func (s *Source) askAny(ctx context.Context, request kmsg.Request) (kmsg.Response, error) {
+	var addresses []string
+	seen := map[string]bool{}
+	add := func(some []string) {
+		rand.Shuffle(len(some), func(i, j int) { some[i], some[j] = some[j], some[i] })
+		for _, address := range some {
+			if !seen[address] {
+				seen[address] = true
+				addresses = append(addresses, address)
+			}
+		}
+	}
+	var connected, known []string
+	s.control.mu.Lock()
+	for address := range s.control.conns {
+		connected = append(connected, address)
+	}
+	s.control.mu.Unlock()
+	s.table.mu.Lock()
+	for _, b := range s.table.brokers {
+		known = append(known, b.address)
+	}
+	s.table.mu.Unlock()
+	add(connected)
+	add(known)
+	add(append([]string(nil), s.config.Brokers...))
+	var failures []error
+	for _, address := range addresses {
+		response, err := s.ask(ctx, address, request)
+		if err == nil || ctx.Err() != nil {
+			return response, err
+		}
+		failures = append(failures, err)
+	}
+	return nil, errors.Join(failures...)
+}
+
+// refreshMetadata asks for the metadata and puts the table in accord with
+// them. The error is temporary unless it is a Stop.
+func (s *Source) refreshMetadata(ctx context.Context) error {
+	request := kmsg.NewPtrMetadataRequest()
+	request.AllowAutoTopicCreation = false
+	for _, name := range s.config.Topics {
+		topic := kmsg.NewMetadataRequestTopic()
+		topic.Topic = kmsg.StringPtr(name)
+		request.Topics = append(request.Topics, topic)
+	}
+	response, err := s.askAny(ctx, request)
+	if err != nil {
+		return err
+	}
+	return s.applyMetadata(response.(*kmsg.MetadataResponse))
+}
+
+func (s *Source) applyMetadata(metadata *kmsg.MetadataResponse) error {
+	t := &s.table
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(metadata.Brokers) == 0 {
+		return errors.New("the metadata name no broker")
+	}
+	if err := s.applyClusterID(metadata.ClusterID); err != nil {
+		return err
+	}
+	for _, m := range metadata.Brokers {
+		address := net.JoinHostPort(m.Host, strconv.Itoa(int(m.Port)))
+		if b := t.brokers[m.NodeID]; b != nil {
+			b.address = address
+		} else {
+			t.brokers[m.NodeID] = newBroker(s, m.NodeID, address)
+		}
+	}
+	for i := range metadata.Topics {
+		if m := &metadata.Topics[i]; m.Topic != nil {
+			if err := s.applyTopic(m); err != nil {
+				return err
+			}
+		}
+	}
+	s.assign()
+	return nil
+}
+
+// applyClusterID compares the cluster's id with the one in the position.
+func (s *Source) applyClusterID(id *string) error {
+	if id == nil || *id == "" {
+		return nil // some proxies do not tell
+	}
+	t := &s.table
+	if t.clusterID == "" {
+		t.clusterID = s.position.Cluster
+	}
+	if t.clusterID != "" && t.clusterID != *id {
+		return stopf("the brokers belong to the Kafka cluster %s, but what was read so far is of cluster %s, and offsets of one mean nothing in the other: set SPOUT_KAFKA_BROKERS to brokers of %s, or begin anew with another spout or output branch",
+			*id, t.clusterID, t.clusterID)
+	}
+	t.clusterID = *id
+	return nil
+}
+
+// applyTopic puts one topic in accord with the metadata.
+func (s *Source) applyTopic(m *kmsg.MetadataResponseTopic) error {
+	t := &s.table
+	name := *m.Topic
+	current := t.topics[name]
+	if err := codeError(m.ErrorCode); err != nil {
+		s.complainOfTopic(name, current, err)
+		return nil
+	}
+	if current == nil {
+		current = s.newTopic(name)
+	}
+	current.missing = false
+	switch {
+	case m.TopicID == [16]byte{} || m.TopicID == current.id:
+	case current.id == [16]byte{}:
+		if kept := s.keptID(current); kept != "" && kept != topicID(m.TopicID) {
+			if err := s.topicRecreated(current, kept, m.TopicID); err != nil {
+				return err
+			}
+		}
+		s.setTopicID(current, m.TopicID)
+	default:
+		if err := s.topicRecreated(current, topicID(current.id), m.TopicID); err != nil {
+			return err
+		}
+		s.setTopicID(current, m.TopicID)
+	}
+	for i := range m.Partitions {
+		s.applyPartition(current, &m.Partitions[i])
+	}
+	return nil
+}
+
+func (s *Source) complainOfTopic(name string, current *topic, err error) {
+	cause := "topic " + name
+	switch {
+	case !errors.Is(err, kerr.UnknownTopicOrPartition) && !errors.Is(err, kerr.UnknownTopicID):
+		level := hclog.Warn
+		if isDenied(err) {
+			level = hclog.Error
+		}
+		s.complain.about(cause, level, "brokers do not tell about a topic; waiting for it", "topic", name, "error", err)
+	case current == nil:
+		s.complain.about(cause, hclog.Warn, "topic does not exist; waiting for it", "topic", name)
+	default:
+		current.missing = true
+		s.complain.about(cause, hclog.Warn, "topic was deleted; waiting for it to be made again", "topic", name)
+	}
+}
+
+// newTopic makes the table's entry of a topic that is seen for the first time.
+func (s *Source) newTopic(name string) *topic {
+	t := &topic{name: name, partitions: map[int32]*partition{}}
+	if known := s.position.Topics[name]; known != nil {
+		t.generation = known.Generation
+	}
+	s.table.topics[name] = t
+	return t
+}
+
+// keptID returns the topic id in the position. It is asked for only while the
+// source is opened, when the position is not the consumer's yet.
+func (s *Source) keptID(t *topic) string {
+	if known := s.position.Topics[t.name]; s.running == nil && known != nil {
+		return known.ID
+	}
+	return ""
+}
+
+func (s *Source) setTopicID(t *topic, id [16]byte) {
+	delete(s.table.byID, t.id)
+	t.id = id
+	s.table.byID[id] = t
+	s.table.ids[source.Stream{Topic: t.name, Generation: t.generation}] = topicID(id)
+}
+
+// topicRecreated applies the policy for a topic that was deleted and made again.
+func (s *Source) topicRecreated(t *topic, from string, to [16]byte) error {
+	if s.config.OnTopicRecreated != "restart" {
+		return stopf("topic %s was deleted and made again (topic id %s, was %s), so the offsets read so far mean nothing in it: set SPOUT_KAFKA_ON_TOPIC_RECREATED=restart to read the new topic from its beginning into files of their own, or begin anew with another spout or output branch",
+			t.name, topicID(to), from)
+	}
+	s.log.Warn("topic was deleted and made again; reading the new one from its beginning", "topic", t.name, "topic_id", topicID(to), "former_topic_id", from)
+	t.generation++
+	for _, p := range t.partitions {
+		p.state, p.leader = stateCheck, -1 // whatever is still being fetched is not taken
+		if p.pending > 0 {
+			t.former = append(t.former, p)
+		}
+	}
+	t.partitions = map[int32]*partition{}
+	if s.running == nil {
+		s.position.Topics[t.name] = &topicPosition{ID: topicID(to), Generation: t.generation, Partitions: map[int32]mark{}}
+	}
+	return nil
+}
+
+// applyPartition puts one partition in accord with the metadata.
+func (s *Source) applyPartition(t *topic, m *kmsg.MetadataResponseTopicPartition) {
+	p := t.partitions[m.Partition]
+	if p == nil {
+		p = s.newPartition(t, m.Partition)
+		t.partitions[m.Partition] = p
+	}
+	leader := m.Leader
+	if err := codeError(m.ErrorCode); err != nil && leader < 0 {
+		s.complain.about("leader "+t.name, hclog.Warn, "partition has no leader; waiting for one",
+			"topic", t.name, "partition", m.Partition, "error", err)
+	}
+	if m.LeaderEpoch >= 0 && m.LeaderEpoch < p.leaderEpoch {
+		return // a broker that lags behind
+	}
+	if leader == p.leader && m.LeaderEpoch == p.leaderEpoch {
+		return
+	}
+	if p.state == stateFetch {
+		p.state = stateCheck
+	}
+	if p.leader != leader {
+		p.retryAt = time.Time{}
+	}
+	p.leader, p.leaderEpoch = leader, m.LeaderEpoch
+}
+
+// newPartition makes the table's entry of a partition that is seen for the first time.
+func (s *Source) newPartition(t *topic, number int32) *partition {
+	p := &partition{topic: t, leader: -1, leaderEpoch: -1, nextEpoch: -1, startTime: startEarliest,
+		stream: source.Stream{Topic: t.name, Partition: number, Generation: t.generation}}
+	if s.running != nil {
+		s.log.Info("new partition", "topic", t.name, "partition", number)
+		return p
+	}
+	known := s.position.Topics[t.name]
+	if known == nil {
+		p.startTime = s.configuredStart()
+		return p
+	}
+	if m, ok := known.Partitions[number]; ok {
+		p.state, p.next, p.nextEpoch, p.checkRange = stateCheck, m.next, m.epoch, true
+		p.consumed.Store(m.next)
+	}
+	return p
+}
+
+// assign gives each broker the partitions that it leads.
+func (s *Source) assign() {
+	t := &s.table
+	for _, b := range t.brokers {
+		b.led = b.led[:0]
+	}
+	t.each(func(p *partition) {
+		if b := t.brokers[p.leader]; b != nil {
+			b.led = append(b.led, p)
+		}
+	})
+	for _, b := range t.brokers {
+		if len(b.led) > 0 && s.running != nil {
+			b.start()
+			b.wakeUp()
+		}
+	}
+}

@@ -1,0 +1,370 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
+)
+
+var errNoLeader = errors.New("it has no leader now")
+
+// question is a partition that the supervisor asks its leader about, as the
+// table had it when the asking began.
+type question struct {
+	p           *partition
+	state       state
+	leaderEpoch int32
+	next        int64
+	nextEpoch   int32
+	checkRange  bool
+	diverged    int64 // where the log went another way than what was read, -1 if it did not
+	start, end  int64 // of the log
+}
+
+// settle finds out, for all partitions that are due, where they begin or
+// whether they can be read on. The error is a Stop, or ctx's.
+func (s *Source) settle(ctx context.Context) error {
+	t := &s.table
+	byAddress := map[string][]*question{}
+	now := time.Now()
+	t.mu.Lock()
+	t.each(func(p *partition) {
+		if p.state != stateStart && p.state != stateCheck || p.retryAt.After(now) {
+			return
+		}
+		b := t.brokers[p.leader]
+		if b == nil || p.topic.missing {
+			p.fault(errNoLeader)
+			return
+		}
+		byAddress[b.address] = append(byAddress[b.address], &question{p: p, state: p.state, leaderEpoch: p.leaderEpoch,
+			next: p.next, nextEpoch: p.nextEpoch, checkRange: p.checkRange, diverged: -1})
+	})
+	t.mu.Unlock()
+	var wait sync.WaitGroup
+	var mu sync.Mutex
+	var stop error
+	for address, questions := range byAddress {
+		wait.Go(func() {
+			if err := s.settleAt(ctx, address, questions); source.IsStop(err) {
+				mu.Lock()
+				stop = err
+				mu.Unlock()
+			}
+		})
+	}
+	wait.Wait()
+	if stop != nil {
+		return stop
+	}
+	return ctx.Err()
+}
+
+// settleAt settles partitions of one leader.
+func (s *Source) settleAt(ctx context.Context, address string, questions []*question) error {
+	var starts, checks, ranges []*question
+	for _, q := range questions {
+		switch {
+		case q.state == stateStart:
+			starts = append(starts, q)
+		case q.nextEpoch >= 0:
+			checks = append(checks, q)
+		case q.checkRange:
+			ranges = append(ranges, q)
+		default:
+			s.settled(q)
+		}
+	}
+	if len(starts) > 0 {
+		s.resolveStarts(ctx, address, starts)
+	}
+	if len(checks) > 0 {
+		for _, q := range s.compareEpochs(ctx, address, checks) {
+			if q.checkRange || q.diverged >= 0 {
+				ranges = append(ranges, q)
+			} else {
+				s.settled(q)
+			}
+		}
+	}
+	if len(ranges) == 0 {
+		return nil
+	}
+	at := func(time int64) func(*question) int64 { return func(*question) int64 { return time } }
+	ranges = s.listOffsets(ctx, address, ranges, at(startEarliest), false, func(q *question, offset int64) { q.start = offset })
+	if len(ranges) > 0 {
+		ranges = s.listOffsets(ctx, address, ranges, at(startLatest), false, func(q *question, offset int64) { q.end = offset })
+	}
+	for _, q := range ranges {
+		if err := s.checkRange(q); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// changed says whether the table's partition is no longer what was asked
+// about. Then the answer is of no use.
+func (q *question) changed() bool {
+	return q.p.state != q.state || q.p.next != q.next || q.p.leaderEpoch != q.leaderEpoch
+}
+
+// settled gives a partition to its leader's fetch loop.
+func (s *Source) settled(q *question) {
+	s.table.mu.Lock()
+	defer s.table.mu.Unlock()
+	if q.changed() {
+		return
+	}
+	q.p.state, q.p.checkRange = stateFetch, false
+	s.wakeLeader(q.p)
+}
+
+// wakeLeader tells the fetch loop of a partition's leader that there is
+// something to do.
+func (s *Source) wakeLeader(p *partition) {
+	if b := s.table.brokers[p.leader]; b != nil && s.running != nil {
+		b.wakeUp()
+	}
+}
+
+// failed notes that asking about a partition failed.
+func (s *Source) failed(q *question, err error, doing string) {
+	s.table.mu.Lock()
+	defer s.table.mu.Unlock()
+	q.p.fault(err)
+	s.report(q.p, err, doing)
+}
+
+// configuredStart returns the timestamp that asks a broker for the configured
+// start.
+func (s *Source) configuredStart() int64 {
+	if at, ok := s.config.StartTime(); ok {
+		return at.UnixMilli()
+	}
+	if s.config.Start == "latest" {
+		return startLatest
+	}
+	return startEarliest
+}
+
+// resolveStarts finds out where partitions begin.
+func (s *Source) resolveStarts(ctx context.Context, address string, questions []*question) {
+	var none []*question
+	begin := func(q *question, offset int64) {
+		s.table.mu.Lock()
+		defer s.table.mu.Unlock()
+		p := q.p
+		if q.changed() {
+			return
+		}
+		p.next, p.state = offset, stateAnnounce
+		p.consumed.Store(offset)
+		p.highWatermark.Store(offset)
+	}
+	committed := s.config.Isolation == "read_committed"
+	found := s.listOffsets(ctx, address, questions, func(q *question) int64 { return q.p.startTime }, committed,
+		func(q *question, offset int64) { q.start = offset })
+	for _, q := range found {
+		if q.start < 0 { // no record is as late as the start time
+			none = append(none, q)
+		} else {
+			begin(q, q.start)
+		}
+	}
+	if len(none) > 0 {
+		end := func(*question) int64 { return startLatest }
+		for _, q := range s.listOffsets(ctx, address, none, end, committed, func(q *question, offset int64) { q.start = offset }) {
+			begin(q, q.start)
+		}
+	}
+}
+
+// listOffsets asks for one offset of each partition, calls found with it, and
+// returns the partitions for which that worked.
+func (s *Source) listOffsets(ctx context.Context, address string, questions []*question, at func(*question) int64,
+	committed bool, found func(*question, int64)) []*question {
+	const doing = "asking for offsets"
+	request := kmsg.NewPtrListOffsetsRequest()
+	request.ReplicaID = -1
+	if committed {
+		request.IsolationLevel = 1
+	}
+	for topic, some := range byTopic(questions) {
+		t := kmsg.NewListOffsetsRequestTopic()
+		t.Topic = topic
+		for _, q := range some {
+			p := kmsg.NewListOffsetsRequestTopicPartition()
+			p.Partition, p.CurrentLeaderEpoch, p.Timestamp = q.p.stream.Partition, q.leaderEpoch, at(q)
+			t.Partitions = append(t.Partitions, p)
+		}
+		request.Topics = append(request.Topics, t)
+	}
+	answer, err := s.ask(ctx, address, request)
+	if err != nil {
+		for _, q := range questions {
+			s.failed(q, err, doing)
+		}
+		return nil
+	}
+	var done []*question
+	open := byPlace(questions)
+	for _, t := range answer.(*kmsg.ListOffsetsResponse).Topics {
+		for _, p := range t.Partitions {
+			q := open[place{t.Topic, p.Partition}]
+			if q == nil {
+				continue
+			}
+			delete(open, place{t.Topic, p.Partition})
+			if err := codeError(p.ErrorCode); err != nil {
+				s.failed(q, err, doing)
+				continue
+			}
+			found(q, p.Offset)
+			done = append(done, q)
+		}
+	}
+	for _, q := range open {
+		s.failed(q, errors.New("the broker's answer leaves it out"), doing)
+	}
+	return done
+}
+
+// compareEpochs asks up to where the logs still hold the leader epochs that
+// were read last, notes where they do not, and returns the partitions for
+// which that worked.
+func (s *Source) compareEpochs(ctx context.Context, address string, questions []*question) []*question {
+	const doing = "comparing leader epochs"
+	request := kmsg.NewPtrOffsetForLeaderEpochRequest()
+	request.ReplicaID = -1
+	for topic, some := range byTopic(questions) {
+		t := kmsg.NewOffsetForLeaderEpochRequestTopic()
+		t.Topic = topic
+		for _, q := range some {
+			p := kmsg.NewOffsetForLeaderEpochRequestTopicPartition()
+			p.Partition, p.CurrentLeaderEpoch, p.LeaderEpoch = q.p.stream.Partition, q.leaderEpoch, q.nextEpoch
+			t.Partitions = append(t.Partitions, p)
+		}
+		request.Topics = append(request.Topics, t)
+	}
+	answer, err := s.ask(ctx, address, request)
+	if errors.Is(err, errVersion) {
+		return questions // before Kafka 2.3; the range of offsets has to do
+	}
+	if err != nil {
+		for _, q := range questions {
+			s.failed(q, err, doing)
+		}
+		return nil
+	}
+	var done []*question
+	open := byPlace(questions)
+	for _, t := range answer.(*kmsg.OffsetForLeaderEpochResponse).Topics {
+		for _, p := range t.Partitions {
+			q := open[place{t.Topic, p.Partition}]
+			if q == nil {
+				continue
+			}
+			delete(open, place{t.Topic, p.Partition})
+			if err := codeError(p.ErrorCode); err != nil {
+				s.failed(q, err, doing)
+				continue
+			}
+			// No end at all means that the broker does not know the epoch;
+			// then the range of offsets has to do.
+			if p.EndOffset >= 0 && p.EndOffset < q.next {
+				q.diverged = p.EndOffset
+			}
+			done = append(done, q)
+		}
+	}
+	for _, q := range open {
+		s.failed(q, errors.New("the broker's answer leaves it out"), doing)
+	}
+	return done
+}
+
+// checkRange compares a partition's next offset with the range that its log
+// has, and applies the policy if it is not in there.
+func (s *Source) checkRange(q *question) error {
+	s.table.mu.Lock()
+	defer s.table.mu.Unlock()
+	p := q.p
+	if q.changed() {
+		return nil
+	}
+	var why string
+	switch {
+	case q.diverged >= 0:
+		why = fmt.Sprintf("its log was cut off at offset %d, below what was read, and written anew (an unclean leader election)", q.diverged)
+	case q.next < q.start:
+		why = "these records are no longer kept (retention, or they were deleted)"
+	case q.next > q.end:
+		// A new leader may not know the end of its log yet.
+		if p.beyond++; p.beyond < 3 {
+			p.fault(errors.New("next offset lies beyond the end"))
+			return nil
+		}
+		why = "the log was cut off below what was read (an unclean leader election, or lost disks)"
+	default:
+		p.state, p.checkRange, p.beyond = stateFetch, false, 0
+		s.wakeLeader(p)
+		return nil
+	}
+	p.beyond = 0
+	return s.reposition(q, why)
+}
+
+// reposition applies the policy for a partition that cannot be read on.
+func (s *Source) reposition(q *question, why string) error {
+	p := q.p
+	var to int64
+	switch s.config.OnOutOfRange {
+	case "earliest":
+		to = q.start
+		if q.diverged >= 0 {
+			to = max(q.diverged, q.start) // all before was read already
+		}
+	case "latest":
+		to = q.end
+	default:
+		return stopf("topic %s partition %d cannot be read on at offset %d: the broker has the offsets [%d,%d); %s. Set SPOUT_KAFKA_ON_OUT_OF_RANGE=earliest or latest to go on there and accept the gap, or begin anew with another spout or output branch",
+			p.stream.Topic, p.stream.Partition, q.next, q.start, q.end, why)
+	}
+	s.log.Warn("records are gone; going on elsewhere", "topic", p.stream.Topic, "partition", p.stream.Partition,
+		"wanted", q.next, "log_start", q.start, "log_end", q.end, "next", to, "reason", why)
+	p.gap = &source.Gap{From: min(q.next, to), To: max(q.next, to), Reason: why}
+	p.next, p.nextEpoch, p.checkRange, p.state = to, -1, false, stateAnnounce
+	s.kick()
+	return nil
+}
+
+// place is a partition of a topic by name.
+type place struct {
+	topic     string
+	partition int32
+}
+
+func byTopic(questions []*question) map[string][]*question {
+	out := map[string][]*question{}
+	for _, q := range questions {
+		out[q.p.stream.Topic] = append(out[q.p.stream.Topic], q)
+	}
+	return out
+}
+
+func byPlace(questions []*question) map[place]*question {
+	out := make(map[place]*question, len(questions))
+	for _, q := range questions {
+		out[place{q.p.stream.Topic, q.p.stream.Partition}] = q
+	}
+	return out
+}

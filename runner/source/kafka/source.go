@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package kafka reads all partitions of some topics of a Kafka cluster.
+//
+// One goroutine, the supervisor, keeps the table of partitions in accord with
+// the cluster's metadata and settles where each partition is read from: the
+// configured start, the position that was given, or what the policies say if
+// that no longer exists. For each broker there are two goroutines: one fetches
+// the partitions that the broker leads, the other decodes what came. A
+// partition is in the care of one of them at a time:
+//
+//	start ──► (announce) ──► fetch ◄──► check ──► announce ──► fetch
+//	 │ where does it begin?    │ any error: look  │ it goes on elsewhere:
+//	 │ ask its leader          │ at the metadata  │ say so in a chunk that
+//	 │                         │ and the log      │ has no record
+//
+// Connections are opened and authenticated by segmentio/kafka-go; its Reader is
+// not used, since it delivers what was aborted, checks no checksum, stalls at
+// compacted tails and passes over lost records without a word.
+package kafka
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/hashicorp/go-hclog"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
+)
+
+// Source is a [source.Source] of Kafka topics.
+type Source struct {
+	config       settings.Kafka
+	log          hclog.Logger
+	complain     complaints
+	dialer       *dialer
+	invalid      error // what is wrong with config
+	fetchBytes   int   // most bytes to ask of a broker at once
+	memory       *memory
+	counters     counters
+	chunks       chan *source.Chunk
+	control      control
+	kicked       chan struct{} // tells the supervisor to look at the table
+	position     *position     // of the consumer; no lock, see source.Source
+	opened       bool
+	group        errgroup.Group
+	done         chan struct{} // closed when all goroutines have ended
+	cancel       context.CancelFunc
+	stopFetching context.CancelFunc
+	fetching     context.Context
+	running      context.Context
+
+	table table
+}
+
+var _ source.Source = (*Source)(nil)
+
+// Option changes how a Source works.
+type Option func(*options)
+
+type options struct {
+	dial dialFunc
+}
+
+// WithDial makes the source open its network connections with dial, in place
+// of [net.Dialer.DialContext]. TLS and SASL come on top.
+func WithDial(dial dialFunc) Option { return func(o *options) { o.dial = dial } }
+
+// chunkQueue is how many chunks may wait for Next. Memory is what really
+// limits them.
+const chunkQueue = 64
+
+// New returns a source that reads as config says and that keeps what it
+// fetched and what the caller did not release yet under memory. What is wrong
+// with config is an error of Open.
+func New(config settings.Kafka, memory settings.Bytes, log hclog.Logger, opts ...Option) *Source {
+	var o options
+	for _, opt := range opts {
+		opt(&o)
+	}
+	s := &Source{
+		config:     config,
+		log:        log,
+		complain:   complaints{log: log},
+		memory:     newMemory(int64(memory)),
+		fetchBytes: int(min(config.FetchMaxBytes, max(memory/2, 64<<10))),
+		chunks:     make(chan *source.Chunk, chunkQueue),
+		kicked:     make(chan struct{}, 1),
+		done:       make(chan struct{}),
+		position:   newPosition(),
+		cancel:     func() {},
+	}
+	s.table.init()
+	s.dialer, s.invalid = newDialer(config, o.dial)
+	return s
+}
+
+// Open implements [source.Source]. It returns once every topic exists and the
+// start of every partition is known.
+func (s *Source) Open(ctx context.Context, raw json.RawMessage) error {
+	if s.invalid != nil {
+		return &source.Stop{Err: s.invalid}
+	}
+	if s.opened {
+		return errors.New("kafka: opened twice")
+	}
+	s.opened = true
+	if raw != nil {
+		position, err := parsePosition(raw)
+		if err != nil {
+			return stopf("the position in the output branch is none of a Kafka source: %w; use another output branch, or restore the one that this spout wrote", err)
+		}
+		s.position = position
+	}
+	if err := s.prepare(ctx); err != nil {
+		s.control.close()
+		return err
+	}
+	s.running, s.cancel = context.WithCancel(context.Background())
+	s.fetching, s.stopFetching = context.WithCancel(s.running)
+	s.group.Go(func() error {
+		defer s.control.close()
+		return s.supervise(s.fetching)
+	})
+	go func() {
+		_ = s.group.Wait() // why it ended is in the table
+		close(s.done)
+	}()
+	return nil
+}
+
+// Next implements [source.Source].
+func (s *Source) Next(ctx context.Context) (*source.Chunk, error) {
+	select {
+	case chunk := <-s.chunks:
+		return chunk, nil
+	default:
+	}
+	select {
+	case chunk := <-s.chunks:
+		return chunk, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-s.done:
+	}
+	select {
+	case chunk := <-s.chunks: // what was read before the end still counts
+		return chunk, nil
+	default:
+		return nil, s.reason()
+	}
+}
+
+// Consume implements [source.Source].
+func (s *Source) Consume(chunk *source.Chunk, n int) {
+	m := mark{next: chunk.Next, epoch: chunk.LeaderEpoch}
+	if n < len(chunk.Records) {
+		if n == 0 {
+			return
+		}
+		m.next = chunk.Records[n-1].Offset + 1
+	}
+	stream := chunk.Stream
+	t := s.position.Topics[stream.Topic]
+	if t.Generation != stream.Generation {
+		if stream.Generation < t.Generation {
+			return // a topic that is no more
+		}
+		t = &topicPosition{ID: s.table.identity(stream), Generation: stream.Generation, Partitions: map[int32]mark{}}
+		s.position.Topics[stream.Topic] = t
+	}
+	if m.epoch < 0 {
+		if old, ok := t.Partitions[stream.Partition]; ok && old.next == m.next {
+			m.epoch = old.epoch
+		}
+	}
+	t.Partitions[stream.Partition] = m
+	s.table.consumed(stream, m.next)
+	s.counters.records.Add(int64(min(n, len(chunk.Records))))
+}
+
+// Position implements [source.Source]; see the type position for its form.
+func (s *Source) Position() json.RawMessage { return s.position.render() }
+
+// Acknowledge implements [source.Source]. Kafka needs no acknowledgement: its
+// retention does not depend on what was read.
+func (s *Source) Acknowledge(context.Context, json.RawMessage) {}
+
+// Close implements [source.Source]. Chunks that Next returned stay valid until
+// they are released.
+func (s *Source) Close() error {
+	s.cancel()
+	if s.running == nil {
+		return nil
+	}
+	<-s.done
+	for {
+		select {
+		case chunk := <-s.chunks:
+			chunk.Release()
+		default:
+			return nil
+		}
+	}
+}
+
+// fail ends reading; Next returns err after what was read before.
+func (s *Source) fail(err error) {
+	s.table.mu.Lock()
+	if s.table.failure == nil {
+		s.table.failure = err
+	}
+	s.table.mu.Unlock()
+	s.stopFetching()
+}
+
+// reason returns why reading ended.
+func (s *Source) reason() error {
+	s.table.mu.Lock()
+	defer s.table.mu.Unlock()
+	if s.table.failure != nil {
+		return s.table.failure
+	}
+	return fmt.Errorf("kafka: the source is closed")
+}
+
+// kick makes the supervisor look at the table.
+func (s *Source) kick() {
+	select {
+	case s.kicked <- struct{}{}:
+	default:
+	}
+}
+
+// push hands a chunk to Next.
+func (s *Source) push(ctx context.Context, chunk *source.Chunk) error {
+	select {
+	case s.chunks <- chunk:
+		return nil
+	case <-ctx.Done():
+		chunk.Release()
+		return ctx.Err()
+	}
+}

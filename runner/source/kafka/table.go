@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kafka
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
+)
+
+// table is what is known of the cluster, and who takes care of which partition.
+type table struct {
+	mu        sync.Mutex
+	clusterID string
+	topics    map[string]*topic
+	byID      map[[16]byte]*topic
+	brokers   map[int32]*broker
+	ids       map[source.Stream]string // topic ids by topic and generation
+	failure   error                    // why reading ended
+	refresh   bool                     // metadata are wanted before their time
+}
+
+func (t *table) init() {
+	t.topics = map[string]*topic{}
+	t.byID = map[[16]byte]*topic{}
+	t.brokers = map[int32]*broker{}
+	t.ids = map[source.Stream]string{}
+}
+
+// topic is the topic that bears a name now.
+type topic struct {
+	name       string
+	id         [16]byte // zero if the brokers do not tell
+	generation int
+	partitions map[int32]*partition
+	former     []*partition // of a topic that was deleted, with data that are still being decoded
+	missing    bool         // the cluster has no such topic now
+}
+
+// state says who takes care of a partition, and what for.
+type state int
+
+const (
+	// stateStart: the supervisor finds out where it begins.
+	stateStart state = iota
+	// stateCheck: the supervisor finds out who leads it and whether it can be
+	// read on from where it is.
+	stateCheck
+	// stateAnnounce: the supervisor hands out a chunk that tells where it goes on.
+	stateAnnounce
+	// stateFetch: its leader's fetch loop reads it.
+	stateFetch
+)
+
+// partition is one partition of a topic of one generation. All is guarded by
+// the table's lock, but for the atomics.
+type partition struct {
+	topic       *topic
+	stream      source.Stream
+	state       state
+	leader      int32 // -1 for none
+	leaderEpoch int32 // -1 if the brokers do not tell
+
+	startTime  int64 // for stateStart: a time in ms, or startEarliest or startLatest
+	next       int64 // offset to fetch next
+	nextEpoch  int32 // leader epoch of the last record before next, -1 if unknown
+	checkRange bool  // for stateCheck: see whether next lies in the log
+	beyond     int   // times in a row that next was seen beyond the end of the log
+	gap        *source.Gap
+
+	claimed   int64   // offset that is being fetched
+	claimedBy *broker // and from where
+	pending   int     // responses with data of it that are not decoded yet
+	pendingOn *broker // and where
+	run       int     // raised when data that were fetched are not to be decoded
+	failures  int     // errors in a row
+	damaged   int     // damaged batches in a row
+	retryAt   time.Time
+
+	highWatermark atomic.Int64
+	consumed      atomic.Int64 // offset after what the consumer consumed
+}
+
+const (
+	startEarliest = -2
+	startLatest   = -1
+)
+
+// mayFetch says whether b may fetch p: it leads it, and no other broker's data
+// are still to be decoded, or they could overtake.
+func (p *partition) mayFetch(b *broker) bool {
+	return p.state == stateFetch && p.leader == b.id && (p.pending == 0 || p.pendingOn == b)
+}
+
+// drained says whether all that was fetched of p, and of the topic that bore
+// its name before, was handed out.
+func (p *partition) drained() bool {
+	for _, former := range p.topic.former {
+		if former.pending > 0 {
+			return false
+		}
+	}
+	return p.pending == 0
+}
+
+// fault notes that reading p failed, and when to see to it again.
+func (p *partition) fault(err error) {
+	p.failures++
+	p.retryAt = time.Now().Add(delayAfter(p.failures, err))
+	if p.state == stateFetch {
+		p.state = stateCheck
+	}
+}
+
+// identity returns the topic id that a stream's topic had.
+func (t *table) identity(stream source.Stream) string {
+	stream.Partition = 0
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.ids[stream]
+}
+
+// consumed notes the offset after what the consumer consumed.
+func (t *table) consumed(stream source.Stream, next int64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if topic := t.topics[stream.Topic]; topic != nil && topic.generation == stream.Generation {
+		if p := topic.partitions[stream.Partition]; p != nil {
+			p.consumed.Store(next)
+		}
+	}
+}
+
+// each calls visit with every partition.
+func (t *table) each(visit func(*partition)) {
+	for _, topic := range t.topics {
+		for _, p := range topic.partitions {
+			visit(p)
+		}
+	}
+}
+
+// counters count what a source did since it was made.
+type counters struct {
+	fetches, bytes, batches, records, skipped, reconnects, damaged atomic.Int64
+}
+
+// Stats says what a source did since it was made.
+type Stats struct {
+	Fetches    int64 // fetch responses
+	Bytes      int64 // of fetch responses
+	Batches    int64 // record batches that were decoded
+	Skipped    int64 // record batches that were left out: control batches and aborted transactions
+	Records    int64 // records that were consumed
+	Reconnects int64 // connections to brokers that failed or were lost while fetching
+	Damaged    int64 // record batches whose checksum or form was wrong
+	Memory     int64 // bytes held now
+	MemoryPeak int64 // most bytes that were held
+}
+
+// Stats may be called at any time.
+func (s *Source) Stats() Stats {
+	used, peak := s.memory.usage()
+	c := &s.counters
+	return Stats{Fetches: c.fetches.Load(), Bytes: c.bytes.Load(), Batches: c.batches.Load(), Skipped: c.skipped.Load(),
+		Records: c.records.Load(), Reconnects: c.reconnects.Load(), Damaged: c.damaged.Load(), Memory: used, MemoryPeak: peak}
+}
+
+// Lag returns for each partition how many offsets lie between what was
+// consumed and the end of the log as last seen. Offsets of control batches,
+// aborted and compacted records count. It may be called at any time.
+func (s *Source) Lag() map[source.Stream]int64 {
+	s.table.mu.Lock()
+	defer s.table.mu.Unlock()
+	lag := map[source.Stream]int64{}
+	s.table.each(func(p *partition) {
+		if p.state != stateStart {
+			lag[p.stream] = max(p.highWatermark.Load()-p.consumed.Load(), 0)
+		}
+	})
+	return lag
+}
