@@ -155,7 +155,10 @@ func (c *Cluster) startKubernetes() error {
 
 // Stop ends everything that the cluster started, and returns once it is gone.
 func (c *Cluster) Stop() error {
-	c.stop.Do(func() { c.stopErr = c.stopAll() })
+	c.stop.Do(func() {
+		c.stopErr = c.stopAll()
+		c.unlock()
+	})
 	return c.stopErr
 }
 
@@ -178,7 +181,6 @@ func (c *Cluster) stopAll() error {
 		errs = append(errs, c.kubeLog.Close())
 	}
 	errs = append(errs, c.cleanUp())
-	c.unlock()
 	return errors.Join(errs...)
 }
 

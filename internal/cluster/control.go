@@ -70,8 +70,7 @@ func Serve(opts Options, ready func(*Cluster)) error {
 	}
 	ready(c)
 	<-ctx.Done()
-	c.unlock = func() {} // it is let go as this process ends, so that Down returns no earlier
-	return c.Stop()
+	return c.stopAll() // and not Stop: Down waits for the lock, which is to last as long as this process
 }
 
 // Down ends a cluster that Serve runs in another process, and returns once it is gone.
