@@ -1,0 +1,350 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pachtest
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/gogo/protobuf/types"
+	"github.com/pachyderm/pachyderm/v2/src/pfs"
+	"github.com/pachyderm/pachyderm/v2/src/pps"
+	"google.golang.org/grpc/codes"
+)
+
+var repoCases = []conformanceCase{
+	{"projects", func(_ *testing.T, s *suite) {
+		name := s.project + "-x"
+		ref := &pfs.Project{Name: name}
+		_, err := s.pfs.InspectProject(s.ctx, &pfs.InspectProjectRequest{Project: ref})
+		s.fails(err, codes.NotFound, s.either("projects "+name+" not found", fmt.Sprintf("project %q not found", name)))
+		_, err = s.pfs.CreateProject(s.ctx, &pfs.CreateProjectRequest{Project: s.projectMessage()})
+		s.fails(err, codes.AlreadyExists, "project "+s.project+" already exists")
+		_, err = s.pfs.CreateProject(s.ctx, &pfs.CreateProjectRequest{Project: s.projectMessage(), Description: "new", Update: true})
+		s.ok(err)
+		info, err := s.pfs.InspectProject(s.ctx, &pfs.InspectProjectRequest{Project: s.projectMessage()})
+		s.ok(err)
+		s.equal(info.Description, "new")
+		s.createRepo("r")
+		_, err = s.pfs.DeleteProject(s.ctx, &pfs.DeleteProjectRequest{Project: s.projectMessage()})
+		s.fails(err, codes.FailedPrecondition, "cannot delete project "+s.project+": ")
+		s.fails(err, codes.FailedPrecondition, "repo "+s.project+"/r still exists")
+	}},
+	{"repos", func(_ *testing.T, s *suite) {
+		_, err := s.pfs.InspectRepo(s.ctx, &pfs.InspectRepoRequest{Repo: s.repo("r")})
+		s.fails(err, codes.NotFound, "repo "+s.project+"/r not found")
+		_, err = s.pfs.DeleteRepo(s.ctx, &pfs.DeleteRepoRequest{Repo: s.repo("r")})
+		s.ok(err)
+		s.createRepo("r")
+		_, err = s.pfs.CreateRepo(s.ctx, &pfs.CreateRepoRequest{Repo: s.repo("r")})
+		s.fails(err, codes.AlreadyExists, "repo "+s.project+"/r already exists")
+		_, err = s.pfs.CreateRepo(s.ctx, &pfs.CreateRepoRequest{Repo: s.repo("r"), Description: "d", Update: true})
+		s.ok(err)
+		info, err := s.pfs.InspectRepo(s.ctx, &pfs.InspectRepoRequest{Repo: s.repo("r")})
+		s.ok(err)
+		s.equal(info.Description, "d")
+		_, err = s.pfs.CreateRepo(s.ctx, &pfs.CreateRepoRequest{Repo: s.repo("a.b")})
+		s.fails(err, codes.Unknown, "only alphanumeric characters, underscores, and dashes are allowed")
+	}},
+	{"branches", func(_ *testing.T, s *suite) {
+		s.createRepo("r")
+		_, err := s.pfs.InspectBranch(s.ctx, &pfs.InspectBranchRequest{Branch: s.branch("r", "b")})
+		s.fails(err, codes.NotFound, s.either(fmt.Sprintf("branch %q not found in repo %s/r", "b", s.project), "branch (id=0, branch="+s.project+"/r@b) not found"))
+		_, err = s.pfs.CreateBranch(s.ctx, &pfs.CreateBranchRequest{Branch: s.branch("r", "b")})
+		s.ok(err)
+		info, err := s.pfs.InspectBranch(s.ctx, &pfs.InspectBranchRequest{Branch: s.branch("r", "b")})
+		s.ok(err)
+		s.equal(s.finished("r", info.Head.ID).Origin.Kind, pfs.OriginKind_AUTO)
+		s.createRepo("down")
+		_, err = s.pfs.CreateBranch(s.ctx, &pfs.CreateBranchRequest{Branch: s.branch("down", "master"), Provenance: []*pfs.Branch{s.branch("r", "b")}})
+		s.ok(err)
+		_, err = s.pfs.DeleteBranch(s.ctx, &pfs.DeleteBranchRequest{Branch: s.branch("r", "b")})
+		s.fails(err, codes.Unknown, s.either("as subvenance, deleting it would break those branches", "cannot be deleted because it's in the direct provenance of"))
+		_, err = s.pfs.StartCommit(s.ctx, &pfs.StartCommitRequest{Branch: s.branch("down", "master")})
+		s.fails(err, codes.Unknown, "cannot start a commit on an output branch: "+s.project+"/down@master")
+		_, err = s.pfs.DeleteBranch(s.ctx, &pfs.DeleteBranchRequest{Branch: s.branch("r", "b"), Force: true})
+		s.ok(err)
+	}},
+	{"triggers", func(_ *testing.T, s *suite) {
+		s.createRepo("r")
+		s.write(s.pfs, "r", "", addChange("/a", "1"))
+		_, err := s.pfs.CreateBranch(s.ctx, &pfs.CreateBranchRequest{Branch: s.branch("r", "t"), Trigger: &pfs.Trigger{Branch: "t", Commits: 1}})
+		s.fails(err, codes.Unknown, "triggers cannot form a loop")
+		_, err = s.pfs.CreateBranch(s.ctx, &pfs.CreateBranchRequest{Branch: s.branch("r", "t"), Trigger: &pfs.Trigger{Branch: "master", Commits: 1},
+			Provenance: []*pfs.Branch{s.branch("r", "master")}})
+		s.fails(err, codes.Unknown, "a branch cannot have both provenance and a trigger")
+		_, err = s.pfs.CreateBranch(s.ctx, &pfs.CreateBranchRequest{Branch: s.branch("r", "t"), Trigger: &pfs.Trigger{Branch: "master", Commits: 1}})
+		s.ok(err)
+		_, err = s.pfs.CreateBranch(s.ctx, &pfs.CreateBranchRequest{Branch: s.branch("r", "t")})
+		s.ok(err)
+		info, err := s.pfs.InspectBranch(s.ctx, &pfs.InspectBranchRequest{Branch: s.branch("r", "t")})
+		s.ok(err)
+		s.equal(info.Trigger.GetBranch(), "master") // kept, though the last request had none
+		id := s.write(s.pfs, "r", "", addChange("/b", "2"))
+		s.finished("r", id)
+		s.eventually("the trigger moves the head", func() bool {
+			info, err := s.pfs.InspectBranch(s.ctx, &pfs.InspectBranchRequest{Branch: s.branch("r", "t")})
+			return err == nil && info.Head.ID == id
+		})
+	}},
+}
+
+var spoutCases = []conformanceCase{
+	{"only a sidecar starts commits on the output branch", func(_ *testing.T, s *suite) {
+		side := s.createSpout("s")
+		text := "cannot start a commit on an output branch: " + s.project + "/s@master"
+		_, err := s.pfs.StartCommit(s.ctx, &pfs.StartCommitRequest{Branch: s.branch("s", "master")})
+		s.fails(err, codes.Unknown, text)
+		s.fails(s.modify(s.pfs, s.at("s", ""), addChange("/a", "1")), codes.Unknown, text)
+		id := s.start(side, "s")
+		s.finish(s.pfs, "s", id, "", "") // the main pachd may finish it
+		s.write(side, "s", "position", addChange("/a", "1"))
+		s.equal(s.files("s", ""), "/a=1")
+		_, err = s.pfs.StartCommit(s.ctx, &pfs.StartCommitRequest{Branch: s.branch("s", "staging")})
+		s.ok(err) // any other branch is free
+	}},
+	{"a new spout has an empty, finished AUTO head", func(_ *testing.T, s *suite) {
+		s.createSpout("s")
+		info := s.finished("s", s.head("s"))
+		s.equal(info.Origin.Kind, pfs.OriginKind_AUTO)
+		s.equal(info.Error, "")
+		s.equal(s.files("s", ""), "")
+		branch, err := s.pfs.InspectBranch(s.ctx, &pfs.InspectBranchRequest{Branch: s.branch("s", "master")})
+		s.ok(err)
+		s.equal(len(branch.Provenance), 1)
+		s.equal(branch.Provenance[0].Repo.Type, pfs.SpecRepoType)
+	}},
+	{"what stop and start do to the head", func(_ *testing.T, s *suite) {
+		side := s.createSpout("s")
+		last := s.write(side, "s", "position", addChange("/a", "1"), addChange("/d/b", "2"))
+		s.finished("s", last)
+		_, err := s.pps.StopPipeline(s.ctx, &pps.StopPipelineRequest{Pipeline: s.pipeline("s")})
+		s.ok(err)
+		s.equal(s.head("s"), last)
+		_, err = s.pps.StartPipeline(s.ctx, &pps.StartPipelineRequest{Pipeline: s.pipeline("s")})
+		s.ok(err)
+		head := s.head("s")
+		info := s.inspect("s", head, pfs.CommitState_STARTED)
+		s.equal(info.Origin.Kind, pfs.OriginKind_AUTO)
+		s.equal(info.ParentCommit.ID, last)
+		if s.is28() {
+			s.equal(info.Finishing == nil, true)
+			s.finish(side, "s", head, "", "")
+			s.finished("s", head)
+		} else {
+			s.equal(info.Finished != nil, true)
+			s.equal(s.files("s", head), "")
+			s.equal(s.files("s", last), "/a=1 /d/b=2")
+			s.write(side, "s", "repair", copyChange(&pfs.File{Commit: s.at("s", last), Path: "/"}, "/"))
+		}
+		s.finished("s", s.head("s"))
+		s.equal(s.files("s", ""), "/a=1 /d/b=2")
+		s.write(side, "s", "next", addChange("/c", "3"))
+		s.equal(s.files("s", ""), "/a=1 /c=3 /d/b=2")
+	}},
+	{"a stopped spout's branch is free", func(_ *testing.T, s *suite) {
+		s.createSpout("s")
+		_, err := s.pps.StopPipeline(s.ctx, &pps.StopPipelineRequest{Pipeline: s.pipeline("s")})
+		s.ok(err)
+		s.ok(s.modify(s.pfs, s.at("s", ""), addChange("/a", "1")))
+		s.equal(s.files("s", ""), "/a=1")
+	}},
+	{"an update keeps the files", func(_ *testing.T, s *suite) {
+		side := s.createSpout("s")
+		last := s.write(side, "s", "position", addChange("/a", "1"))
+		req := s.spoutRequest("s")
+		req.Update = true
+		_, err := s.pps.CreatePipeline(s.ctx, req)
+		s.ok(err)
+		s.equal(s.head("s"), last)
+		s.equal(s.files("s", ""), "/a=1")
+	}},
+}
+
+var pipelineCases = []conformanceCase{
+	{"defaults", func(_ *testing.T, s *suite) {
+		s.createSpout("s")
+		info := s.inspectPipeline("s")
+		d := info.Details
+		s.equal(info.Version, 1)
+		s.equal(info.Type, pps.PipelineInfo_PIPELINE_TYPE_SPOUT)
+		s.equal(info.Parallelism, 1)
+		s.equal(d.OutputBranch, "master")
+		s.equal(d.DatumTries, 3)
+		s.equal(d.ReprocessSpec, "until_success")
+		s.equal(d.Salt != "", true)
+		s.equal(d.WorkersRequested, 1)
+		s.equal(d.CreatedAt != nil, true)
+		s.equal(info.AuthToken, "")
+		if s.is28() {
+			for _, r := range []*pps.ResourceSpec{d.ResourceRequests, d.SidecarResourceRequests} {
+				s.equal(fmt.Sprint(r.Cpu, r.Memory, r.Disk), fmt.Sprint(float32(1), "256Mi", "1Gi"))
+			}
+		} else {
+			s.equal(d.ResourceRequests == nil, true)
+		}
+		brief, err := s.pps.InspectPipeline(s.ctx, &pps.InspectPipelineRequest{Pipeline: s.pipeline("s")})
+		s.ok(err)
+		s.equal(brief.Details == nil, true)
+		list, err := s.listPipelines()
+		s.ok(err)
+		s.equal(len(list), 1)
+		s.eventually("the spout is running with its worker", func() bool {
+			info := s.inspectPipeline("s")
+			return info.State == pps.PipelineState_PIPELINE_RUNNING && info.Details.WorkersAvailable == 1
+		})
+	}},
+	{"each update is a new version", func(_ *testing.T, s *suite) {
+		s.createSpout("s")
+		first := s.inspectPipeline("s")
+		_, err := s.pps.CreatePipeline(s.ctx, s.spoutRequest("s"))
+		s.fails(err, codes.AlreadyExists, fmt.Sprintf("pipeline \"%s/s\" already exists", s.project))
+		req := s.spoutRequest("s")
+		req.Update, req.Description, req.Salt = true, "changed", "ignored"
+		_, err = s.pps.CreatePipeline(s.ctx, req)
+		s.ok(err)
+		second := s.inspectPipeline("s")
+		s.equal(second.Version, 2)
+		s.equal(second.Details.Description, "changed")
+		s.equal(second.Details.Salt, first.Details.Salt)
+		s.equal(second.SpecCommit.ID != first.SpecCommit.ID, true)
+		req = s.spoutRequest("s")
+		req.Update, req.Reprocess = true, true
+		_, err = s.pps.CreatePipeline(s.ctx, req)
+		s.ok(err)
+		third := s.inspectPipeline("s")
+		s.equal(third.Version, 3)
+		s.equal(third.Details.Description, "")
+		s.equal(third.Details.Salt != first.Details.Salt, true)
+	}},
+	{"an update of a missing pipeline creates it", func(_ *testing.T, s *suite) {
+		req := s.spoutRequest("s")
+		req.Update = true
+		_, err := s.pps.CreatePipeline(s.ctx, req)
+		s.ok(err)
+		s.equal(s.inspectPipeline("s").Version, 1)
+	}},
+	{"stopping survives an update", func(_ *testing.T, s *suite) {
+		s.createSpout("s")
+		for range 2 {
+			_, err := s.pps.StopPipeline(s.ctx, &pps.StopPipelineRequest{Pipeline: s.pipeline("s")})
+			s.ok(err)
+		}
+		req := s.spoutRequest("s")
+		req.Update = true
+		_, err := s.pps.CreatePipeline(s.ctx, req)
+		s.ok(err)
+		s.equal(s.inspectPipeline("s").Stopped, true)
+		s.eventually("the spout is paused", func() bool {
+			return s.inspectPipeline("s").State == pps.PipelineState_PIPELINE_PAUSED
+		})
+	}},
+	{"missing pipelines", func(_ *testing.T, s *suite) {
+		text := s.either(fmt.Sprintf("pipeline was not inspected: couldn't find up to date spec for pipeline \"%s/x\": ", s.project), fmt.Sprintf("pipeline \"%s/x\" not found", s.project))
+		_, err := s.pps.InspectPipeline(s.ctx, &pps.InspectPipelineRequest{Pipeline: s.pipeline("x"), Details: true})
+		s.fails(err, codes.NotFound, text)
+		_, err = s.pps.StartPipeline(s.ctx, &pps.StartPipelineRequest{Pipeline: s.pipeline("x")})
+		s.fails(err, codes.NotFound, text)
+		_, err = s.pps.DeletePipeline(s.ctx, &pps.DeletePipelineRequest{Pipeline: s.pipeline("x")})
+		s.ok(err)
+	}},
+	{"what creation refuses", func(t *testing.T, s *suite) {
+		secret := func(name, envVar, key string) func(*pps.CreatePipelineRequest) {
+			return func(r *pps.CreatePipelineRequest) {
+				r.Transform.Secrets = []*pps.SecretMount{{Name: name, EnvVar: envVar, Key: key}}
+			}
+		}
+		cases := []struct {
+			text   string
+			change func(*pps.CreatePipelineRequest)
+		}{
+			{"s3 output is not supported in spouts or services", func(r *pps.CreatePipelineRequest) { r.S3Out = true }},
+			{"autoscaling can't be used with spouts (spouts aren't triggered externally)", func(r *pps.CreatePipelineRequest) { r.Autoscaling = true }},
+			{"embedding TFJobs in pipelines is not supported yet", func(r *pps.CreatePipelineRequest) { r.TFJob = &pps.TFJob{TFJob: "{}"} }},
+			{"ReprocessSpec must be one of", func(r *pps.CreatePipelineRequest) { r.ReprocessSpec = "never" }},
+			{"cannot omit key/value comparison operator", func(r *pps.CreatePipelineRequest) { r.Tolerations = []*pps.Toleration{{Key: "k"}} }},
+			{"missing Kubernetes secret no-such-secret", secret("no-such-secret", "", "")},
+			{"secret no-such-secret has env_var set but is missing key", secret("no-such-secret", "X", "")},
+			{"only alphanumeric characters, underscores, and dashes are allowed", func(r *pps.CreatePipelineRequest) { r.Pipeline.Name = "a.b" }},
+			{"pipeline names must start with an alphanumeric character", func(r *pps.CreatePipelineRequest) { r.Pipeline.Name = "-a" }},
+			{"the 51 max", func(r *pps.CreatePipelineRequest) { r.Pipeline.Name = strings.Repeat("a", 52) }},
+			{"malformed PodPatch", func(r *pps.CreatePipelineRequest) { r.PodPatch = "{" }},
+			{"spout pipelines (without a service) must not have an input", func(r *pps.CreatePipelineRequest) {
+				r.Input = &pps.Input{Pfs: &pps.PFSInput{Repo: "r", Glob: "/"}}
+			}},
+		}
+		s.createRepo("r")
+		for _, c := range cases {
+			req := s.spoutRequest("bad")
+			c.change(req)
+			_, err := s.pps.CreatePipeline(s.ctx, req)
+			s.fails(err, codes.Unknown, c.text)
+		}
+		_, err := s.pfs.InspectRepo(s.ctx, &pfs.InspectRepoRequest{Repo: s.repo("bad")})
+		s.fails(err, codes.NotFound, "not found")
+	}},
+	{"a plain repo takes the name", func(_ *testing.T, s *suite) {
+		s.createRepo("s")
+		_, err := s.pps.CreatePipeline(s.ctx, s.spoutRequest("s"))
+		s.fails(err, codes.Unknown, `pipeline "s" cannot be created because a repo with the same name already exists`)
+	}},
+	{"deletion takes the repos", func(_ *testing.T, s *suite) {
+		s.createSpout("s")
+		_, err := s.pfs.DeleteRepo(s.ctx, &pfs.DeleteRepoRequest{Repo: s.repo("s")})
+		s.fails(err, codes.Unknown, "cannot delete a repo associated with a pipeline - delete the pipeline instead")
+		_, err = s.pps.DeletePipeline(s.ctx, &pps.DeletePipelineRequest{Pipeline: s.pipeline("s")})
+		s.ok(err)
+		_, err = s.pfs.InspectRepo(s.ctx, &pfs.InspectRepoRequest{Repo: s.repo("s")})
+		s.fails(err, codes.NotFound, "repo "+s.project+"/s not found")
+		s.createSpout("s")
+		s.equal(s.inspectPipeline("s").Version, 1)
+	}},
+	{"a kept repo is in the way", func(_ *testing.T, s *suite) {
+		side := s.createSpout("s")
+		s.write(side, "s", "", addChange("/a", "1"))
+		s.finished("s", s.head("s"))
+		_, err := s.pps.DeletePipeline(s.ctx, &pps.DeletePipelineRequest{Pipeline: s.pipeline("s"), KeepRepo: true})
+		s.ok(err)
+		s.equal(s.files("s", ""), "/a=1")
+		_, err = s.pps.CreatePipeline(s.ctx, s.spoutRequest("s"))
+		s.fails(err, codes.Unknown, "because a repo with the same name already exists")
+	}},
+	{"deletion with something downstream", func(_ *testing.T, s *suite) {
+		s.createSpout("s")
+		s.createRepo("down")
+		_, err := s.pfs.CreateBranch(s.ctx, &pfs.CreateBranchRequest{Branch: s.branch("down", "master"), Provenance: []*pfs.Branch{s.branch("s", "master")}})
+		s.ok(err)
+		_, err = s.pps.DeletePipeline(s.ctx, &pps.DeletePipelineRequest{Pipeline: s.pipeline("s")})
+		s.fails(err, codes.Unknown, s.either("as subvenance, deleting it would break those branches", "cannot be deleted because it's in the direct provenance of"))
+		s.equal(s.inspectPipeline("s").Stopped, true)
+		_, err = s.pps.DeletePipeline(s.ctx, &pps.DeletePipelineRequest{Pipeline: s.pipeline("s"), Force: true})
+		s.ok(err)
+	}},
+	{"secrets that a spout uses", func(_ *testing.T, s *suite) {
+		name := s.project + "-used"
+		file := fmt.Appendf(nil, `{"kind":"Secret","apiVersion":"v1","metadata":{"name":%q},"data":{"key":"dmFsdWU="}}`, name)
+		_, err := s.pps.CreateSecret(s.ctx, &pps.CreateSecretRequest{File: file})
+		s.ok(err)
+		s.t.Cleanup(func() {
+			s.pps.DeleteSecret(s.ctx, &pps.DeleteSecretRequest{Secret: &pps.Secret{Name: name}}) //nolint:errcheck
+		})
+		req := s.spoutRequest("s")
+		req.Transform.Secrets = []*pps.SecretMount{{Name: name, EnvVar: "X", Key: "other"}}
+		_, err = s.pps.CreatePipeline(s.ctx, req)
+		s.fails(err, codes.Unknown, fmt.Sprintf("Kubernetes secret %s missing key other", name))
+		req.Transform.Secrets[0].Key = "key"
+		_, err = s.pps.CreatePipeline(s.ctx, req)
+		s.ok(err)
+	}},
+	{"durations are kept", func(_ *testing.T, s *suite) {
+		req := s.spoutRequest("s")
+		req.DatumTimeout = types.DurationProto(90 * 1e9)
+		req.Spout.Service = &pps.Service{InternalPort: 8000, ExternalPort: 31000}
+		_, err := s.pps.CreatePipeline(s.ctx, req)
+		s.ok(err)
+		d := s.inspectPipeline("s").Details
+		s.equal(d.DatumTimeout.Seconds, 90)
+		s.equal(d.Spout.Service.Type, "NodePort")
+	}},
+}

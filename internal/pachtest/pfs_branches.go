@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pachtest
+
+import (
+	"context"
+	"slices"
+
+	"github.com/gogo/protobuf/proto"
+	"github.com/gogo/protobuf/types"
+	"github.com/pachyderm/pachyderm/v2/src/auth"
+	"github.com/pachyderm/pachyderm/v2/src/pfs"
+)
+
+func (a *pfsAPI) CreateBranch(ctx context.Context, req *pfs.CreateBranchRequest) (*types.Empty, error) {
+	if req.Branch == nil {
+		return nil, unknown("branch cannot be nil")
+	}
+	if req.Branch.Repo == nil {
+		return nil, unknown("branch repo cannot be nil")
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	key := keyOfBranch(req.Branch)
+	if err := a.validateTrigger(key, req.Trigger); err != nil {
+		return nil, err
+	}
+	if len(req.Provenance) > 0 && req.Trigger != nil {
+		return nil, unknown("a branch cannot have both provenance and a trigger")
+	}
+	if err := a.allowRepo(ctx, key.repoKey, auth.Permission_REPO_CREATE_BRANCH); err != nil {
+		return nil, err
+	}
+	var direct []branchKey
+	for _, p := range req.Provenance {
+		if err := validateName(p.GetName()); err != nil {
+			return nil, err
+		}
+		direct = append(direct, keyOfBranch(p))
+	}
+	if err := validateName(key.name); err != nil {
+		return nil, err
+	}
+	var head *commit
+	if req.Head != nil {
+		var err error
+		if head, err = a.resolve(req.Head); err != nil {
+			return nil, wrap(err, "unable to inspect %s", commitText(req.Head))
+		}
+	}
+	_, err := a.createBranch(key, head, direct, req.Trigger, newID())
+	return &types.Empty{}, err
+}
+
+// createBranch makes a branch or changes it: provenance is replaced, head and
+// trigger only if given. A new branch, and one that gets other provenance, gets
+// an AUTO commit with the id; it is returned. Callers hold s.mu.
+func (s *Server) createBranch(key branchKey, head *commit, direct []branchKey, trigger *pfs.Trigger, id string) (made *commit, err error) {
+	r := s.repos[key.repoKey]
+	if r == nil {
+		return nil, notFound("repo %v not found", key.repoKey)
+	}
+	for _, p := range direct {
+		if p.repoKey == key.repoKey {
+			return nil, unknown("repo %s cannot be in the provenance of its own branch", key.repoKey)
+		}
+		if s.repos[p.repoKey] == nil {
+			return nil, notFound("repo %v not found", p.repoKey)
+		}
+	}
+	for _, p := range direct {
+		if s.findBranch(p) == nil {
+			up := s.repos[p.repoKey]
+			b := &branch{key: p, seq: s.nextSeq()}
+			up.branches[p.name] = b
+			b.head = s.emptyCommit(b, up.commits[id], id, true)
+		}
+	}
+	b := r.branches[key.name]
+	if b == nil {
+		b = &branch{key: key, seq: s.nextSeq()}
+		r.branches[key.name] = b
+	}
+	old := b.direct
+	b.direct = slices.Clone(direct)
+	if head != nil {
+		b.head = head
+	}
+	if b.head == nil || len(direct) > 0 && !sameBranches(old, direct) {
+		made = s.emptyCommit(b, nil, id, s.closesEmpty(direct))
+		b.head = made
+	}
+	if trigger != nil && trigger.Branch != "" {
+		b.trigger = proto.Clone(trigger).(*pfs.Trigger)
+	}
+	s.touch()
+	return made, nil
+}
+
+// closesEmpty says whether the AUTO commit of a branch with this provenance is
+// made finished: always without provenance; until 2.7 also for a spout, whose
+// only provenance is its specification.
+func (s *Server) closesEmpty(direct []branchKey) bool {
+	if s.v211 {
+		return len(direct) == 0
+	}
+	return !slices.ContainsFunc(direct, func(k branchKey) bool { return k.kind != pfs.SpecRepoType })
+}
+
+// emptyCommit puts an AUTO commit on a branch's head. A closed one has an
+// empty total file set, whatever its parent holds.
+func (s *Server) emptyCommit(b *branch, existing *commit, id string, closed bool) *commit {
+	if existing != nil {
+		return existing
+	}
+	c := s.addCommit(s.repos[b.key.repoKey], b, id, b.head, pfs.OriginKind_AUTO)
+	if closed {
+		c.finishing, c.finished, c.details = c.started, c.started, true
+	}
+	return c
+}
+
+func sameBranches(x, y []branchKey) bool {
+	if len(x) != len(y) {
+		return false
+	}
+	for _, key := range x {
+		if !slices.Contains(y, key) {
+			return false
+		}
+	}
+	return true
+}
+
+func (s *Server) validateTrigger(key branchKey, t *pfs.Trigger) error {
+	if t == nil {
+		return nil
+	}
+	if t.Branch == "" {
+		return unknown("triggers must specify a branch to trigger on")
+	}
+	if err := validateName(t.Branch); err != nil {
+		return err
+	}
+	if t.Commits < 0 {
+		return unknown("can't trigger on a negative number of commits")
+	}
+	r := s.repos[key.repoKey]
+	if r == nil {
+		return notFound("repo %v not found", key.repoKey)
+	}
+	for name := t.Branch; ; {
+		if name == key.name {
+			return unknown("triggers cannot form a loop")
+		}
+		b := r.branches[name]
+		if b == nil || b.trigger == nil {
+			return nil
+		}
+		name = b.trigger.Branch
+	}
+}
+
+func (s *Server) branchInfo(b *branch) *pfs.BranchInfo {
+	info := &pfs.BranchInfo{
+		Branch:           b.key.message(),
+		Head:             s.commitMessage(b.head),
+		Provenance:       branchMessages(s.provenance(b)),
+		Subvenance:       branchMessages(s.subvenance(b, false)),
+		DirectProvenance: branchMessages(b.direct),
+	}
+	if b.trigger != nil {
+		info.Trigger = proto.Clone(b.trigger).(*pfs.Trigger)
+	}
+	return info
+}
+
+func (a *pfsAPI) InspectBranch(_ context.Context, req *pfs.InspectBranchRequest) (*pfs.BranchInfo, error) {
+	if req.Branch == nil {
+		return nil, unknown("branch cannot be nil")
+	}
+	if req.Branch.Repo == nil {
+		return nil, unknown("branch repo cannot be nil")
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	b := a.findBranch(keyOfBranch(req.Branch))
+	if b == nil {
+		return nil, a.errBranchNotFound(keyOfBranch(req.Branch))
+	}
+	return a.branchInfo(b), nil
+}
+
+func (a *pfsAPI) ListBranch(req *pfs.ListBranchRequest, stream pfs.API_ListBranchServer) error {
+	infos, err := func() ([]*pfs.BranchInfo, error) {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		var branches []*branch
+		if req.Repo != nil {
+			key := keyOfRepo(req.Repo)
+			if err := a.allowRepo(stream.Context(), key, auth.Permission_REPO_LIST_BRANCH); err != nil {
+				return nil, err
+			}
+			r := a.repos[key]
+			if r == nil {
+				return nil, notFound("repo %v not found", key)
+			}
+			branches = r.branchesByAge()
+		} else {
+			if a.auth != nil {
+				return nil, unknown("Cannot list branches from all repos with auth activated")
+			}
+			for _, r := range a.repos {
+				branches = append(branches, r.branchesByAge()...)
+			}
+			slices.SortFunc(branches, func(x, y *branch) int { return int(x.seq - y.seq) })
+		}
+		if !req.Reverse {
+			slices.Reverse(branches)
+		}
+		var infos []*pfs.BranchInfo
+		for _, b := range branches {
+			infos = append(infos, a.branchInfo(b))
+		}
+		return infos, nil
+	}()
+	if err != nil {
+		return err
+	}
+	return sendAll(infos, stream.Send)
+}
+
+// DeleteBranch of a missing branch is OK before 2.11.
+func (a *pfsAPI) DeleteBranch(ctx context.Context, req *pfs.DeleteBranchRequest) (*types.Empty, error) {
+	if req.Branch == nil {
+		return nil, unknown("branch cannot be nil")
+	}
+	if req.Branch.Repo == nil {
+		return nil, unknown("branch repo cannot be nil")
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	key := keyOfBranch(req.Branch)
+	if err := a.allowRepo(ctx, key.repoKey, auth.Permission_REPO_DELETE_BRANCH); err != nil {
+		return nil, err
+	}
+	if a.repos[key.repoKey] == nil {
+		if req.Force {
+			return &types.Empty{}, nil
+		}
+		return nil, notFound("repos %s not found", key.repoKey)
+	}
+	b := a.findBranch(key)
+	if b == nil {
+		if a.v211 {
+			return nil, wrap(a.errBranchNotFound(key), "get branch %q", key)
+		}
+		return &types.Empty{}, nil
+	}
+	if !req.Force {
+		if err := a.mayDeleteBranch(b, nil); err != nil {
+			return nil, err
+		}
+	}
+	a.dropBranch(b)
+	a.touch()
+	return &types.Empty{}, nil
+}
+
+// mayDeleteBranch refuses if other branches need b. Those for which gone says
+// yes do not count.
+func (s *Server) mayDeleteBranch(b *branch, gone func(branchKey) bool) error {
+	if gone == nil {
+		gone = func(branchKey) bool { return false }
+	}
+	if !s.v211 {
+		if need := slices.DeleteFunc(s.subvenance(b, false), gone); len(need) > 0 {
+			return unknown("branch %s has %v as subvenance, deleting it would break those branches", b.key.name, need)
+		}
+		return nil
+	}
+	if need := slices.DeleteFunc(s.subvenance(b, true), gone); len(need) > 0 {
+		return unknown("branch %q cannot be deleted because it's in the direct provenance of %v", b.key, need)
+	}
+	if gone(b.key) {
+		return nil
+	}
+	for _, other := range s.repos[b.key.repoKey].branchesByAge() {
+		if other.trigger != nil && other.trigger.Branch == b.key.name {
+			return unknown("branch %q cannot be deleted because it triggers branches %v", b.key, []branchKey{other.key})
+		}
+	}
+	return nil
+}
+
+func (s *Server) dropBranch(b *branch) {
+	for _, key := range s.subvenance(b, true) {
+		down := s.findBranch(key)
+		down.direct = slices.DeleteFunc(slices.Clone(down.direct), func(k branchKey) bool { return k == b.key })
+	}
+	delete(s.repos[b.key.repoKey].branches, b.key.name)
+}

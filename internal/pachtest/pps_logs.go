@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pachtest
+
+import (
+	"time"
+
+	"github.com/gogo/protobuf/types"
+	"github.com/pachyderm/pachyderm/v2/src/auth"
+	"github.com/pachyderm/pachyderm/v2/src/pps"
+)
+
+// defaultLogsSince is how far back GetLogs looks unless told.
+const defaultLogsSince = 24 * time.Hour
+
+type logLine struct {
+	time time.Time
+	text string
+	user bool
+}
+
+// AppendLog adds a line as a spout's own code would write it: Pachyderm marks
+// it as both the user's and the master's.
+func (s *Server) AppendLog(project, pipeline, line string) {
+	s.appendLog(project, pipeline, logLine{text: line, user: true})
+}
+
+// AppendWorkerLog adds a line of the worker itself.
+func (s *Server) AppendWorkerLog(project, pipeline, line string) {
+	s.appendLog(project, pipeline, logLine{text: line})
+}
+
+func (s *Server) appendLog(project, name string, line logLine) {
+	s.withPipeline(project, name, func(p *pipeline) {
+		line.time = s.clock()
+		p.logs = append(p.logs, line)
+	})
+}
+
+// GetLogs sends a pipeline's lines. A spout's lines are the master's, so that
+// they are sent only if the request asks for the master.
+func (a *ppsAPI) GetLogs(req *pps.GetLogsRequest, stream pps.API_GetLogsServer) error {
+	if req.Pipeline == nil {
+		return unknown("the fake pachd has logs of pipelines only")
+	}
+	key := keyOfPipeline(req.Pipeline)
+	since := defaultLogsSince
+	if req.Since != nil {
+		d, err := types.DurationFromProto(req.Since)
+		if err != nil {
+			return unknown("invalid since duration: %v", err)
+		}
+		if d != 0 {
+			since = d
+		}
+	}
+	var lines []logLine
+	sent := 0
+	for first := true; ; first = false {
+		var batch []logLine
+		err := a.wait(stream.Context(), func() (bool, error) {
+			p := a.pipelines[key]
+			if first {
+				if p == nil {
+					return false, wrap(a.errPipelineNotFound(key), "could not get pipeline information for %s", key)
+				}
+				if err := a.allowRepo(stream.Context(), key.output(), auth.Permission_REPO_READ); err != nil {
+					return false, err
+				}
+				if p.info.State == pps.PipelineState_PIPELINE_PAUSED || p.info.State == pps.PipelineState_PIPELINE_FAILURE {
+					return false, unknown("no pods belonging to the rc %q were found", rcName(key, p.info.Version))
+				}
+			}
+			if p == nil {
+				return true, nil
+			}
+			lines = p.logs
+			batch = lines[min(sent, len(lines)):]
+			return first || len(batch) > 0, nil
+		})
+		if err != nil {
+			return err
+		}
+		sent = len(lines)
+		if first {
+			oldest := a.clock().Add(-since)
+			for len(batch) > 0 && batch[0].time.Before(oldest) {
+				batch = batch[1:]
+			}
+			if req.Tail > 0 && int64(len(batch)) > req.Tail {
+				batch = batch[int64(len(batch))-req.Tail:]
+			}
+		}
+		if req.Master {
+			for _, line := range batch {
+				if err := stream.Send(line.message(key)); err != nil {
+					return err
+				}
+			}
+		}
+		if !req.Follow || len(batch) == 0 && !first {
+			return nil
+		}
+	}
+}
+
+func (l logLine) message(key pipelineKey) *pps.LogMessage {
+	ts, err := types.TimestampProto(l.time)
+	if err != nil {
+		ts = nil
+	}
+	m := &pps.LogMessage{
+		ProjectName: key.project, PipelineName: key.name, WorkerID: rcName(key, 1),
+		Master: true, User: l.user, Ts: ts, Message: l.text,
+	}
+	if l.user {
+		m.JobID = "spout"
+	}
+	return m
+}
