@@ -118,7 +118,17 @@ func open(t testing.TB, k settings.Kafka, position json.RawMessage, opts ...Opti
 	return s, l
 }
 
+func openAtStart(t testing.TB, k settings.Kafka) (*Source, *logs) { return open(t, k, nil) }
+
 func tryOpen(t testing.TB, k settings.Kafka, position json.RawMessage, opts ...Option) (*Source, *logs, error) {
+	t.Helper()
+	s, l := newTestSource(t, k, opts...)
+	return s, l, s.Open(testContext(t), position)
+}
+
+// newTestSource makes a source that is closed at the end of the test and has
+// to have given back all memory by then.
+func newTestSource(t testing.TB, k settings.Kafka, opts ...Option) (*Source, *logs) {
 	t.Helper()
 	l, log := newLogs()
 	s := New(k, testMemory, log, opts...)
@@ -133,7 +143,7 @@ func tryOpen(t testing.TB, k settings.Kafka, position json.RawMessage, opts ...O
 			t.Logf("log of the source:\n%s", l)
 		}
 	})
-	return s, l, s.Open(testContext(t), position)
+	return s, l
 }
 
 // got is a record that was read, copied.

@@ -12,7 +12,6 @@ import (
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/s2"
 	"github.com/klauspost/compress/zstd"
-	"github.com/pierrec/lz4/v4"
 )
 
 // Codecs, as numbered in a batch's attributes.
@@ -35,7 +34,6 @@ var errTooLarge = fmt.Errorf("%w: it decompresses to more than %d bytes", errBat
 type decompressor struct {
 	input  bytes.Reader
 	gzip   *gzip.Reader
-	lz4    *lz4.Reader
 	zstd   *zstd.Decoder
 	header zstd.Header
 }
@@ -87,13 +85,7 @@ func (d *decompressor) appendTo(out []byte, codec int16, data []byte) ([]byte, e
 		}
 		return appendSnappy(out, data)
 	case codecLZ4:
-		d.input.Reset(data)
-		if d.lz4 == nil {
-			d.lz4 = lz4.NewReader(&d.input)
-		} else {
-			d.lz4.Reset(&d.input)
-		}
-		return appendAll(out, d.lz4)
+		return appendLZ4(out, data)
 	case codecZstd:
 		if d.zstd == nil {
 			d.zstd, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxDecompressed))

@@ -219,6 +219,7 @@ func (b *broker) fillRequest() error {
 	if err != nil {
 		return err
 	}
+	version = min(version, b.s.fetchVersion)
 	r.ReplicaID, r.SessionID, r.SessionEpoch = -1, 0, -1
 	r.MaxWaitMillis = int32(b.s.config.FetchMaxWait.Std().Milliseconds())
 	r.MinBytes = 1

@@ -87,7 +87,7 @@ func (m *memory) await(ctx context.Context, ready func() bool, then func()) erro
 	defer m.mu.Unlock()
 	if ready() {
 		then()
-		return ctx.Err()
+		return nil
 	}
 	stop := context.AfterFunc(ctx, func() {
 		m.mu.Lock()

@@ -58,7 +58,7 @@ func (m *mark) UnmarshalJSON(raw []byte) error {
 func newPosition() *position { return &position{Topics: map[string]*topicPosition{}} }
 
 func parsePosition(raw json.RawMessage) (*position, error) {
-	p := newPosition()
+	p := &position{}
 	if err := json.Unmarshal(raw, p); err != nil {
 		return nil, err
 	}

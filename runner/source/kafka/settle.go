@@ -301,6 +301,9 @@ func (s *Source) checkRange(q *question) error {
 	if q.changed() {
 		return nil
 	}
+	if q.diverged < q.start {
+		q.diverged = -1 // what was deleted cannot be compared
+	}
 	var why string
 	switch {
 	case q.diverged >= 0:

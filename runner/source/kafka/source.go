@@ -26,6 +26,7 @@ import (
 	"fmt"
 
 	"github.com/hashicorp/go-hclog"
+	"github.com/twmb/franz-go/pkg/kmsg"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
@@ -40,6 +41,7 @@ type Source struct {
 	dialer       *dialer
 	invalid      error // what is wrong with config
 	fetchBytes   int   // most bytes to ask of a broker at once
+	fetchVersion int16 // newest version of the fetch request to use
 	memory       *memory
 	counters     counters
 	chunks       chan *source.Chunk
@@ -83,16 +85,17 @@ func New(config settings.Kafka, memory settings.Bytes, log hclog.Logger, opts ..
 		opt(&o)
 	}
 	s := &Source{
-		config:     config,
-		log:        log,
-		complain:   complaints{log: log},
-		memory:     newMemory(int64(memory)),
-		fetchBytes: int(min(config.FetchMaxBytes, max(memory/2, 64<<10))),
-		chunks:     make(chan *source.Chunk, chunkQueue),
-		kicked:     make(chan struct{}, 1),
-		done:       make(chan struct{}),
-		position:   newPosition(),
-		cancel:     func() {},
+		config:       config,
+		log:          log,
+		complain:     complaints{log: log},
+		memory:       newMemory(int64(memory)),
+		fetchVersion: newestKnown[kmsg.Fetch.Int16()],
+		fetchBytes:   int(min(config.FetchMaxBytes, max(memory/2, 64<<10))),
+		chunks:       make(chan *source.Chunk, chunkQueue),
+		kicked:       make(chan struct{}, 1),
+		done:         make(chan struct{}),
+		position:     newPosition(),
+		cancel:       func() {},
 	}
 	s.table.init()
 	s.dialer, s.invalid = newDialer(config, o.dial)
