@@ -16,8 +16,9 @@ import (
 
 // Reason returns what the server said, without gRPC's wrapping.
 func Reason(err error) string {
-	if s, ok := status.FromError(err); ok && s.Message() != "" {
-		return s.Message()
+	var s interface{ GRPCStatus() *status.Status }
+	if errors.As(err, &s) && s.GRPCStatus().Message() != "" {
+		return s.GRPCStatus().Message()
 	}
 	return err.Error()
 }

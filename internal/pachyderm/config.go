@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pachyderm
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Environment variables that say how to reach a cluster. All but the token's
+// are those of pachctl, which has none for it.
+const (
+	EnvAddress = "PACHD_ADDRESS"
+	EnvToken   = "PACHYDERM_AUTH_TOKEN"
+	EnvConfig  = "PACH_CONFIG"
+	EnvContext = "PACH_CONTEXT"
+	EnvCACerts = "PACH_CA_CERTS"
+)
+
+// Sources are the places that may say how to reach a cluster: what was
+// configured explicitly, the environment, and pachctl's config file.
+//
+// The address decides. It comes from the first of: Address; the config file,
+// if ConfigPath or Context is set; $PACHD_ADDRESS; the config file. A token
+// is only ever sent to the address that it belongs to:
+//
+//   - an explicit address, or that of $PACHD_ADDRESS, gets Token, or else
+//     that of $PACHYDERM_AUTH_TOKEN, and never one from the file;
+//   - the address of a context in the file gets the token of the same
+//     context. Token is an error then, and $PACHYDERM_AUTH_TOKEN is left out
+//     with a warning unless $PACHD_ADDRESS shows that it is meant for another.
+type Sources struct {
+	Address       string
+	Token         string
+	CACertificate string // PEM
+	ConfigPath    string
+	Context       string
+
+	Getenv func(string) string // os.Getenv if nil
+}
+
+// Credentials are what [Sources] come to.
+type Credentials struct {
+	Address       Address
+	Token         string
+	CACertificate []byte
+	DeploymentID  string   // of the cluster that the context in the config file was made for, if it says so
+	Origin        string   // where the address comes from, for messages
+	Warnings      []string // what was found and left out
+}
+
+// ErrNoAddress is returned when nothing says which cluster is meant.
+var ErrNoAddress = errors.New("no address of a Pachyderm cluster is configured. Set address in the provider block, as " +
+	"address = \"grpcs://pachyderm.example.com:443\", or the environment variable " + EnvAddress +
+	", or log in with pachctl so that its config file names a cluster. There is no default address")
+
+// Resolve decides which cluster is meant and what is sent to it. The network is not used.
+func (s Sources) Resolve() (*Credentials, error) {
+	if s.Getenv == nil {
+		s.Getenv = os.Getenv
+	}
+	explicit, origin := s.Address, "address"
+	if explicit == "" && s.ConfigPath == "" && s.Context == "" {
+		explicit, origin = s.Getenv(EnvAddress), EnvAddress
+	}
+	var c *Credentials
+	var err error
+	if explicit != "" {
+		c, err = s.explicit(explicit, origin)
+	} else {
+		c, err = s.fromFile()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return c, s.authorities(c)
+}
+
+func (s Sources) explicit(address, origin string) (*Credentials, error) {
+	parsed, err := ParseAddress(address)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", origin, err)
+	}
+	c := &Credentials{Address: parsed, Token: s.Token, Origin: origin}
+	if c.Token == "" {
+		c.Token = s.Getenv(EnvToken)
+	}
+	return c, nil
+}
+
+func (s Sources) fromFile() (*Credentials, error) {
+	path, required, err := s.configPath()
+	if err != nil {
+		return nil, err
+	}
+	name, found, err := readContext(path, firstOf(s.Context, s.Getenv(EnvContext)))
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && !required:
+		return nil, ErrNoAddress
+	case err != nil:
+		return nil, fmt.Errorf("pachctl's config file: %w", err)
+	case found.Address == "":
+		return nil, fmt.Errorf("context %q of %s has no pachd_address: pachctl reaches that cluster by a port forward, which a provider cannot open. "+
+			"Set address in the provider block or %s", name, path, EnvAddress)
+	}
+	origin := fmt.Sprintf("context %q of %s", name, path)
+	address, err := ParseAddress(found.Address)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", origin, err)
+	}
+	if s.Token != "" {
+		return nil, fmt.Errorf("auth_token is set, but the address comes from %s: a token is only sent to an address that was set along with it. "+
+			"Set address too, or leave auth_token out and log in with pachctl", origin)
+	}
+	c := &Credentials{Address: address, Token: found.Token, DeploymentID: found.DeploymentID, Origin: origin}
+	if found.ServerCAs != "" {
+		if c.CACertificate, err = base64.StdEncoding.DecodeString(found.ServerCAs); err != nil {
+			return nil, fmt.Errorf("%s: server_cas is not base64", origin)
+		}
+	}
+	if s.Getenv(EnvToken) != "" && s.Getenv(EnvAddress) == "" {
+		c.Warnings = append(c.Warnings, fmt.Sprintf("%s is not used, since the address comes from %s, which has a token of its own or needs none. "+
+			"Set %s along with it, or unset it.", EnvToken, origin, EnvAddress))
+	}
+	return c, nil
+}
+
+// configPath returns the config file's path, and whether it was asked for.
+func (s Sources) configPath() (path string, required bool, err error) {
+	path = firstOf(s.ConfigPath, s.Getenv(EnvConfig))
+	required = path != "" || s.Context != ""
+	if path == "" {
+		path = "~/.pachyderm/config.json"
+	}
+	if rest, ok := strings.CutPrefix(path, "~/"); ok {
+		home := s.Getenv("HOME")
+		if home == "" {
+			if home, err = os.UserHomeDir(); err != nil && required {
+				return "", true, fmt.Errorf("pachctl's config file %s: %w", path, err)
+			}
+		}
+		path = filepath.Join(home, rest)
+	}
+	return path, required, nil
+}
+
+// authorities adds the certificates that were configured for the address.
+func (s Sources) authorities(c *Credentials) error {
+	if s.CACertificate != "" {
+		c.CACertificate = []byte(s.CACertificate)
+		return nil
+	}
+	file := s.Getenv(EnvCACerts)
+	if file == "" || !c.Address.Secure || c.CACertificate != nil {
+		return nil
+	}
+	pem, err := os.ReadFile(file)
+	if err != nil {
+		return fmt.Errorf("%s: %w", EnvCACerts, err)
+	}
+	c.CACertificate = pem
+	return nil
+}
+
+// fileContext is a context in pachctl's config file (src/internal/config/config.proto).
+type fileContext struct {
+	Address      string `json:"pachd_address"`
+	ServerCAs    string `json:"server_cas"`
+	Token        string `json:"session_token"`
+	DeploymentID string `json:"cluster_deployment_id"`
+}
+
+func readContext(path, name string) (string, fileContext, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return "", fileContext{}, err
+	}
+	var file struct {
+		V2 struct {
+			Active   string                 `json:"active_context"`
+			Contexts map[string]fileContext `json:"contexts"`
+		} `json:"v2"`
+	}
+	if err := json.Unmarshal(text, &file); err != nil {
+		return "", fileContext{}, fmt.Errorf("%s is not valid JSON: %w", path, err)
+	}
+	if name == "" {
+		name = file.V2.Active
+	}
+	if name == "" {
+		return "", fileContext{}, fmt.Errorf("%s has no active context; set context or %s to one of %s", path, EnvContext, known(file.V2.Contexts))
+	}
+	found, ok := file.V2.Contexts[name]
+	if !ok {
+		return "", fileContext{}, fmt.Errorf("%s has no context %q; it has %s", path, name, known(file.V2.Contexts))
+	}
+	return name, found, nil
+}
+
+func known(contexts map[string]fileContext) string {
+	if len(contexts) == 0 {
+		return "none"
+	}
+	return strings.Join(slices.Sorted(maps.Keys(contexts)), ", ")
+}
+
+func firstOf(values ...string) string {
+	for _, v := range values {
+		if v != "" {
+			return v
+		}
+	}
+	return ""
+}

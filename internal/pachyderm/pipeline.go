@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pachyderm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/pachyderm/pachyderm/v2/src/admin"
+	"github.com/pachyderm/pachyderm/v2/src/pfs"
+	"github.com/pachyderm/pachyderm/v2/src/pps"
+	"github.com/pachyderm/pachyderm/v2/src/version/versionpb"
+)
+
+// PipelineID names a pipeline.
+type PipelineID struct{ Project, Name string }
+
+func (id PipelineID) String() string { return id.Project + "/" + id.Name }
+
+func (id PipelineID) proto() *pps.Pipeline {
+	return &pps.Pipeline{Name: id.Name, Project: &pfs.Project{Name: id.Project}}
+}
+
+// States of a pipeline.
+const (
+	StateStarting   = "starting"
+	StateRunning    = "running"
+	StateRestarting = "restarting"
+	StateFailure    = "failure"
+	StatePaused     = "paused"
+	StateStandby    = "standby"
+	StateCrashing   = "crashing"
+)
+
+// Pipeline is a pipeline as the server has it.
+type Pipeline struct {
+	ID               PipelineID
+	Version          uint64 // 1 at first, one more with each update
+	Stopped          bool
+	State            string // one of the constants; "unknown" for what 2.6 does not know
+	Reason           string // why it is in that state, if there is one
+	WorkersAvailable int64
+	WorkersRequested int64
+	IsSpout          bool
+	Spec             Spec
+	LeftOut          []string // parts of the specification that Spec does not have
+}
+
+// InspectPipeline returns a pipeline as it is now.
+func (c *Client) InspectPipeline(ctx context.Context, id PipelineID) (*Pipeline, error) {
+	info, err := c.PPS.InspectPipeline(ctx, &pps.InspectPipelineRequest{Pipeline: id.proto(), Details: true})
+	if err != nil {
+		return nil, fmt.Errorf("inspect pipeline %s: %w", id, err)
+	}
+	return pipelineFrom(id, info), nil
+}
+
+func pipelineFrom(id PipelineID, info *pps.PipelineInfo) *Pipeline {
+	request := askedFor(info)
+	return &Pipeline{
+		ID: id, Version: info.Version, Stopped: info.Stopped, Reason: info.Reason,
+		State:            strings.ToLower(strings.TrimPrefix(strings.TrimPrefix(info.State.String(), "PIPELINE_"), "STATE_")),
+		WorkersAvailable: info.GetDetails().GetWorkersAvailable(), WorkersRequested: info.GetDetails().GetWorkersRequested(),
+		IsSpout: info.Type == pps.PipelineInfo_PIPELINE_TYPE_SPOUT || info.GetDetails().GetSpout() != nil,
+		Spec:    specFrom(request), LeftOut: leftOut(request),
+	}
+}
+
+// CreatePipeline makes a new spout. It fails if there is a pipeline of the name.
+func (c *Client) CreatePipeline(ctx context.Context, id PipelineID, spec Spec) error {
+	if _, err := c.PPS.CreatePipeline(ctx, spec.request(id)); err != nil {
+		return fmt.Errorf("create pipeline %s: %w", id, err)
+	}
+	return nil
+}
+
+// UpdatePipeline replaces a spout's specification, also when nothing is new in
+// it: the server makes another version, another token and another pod.
+func (c *Client) UpdatePipeline(ctx context.Context, id PipelineID, spec Spec) error {
+	request := spec.request(id)
+	request.Update = true
+	if _, err := c.PPS.CreatePipeline(ctx, request); err != nil {
+		return fmt.Errorf("update pipeline %s: %w", id, err)
+	}
+	return nil
+}
+
+// DeletePipeline deletes a pipeline and, unless keepRepo is set, its output
+// repo with all data. The server takes a missing pipeline for deleted.
+func (c *Client) DeletePipeline(ctx context.Context, id PipelineID, keepRepo bool) error {
+	if _, err := c.PPS.DeletePipeline(ctx, &pps.DeletePipelineRequest{Pipeline: id.proto(), KeepRepo: keepRepo}); err != nil {
+		return fmt.Errorf("delete pipeline %s: %w", id, err)
+	}
+	return nil
+}
+
+// StopPipeline ends a spout's pod at once, without a warning to its code.
+func (c *Client) StopPipeline(ctx context.Context, id PipelineID) error {
+	if _, err := c.PPS.StopPipeline(ctx, &pps.StopPipelineRequest{Pipeline: id.proto()}); err != nil {
+		return fmt.Errorf("stop pipeline %s: %w", id, err)
+	}
+	return nil
+}
+
+// StartPipeline brings a stopped spout back. What it does to the head of the
+// output branch is described at [Client.RepairHead].
+func (c *Client) StartPipeline(ctx context.Context, id PipelineID) error {
+	if _, err := c.PPS.StartPipeline(ctx, &pps.StartPipelineRequest{Pipeline: id.proto()}); err != nil {
+		return fmt.Errorf("start pipeline %s: %w", id, err)
+	}
+	return nil
+}
+
+// Head repairs, as [Client.RepairHead] reports them.
+type HeadState int
+
+// What StartPipeline did to a head.
+const (
+	HeadUntouched HeadState = iota
+	HeadFinished            // it was left open, and has been finished
+	HeadEmptied             // it is a new and empty commit; the data are in its ancestors
+)
+
+// RepairHead deals with the commit that StartPipeline puts on the head of a
+// spout's output branch. Servers from 2.8 on leave it open: nobody would ever
+// finish it, and what the spout writes would be stuck in it, so it is finished
+// here. Older servers finish it empty, which takes all files off the head;
+// only a writer in the pod can bring them back.
+func (c *Client) RepairHead(ctx context.Context, id PipelineID, branch string) (HeadState, error) {
+	b := c.Branch(id.Project, id.Name, branch)
+	head, err := b.Head(ctx)
+	switch {
+	case IsNotFound(err):
+		return HeadUntouched, nil
+	case err != nil || head == nil || !head.Auto:
+		return HeadUntouched, err
+	case head.Open():
+		if err := b.Finish(ctx, head.ID, ""); err != nil && !IsCommitFinished(err) {
+			return HeadUntouched, err
+		}
+		return HeadFinished, nil
+	case head.ParentID == "" || head.SizeBytes > 0:
+		return HeadUntouched, nil
+	}
+	parent, err := b.Inspect(ctx, head.ParentID)
+	if err != nil || parent.SizeBytes == 0 {
+		return HeadUntouched, err
+	}
+	return HeadEmptied, nil
+}
+
+// Downstream lists the pipelines that read a spout's output branch, as project/name.
+func (c *Client) Downstream(ctx context.Context, id PipelineID, branch string) ([]string, error) {
+	info, err := c.PFS.InspectBranch(ctx, &pfs.InspectBranchRequest{Branch: c.Branch(id.Project, id.Name, branch).proto()})
+	if err != nil {
+		if IsNotFound(err) {
+			return nil, nil
+		}
+		return nil, fmt.Errorf("inspect output branch of %s: %w", id, err)
+	}
+	var names []string
+	for _, b := range info.Subvenance {
+		if b.GetRepo().GetType() == pfs.UserRepoType && b.Repo.Name != id.Name {
+			names = append(names, b.Repo.GetProject().GetName()+"/"+b.Repo.Name)
+		}
+	}
+	return names, nil
+}
+
+// HoldsData says whether a repo has data in any commit, on the head or before
+// it. A commit that is not finished yet counts, since its size is not known;
+// one that was rolled back does not.
+func (c *Client) HoldsData(ctx context.Context, project, repo string) (bool, error) {
+	b := c.Branch(project, repo, "")
+	info, err := c.PFS.InspectRepo(ctx, &pfs.InspectRepoRequest{Repo: b.repo()})
+	switch {
+	case IsNotFound(err):
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("inspect repo %s/%s: %w", project, repo, err)
+	case info.SizeBytesUpperBound > 0:
+		return true, nil
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stream, err := c.PFS.ListCommit(ctx, &pfs.ListCommitRequest{Repo: b.repo(), All: true})
+	for err == nil {
+		var info *pfs.CommitInfo
+		if info, err = stream.Recv(); err != nil {
+			break
+		}
+		commit := commitFrom(info)
+		if commit.Error == "" && (commit.SizeBytes > 0 || !commit.Auto && commit.Finished.IsZero()) {
+			return true, nil
+		}
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
+		return false, fmt.Errorf("list commits of %s/%s: %w", project, repo, err)
+	}
+	return false, nil
+}
+
+// Logs returns the newest lines that a spout's code has written, oldest first.
+func (c *Client) Logs(ctx context.Context, id PipelineID, lines int) ([]string, error) {
+	// A spout's lines come from the worker master's logger (2.6 to 2.11).
+	stream, err := c.PPS.GetLogs(ctx, &pps.GetLogsRequest{Pipeline: id.proto(), Master: true, Tail: int64(10 * lines)})
+	var last []string
+	for err == nil {
+		var message *pps.LogMessage
+		if message, err = stream.Recv(); err != nil {
+			break
+		}
+		if message.User {
+			last = append(last, strings.TrimRight(message.Message, "\n"))
+			last = last[max(0, len(last)-lines):]
+		}
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
+		return last, fmt.Errorf("logs of %s: %w", id, err)
+	}
+	return last, nil
+}
+
+// DeploymentID returns the id of the cluster's installation.
+func (c *Client) DeploymentID(ctx context.Context) (string, error) {
+	info, err := c.Admin.InspectCluster(ctx, &admin.InspectClusterRequest{ClientVersion: &versionpb.Version{Major: 2, Minor: 6}})
+	if err != nil {
+		return "", fmt.Errorf("inspect cluster: %w", err)
+	}
+	return info.DeploymentID, nil
+}

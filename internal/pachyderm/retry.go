@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pachyderm
+
+import (
+	"context"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"google.golang.org/grpc"
+)
+
+// Retry says how calls are bounded and repeated.
+type Retry struct {
+	Timeout time.Duration // of one call, repetitions included; 0 for none
+	Initial time.Duration // pause before the first repetition
+	Max     time.Duration // longest pause
+}
+
+// DefaultRetry bounds calls to a minute, and repeats them after half a second and more.
+var DefaultRetry = Retry{Timeout: time.Minute, Initial: 500 * time.Millisecond, Max: 10 * time.Second}
+
+// onceOnly are the calls whose repetition would do more than one call: a
+// second CreatePipeline finds that the first one exists, or makes another
+// version. Their callers find out what became of them.
+var onceOnly = []string{"/CreatePipeline", "/CreatePipelineV2", "/StartCommit", "/GetRobotToken", "/CreateSecret", "/CreateRepo", "/CreateProject"}
+
+// Interceptor repeats a call while the server is unavailable, until the
+// timeout. No other error is repeated. Pauses grow by half and are drawn at
+// random from the upper half of their length.
+func (r Retry) Interceptor() grpc.UnaryClientInterceptor {
+	return func(ctx context.Context, method string, request, reply any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, options ...grpc.CallOption) error {
+		if r.Timeout > 0 {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(ctx, r.Timeout)
+			defer cancel()
+		}
+		pause := r.Initial
+		for {
+			err := invoke(ctx, method, request, reply, conn, options...)
+			if !IsUnavailable(err) || pause <= 0 || isOnceOnly(method) {
+				return err
+			}
+			wait := pause/2 + rand.N(pause/2+1)
+			if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < wait {
+				return err // the reason says more than that the deadline passed
+			}
+			select {
+			case <-time.After(wait):
+			case <-ctx.Done():
+				return err
+			}
+			pause = min(pause+pause/2, r.Max)
+		}
+	}
+}
+
+func isOnceOnly(method string) bool {
+	for _, name := range onceOnly {
+		if strings.HasSuffix(method, name) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pachyderm
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// Wait says how a pipeline's state is watched.
+type Wait struct {
+	Poll     time.Duration // between two looks
+	Stable   int           // looks in a row that must find it running
+	Grace    time.Duration // how long it may be crashing, as while an image is being fetched
+	Progress func(*Pipeline)
+}
+
+// DefaultWait looks each two seconds, three times in a row, and gives crashing pipelines half a minute.
+var DefaultWait = Wait{Poll: 2 * time.Second, Stable: 3, Grace: 30 * time.Second}
+
+// NotThereError says why a pipeline did not reach the state that was waited for.
+type NotThereError struct {
+	Last *Pipeline // nil if it was never seen
+	Why  string
+	Err  error // the context's or the server's, if one of them ended the wait
+}
+
+func (e *NotThereError) Error() string { return e.Why }
+func (e *NotThereError) Unwrap() error { return e.Err }
+
+// Running blocks until version is the pipeline's version, it is running and
+// all its workers are there. It gives up at once when pachd calls it failed,
+// after a grace time when it is crashing, and when ctx ends. pachd says
+// "running" as soon as Kubernetes was told; the workers tell the rest.
+func (w Wait) Running(ctx context.Context, version uint64, inspect func(context.Context) (*Pipeline, error)) (*Pipeline, error) {
+	stable := 0
+	var crashing time.Time
+	return w.until(ctx, inspect, func(p *Pipeline) (bool, string) {
+		if p.Version > version {
+			return false, fmt.Sprintf("somebody else updated it meanwhile: it is at version %d, not %d", p.Version, version)
+		}
+		if p.Version < version {
+			return false, ""
+		}
+		switch p.State {
+		case StateFailure:
+			return false, "Pachyderm calls it failed: " + reasonOf(p)
+		case StatePaused:
+			return false, "somebody else stopped it meanwhile"
+		case StateCrashing:
+			if crashing.IsZero() {
+				crashing = time.Now()
+			}
+			if time.Since(crashing) >= w.Grace {
+				return false, "its workers do not come up: " + reasonOf(p)
+			}
+		default:
+			crashing = time.Time{}
+		}
+		if p.State == StateRunning && p.WorkersAvailable >= max(1, p.WorkersRequested) {
+			stable++
+		} else {
+			stable = 0
+		}
+		return stable >= max(1, w.Stable), ""
+	})
+}
+
+// Paused blocks until the pipeline is stopped.
+func (w Wait) Paused(ctx context.Context, inspect func(context.Context) (*Pipeline, error)) (*Pipeline, error) {
+	return w.until(ctx, inspect, func(p *Pipeline) (bool, string) {
+		return p.Stopped && (p.State == StatePaused || p.State == StateFailure), ""
+	})
+}
+
+// until polls until check says that it is done, or why it will not be. It
+// bears an unreachable server, which may be on its way back.
+func (w Wait) until(ctx context.Context, inspect func(context.Context) (*Pipeline, error), check func(*Pipeline) (bool, string)) (*Pipeline, error) {
+	var last *Pipeline
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return last, &NotThereError{Last: last, Why: tooLong(last), Err: ctx.Err()}
+		case <-timer.C:
+		}
+		p, err := inspect(ctx)
+		switch {
+		case err == nil:
+			last = p
+			if w.Progress != nil {
+				w.Progress(p)
+			}
+			done, why := check(p)
+			if why != "" {
+				return p, &NotThereError{Last: p, Why: why}
+			}
+			if done {
+				return p, nil
+			}
+		case IsUnavailable(err) || IsTimeout(err):
+		default:
+			return last, &NotThereError{Last: last, Why: Reason(err), Err: err}
+		}
+		timer.Reset(w.Poll)
+	}
+}
+
+func tooLong(p *Pipeline) string {
+	if p == nil {
+		return "it took too long, and the server did not say how far it got"
+	}
+	why := fmt.Sprintf("it took too long. It is %s with %d of %d workers", p.State, p.WorkersAvailable, p.WorkersRequested)
+	if p.Reason != "" {
+		why += ": " + p.Reason
+	}
+	return why
+}
+
+func reasonOf(p *Pipeline) string {
+	if p.Reason == "" {
+		return "no reason is given"
+	}
+	return p.Reason
+}

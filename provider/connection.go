@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package provider
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+	"github.com/hashicorp/terraform-plugin-log/tflog"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
+)
+
+// connection is what a configured provider gives to its objects.
+type connection struct {
+	options        pachyderm.Options
+	origin         string       // where the address comes from
+	guard          string       // deployment id that the cluster must have
+	defaultProject types.String // unknown while the provider's configuration is
+	wait           pachyderm.Wait
+	failure        error // why there is no connection
+
+	mu     sync.Mutex
+	client *pachyderm.Client
+}
+
+// check finds mistakes that need no network.
+func (c *connection) check() error {
+	client, err := pachyderm.Connect(c.options)
+	if err == nil {
+		err = client.Close()
+	}
+	return err
+}
+
+// open returns the client, after it has made sure that it speaks with the
+// right cluster. Without that, no token is sent.
+func (c *connection) open(ctx context.Context) (*pachyderm.Client, error) {
+	if c == nil {
+		return nil, fmt.Errorf("the provider has not been configured")
+	}
+	if c.failure != nil {
+		return nil, c.failure
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.client != nil {
+		return c.client, nil
+	}
+	if err := c.checkDeployment(ctx); err != nil {
+		return nil, err
+	}
+	client, err := pachyderm.Connect(c.options)
+	if err != nil {
+		return nil, err
+	}
+	c.client = client
+	tflog.Debug(ctx, "connecting to Pachyderm", map[string]any{"address": c.options.Address.String(), "from": c.origin})
+	return client, nil
+}
+
+func (c *connection) checkDeployment(ctx context.Context) error {
+	if c.guard == "" {
+		return nil
+	}
+	options := c.options
+	options.Token = ""
+	client, err := pachyderm.Connect(options)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	id, err := client.DeploymentID(ctx)
+	if err != nil {
+		return err
+	}
+	if id != c.guard {
+		return fmt.Errorf("the cluster at %s (from %s) has the deployment id %q, but only %q may be changed. "+
+			"Correct the address, or cluster_deployment_id", c.options.Address, c.origin, id, c.guard)
+	}
+	return nil
+}
+
+// masked keeps the token out of the log.
+func (c *connection) masked(ctx context.Context) context.Context {
+	if c == nil || c.options.Token == "" {
+		return ctx
+	}
+	ctx = tflog.MaskAllFieldValuesStrings(ctx, c.options.Token)
+	return tflog.MaskMessageStrings(ctx, c.options.Token)
+}
+
+// explain turns an error of the server into what a reader can act on.
+func (c *connection) explain(err error) string {
+	reason := sentence(pachyderm.Reason(err))
+	switch {
+	case pachyderm.IsUnauthenticated(err) && c.options.Token == "":
+		reason += " No token was sent to " + c.options.Address.String() + ": set auth_token or " + pachyderm.EnvToken + "."
+	case pachyderm.IsUnauthenticated(err):
+		reason += " The token that was sent to " + c.options.Address.String() + " is not valid, or not any more: make another one."
+	case pachyderm.IsPermissionDenied(err):
+		reason += " Give the role to the token's owner, or use another token."
+	case pachyderm.IsUnavailable(err):
+		reason += " Pachyderm cannot be reached at " + c.options.Address.String() + " (from " + c.origin + "). Nothing is known about what it holds."
+	case pachyderm.IsTimeout(err):
+		reason += " " + c.options.Address.String() + " did not answer in time; see request_timeout and timeouts."
+	}
+	return reason
+}
+
+// configured gets the connection out of what Configure of an object is given.
+func configured(data any, diags *diag.Diagnostics) *connection {
+	if data == nil {
+		return nil // the provider has not been configured yet, as in validate
+	}
+	c, ok := data.(*connection)
+	if !ok {
+		diags.AddError("Unexpected provider data", fmt.Sprintf("This is a mistake in the provider: it was given %T.", data))
+	}
+	return c
+}
+
+// sentence makes an error's text one.
+func sentence(s string) string {
+	s = strings.TrimSpace(s)
+	if s == "" {
+		return s
+	}
+	s = strings.ToUpper(s[:1]) + s[1:]
+	if strings.ContainsAny(s[len(s)-1:], ".!?") {
+		return s
+	}
+	return s + "."
+}
+
+// addressForm validates the provider's address.
+type addressForm struct{}
+
+func (addressForm) Description(context.Context) string { return "an address as grpcs://HOST:PORT" }
+
+func (v addressForm) MarkdownDescription(ctx context.Context) string { return v.Description(ctx) }
+
+func (addressForm) ValidateString(_ context.Context, req validator.StringRequest, resp *validator.StringResponse) {
+	if req.ConfigValue.IsNull() || req.ConfigValue.IsUnknown() {
+		return
+	}
+	if _, err := pachyderm.ParseAddress(req.ConfigValue.ValueString()); err != nil {
+		resp.Diagnostics.AddAttributeError(req.Path, "Invalid address", sentence(err.Error()))
+	}
+}

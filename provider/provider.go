@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package provider is the Terraform provider for Pachyderm: its configuration
+// and the objects that it manages, one file each. What an object means to
+// Pachyderm is in internal/pachyderm, and what a spout's settings mean to the
+// bundled runner in internal/settings.
+package provider
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
+	"github.com/hashicorp/terraform-plugin-framework/datasource"
+	"github.com/hashicorp/terraform-plugin-framework/path"
+	"github.com/hashicorp/terraform-plugin-framework/provider"
+	"github.com/hashicorp/terraform-plugin-framework/provider/schema"
+	"github.com/hashicorp/terraform-plugin-framework/resource"
+	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
+	"google.golang.org/grpc"
+)
+
+// runnerRepository holds the images of the bundled runner, one for each
+// release of the provider.
+const runnerRepository = "ghcr.io/spoutworks/spout-runner"
+
+// Option changes how the provider works, for tests.
+type Option func(*pachydermProvider)
+
+// WithDialOptions adds to how connections are made.
+func WithDialOptions(options ...grpc.DialOption) Option {
+	return func(p *pachydermProvider) { p.dial = append(p.dial, options...) }
+}
+
+// WithTiming replaces the pauses between looks and repetitions.
+func WithTiming(wait pachyderm.Wait, retry pachyderm.Retry) Option {
+	return func(p *pachydermProvider) { p.wait, p.retry = wait, retry }
+}
+
+// WithGetenv replaces the environment that credentials are looked up in.
+func WithGetenv(getenv func(string) string) Option {
+	return func(p *pachydermProvider) { p.getenv = getenv }
+}
+
+// New returns a constructor of the provider, as the framework wants it.
+func New(version string, options ...Option) func() provider.Provider {
+	return func() provider.Provider {
+		p := &pachydermProvider{version: version, wait: pachyderm.DefaultWait, retry: pachyderm.DefaultRetry, getenv: os.Getenv}
+		for _, option := range options {
+			option(p)
+		}
+		return p
+	}
+}
+
+var _ provider.Provider = (*pachydermProvider)(nil)
+
+type pachydermProvider struct {
+	version string
+	dial    []grpc.DialOption
+	wait    pachyderm.Wait
+	retry   pachyderm.Retry
+	getenv  func(string) string
+}
+
+// providerModel is the provider block.
+type providerModel struct {
+	Address             types.String `tfsdk:"address"`
+	AuthToken           types.String `tfsdk:"auth_token"`
+	ConfigPath          types.String `tfsdk:"config_path"`
+	Context             types.String `tfsdk:"context"`
+	CACertificate       types.String `tfsdk:"ca_certificate"`
+	ClusterDeploymentID types.String `tfsdk:"cluster_deployment_id"`
+	DefaultProject      types.String `tfsdk:"default_project"`
+	RequestTimeout      textValue    `tfsdk:"request_timeout"`
+}
+
+// Metadata names the provider.
+func (p *pachydermProvider) Metadata(_ context.Context, _ provider.MetadataRequest, resp *provider.MetadataResponse) {
+	resp.TypeName, resp.Version = "pachyderm", p.version
+}
+
+// Schema describes the provider block.
+func (p *pachydermProvider) Schema(_ context.Context, _ provider.SchemaRequest, resp *provider.SchemaResponse) {
+	notEmpty := []validator.String{stringvalidator.LengthAtLeast(1)}
+	inPlaceOfAddress := append([]validator.String{stringvalidator.ConflictsWith(path.MatchRoot("address"))}, notEmpty...)
+	resp.Schema = schema.Schema{
+		MarkdownDescription: "Manages [Pachyderm](https://github.com/pachyderm/pachyderm) 2.6 to 2.12: spout pipelines, which bring streams of data into versioned repos.\n\n" +
+			"The address of the cluster decides which credentials are used, and comes from the first of: `address`; pachctl's config file, if `config_path` or `context` is set; `PACHD_ADDRESS`; pachctl's config file. " +
+			"**A token is only sent to the address it belongs to**: `auth_token` or `PACHYDERM_AUTH_TOKEN` to the one of `address` or `PACHD_ADDRESS`, and a context's token to that context's address. There is no default address.",
+		Attributes: map[string]schema.Attribute{
+			"address": schema.StringAttribute{Optional: true, Validators: append([]validator.String{addressForm{}}, notEmpty...),
+				MarkdownDescription: "Address of pachd, as `grpcs://pachyderm.example.com:443`. `grpcs://` and `https://` use TLS, `grpc://` and `http://` do not. The default port is 30650, also with TLS. May be set by `PACHD_ADDRESS`."},
+			"auth_token": schema.StringAttribute{Optional: true, Sensitive: true, Validators: notEmpty,
+				MarkdownDescription: "Token to authenticate with, for the address of `address` or `PACHD_ADDRESS`: a robot's, or a user's session token. Not needed where authentication is off. May be set by `PACHYDERM_AUTH_TOKEN`, which keeps it out of the configuration."},
+			"config_path": schema.StringAttribute{Optional: true, Validators: inPlaceOfAddress,
+				MarkdownDescription: "pachctl's config file. Default: `PACH_CONFIG`, or else `~/.pachyderm/config.json`, which may be missing. Conflicts with `address`."},
+			"context": schema.StringAttribute{Optional: true, Validators: inPlaceOfAddress,
+				MarkdownDescription: "Context of pachctl's config file whose address, token and certificates are used. Default: `PACH_CONTEXT`, or else the active one. Conflicts with `address`."},
+			"ca_certificate": schema.StringAttribute{Optional: true, Validators: notEmpty,
+				MarkdownDescription: "Certificates of the authorities to trust in place of the system's, in PEM (the text, not a path). Needs an address with TLS. `PACH_CA_CERTS` may hold the path of a file with them."},
+			"cluster_deployment_id": schema.StringAttribute{Optional: true, Validators: notEmpty,
+				MarkdownDescription: "Deployment id of the only cluster that may be changed. It is compared before anything else is sent, a token included. `pachctl inspect cluster` shows it. Default: that of the context, where the address comes from pachctl's config file and the context has one."},
+			"default_project": schema.StringAttribute{Optional: true, Validators: notEmpty,
+				MarkdownDescription: "Project of resources that name none. A change replaces them. Default: `default`."},
+			"request_timeout": schema.StringAttribute{Optional: true, CustomType: textType{kind: durationKind},
+				MarkdownDescription: "How long one call may take, as `90s`, repetitions included: a call is repeated while Pachyderm is unavailable, and for no other error. Default: `1m`."},
+		},
+	}
+}
+
+// Configure decides which cluster is meant. The network is not used before an
+// object needs it.
+func (p *pachydermProvider) Configure(ctx context.Context, req provider.ConfigureRequest, resp *provider.ConfigureResponse) {
+	var m providerModel
+	resp.Diagnostics.Append(req.Config.Get(ctx, &m)...)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	c := &connection{wait: p.wait, defaultProject: m.DefaultProject}
+	resp.ResourceData, resp.DataSourceData, resp.EphemeralResourceData, resp.ActionData, resp.ListResourceData = c, c, c, c, c
+	if c.defaultProject.IsNull() {
+		c.defaultProject = types.StringValue(pachyderm.DefaultProject)
+	}
+	if name, env := m.unknown(); name != "" {
+		if req.ClientCapabilities.DeferralAllowed {
+			resp.Deferred = &provider.Deferred{Reason: provider.DeferredReasonProviderConfigUnknown}
+		}
+		c.failure = fmt.Errorf("the provider's attribute %s is not known yet: it depends on something that is created in the same run. "+
+			"Create that first, with -target, or set %s to a known value%s", name, name, env)
+		return
+	}
+	credentials, err := pachyderm.Sources{Address: m.Address.ValueString(), Token: m.AuthToken.ValueString(), CACertificate: m.CACertificate.ValueString(),
+		ConfigPath: m.ConfigPath.ValueString(), Context: m.Context.ValueString(), Getenv: p.getenv}.Resolve()
+	if err != nil {
+		resp.Diagnostics.AddError("Pachyderm is not configured", sentence(err.Error()))
+		return
+	}
+	for _, warning := range credentials.Warnings {
+		resp.Diagnostics.AddWarning("Credentials left out", warning)
+	}
+	retry := p.retry
+	if timeout, err := time.ParseDuration(m.RequestTimeout.ValueString()); err == nil {
+		retry.Timeout = timeout
+	}
+	if retry.Timeout <= 0 {
+		resp.Diagnostics.AddAttributeError(path.Root("request_timeout"), "Invalid request_timeout", "request_timeout must be more than 0, as \"1m\".")
+		return
+	}
+	c.origin, c.guard = credentials.Origin, credentials.DeploymentID
+	if id := m.ClusterDeploymentID.ValueString(); id != "" {
+		c.guard = id
+	}
+	c.options = pachyderm.Options{Address: credentials.Address, Token: credentials.Token, CACertificate: credentials.CACertificate,
+		UserAgent:   p.userAgent(req.TerraformVersion),
+		DialOptions: append([]grpc.DialOption{grpc.WithChainUnaryInterceptor(retry.Interceptor())}, p.dial...)}
+	if err := c.check(); err != nil {
+		resp.Diagnostics.AddError("Pachyderm is not configured", sentence(err.Error()))
+	}
+}
+
+// unknown names an attribute whose value is only known after apply, and the
+// environment variable to use instead.
+func (m *providerModel) unknown() (name, hint string) {
+	for _, a := range []struct {
+		name, env string
+		unknown   bool
+	}{
+		{"address", pachyderm.EnvAddress, m.Address.IsUnknown()},
+		{"auth_token", pachyderm.EnvToken, m.AuthToken.IsUnknown()},
+		{"config_path", pachyderm.EnvConfig, m.ConfigPath.IsUnknown()},
+		{"context", pachyderm.EnvContext, m.Context.IsUnknown()},
+		{"ca_certificate", pachyderm.EnvCACerts, m.CACertificate.IsUnknown()},
+		{"cluster_deployment_id", "", m.ClusterDeploymentID.IsUnknown()},
+		{"request_timeout", "", m.RequestTimeout.IsUnknown()},
+	} {
+		if a.unknown {
+			if a.env != "" {
+				hint = ", or leave it out and set the environment variable " + a.env
+			}
+			return a.name, hint
+		}
+	}
+	return "", ""
+}
+
+func (p *pachydermProvider) userAgent(terraform string) string {
+	agent := fmt.Sprintf("terraform-provider-pachyderm/%s Terraform/%s", p.version, terraform)
+	if more := strings.TrimSpace(p.getenv("TF_APPEND_USER_AGENT")); more != "" {
+		agent += " " + more
+	}
+	return agent
+}
+
+// Resources lists the resources.
+func (p *pachydermProvider) Resources(context.Context) []func() resource.Resource {
+	return []func() resource.Resource{
+		func() resource.Resource { return newSpoutResource(runnerRepository + ":" + p.version) },
+	}
+}
+
+// DataSources lists the data sources.
+func (p *pachydermProvider) DataSources(context.Context) []func() datasource.DataSource { return nil }

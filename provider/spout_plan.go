@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package provider
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/hashicorp/terraform-plugin-framework/path"
+	"github.com/hashicorp/terraform-plugin-framework/resource"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+)
+
+// ModifyPlan fills in what the provider decides, and says of the values that
+// the server decides which of them the change can touch.
+func (r *spoutResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse) {
+	if req.Plan.Raw.IsNull() {
+		return // destroy
+	}
+	var config, plan, state spoutModel
+	resp.Diagnostics.Append(req.Config.Get(ctx, &config)...)
+	resp.Diagnostics.Append(req.Plan.Get(ctx, &plan)...)
+	exists := !req.State.Raw.IsNull()
+	if exists {
+		resp.Diagnostics.Append(req.State.Get(ctx, &state)...)
+	}
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	r.planProject(&plan, &config, &state, exists)
+	r.planImage(&plan, &config)
+	plan.ID, plan.OutputRepo = types.StringUnknown(), plan.Name
+	if !plan.Project.IsUnknown() && !plan.Name.IsUnknown() {
+		plan.ID = types.StringValue(plan.pipelineID().String())
+		if problem := nameProblem(plan.pipelineID()); problem != "" {
+			resp.Diagnostics.AddAttributeError(path.Root("name"), "Invalid name", problem)
+		}
+	}
+	switch {
+	case !exists:
+		plan.unobserved(true)
+	case !plan.Project.Equal(state.Project) || !plan.Name.Equal(state.Name):
+		r.planReplace(&plan, &state, resp)
+		plan.unobserved(true)
+	default:
+		spec := !plan.unchanged(ctx, &state)
+		plan.copyObserved(&state)
+		if spec || !plan.Paused.Equal(state.Paused) {
+			plan.unobserved(spec)
+		}
+	}
+	resp.Diagnostics.Append(resp.Plan.Set(ctx, &plan)...)
+}
+
+// planProject fills in the provider's default_project.
+func (r *spoutResource) planProject(plan, config, state *spoutModel, exists bool) {
+	if !config.Project.IsNull() {
+		return
+	}
+	switch {
+	case r.connection != nil && !r.connection.defaultProject.IsUnknown():
+		plan.Project = r.connection.defaultProject
+	case exists:
+		plan.Project = state.Project // a default that is not known yet is no reason to replace
+	default:
+		plan.Project = types.StringUnknown()
+	}
+}
+
+// planImage fills in the image of the bundled runner.
+func (r *spoutResource) planImage(plan, config *spoutModel) {
+	if !config.Image.IsNull() {
+		return
+	}
+	switch {
+	case config.Kafka.IsUnknown() || config.Transform.IsUnknown():
+		plan.Image = types.StringUnknown()
+	case config.Kafka.IsNull():
+		plan.Image = types.StringNull()
+	default:
+		plan.Image = types.StringValue(r.runnerImage)
+	}
+}
+
+// planReplace plans another spout in place of this one, and says what that
+// means. Destroy asks about the data once more, before it deletes anything.
+func (r *spoutResource) planReplace(plan, state *spoutModel, resp *resource.ModifyPlanResponse) {
+	attribute := path.Root("name")
+	if plan.Name.Equal(state.Name) {
+		attribute = path.Root("project")
+	}
+	resp.RequiresReplace.Append(attribute)
+	fate := "and fails while the repo holds data, unless force_destroy or keep_output_repo was applied before"
+	switch {
+	case state.KeepOutputRepo.ValueBool():
+		fate = "keeps it as a plain repo, as keep_output_repo says"
+	case state.ForceDestroy.ValueBool():
+		fate = "deletes it with all data, as force_destroy says"
+	}
+	resp.Diagnostics.AddAttributeWarning(attribute, "Spout "+state.pipelineID().String()+" is replaced",
+		fmt.Sprintf("A pipeline and its output repo cannot be renamed. The new spout begins with an empty repo, and reads its source from where it is configured to start. "+
+			"Destroying the old spout deletes its output repo, %s.", fate))
+}
+
+// unchanged says whether the plan asks for the specification that the state has.
+func (m *spoutModel) unchanged(ctx context.Context, state *spoutModel) bool {
+	if !m.known(ctx) {
+		return false
+	}
+	spec, diags := m.expand(ctx)
+	return !diags.HasError() && state.means(ctx, spec)
+}
+
+// unobserved marks what the server is going to change.
+func (m *spoutModel) unobserved(version bool) {
+	if version {
+		m.Version = types.Int64Unknown()
+	}
+	m.State, m.Reason = types.StringUnknown(), types.StringUnknown()
+	m.WorkersAvailable, m.WorkersRequested = types.Int64Unknown(), types.Int64Unknown()
+}

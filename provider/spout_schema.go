@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package provider
+
+import (
+	"context"
+	"regexp"
+
+	"github.com/hashicorp/terraform-plugin-framework-timeouts/resource/timeouts"
+	"github.com/hashicorp/terraform-plugin-framework-validators/int64validator"
+	"github.com/hashicorp/terraform-plugin-framework-validators/listvalidator"
+	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema/booldefault"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema/stringdefault"
+	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
+)
+
+// What wait_for may be.
+const (
+	waitForRunning = "running"
+	waitForCreated = "created"
+)
+
+var noComma = stringvalidator.RegexMatches(regexp.MustCompile(`^[^,]*$`), "must not hold a comma; write one list element each")
+
+const spoutDoc = `A spout: a Pachyderm pipeline that takes no input repo, runs without end, and writes what it receives from an outside source into its output repo.
+
+With ` + "`kafka`" + ` the bundled runner reads topics of Apache Kafka and writes them as files, exactly once. With ` + "`transform`" + ` any image is run, as in Pachyderm's own spout specification.
+
+Terraform owns the configuration, Pachyderm owns the data:
+
+* Destroying a spout deletes its output repo, and is refused while that holds data, unless ` + "`force_destroy`" + ` or ` + "`keep_output_repo`" + ` is set. To change ` + "`name` or `project`" + ` is to destroy and create.
+* If a new spout does not come up, the apply ends with a warning that holds Pachyderm's reason and the newest log lines; the spout stays in the state as it is, and is not replaced. If an update does not come up, the apply fails. To let an apply fail in the first case too, add a ` + "`postcondition`" + ` on ` + "`self.state == \"running\"`" + `.
+* Each change of the specification restarts the pod. A change of ` + "`wait_for`, `force_destroy`, `keep_output_repo` or `timeouts`" + ` alone sends nothing to Pachyderm.
+* Settings that have their default are neither sent nor read back, so that what is left out of the configuration stays out of the state.`
+
+func spoutSchema(ctx context.Context) schema.Schema {
+	attributes := map[string]schema.Attribute{
+		"id":   schema.StringAttribute{Computed: true, MarkdownDescription: "`project/name`."},
+		"name": schema.StringAttribute{Required: true, MarkdownDescription: "Name of the pipeline and of its output repo: lower-case letters, digits and `-`, at most 51. It must be unique in the project. A change replaces the spout and its output repo."},
+		"project": schema.StringAttribute{Optional: true, Computed: true,
+			MarkdownDescription: "Project of the pipeline. Default: the provider's `default_project`. A change replaces the spout and its output repo."},
+		"description": schema.StringAttribute{Optional: true, MarkdownDescription: "What the spout is for. A change restarts it."},
+
+		"kafka":  kafkaAttribute(),
+		"runner": runnerAttribute(),
+		"image": schema.StringAttribute{Optional: true, Computed: true, Validators: []validator.String{imageForm},
+			MarkdownDescription: "Image of the bundled runner, for spouts with `kafka`. Default: the one released with this version of the provider, so that an upgrade of the provider plans an update. Write it out, best with a digest, to pin it or to use a mirror."},
+		"transform": transformAttribute(),
+		"env": schema.MapAttribute{Optional: true, ElementType: types.StringType,
+			MarkdownDescription: "Environment variables of the spout's code. They are shown in plans and kept in the state: use `secret_env` for secrets. Names that Pachyderm sets itself (`PACH_*`, `PPS_*`, `PEER_PORT` …) are refused, and with `kafka` those of the runner (`SPOUT_*`)."},
+		"secret_env": schema.MapNestedAttribute{Optional: true,
+			MarkdownDescription: "Environment variables whose values are keys of Kubernetes secrets in Pachyderm's namespace. Only the reference is in the state. Pachyderm refuses a secret or key that does not exist.",
+			NestedObject: schema.NestedAttributeObject{Attributes: map[string]schema.Attribute{
+				"secret": schema.StringAttribute{Required: true, MarkdownDescription: "Name of the Kubernetes secret."},
+				"key":    schema.StringAttribute{Required: true, MarkdownDescription: "Key in it."},
+			}}},
+		"secret_mounts": schema.MapAttribute{Optional: true, ElementType: types.StringType,
+			MarkdownDescription: "Kubernetes secrets whose keys become files, by the folder that they are mounted at, as `{ \"/etc/tls\" = \"kafka-tls\" }`."},
+
+		"output_branch": schema.StringAttribute{Optional: true, Computed: true, Default: stringdefault.StaticString(pachyderm.DefaultOutputBranch),
+			MarkdownDescription: "Branch of the output repo that the spout writes. After a change the old branch stays as it is, and the new one begins empty: with `kafka`, at `start`. Default: `master`."},
+		"service": serviceAttribute(),
+
+		"resource_requests":         resourcesAttribute("What the spout's container asks for. Left out, Pachyderm 2.6 and 2.7 ask for 1 CPU, 256Mi of memory and 1Gi of disk, and newer ones for the cluster's defaults; neither is shown here.", true),
+		"resource_limits":           resourcesAttribute("What the spout's container may use at most.", true),
+		"sidecar_resource_requests": resourcesAttribute("What the container of the storage sidecar asks for. It holds data on their way into the output repo. Left out, it is as `resource_requests` says, with 64M of memory in Pachyderm 2.6 and 2.7.", false),
+		"sidecar_resource_limits":   resourcesAttribute("What the storage sidecar may use at most.", false),
+		"scheduling":                schedulingAttribute(),
+		"tolerations":               tolerationsAttribute(),
+		"pod_patch": textAttribute(jsonPatchKind, "[JSON patch](https://www.rfc-editor.org/rfc/rfc6902) that Kubernetes' pod specification is changed by, "+
+			"for what no attribute covers. Write it with `jsonencode([...])`. It is compared as JSON, not as text."),
+		"metadata": schema.SingleNestedAttribute{Optional: true, MarkdownDescription: "Labels and annotations of the spout's pod.", Attributes: map[string]schema.Attribute{
+			"labels":      schema.MapAttribute{Optional: true, ElementType: types.StringType, MarkdownDescription: "Kubernetes labels."},
+			"annotations": schema.MapAttribute{Optional: true, ElementType: types.StringType, MarkdownDescription: "Kubernetes annotations. One that changes restarts the spout, as after a change of a secret that it reads."},
+		}},
+
+		"paused": schema.BoolAttribute{Optional: true, Computed: true, Default: booldefault.StaticBool(false),
+			MarkdownDescription: "Whether the spout is stopped. Stopping ends its pod at once. Starting makes Pachyderm put a commit of its own on the output branch. Up to Pachyderm 2.7 that commit is empty: the bundled runner brings the files back, " +
+				"while with `transform` the files written before are found in older commits only. From 2.8 on it is open, and is finished by the provider or the runner. Default: `false`."},
+		"wait_for": schema.StringAttribute{Optional: true, Computed: true, Default: stringdefault.StaticString(waitForRunning),
+			Validators:          []validator.String{stringvalidator.OneOf(waitForRunning, waitForCreated)},
+			MarkdownDescription: "What create and update wait for: `running`, until the new version's pod is there, or `created`, not at all. Default: `running`."},
+		"force_destroy": schema.BoolAttribute{Optional: true, Computed: true, Default: booldefault.StaticBool(false),
+			MarkdownDescription: "Whether destroy deletes the output repo although it holds data. The data cannot be brought back. It must be applied before the destroy. Default: `false`."},
+		"keep_output_repo": schema.BoolAttribute{Optional: true, Computed: true, Default: booldefault.StaticBool(false),
+			MarkdownDescription: "Whether destroy keeps the output repo as a plain repo. Pachyderm then refuses to create a pipeline of the same name as long as the repo exists. Default: `false`."},
+		"timeouts": timeouts.Attributes(ctx, timeouts.Opts{Create: true, Update: true, Delete: true,
+			CreateDescription: "How long create may take, the wait included, as `5m`. Default: `10m`.",
+			UpdateDescription: "How long update may take, the wait included. Default: `10m`.",
+			DeleteDescription: "How long destroy may take. Default: `10m`."}),
+
+		"version":           schema.Int64Attribute{Computed: true, MarkdownDescription: "Version of the pipeline. Each update makes a new one."},
+		"state":             schema.StringAttribute{Computed: true, MarkdownDescription: "State of the pipeline as of the last refresh: `starting`, `running`, `restarting`, `failure`, `paused`, `standby` or `crashing`. Pachyderm says `running` whatever the spout's own code does; see `workers_available`."},
+		"reason":            schema.StringAttribute{Computed: true, MarkdownDescription: "Why the pipeline is in that state, if Pachyderm says so."},
+		"workers_available": schema.Int64Attribute{Computed: true, MarkdownDescription: "Pods that were ready as of the last refresh."},
+		"workers_requested": schema.Int64Attribute{Computed: true, MarkdownDescription: "Pods that there should be."},
+		"output_repo":       schema.StringAttribute{Computed: true, MarkdownDescription: "Name of the output repo, for pipelines and triggers that read it."},
+	}
+	return schema.Schema{MarkdownDescription: spoutDoc, Attributes: attributes}
+}
+
+var imageForm = stringvalidator.RegexMatches(regexp.MustCompile(`^[^\s]+$`), "must be an image such as ghcr.io/spoutworks/spout-runner:1.0.0, without spaces")
+
+func transformAttribute() schema.Attribute {
+	return schema.SingleNestedAttribute{Optional: true,
+		MarkdownDescription: "Any image with code that writes into the output repo, as in a [spout specification](https://docs.pachyderm.com/latest/build-dags/pipeline-spec/spout/). Exactly one of `kafka` and `transform` is set.",
+		Attributes: map[string]schema.Attribute{
+			"image": schema.StringAttribute{Required: true, Validators: []validator.String{imageForm},
+				MarkdownDescription: "Image to run. Pachyderm does not fetch a tag again that a node has already: use tags that never move, or digests."},
+			"cmd": schema.ListAttribute{Required: true, ElementType: types.StringType, Validators: []validator.List{listvalidator.SizeAtLeast(1)},
+				MarkdownDescription: "Command to run, with its arguments. The image's own entry point is never used. Pachyderm starts the command again when it fails, but not after it has ended well: code of a spout must not end with 0."},
+			"stdin":              schema.ListAttribute{Optional: true, ElementType: types.StringType, MarkdownDescription: "Lines that the command finds on its standard input."},
+			"working_dir":        schema.StringAttribute{Optional: true, MarkdownDescription: "Folder that the command is started in."},
+			"user":               schema.StringAttribute{Optional: true, MarkdownDescription: "User, by name or number, that the command is run as."},
+			"image_pull_secrets": pullSecretsAttribute(),
+			"accept_return_code": schema.ListAttribute{Optional: true, ElementType: types.Int64Type, MarkdownDescription: "Exit codes, besides 0, after which the command is not started again."},
+		}}
+}
+
+func pullSecretsAttribute() schema.Attribute {
+	return schema.ListAttribute{Optional: true, ElementType: types.StringType, Validators: []validator.List{listvalidator.ValueStringsAre(stringvalidator.LengthAtLeast(1))},
+		MarkdownDescription: "Kubernetes secrets with credentials for the image's registry."}
+}
+
+func serviceAttribute() schema.Attribute {
+	return schema.SingleNestedAttribute{Optional: true,
+		MarkdownDescription: "Kubernetes service through which others can reach the spout. It is called `<project>-<name>-v<version>-user`.",
+		Attributes: map[string]schema.Attribute{
+			"internal_port": schema.Int64Attribute{Required: true, MarkdownDescription: "Port that the spout's code listens on."},
+			"external_port": schema.Int64Attribute{Required: true, MarkdownDescription: "Port of the service. For the type `NodePort` it is the nodes' port too, and must be from 30000 to 32767."},
+			"type": schema.StringAttribute{Optional: true, Computed: true, Default: stringdefault.StaticString(pachyderm.DefaultServiceType),
+				Validators:          []validator.String{stringvalidator.OneOf("NodePort", "ClusterIP", "LoadBalancer")},
+				MarkdownDescription: "`NodePort`, `ClusterIP` or `LoadBalancer`. Default: `NodePort`."},
+		}}
+}
+
+func resourcesAttribute(doc string, gpu bool) schema.Attribute {
+	attributes := map[string]schema.Attribute{
+		"cpu":    schema.Float64Attribute{Optional: true, MarkdownDescription: "CPUs, as `0.5`."},
+		"memory": textAttribute(quantityKind, "Memory, as `512Mi`."),
+		"disk":   textAttribute(quantityKind, "Local disk, as `1Gi`."),
+	}
+	if gpu {
+		attributes["gpu"] = schema.SingleNestedAttribute{Optional: true, MarkdownDescription: "GPUs.", Attributes: map[string]schema.Attribute{
+			"type":   schema.StringAttribute{Required: true, MarkdownDescription: "Kubernetes' name of the device, as `nvidia.com/gpu`."},
+			"number": schema.Int64Attribute{Required: true, Validators: []validator.Int64{int64validator.AtLeast(1)}, MarkdownDescription: "How many."},
+		}}
+	}
+	return schema.SingleNestedAttribute{Optional: true, MarkdownDescription: doc, Attributes: attributes}
+}
+
+func schedulingAttribute() schema.Attribute {
+	return schema.SingleNestedAttribute{Optional: true, MarkdownDescription: "Which nodes the spout's pod may run on.", Attributes: map[string]schema.Attribute{
+		"node_selector":       schema.MapAttribute{Optional: true, ElementType: types.StringType, MarkdownDescription: "Labels that a node must have."},
+		"priority_class_name": schema.StringAttribute{Optional: true, MarkdownDescription: "Kubernetes priority class."},
+	}}
+}
+
+func tolerationsAttribute() schema.Attribute {
+	return schema.ListNestedAttribute{Optional: true, MarkdownDescription: "Taints of nodes that the spout's pod tolerates.",
+		NestedObject: schema.NestedAttributeObject{Attributes: map[string]schema.Attribute{
+			"key":      schema.StringAttribute{Optional: true, MarkdownDescription: "Key of the taint. Left out with the operator `Exists`, all taints are meant."},
+			"operator": schema.StringAttribute{Required: true, Validators: []validator.String{stringvalidator.OneOf("Exists", "Equal")}, MarkdownDescription: "`Exists` or `Equal`."},
+			"value":    schema.StringAttribute{Optional: true, MarkdownDescription: "Value of the taint, for `Equal`."},
+			"effect": schema.StringAttribute{Optional: true, Validators: []validator.String{stringvalidator.OneOf("NoSchedule", "PreferNoSchedule", "NoExecute")},
+				MarkdownDescription: "`NoSchedule`, `PreferNoSchedule` or `NoExecute`. Left out, all effects are meant."},
+			"toleration_seconds": schema.Int64Attribute{Optional: true, MarkdownDescription: "How long a taint of the effect `NoExecute` is tolerated. Left out, for ever."},
+		}}}
+}

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package provider
+
+import (
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
+)
+
+func kafkaAttribute() schema.Attribute {
+	return schema.SingleNestedAttribute{Optional: true,
+		MarkdownDescription: "Read topics of Apache Kafka with the bundled runner. Exactly one of `kafka` and `transform` is set. Each attribute becomes the environment variable in parentheses, and only those that differ from their defaults are sent.",
+		Attributes: map[string]schema.Attribute{
+			"brokers":            setting("kafka.brokers", true),
+			"topics":             setting("kafka.topics", true),
+			"start":              setting("kafka.start", false),
+			"client_id":          setting("kafka.client_id", false),
+			"isolation":          setting("kafka.isolation", false),
+			"on_out_of_range":    setting("kafka.on_out_of_range", false),
+			"on_topic_recreated": setting("kafka.on_topic_recreated", false),
+			"metadata_interval":  setting("kafka.metadata_interval", false),
+			"fetch_max_bytes":    setting("kafka.fetch_max_bytes", false),
+			"fetch_max_wait":     setting("kafka.fetch_max_wait", false),
+
+			"tls": schema.SingleNestedAttribute{Optional: true, MarkdownDescription: "Use TLS. `{}` trusts the system's authorities.", Attributes: map[string]schema.Attribute{
+				"ca_certificate": setting("kafka.tls.ca_certificate", false),
+				"server_name":    setting("kafka.tls.server_name", false),
+				"client_certificate_secret": schema.SingleNestedAttribute{Optional: true, MarkdownDescription: "Kubernetes secret with the client certificate, for mutual TLS. It must be in Pachyderm's namespace.",
+					Attributes: map[string]schema.Attribute{
+						"name":            secretName(),
+						"certificate_key": secretKey("certificate in PEM", "tls.crt"),
+						"private_key_key": secretKey("private key in PEM", "tls.key"),
+					}},
+			}},
+			"sasl": schema.SingleNestedAttribute{Optional: true, MarkdownDescription: "Authenticate by SASL.", Attributes: map[string]schema.Attribute{
+				"mechanism": setting("kafka.sasl.mechanism", true),
+				"credentials_secret": schema.SingleNestedAttribute{Required: true, MarkdownDescription: "Kubernetes secret with the credentials. It must be in Pachyderm's namespace.",
+					Attributes: map[string]schema.Attribute{
+						"name":         secretName(),
+						"username_key": secretKey("user name", "username"),
+						"password_key": secretKey("password", "password"),
+					}},
+			}},
+			"batch": schema.SingleNestedAttribute{Optional: true, MarkdownDescription: "When a batch of records is committed: as soon as one of the limits is reached.", Attributes: map[string]schema.Attribute{
+				"max_bytes":   setting("kafka.batch.max_bytes", false),
+				"max_records": setting("kafka.batch.max_records", false),
+				"max_age":     setting("kafka.batch.max_age", false),
+			}},
+			"file": schema.SingleNestedAttribute{Optional: true, MarkdownDescription: "How records become files in the output repo.", Attributes: map[string]schema.Attribute{
+				"format":      setting("kafka.file.format", false),
+				"compression": setting("kafka.file.compression", false),
+				"path":        setting("kafka.file.path", false),
+			}},
+		}}
+}
+
+func runnerAttribute() schema.Attribute {
+	return schema.SingleNestedAttribute{Optional: true, MarkdownDescription: "The bundled runner itself, for spouts with `kafka`.", Attributes: map[string]schema.Attribute{
+		"memory_budget":      setting("runner.memory_budget", false),
+		"http_port":          setting("runner.http_port", false),
+		"log_level":          setting("runner.log_level", false),
+		"image_pull_secrets": pullSecretsAttribute(),
+	}}
+}
+
+func secretName() schema.Attribute {
+	return schema.StringAttribute{Required: true, MarkdownDescription: "Name of the Kubernetes secret."}
+}
+
+func secretKey(what, key string) schema.Attribute {
+	return schema.StringAttribute{Optional: true, MarkdownDescription: "Key of the " + what + " in it. Default: `" + key + "`."}
+}

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package provider
+
+import (
+	"math"
+	"slices"
+
+	"github.com/hashicorp/terraform-plugin-framework/attr"
+	"github.com/hashicorp/terraform-plugin-framework/path"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
+)
+
+// podPorts are those that Pachyderm's own containers use in a spout's pod.
+var podPorts = []int64{1080, 1600, 1650, 1653, 9090, 9091}
+
+// service checks the ports. Pachyderm does not, and the spout would fail once
+// Kubernetes sees them.
+func (v *spoutValidator) service() {
+	if !known(v.m.Service) {
+		return
+	}
+	values := v.m.Service.Attributes()
+	internal, _ := values["internal_port"].(types.Int64)
+	external, _ := values["external_port"].(types.Int64)
+	kind, _ := values["type"].(types.String)
+	port := func(name string, p types.Int64) {
+		if known(p) && (p.ValueInt64() < 1 || p.ValueInt64() > math.MaxUint16) {
+			v.fail("service."+name, "service.%s = %d must be from 1 to 65535.", name, p.ValueInt64())
+		}
+	}
+	port("internal_port", internal)
+	port("external_port", external)
+	if known(internal) && slices.Contains(podPorts, internal.ValueInt64()) {
+		v.fail("service.internal_port", "service.internal_port = %d is used by Pachyderm's own containers in the pod (%v). Let the spout listen on another port.", internal.ValueInt64(), podPorts)
+	}
+	nodePort := kind.IsNull() || kind.ValueString() == pachyderm.DefaultServiceType
+	if n := external.ValueInt64(); nodePort && known(external) && (n < 30000 || n > 32767) {
+		v.fail("service.external_port", "service.external_port = %d must be from 30000 to 32767, since the service is of the type NodePort. For a free choice set service.type to ClusterIP or LoadBalancer.", n)
+	}
+}
+
+// resources checks that nothing asks for more than it may use.
+func (v *spoutValidator) resources() {
+	for _, pair := range []struct {
+		requests, limits string
+		r, l             types.Object
+	}{
+		{"resource_requests", "resource_limits", v.m.ResourceRequests, v.m.ResourceLimits},
+		{"sidecar_resource_requests", "sidecar_resource_limits", v.m.SidecarResourceRequests, v.m.SidecarResourceLimits},
+	} {
+		v.cpu(pair.requests, pair.r)
+		v.cpu(pair.limits, pair.l)
+		if !known(pair.r) || !known(pair.l) {
+			continue
+		}
+		requests, limits := pair.r.Attributes(), pair.l.Attributes()
+		for _, name := range []string{"memory", "disk"} {
+			v.atMost(pair.requests, pair.limits, name, requests[name], limits[name])
+		}
+		asked, _ := requests["cpu"].(types.Float64)
+		most, _ := limits["cpu"].(types.Float64)
+		if known(asked) && known(most) && asked.ValueFloat64() > most.ValueFloat64() {
+			v.fail(pair.requests+".cpu", "%s.cpu = %v is more than %s.cpu = %v. Kubernetes refuses such a pod: lower the one or raise the other.",
+				pair.requests, asked.ValueFloat64(), pair.limits, most.ValueFloat64())
+		}
+	}
+}
+
+func (v *spoutValidator) cpu(attribute string, o types.Object) {
+	if !known(o) {
+		return
+	}
+	if cpu, ok := o.Attributes()["cpu"].(types.Float64); ok && known(cpu) && (cpu.ValueFloat64() < 0 || cpu.ValueFloat64() > 100000) {
+		v.fail(attribute+".cpu", "%s.cpu = %v must be a number of CPUs, as 0.5.", attribute, cpu.ValueFloat64())
+	}
+}
+
+func (v *spoutValidator) atMost(requests, limits, name string, r, l attr.Value) {
+	asked, okR := r.(textValue)
+	most, okL := l.(textValue)
+	if !okR || !okL || !known(asked) || !known(most) {
+		return
+	}
+	a, errA := quantityOf(asked.ValueString())
+	b, errB := quantityOf(most.ValueString())
+	if errA == nil && errB == nil && a.Cmp(b) > 0 {
+		v.fail(requests+"."+name, "%s.%s = %q is more than %s.%s = %q. Kubernetes refuses such a pod: lower the one or raise the other.",
+			requests, name, asked.ValueString(), limits, name, most.ValueString())
+	}
+}
+
+// tolerations applies Kubernetes' rules.
+func (v *spoutValidator) tolerations() {
+	if !known(v.m.Tolerations) {
+		return
+	}
+	for i, element := range v.m.Tolerations.Elements() {
+		o, ok := element.(types.Object)
+		if !ok || !known(o) {
+			continue
+		}
+		at := path.Root("tolerations").AtListIndex(i)
+		values := o.Attributes()
+		key, _ := values["key"].(types.String)
+		operator, _ := values["operator"].(types.String)
+		value, _ := values["value"].(types.String)
+		effect, _ := values["effect"].(types.String)
+		seconds, _ := values["toleration_seconds"].(types.Int64)
+		if operator.ValueString() == "Exists" && known(value) && value.ValueString() != "" {
+			v.failAt(at.AtName("value"), "tolerations[%d].value = %q does not go with the operator Exists, which takes any value. Leave it out, or use Equal.", i, value.ValueString())
+		}
+		if operator.ValueString() == "Equal" && !key.IsUnknown() && key.ValueString() == "" {
+			v.failAt(at.AtName("key"), "tolerations[%d].key must be set for the operator Equal. To tolerate all taints, use Exists.", i)
+		}
+		if known(seconds) && !effect.IsUnknown() && effect.ValueString() != "NoExecute" {
+			v.failAt(at.AtName("toleration_seconds"), "tolerations[%d].toleration_seconds goes with the effect NoExecute only. Leave it out, or set that effect.", i)
+		}
+	}
+}
