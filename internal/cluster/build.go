@@ -134,7 +134,7 @@ func buildKey(source string) (string, error) {
 		}
 		sum.Write(b)
 	}
-	fmt.Fprint(sum, programs, buildFlags, runtime.GOOS, runtime.GOARCH)
+	_, _ = fmt.Fprint(sum, programs, buildFlags, runtime.GOOS, runtime.GOARCH)
 	return fmt.Sprintf("pachyderm-%s-%x", Version, sum.Sum(nil)[:6]), nil
 }
 

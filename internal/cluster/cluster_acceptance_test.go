@@ -159,10 +159,11 @@ func (s spout) awaitCommits(what string, more int, within time.Duration) {
 // awaitCommand waits until the user's command runs.
 func (s spout) awaitCommand() {
 	s.t.Helper()
-	s.await("the command", 40*time.Second, func() bool {
-		pids, err := s.c.UserCodePIDs(s.project, s.name)
-		return err == nil && len(pids) == 1
-	})
+	ctx, cancel := context.WithTimeout(s.t.Context(), 40*time.Second)
+	defer cancel()
+	if _, err := s.c.AwaitUserCode(ctx, s.project, s.name); err != nil {
+		s.t.Fatal(err)
+	}
 }
 
 func (s spout) await(what string, within time.Duration, seen func() bool) {
@@ -197,7 +198,7 @@ func processesOf(c *Cluster) []string {
 		}
 		env, _ := os.ReadFile(environ)
 		command, _ := os.ReadFile(filepath.Join(dir, "cmdline"))
-		if bytes.Contains(append(env, command...), []byte(c.Dir())) || bytes.Contains(command, []byte(c.programs)) {
+		if bytes.Contains(append(env, command...), []byte(c.Dir())) {
 			out = append(out, dir+": "+string(bytes.ReplaceAll(command, []byte{0}, []byte{' '})))
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/cluster/kubesim"
 )
@@ -156,8 +157,13 @@ type workerLocks struct {
 	live map[kubesim.Worker]int64 // revision at the start of each live worker
 }
 
+// lockTimeout bounds what a pod waits for on the way, should etcd not answer.
+const lockTimeout = 5 * time.Second
+
 func (l *workerLocks) starts(w kubesim.Worker) {
-	revision, err := etcdRevision(context.Background())
+	ctx, cancel := context.WithTimeout(context.Background(), lockTimeout)
+	defer cancel()
+	revision, err := etcdRevision(ctx)
 	if err != nil {
 		l.log("worker of pod %s: %v", w.Pod, err)
 	}
@@ -177,7 +183,9 @@ func (l *workerLocks) ended(w kubesim.Worker) {
 	}
 	l.mu.Unlock()
 	prefix := fmt.Sprintf("%s/_master_worker_lock/%s/%s/", w.EtcdPrefix, w.Project, w.Pipeline)
-	err := revokeLocks(context.Background(), prefix, func(k etcdKey) bool { return oldest < 0 || k.Created <= oldest })
+	ctx, cancel := context.WithTimeout(context.Background(), lockTimeout)
+	defer cancel()
+	err := revokeLocks(ctx, prefix, func(k etcdKey) bool { return oldest < 0 || k.Created <= oldest })
 	if err != nil {
 		l.log("lock of the worker of pod %s: %v", w.Pod, err)
 	}

@@ -27,6 +27,9 @@ const (
 	pachdPod  = "pachd-0"
 )
 
+// maxSidecars is how many of StartSidecar's find room below the ports that the kernel gives to outgoing connections.
+const maxSidecars = 150
+
 // StartPachd starts pachd and returns once it is ready.
 func (c *Cluster) StartPachd(ctx context.Context) error {
 	if c.pachd.Load().running() {
@@ -72,7 +75,7 @@ func (c *Cluster) StartSidecar(ctx context.Context, project, pipeline string) (a
 	if err != nil {
 		return "", nil, fmt.Errorf("sidecar of %s/%s: %w", project, pipeline, err)
 	}
-	port := portSidecars + 10*int(c.sidecarCount.Add(1))
+	port := portSidecars + 10*int(c.sidecarCount.Add(1)%maxSidecars)
 	env := append(c.pachdEnv(), vars{
 		"PEER_PORT": port, "PORT": port + 1, "PROMETHEUS_PORT": port + 2, "S3GATEWAY_PORT": port + 3,
 		"PPS_PROJECT_NAME": project, "PPS_PIPELINE_NAME": pipeline, "PPS_SPEC_COMMIT": specCommit,

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/cluster/kubesim"
 )
@@ -74,6 +75,29 @@ func (c *Cluster) UserCodePIDs(project, pipeline string) ([]int, error) {
 		}
 	}
 	return out, nil
+}
+
+// userCodePoll is how often AwaitUserCode looks: the kernel tells nobody that a process has got a child.
+const userCodePoll = 20 * time.Millisecond
+
+// AwaitUserCode waits until a pipeline's transform.cmd runs, and returns its process.
+func (c *Cluster) AwaitUserCode(ctx context.Context, project, pipeline string) (pid int, err error) {
+	tick := time.NewTicker(userCodePoll)
+	defer tick.Stop()
+	for {
+		pids, err := c.UserCodePIDs(project, pipeline)
+		if err != nil {
+			return 0, err
+		}
+		if len(pids) > 0 {
+			return pids[0], nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return 0, fmt.Errorf("waiting for the command of %s/%s: %w", project, pipeline, context.Cause(ctx))
+		}
+	}
 }
 
 // KillUserCode sends a signal to a pipeline's transform.cmd, not to the worker that runs it. The error is

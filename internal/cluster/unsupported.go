@@ -80,6 +80,9 @@ func (*Cluster) RestartPostgres(context.Context) error                { return e
 func (*Cluster) StartSidecar(context.Context, string, string) (string, func(), error) {
 	return "", nil, errLinuxOnly
 }
+func (*Cluster) AwaitUserCode(context.Context, string, string) (int, error) {
+	return 0, errLinuxOnly
+}
 func (*Cluster) AwaitPod(context.Context, string, string, func(Pod) bool) (Pod, error) {
 	return Pod{}, errLinuxOnly
 }
