@@ -343,3 +343,14 @@ func seeded(t testing.TB) *rand.Rand {
 }
 
 func kfake3() []kfake.Opt { return []kfake.Opt{kfake.NumBrokers(3)} }
+
+func testCancel(t testing.TB) (context.Context, context.CancelFunc) {
+	return context.WithCancel(testContext(t))
+}
+
+// goOpen opens a source in the background.
+func goOpen(ctx context.Context, s *Source) <-chan error {
+	opened := make(chan error, 1)
+	go func() { opened <- s.Open(ctx, nil) }()
+	return opened
+}

@@ -102,6 +102,7 @@ func TestSameAsFranzGo(t *testing.T) {
 					end(i)
 				}
 			}
+			want := oracle(t, c, kgo.ReadCommitted(), committed, "t")
 			for _, version := range []int16{4, 11, 12, 13} {
 				t.Run(fmt.Sprint("fetch version ", version), func(t *testing.T) {
 					s, l := newTestSource(t, config(c, "t"))
@@ -109,7 +110,7 @@ func TestSameAsFranzGo(t *testing.T) {
 					if err := s.Open(ctx, nil); err != nil {
 						t.Fatal(err, l)
 					}
-					same(t, readToEnd(t, c, s, "t"), oracle(t, c, kgo.ReadCommitted(), committed, "t"))
+					same(t, readToEnd(t, c, s, "t"), want)
 				})
 			}
 			t.Run("uncommitted", func(t *testing.T) {
@@ -118,17 +119,17 @@ func TestSameAsFranzGo(t *testing.T) {
 				s, _ := openAtStart(t, k)
 				same(t, readToEnd(t, c, s, "t"), oracle(t, c, kgo.ReadUncommitted(), total, "t"))
 			})
-			t.Run("resumed at random places", func(t *testing.T) { resumeAtRandom(t, c, r, committed) })
+			t.Run("resumed at random places", func(t *testing.T) { resumeAtRandom(t, c, r, want) })
 		})
 	}
 }
 
 // resumeAtRandom consumes parts of chunks and opens the source again at the
 // position, many times.
-func resumeAtRandom(t *testing.T, c *kfake.Cluster, r *rand.Rand, n int) {
+func resumeAtRandom(t *testing.T, c *kfake.Cluster, r *rand.Rand, want []got) {
 	var all []got
 	var position []byte
-	for len(all) < n {
+	for len(all) < len(want) {
 		s, _ := open(t, config(c, "t"), position)
 		for range 1 + r.IntN(4) {
 			chunk, err := s.Next(testContext(t))
@@ -145,12 +146,12 @@ func resumeAtRandom(t *testing.T, c *kfake.Cluster, r *rand.Rand, n int) {
 			s.Consume(chunk, take)
 			whole := take == len(chunk.Records)
 			chunk.Release()
-			if !whole || len(all) >= n {
+			if !whole || len(all) >= len(want) {
 				break
 			}
 		}
 		position = s.Position()
 		s.Close()
 	}
-	same(t, all, oracle(t, c, kgo.ReadCommitted(), n, "t"))
+	same(t, all, want)
 }

@@ -210,7 +210,7 @@ var (
 	tablePools [len(tableSizes)]sync.Pool
 )
 
-const recordSize = 104 // bytes of a source.Record, checked by a test
+const recordSize = 96 // bytes of a source.Record, checked by a test
 
 // maxChunkRecords is the most records of a chunk.
 const maxChunkRecords = 2048

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kafka
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"math/big"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/sasl/plain"
+	"github.com/twmb/franz-go/pkg/sasl/scram"
+)
+
+const secret = "a-Secret-that-nobody-may-see"
+
+func TestSASLAndTLS(t *testing.T) {
+	t.Parallel()
+	certificate, authority := selfSigned(t)
+	for _, mechanism := range []string{"", "plain", "scram-sha-256", "scram-sha-512"} {
+		for _, withTLS := range []bool{false, true} {
+			name := "mechanism " + mechanism
+			if withTLS {
+				name += " TLS"
+			}
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				var opts []kfake.Opt
+				var clientOpts []kgo.Opt
+				switch mechanism {
+				case "plain":
+					clientOpts = append(clientOpts, kgo.SASL(plain.Auth{User: "me", Pass: secret}.AsMechanism()))
+				case "scram-sha-256":
+					clientOpts = append(clientOpts, kgo.SASL(scram.Auth{User: "me", Pass: secret}.AsSha256Mechanism()))
+				case "scram-sha-512":
+					clientOpts = append(clientOpts, kgo.SASL(scram.Auth{User: "me", Pass: secret}.AsSha512Mechanism()))
+				}
+				if mechanism != "" {
+					opts = append(opts, kfake.EnableSASL(), kfake.Superuser(strings.ToUpper(mechanism), "me", secret))
+				}
+				if withTLS {
+					opts = append(opts, kfake.TLS(&tls.Config{Certificates: []tls.Certificate{certificate}}))
+					roots := x509.NewCertPool()
+					roots.AppendCertsFromPEM(authority)
+					clientOpts = append(clientOpts, kgo.DialTLSConfig(&tls.Config{RootCAs: roots}))
+				}
+				c := startCluster(t, opts...)
+				createTopic(t, c, "t", 2)
+				produce(t, client(t, c, clientOpts...), numbered("t", 1, 0, 10)...)
+				k := config(c, "t")
+				k.SASLMechanism, k.SASLUsername, k.SASLPassword = mechanism, "me", secret
+				if withTLS {
+					k.TLS, k.TLSCA = true, string(authority)
+				}
+				s, _ := open(t, k, nil)
+				wantValues(t, read(t, s, 10), 0, 10)
+
+				if mechanism != "" {
+					k.SASLPassword = secret + "-wrong"
+					refuses(t, func() (*Source, *logs) { return newTestSource(t, k) }, "error=")
+				}
+				if withTLS {
+					k.SASLPassword, k.TLSCA = secret, ""
+					refuses(t, func() (*Source, *logs) { return newTestSource(t, k) }, "TLS handshake")
+				}
+			})
+		}
+	}
+}
+
+// refuses expects that a source cannot be opened, complains at level error,
+// does not give up and names no secret.
+func refuses(t *testing.T, make func() (*Source, *logs), text string) {
+	t.Helper()
+	s, l := make()
+	ctx, cancel := testCancel(t)
+	opened := goOpen(ctx, s)
+	l.await(t, "[ERROR] cannot reach Kafka")
+	select {
+	case err := <-opened:
+		t.Fatalf("it gave up: %v", err)
+	default:
+	}
+	cancel()
+	<-opened
+	if all := l.String(); strings.Contains(all, secret) || !strings.Contains(all, text) {
+		t.Errorf("the log does not say %q, or says the secret:\n%s", text, all)
+	}
+	checked, _ := make()
+	_, err := checked.Check(testContext(t))
+	if err == nil || strings.Contains(err.Error(), secret) {
+		t.Errorf("Check returned %v", err)
+	}
+}
+
+func TestCheck(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t, kfake.NumBrokers(2))
+	createTopic(t, c, "t", 2)
+	produce(t, client(t, c), numbered("t", 1, 0, 10)...)
+	k := config(c, "t")
+	k.Start = "latest"
+	s, _ := newTestSource(t, k)
+	lines, err := s.Check(testContext(t))
+	if report := strings.Join(lines, "\n"); err != nil || !strings.Contains(report, "partition 1: led by broker") || !strings.Contains(report, "from offset 10") {
+		t.Errorf("%v\n%s", err, report)
+	}
+	k.Topics = []string{"t", "u"}
+	s, _ = newTestSource(t, k)
+	if lines, err := s.Check(testContext(t)); err == nil || !strings.Contains(err.Error(), "u") {
+		t.Errorf("%v\n%s", err, strings.Join(lines, "\n"))
+	}
+}
+
+func selfSigned(t testing.TB) (tls.Certificate, []byte) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test"}, IsCA: true, BasicConstraintsValid: true,
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, DNSNames: []string{"localhost"}}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+}
