@@ -38,18 +38,17 @@ const (
 
 // batchHead is what the head of a batch says.
 type batchHead struct {
-	baseOffset   int64
-	leaderEpoch  int32
-	magic        int8
-	crc          uint32
-	attributes   int16
-	lastDelta    int32 // the batch stands for offsets up to base + lastDelta, even if compaction removed the last records
-	firstTime    int64 // milliseconds since 1970, the records' deltas count from here
-	maxTime      int64
-	producerID   int64
-	records      int32
-	bytes        int // of the whole batch
-	legacyOffset int64
+	baseOffset  int64
+	leaderEpoch int32
+	magic       int8
+	crc         uint32
+	attributes  int16
+	lastDelta   int32 // the batch stands for offsets up to base + lastDelta, even if compaction removed the last records
+	firstTime   int64 // milliseconds since 1970, the records' deltas count from here
+	maxTime     int64
+	producerID  int64
+	records     int32
+	bytes       int // of the whole batch
 }
 
 func (h *batchHead) lastOffset() int64 { return h.baseOffset + int64(h.lastDelta) }

@@ -135,6 +135,14 @@ func (d *decoder) batches(ctx context.Context, buffer *buffer, data []byte, abor
 		if head.lastOffset() < d.next {
 			continue // brokers begin with the batch that holds the offset, or before it
 		}
+		if head.magic < 2 {
+			d.counters.batches.Add(1)
+			if err := d.legacy(ctx, buffer, batch, &head); err != nil {
+				return err
+			}
+			d.next, d.epoch = head.lastOffset()+1, -1
+			continue
+		}
 		if err := head.checkCRC(batch); err != nil {
 			return err
 		}
@@ -192,10 +200,7 @@ func (d *decoder) batch(ctx context.Context, buffer *buffer, batch []byte, head 
 		table, err := cursor.read(table)
 		*d.lease.table, d.chunk.Records = table, table
 		if n := len(table); n > had {
-			if held := d.lease.buffers; len(held) == 0 || held[len(held)-1] != buffer {
-				buffer.retain()
-				d.lease.buffers = append(held, buffer)
-			}
+			d.hold(buffer)
 			d.chunk.Bytes += cursor.at - before
 			d.next, d.epoch = table[n-1].Offset+1, head.leaderEpoch
 			d.left -= n - had
@@ -228,6 +233,14 @@ func (d *decoder) room(ctx context.Context, left int) error {
 	d.chunk = source.NewChunk(d.stream, d.lease.release)
 	d.chunk.Bytes = int(tableBytes(class))
 	return nil
+}
+
+// hold keeps a buffer until the chunk is released.
+func (d *decoder) hold(b *buffer) {
+	if held := d.lease.buffers; len(held) == 0 || held[len(held)-1] != b {
+		b.retain()
+		d.lease.buffers = append(held, b)
+	}
 }
 
 // flush emits the chunk, if there is one, as what goes up to next.
