@@ -33,20 +33,49 @@ func (m *spoutModel) refresh(ctx context.Context, p *pachyderm.Pipeline) diag.Di
 	if m.WaitFor.IsNull() { // imported
 		m.WaitFor, m.ForceDestroy, m.KeepOutputRepo = types.StringValue(waitForRunning), types.BoolValue(false), types.BoolValue(false)
 	}
-	if m.means(ctx, p.Spec) {
+	if m.OutputBranch.IsNull() {
+		m.OutputBranch = types.StringValue(pachyderm.DefaultOutputBranch)
+	}
+	spec := p.Spec
+	spec.ResourceRequests = askedFor(m.ResourceRequests, spec.ResourceRequests)
+	spec.SidecarResourceRequests = askedFor(m.SidecarResourceRequests, spec.SidecarResourceRequests)
+	if m.means(ctx, spec) {
 		return nil
 	}
 	read := *m
-	diags := read.flatten(ctx, p.Spec, !m.Transform.IsNull())
+	diags := read.flatten(ctx, spec, !m.Transform.IsNull())
 	for _, part := range specParts {
 		candidate := read
 		part.copy(&candidate, m)
-		if candidate.means(ctx, p.Spec) {
+		if candidate.means(ctx, spec) {
 			part.copy(&read, m)
 		}
 	}
 	*m = read
 	return diags
+}
+
+// askedFor takes out of the server's answer what Pachyderm fills in from 2.8 on
+// and the model leaves out, for servers that do not say what was asked for.
+func askedFor(model types.Object, r *pachyderm.Resources) *pachyderm.Resources {
+	filledIn := pachyderm.Resources{CPU: 1, Memory: "256Mi", Disk: "1Gi"}
+	if r == nil || *r == filledIn && model.IsNull() {
+		return nil
+	}
+	asked, rest := (&expander{}).resources(model), *r
+	if asked == nil {
+		return r
+	}
+	if asked.CPU == 0 && r.CPU == filledIn.CPU {
+		rest.CPU = 0
+	}
+	if asked.Memory == "" && r.Memory == filledIn.Memory {
+		rest.Memory = ""
+	}
+	if asked.Disk == "" && r.Disk == filledIn.Disk {
+		rest.Disk = ""
+	}
+	return &rest
 }
 
 // means says whether the model asks for just that specification.
