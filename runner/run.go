@@ -48,9 +48,7 @@ func (c runCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := serve(s.HTTPPort, in); err != nil {
-		return err
-	}
+	serve(s.HTTPPort, in)
 	log.Info("spout-runner starts", "version", version, "writer", in.Writer, "branch", in.Branch.String(), "source", s.Source)
 	err = in.Run(ctx)
 	log.Error("spout-runner ends", "reason", err)
@@ -76,33 +74,27 @@ func writerName() string {
 	return name + "/" + hex.EncodeToString(id)
 }
 
-// serve answers /healthz, /readyz and /metrics in the background.
-func serve(port int, in *ingest.Ingester) error {
+// serve answers /healthz, /readyz and /metrics in the background. A port that
+// cannot be had is no reason not to ingest.
+func serve(port int, in *ingest.Ingester) {
 	if port == 0 {
-		return nil
+		return
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprintln(w, "ok")
+		fmt.Fprintln(w, "ok") //nolint:errcheck // the caller has gone
 	})
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
 		ready, status := in.Ready()
 		if !ready {
 			w.WriteHeader(http.StatusServiceUnavailable)
 		}
-		fmt.Fprintln(w, status)
+		fmt.Fprintln(w, status) //nolint:errcheck // the caller has gone
 	})
 	mux.Handle("GET /metrics", in.Metrics.Handler())
-	listener, err := net.Listen("tcp", net.JoinHostPort("", strconv.Itoa(port)))
-	if err != nil {
-		return fmt.Errorf("SPOUT_HTTP_PORT=%d: %w; choose another port, or 0 for none", port, err)
-	}
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
+	server := &http.Server{Addr: net.JoinHostPort("", strconv.Itoa(port)), Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 	go func() {
-		// Serve ends with the process; a monitoring port is no reason to stop ingesting.
-		if err := server.Serve(listener); err != nil {
-			in.Log.Error("the HTTP port is gone", "port", port, "reason", err)
-		}
+		err := server.ListenAndServe() // until the process ends
+		in.Log.Error("no health checks and metrics: choose another SPOUT_HTTP_PORT", "port", port, "reason", err)
 	}()
-	return nil
 }
