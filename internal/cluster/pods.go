@@ -5,13 +5,11 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
-	"strconv"
-	"strings"
+	"slices"
 	"syscall"
 	"time"
 
@@ -67,14 +65,25 @@ func (c *Cluster) UserCodePIDs(project, pipeline string) ([]int, error) {
 			if container.Name != UserContainer || !container.Running() {
 				continue
 			}
-			children, err := childrenOf(container.PID)
+			commands, err := commandsIn(container.PID)
 			if err != nil {
 				return nil, err
 			}
-			out = append(out, children...)
+			out = append(out, commands...)
 		}
 	}
 	return out, nil
+}
+
+// commandsIn returns what the worker runs in the container of process init. The worker is init's first child; others are
+// what an earlier command has left behind.
+func commandsIn(init int) ([]int, error) {
+	children, err := childrenOf(init)
+	if err != nil || len(children) == 0 {
+		return nil, err
+	}
+	worker := slices.MinFunc(children, func(a, b int) int { return cmp.Compare(startOf(a), startOf(b)) })
+	return childrenOf(worker)
 }
 
 // userCodePoll is how often AwaitUserCode looks: the kernel tells nobody that a process has got a child.
@@ -101,7 +110,7 @@ func (c *Cluster) AwaitUserCode(ctx context.Context, project, pipeline string) (
 }
 
 // KillUserCode sends a signal to a pipeline's transform.cmd, not to the worker that runs it. The error is
-// os.ErrProcessDone while the command doesn't run.
+// os.ErrProcessDone while the command doesn't run. After SIGKILL it returns once the process has ended.
 func (c *Cluster) KillUserCode(project, pipeline string, sig syscall.Signal) error {
 	pids, err := c.UserCodePIDs(project, pipeline)
 	if err != nil {
@@ -110,19 +119,17 @@ func (c *Cluster) KillUserCode(project, pipeline string, sig syscall.Signal) err
 	if len(pids) == 0 {
 		return fmt.Errorf("the command of %s/%s: %w", project, pipeline, os.ErrProcessDone)
 	}
-	var errs []error
 	for _, pid := range pids {
-		if err := syscall.Kill(pid, sig); errors.Is(err, syscall.ESRCH) {
-			errs = append(errs, fmt.Errorf("the command of %s/%s: %w", project, pipeline, os.ErrProcessDone))
-		} else if err != nil {
-			errs = append(errs, fmt.Errorf("the command of %s/%s: %w", project, pipeline, err))
+		if err := kill(pid, sig); err != nil {
+			return fmt.Errorf("the command of %s/%s: %w", project, pipeline, err)
 		}
 	}
-	return errors.Join(errs...)
+	return nil
 }
 
-// KillContainer sends a signal to the first process of a container: the worker of UserContainer, the sidecar pachd of
-// StorageContainer. With the first, everything in the container dies, and it is started again as a kubelet would.
+// KillContainer sends a signal to a container's program: the worker of UserContainer, the sidecar pachd of
+// StorageContainer. SIGKILL ends everything in the container, and KillContainer then returns once it has ended. A
+// container that ends is started again, after a back-off if it does so often.
 func (c *Cluster) KillContainer(project, pipeline, container string, sig syscall.Signal) error {
 	pod, err := c.pod(project, pipeline)
 	if err != nil {
@@ -146,33 +153,6 @@ func (c *Cluster) pod(project, pipeline string) (Pod, error) {
 		return Pod{}, fmt.Errorf("pipeline %s/%s has no pod", project, pipeline)
 	}
 	return pods[0], nil
-}
-
-// childrenOf returns the live child processes of pid.
-func childrenOf(pid int) ([]int, error) {
-	stats, err := filepath.Glob("/proc/[0-9]*/stat")
-	if err != nil {
-		return nil, err
-	}
-	var out []int
-	for _, path := range stats {
-		text, err := os.ReadFile(path)
-		if err != nil {
-			continue // it has ended
-		}
-		// PID (NAME) STATE PARENT …, and the name may hold anything.
-		fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
-		const state, parent, zombie = 0, 1, "Z"
-		if len(fields) <= parent || fields[parent] != strconv.Itoa(pid) || fields[state] == zombie {
-			continue
-		}
-		child, err := strconv.Atoi(filepath.Base(filepath.Dir(path)))
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, child)
-	}
-	return out, nil
 }
 
 // AwaitPod waits until a pipeline has a pod that satisfies the condition, and returns it.

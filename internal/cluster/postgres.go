@@ -133,9 +133,8 @@ func removeStaleLock(path string) error {
 	if err != nil {
 		return err
 	}
-	pid, _, _ := strings.Cut(string(text), "\n")
-	stat, err := os.ReadFile(filepath.Join("/proc", pid, "stat"))
-	if err == nil && !strings.Contains(string(stat), ") Z ") {
+	line, _, _ := strings.Cut(string(text), "\n")
+	if pid, err := strconv.Atoi(line); err == nil && alive(pid) {
 		return nil
 	}
 	return os.Remove(path)

@@ -15,7 +15,7 @@ import (
 
 // TestOptions are the options of the cluster that Start starts. Set them before the first call. The short back-off is for
 // tests that kill containers many times.
-var TestOptions = Options{Fast: true, BackOff: 100 * time.Millisecond, Log: os.Stderr}
+var TestOptions = Options{Fast: true, BackOff: 20 * time.Millisecond, Log: os.Stderr}
 
 var shared struct {
 	sync.Mutex

@@ -94,7 +94,7 @@ func (k *kubelet) runOnce(p *pod, c *container, cmd *exec.Cmd, logFile *os.File,
 	}
 	k.cfg.Log.Printf("pod %s: container %s started, pid %d", p.name, c.name, cmd.Process.Pid)
 	set(func(s *Container) {
-		c.since = began
+		c.since, c.ended = began, make(chan struct{})
 		s.PID, s.Waiting, s.Message = cmd.Process.Pid, "", ""
 	})
 	exited := make(chan Exit, 1)
@@ -121,6 +121,7 @@ func reap(c *container, cmd *exec.Cmd, began time.Time) Exit {
 		exit.Code = 128 + int(status.Signal())
 	}
 	c.state.LastExit = &exit
+	close(c.ended)
 	return exit
 }
 

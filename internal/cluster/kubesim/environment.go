@@ -75,8 +75,9 @@ func (k *kubelet) prepare(p *pod, c *container) (*exec.Cmd, *problem) {
 
 const volumesDir = "volumes"
 
-// dumbInit stands for the init program of the worker's image: dumb-init -- COMMAND.
-const dumbInit = "#!/bin/sh\nshift\nexec \"$@\"\n"
+// dumbInit stands for the init program of the worker's image: dumb-init -- COMMAND. As the container's process 1 the shell
+// takes on what a killed command leaves behind; otherwise the worker would, and it waits only for what it has started.
+const dumbInit = "#!/bin/sh\nshift\n\"$@\"\nexit $?\n"
 
 // volumesOf returns the folders of a pod's volumes by name. The first container that gets so far makes them for all.
 func (k *kubelet) volumesOf(p *pod) (map[string]string, error) {

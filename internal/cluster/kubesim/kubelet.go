@@ -86,7 +86,8 @@ type container struct {
 
 	mu    sync.Mutex
 	state Container
-	since time.Time // when its process was last started
+	since time.Time     // when its process was last started
+	ended chan struct{} // closed when that process has ended
 }
 
 // portsPerPod is the number of ports set aside for a pod. In a real cluster pods have addresses of their own and all use
@@ -232,7 +233,7 @@ func (p *pod) sandboxDir(c *container) string { return filepath.Join(p.dir, "roo
 
 func (p *pod) label(name string) string { return textAt(p.object, "metadata", "labels", name) }
 
-// signal sends a signal to the first process of a container.
+// signal sends a signal to a container. After SIGKILL it waits for its end.
 func (k *kubelet) signal(podName, containerName string, sig syscall.Signal) error {
 	k.mu.Lock()
 	p := k.pods[k.cfg.Namespace+"/"+podName]
@@ -240,21 +241,28 @@ func (k *kubelet) signal(podName, containerName string, sig syscall.Signal) erro
 	if p == nil {
 		return fmt.Errorf("no pod %s", podName)
 	}
-	for _, c := range p.containers {
-		if c.name != containerName {
-			continue
-		}
-		c.mu.Lock() // so that the process is not reaped meanwhile, and its pid given to another
-		defer c.mu.Unlock()
-		if !c.state.Running() {
-			return fmt.Errorf("container %s of pod %s: %w", containerName, podName, os.ErrProcessDone)
-		}
-		if err := syscall.Kill(c.state.PID, sig); err != nil {
-			return fmt.Errorf("container %s of pod %s: %w", containerName, podName, err)
-		}
-		return nil
+	i := slices.IndexFunc(p.containers, func(c *container) bool { return c.name == containerName })
+	if i < 0 {
+		return fmt.Errorf("pod %s has no container %s", podName, containerName)
 	}
-	return fmt.Errorf("pod %s has no container %s", podName, containerName)
+	ended, err := p.containers[i].signal(sig)
+	if err != nil {
+		return fmt.Errorf("container %s of pod %s: %w", containerName, podName, err)
+	}
+	if sig == syscall.SIGKILL {
+		<-ended
+	}
+	return nil
+}
+
+// signal returns what is closed when the signalled process has ended.
+func (c *container) signal(sig syscall.Signal) (ended <-chan struct{}, err error) {
+	c.mu.Lock() // so that the process is not reaped meanwhile, and its pid given to another
+	defer c.mu.Unlock()
+	if !c.state.Running() {
+		return nil, os.ErrProcessDone
+	}
+	return c.ended, syscall.Kill(-c.state.PID, sig) // the group: the kernel keeps most signals from an init
 }
 
 func (k *kubelet) logPath(pod, container string) string {

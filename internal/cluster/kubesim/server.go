@@ -142,7 +142,8 @@ func (s *Server) DeletePod(name string) error {
 	return nil
 }
 
-// Signal sends a signal to a container's first process.
+// Signal sends a signal to a container's program, not to what that has put into process groups of their own. SIGKILL ends
+// everything in the container; Signal then returns once it has ended.
 func (s *Server) Signal(pod, container string, sig syscall.Signal) error {
 	return s.kubelet.signal(pod, container, sig)
 }
