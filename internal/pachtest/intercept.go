@@ -9,6 +9,7 @@ import (
 	"github.com/pachyderm/pachyderm/v2/src/pfs"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
@@ -28,9 +29,7 @@ func (sd *side) begin(ctx context.Context, method string, request any) *invocati
 	if sd.kind == Sidecar {
 		call.Pipeline = sd.pipeline.String()
 	}
-	if m, ok := request.(proto.Message); ok {
-		call.Request = proto.Clone(m)
-	}
+	call.Request = copyRequest(request)
 	if md, ok := metadata.FromIncomingContext(ctx); ok && len(md["user-agent"]) > 0 {
 		call.UserAgent = md["user-agent"][0]
 	}
@@ -169,8 +168,8 @@ func (w *watchedStream) RecvMsg(m any) error {
 	w.received++
 	w.inv.side.server.calls.update(func() {
 		w.inv.call.Messages = w.received
-		if w.received == 1 && keepsNoData(m) {
-			w.inv.call.Request = proto.Clone(m.(proto.Message))
+		if w.received == 1 {
+			w.inv.call.Request = copyRequest(m)
 		}
 	})
 	for _, f := range w.inv.middle {
@@ -195,11 +194,21 @@ func (w *watchedStream) SendMsg(m any) error {
 	return w.ServerStream.SendMsg(m)
 }
 
-// keepsNoData tells whether a message is worth keeping in the log of calls:
-// uploaded contents are not.
-func keepsNoData(m any) bool {
-	request, ok := m.(*pfs.ModifyFileRequest)
-	return !ok || request.GetAddFile() == nil
+// copyRequest copies a message for the log of calls. Uploaded contents and
+// health checks are not kept.
+func copyRequest(m any) proto.Message {
+	switch m := m.(type) {
+	case *healthpb.HealthCheckRequest, *healthpb.HealthListRequest:
+		return nil
+	case *pfs.ModifyFileRequest:
+		if m.GetAddFile() != nil {
+			return nil
+		}
+		return proto.Clone(m)
+	case proto.Message:
+		return proto.Clone(m)
+	}
+	return nil
 }
 
 // crash imitates 2.6 at a nil pointer: the process ends, and with it all its
