@@ -28,6 +28,9 @@ const (
 // the memory.
 const maxDecompressed = 1 << 30
 
+// largestGuess is the most memory that is taken on a guess.
+const largestGuess = 16 << 20
+
 var errTooLarge = fmt.Errorf("%w: it decompresses to more than %d bytes", errBatch, maxDecompressed)
 
 // decompressor decompresses batches. It is not safe for concurrent use.
@@ -36,6 +39,7 @@ type decompressor struct {
 	gzip   *gzip.Reader
 	zstd   *zstd.Decoder
 	header zstd.Header
+	ratios [codecZstd + 1]float64 // by codec: how much larger the last batches became
 }
 
 func (d *decompressor) close() {
@@ -46,7 +50,10 @@ func (d *decompressor) close() {
 
 // sizeHint returns the size that data decompresses to, or a guess.
 func (d *decompressor) sizeHint(codec int16, data []byte) int {
-	guess := max(4*len(data), 4<<10)
+	if codec < 0 || int(codec) >= len(d.ratios) {
+		return 0
+	}
+	guess := int(min(max(d.ratios[codec], 4)*float64(len(data))+1024, largestGuess))
 	switch codec {
 	case codecSnappy:
 		if isXerial(data) {
@@ -61,6 +68,14 @@ func (d *decompressor) sizeHint(codec int16, data []byte) int {
 		}
 	}
 	return guess
+}
+
+// learn notes what a batch became, for later guesses: the largest ratio seen,
+// forgotten slowly.
+func (d *decompressor) learn(codec int16, compressed, decompressed int) {
+	if compressed > 0 && int(codec) < len(d.ratios) {
+		d.ratios[codec] = max(0.95*d.ratios[codec], 1.05*float64(decompressed)/float64(compressed))
+	}
 }
 
 // appendTo appends the decompressed data to out, whose capacity should be the

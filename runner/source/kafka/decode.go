@@ -282,6 +282,7 @@ func (d *decoder) decompress(ctx context.Context, codec int16, data []byte) (*bu
 		b.held += grown
 	}
 	b.data = out
+	d.decompressor.learn(codec, len(data), len(out))
 	if err != nil {
 		b.release()
 		return nil, fmt.Errorf("%w: it cannot be decompressed: %w", errBatch, err)

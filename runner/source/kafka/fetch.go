@@ -363,7 +363,7 @@ func (s *Source) damage(p *partition, offset int64, err error) {
 	s.counters.damaged.Add(1)
 	p.run++
 	p.damaged++
-	p.next, p.nextEpoch = offset, -1
+	p.next, p.nextEpoch, p.gap = offset, -1, nil
 	p.state = stateFetch
 	p.fault(err)
 	if p.damaged >= maxDamaged {

@@ -61,6 +61,35 @@ func TestSurvivesOutages(t *testing.T) {
 	same(t, all, oracle(t, c, kgo.ReadCommitted(), 160, "t"))
 }
 
+// TestBrokersComeAndGo removes brokers, among them the only one that is
+// configured, and adds others.
+func TestBrokersComeAndGo(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t, kfake.NumBrokers(3))
+	createTopic(t, c, "t", 4)
+	n := newNetwork()
+	k := config(c, "t")
+	k.Brokers = k.Brokers[:1]
+	s, _ := open(t, k, nil, WithDial(n.dial))
+	for round := range 3 {
+		cl := client(t, c)
+		for p := range int32(4) {
+			produce(t, cl, numbered("t", p, round*10, 10)...)
+		}
+		for stream, records := range byStream(readToEnd(t, c, s, "t")) {
+			t.Log(stream)
+			wantValues(t, records, round*10, 10)
+		}
+		if _, _, err := c.AddNode(int32(3+round), 0); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.RemoveNode(int32(round)); err != nil {
+			t.Fatal(err)
+		}
+		n.cut(false)
+	}
+}
+
 func TestOpensWhenTheNetworkComesUp(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t)

@@ -83,6 +83,18 @@ func TestNewPartitionsAndTopics(t *testing.T) {
 	}
 }
 
+func TestTopicsThatAreNoLongerReadStayInThePosition(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t)
+	createTopic(t, c, "t", 1)
+	produce(t, client(t, c), numbered("t", 0, 0, 1)...)
+	s, _ := open(t, config(c, "t"), json.RawMessage(`{"topics":{"gone":{"id":"x","generation":3,"partitions":{"0":[5,1]}}}}`))
+	read(t, s, 1)
+	if position := string(s.Position()); !strings.Contains(position, `"gone":{"id":"x","generation":3,"partitions":{"0":[5,1]}}`) {
+		t.Errorf("the position is %s", position)
+	}
+}
+
 func addPartitions(t testing.TB, cl *kgo.Client, topic string, count int32) {
 	t.Helper()
 	request := kmsg.NewPtrCreatePartitionsRequest()

@@ -87,6 +87,7 @@ func (s *Source) notePosition() {
 				p.state = stateFetch // the position tells; no need to announce
 			}
 		}
+		s.log.Info("reading topic", "topic", name, "topic_id", topicID(topic.id), "partitions", len(topic.partitions), "cluster", t.clusterID)
 	}
 }
 
@@ -191,7 +192,7 @@ func (s *Source) announce(ctx context.Context) error {
 			return err
 		}
 		t.mu.Lock()
-		p.gap, p.state = nil, stateFetch
+		p.gap, p.state, p.topic.former = nil, stateFetch, nil // they are drained
 		b := t.brokers[p.leader]
 		t.mu.Unlock()
 		if b != nil {
