@@ -20,12 +20,9 @@ func TestChaos(t *testing.T) {
 	createTopic(t, c, "t", partitions)
 	n := newNetwork()
 	n.marker = []byte("dam-age")
-	total := 0
+	const total = rounds * 30
 	written := make(chan error, 1)
 	w := seeded(t)
-	for range rounds {
-		total += 30
-	}
 	go func() {
 		cl, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...), kgo.RecordPartitioner(kgo.ManualPartitioner()))
 		if err != nil {
@@ -50,6 +47,7 @@ func TestChaos(t *testing.T) {
 		}
 		written <- nil
 	}()
+	damages := 0
 	var all []got
 	var position []byte
 	for len(all) < total {
@@ -59,7 +57,9 @@ func TestChaos(t *testing.T) {
 			case 0:
 				n.cut(false)
 			case 1:
-				n.damage.Store(2)
+				if damages++; damages < maxDamaged { // or that would be reason to stop
+					n.damage.Store(1)
+				}
 			case 2:
 				if err := c.MoveTopicPartition("t", r.Int32N(partitions), r.Int32N(3)); err != nil {
 					t.Fatal(err)

@@ -83,8 +83,8 @@ func newDialer(config settings.Kafka, dial dialFunc) (*dialer, error) {
 
 // open connects to a broker, authenticates and asks which versions of the
 // protocol's requests it knows.
-func (d *dialer) open(ctx context.Context, address string) (_ *conn, err error) {
-	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+func (d *dialer) open(parent context.Context, address string) (_ *conn, err error) {
+	ctx, cancel := context.WithTimeout(parent, dialTimeout)
 	defer cancel()
 	c := &conn{address: address}
 	defer func() {
@@ -122,6 +122,9 @@ func (d *dialer) open(ctx context.Context, address string) (_ *conn, err error) 
 	}
 	_, err = kafkaDialer.DialContext(ctx, "tcp", address)
 	unhook()
+	if parent.Err() != nil {
+		return nil, parent.Err()
+	}
 	if ctx.Err() != nil && err != nil {
 		return nil, fmt.Errorf("no connection to %s within %v: %w", address, dialTimeout, ctx.Err())
 	}

@@ -141,7 +141,9 @@ func (s *Source) failed(q *question, err error, doing string) {
 	s.table.mu.Lock()
 	defer s.table.mu.Unlock()
 	q.p.fault(err)
-	s.report(q.p, err, doing)
+	if !errors.Is(err, context.Canceled) {
+		s.report(q.p, err, doing)
+	}
 }
 
 // configuredStart returns the timestamp that asks a broker for the configured
