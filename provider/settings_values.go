@@ -122,6 +122,9 @@ func settingsOf(l leaves, outputBranch types.String) (settings.Settings, diag.Di
 			if !ok {
 				attribute = "kafka"
 			}
+			if p.Value == "" && l[attribute] != nil && l[attribute].IsNull() && (attribute == "kafka.brokers" || attribute == "kafka.topics") {
+				continue // the schema says that it is required
+			}
 			if p.Variable == "SPOUT_MEMORY_BUDGET" && !l.has(attribute) {
 				attribute, p.Value = "kafka.fetch_max_bytes", "" // the budget's default is too small for it
 				p.Fix = "calls for more memory: runner.memory_budget " + p.Fix

@@ -31,6 +31,7 @@ func (o *spoutOperation) delete(m *spoutModel) {
 		// again once nobody writes any more.
 		if err := o.client.StopPipeline(o.ctx, o.id); err != nil {
 			o.fail("Cannot destroy spout", err)
+			o.restore(m, p) // without an answer, it may have been stopped
 			return
 		}
 		if !o.empty() {

@@ -36,9 +36,7 @@ func (m *spoutModel) refresh(ctx context.Context, p *pachyderm.Pipeline) diag.Di
 	if m.OutputBranch.IsNull() {
 		m.OutputBranch = types.StringValue(pachyderm.DefaultOutputBranch)
 	}
-	spec := p.Spec
-	spec.ResourceRequests = askedFor(m.ResourceRequests, spec.ResourceRequests)
-	spec.SidecarResourceRequests = askedFor(m.SidecarResourceRequests, spec.SidecarResourceRequests)
+	spec := m.withoutDefaults(p.Spec)
 	if m.means(ctx, spec) {
 		return nil
 	}
@@ -55,8 +53,15 @@ func (m *spoutModel) refresh(ctx context.Context, p *pachyderm.Pipeline) diag.Di
 	return diags
 }
 
-// askedFor takes out of the server's answer what Pachyderm fills in from 2.8 on
-// and the model leaves out, for servers that do not say what was asked for.
+// withoutDefaults takes out of the server's answer the resources that Pachyderm
+// fills in from 2.8 on and the model leaves out, for servers that do not say
+// what was asked for.
+func (m *spoutModel) withoutDefaults(s pachyderm.Spec) pachyderm.Spec {
+	s.ResourceRequests = askedFor(m.ResourceRequests, s.ResourceRequests)
+	s.SidecarResourceRequests = askedFor(m.SidecarResourceRequests, s.SidecarResourceRequests)
+	return s
+}
+
 func askedFor(model types.Object, r *pachyderm.Resources) *pachyderm.Resources {
 	filledIn := pachyderm.Resources{CPU: 1, Memory: "256Mi", Disk: "1Gi"}
 	if r == nil || *r == filledIn && model.IsNull() {

@@ -147,7 +147,7 @@ func (r *spoutResource) Delete(ctx context.Context, req resource.DeleteRequest, 
 // ImportState takes project/name, the name alone, or an identity.
 func (r *spoutResource) ImportState(ctx context.Context, req resource.ImportStateRequest, resp *resource.ImportStateResponse) {
 	var identity spoutIdentity
-	if req.ID == "" && req.Identity != nil {
+	if req.ID == "" && req.Identity != nil && !req.Identity.Raw.IsNull() {
 		resp.Diagnostics.Append(req.Identity.Get(ctx, &identity)...)
 	} else {
 		project, name, ok := strings.Cut(req.ID, "/")

@@ -54,7 +54,7 @@ func (o *spoutOperation) create(m *spoutModel) bool {
 	switch {
 	case err == nil:
 	case pachyderm.IsUnavailable(err) || pachyderm.IsTimeout(err):
-		if !o.arrived(spec, 1, err) {
+		if !o.arrived(m, 1, err) {
 			return false
 		}
 	case pachyderm.IsAlreadyExists(err):
@@ -76,7 +76,7 @@ func (o *spoutOperation) exists() {
 
 // arrived finds out what became of a create or update that got no answer: it
 // says whether the pipeline is at that version, with that specification.
-func (o *spoutOperation) arrived(spec pachyderm.Spec, version uint64, cause error) bool {
+func (o *spoutOperation) arrived(m *spoutModel, version uint64, cause error) bool {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(o.ctx), afterwards)
 	defer cancel()
 	tflog.Warn(ctx, "no answer; looking whether the request has arrived", map[string]any{"error": pachyderm.Reason(cause)})
@@ -101,7 +101,7 @@ func (o *spoutOperation) arrived(spec pachyderm.Spec, version uint64, cause erro
 			". Look with: pachctl inspect pipeline --project "+o.id.Project+" "+o.id.Name+". If a new spout is there, import it:\n\n  terraform import <address of this resource> "+o.id.String())
 	case p.Version < version:
 		o.diags.AddError("Spout "+o.id.String()+" was probably not updated", unclear+"and the pipeline is still at version "+fmt.Sprint(p.Version)+". Apply again.")
-	case p.Version > version || !p.Spec.Equal(spec):
+	case p.Version > version || !m.means(ctx, m.withoutDefaults(p.Spec)):
 		o.diags.AddError("Spout "+o.id.String()+" is not what was asked for", unclear+"and the pipeline that is there has another specification: somebody else was faster. "+
 			"If it is the one that you want to manage, import it:\n\n  terraform import <address of this resource> "+o.id.String())
 	default:
@@ -200,7 +200,7 @@ func (o *spoutOperation) update(m, before *spoutModel) bool {
 	}
 	if changed {
 		var ok bool
-		if version, ok = o.send(spec); !ok {
+		if version, ok = o.send(m, spec); !ok {
 			return false
 		}
 	}
@@ -224,13 +224,13 @@ func (o *spoutOperation) update(m, before *spoutModel) bool {
 }
 
 // send updates the pipeline, and returns its new version.
-func (o *spoutOperation) send(spec pachyderm.Spec) (uint64, bool) {
+func (o *spoutOperation) send(m *spoutModel, spec pachyderm.Spec) (uint64, bool) {
 	p, err := o.client.InspectPipeline(o.ctx, o.id)
 	if err == nil {
 		tflog.Info(o.ctx, "updating pipeline", map[string]any{"from_version": p.Version})
 		err = o.client.UpdatePipeline(o.ctx, o.id, spec)
 		if err != nil && (pachyderm.IsUnavailable(err) || pachyderm.IsTimeout(err)) {
-			return p.Version + 1, o.arrived(spec, p.Version+1, err)
+			return p.Version + 1, o.arrived(m, p.Version+1, err)
 		}
 	}
 	if err != nil { // above all, not found: an update would make a new pipeline

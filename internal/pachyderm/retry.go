@@ -37,14 +37,19 @@ func (r Retry) Interceptor() grpc.UnaryClientInterceptor {
 			defer cancel()
 		}
 		pause := r.Initial
+		var unavailable error
 		for {
 			err := invoke(ctx, method, request, reply, conn, options...)
+			if unavailable != nil && IsTimeout(err) && ctx.Err() != nil {
+				return unavailable // why the time ran out
+			}
+			unavailable = err
 			if !IsUnavailable(err) || pause <= 0 || isOnceOnly(method) {
 				return err
 			}
 			wait := pause/2 + rand.N(pause/2+1)
 			if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < wait {
-				return err // the reason says more than that the deadline passed
+				return err
 			}
 			select {
 			case <-time.After(wait):

@@ -1,0 +1,439 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package provider
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/pachyderm/pachyderm/v2/src/pfs"
+	"github.com/pachyderm/pachyderm/v2/src/pps"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachtest"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// A spout that does not come up is in the state, with a warning that says why.
+func TestSpoutThatDoesNotComeUp(t *testing.T) {
+	t.Parallel()
+	eachVersion(t, func(t *testing.T, s *pachtest.Server) {
+		s.OnPipeline(func(e pachtest.PipelineEvent) {
+			switch {
+			case e.Info.Details.Description == "fails":
+				s.SetPipelineState(e.Project, e.Name, pps.PipelineState_PIPELINE_FAILURE, "no such node")
+			case e.Info.Details.Description == "logs":
+				s.AppendLog(e.Project, e.Name, "cannot reach kafka:9092")
+				s.AppendWorkerLog(e.Project, e.Name, "worker says hello")
+				s.SetWorkers(e.Project, e.Name, 0)
+			}
+		})
+		s.BreakImage("broken:1", "manifest unknown")
+		for _, c := range []struct {
+			name   string
+			config object
+			want   []string
+		}{
+			{"failure", kafkaSpout(object{"name": "failure", "description": "fails"}), []string{"no such node", "annotation"}},
+			{"crashing", transformSpout(object{"name": "crashing", "transform.image": "broken:1"}), []string{"manifest unknown"}},
+			{"timeout", kafkaSpout(object{"name": "timeout", "description": "logs", "timeouts": object{"create": "300ms"}}),
+				[]string{"took too long", "0 of 1 workers", "cannot reach kafka:9092"}},
+		} {
+			i := newInstance(t, s)
+			said := i.apply(c.config)
+			i.must(said)
+			if err := contains(warningsIn(said), append(c.want, "not replaced")...); err != nil {
+				t.Errorf("%s: %v", c.name, err)
+			}
+			if strings.Contains(warningsIn(said), "worker says hello") {
+				t.Errorf("%s: a line of the worker is among the spout's own", c.name)
+			}
+			if i.state.IsNull() || i.changes(c.config) {
+				t.Errorf("%s: the state is %v", c.name, i.state)
+			}
+			i.must(i.refresh())
+			if i.changes(c.config) {
+				t.Errorf("%s: its state alone plans a change", c.name)
+			}
+			// Mended, it is updated in place.
+			if c.name == "crashing" {
+				s.BreakImage("broken:1", "")
+			}
+			i.must(i.apply(merged(c.config, object{"description": "mended", "timeouts": nil})))
+			if i.get("state") != "running" || i.get("version") != 2.0 {
+				t.Errorf("%s: after an update it is %v at version %v", c.name, i.get("state"), i.get("version"))
+			}
+			// A failing update is an error, and the state stays.
+			said = i.apply(merged(c.config, object{"timeouts": object{"update": "1s"}, "description": "fails"}))
+			if err := contains(errorsIn(said), "does not run", "no such node"); err != nil {
+				t.Errorf("%s: %v", c.name, err)
+			}
+			if i.get("description") != "mended" {
+				t.Errorf("%s: after a failed update the state says %v", c.name, i.get("description"))
+			}
+		}
+		i := newInstance(t, s)
+		said := i.apply(kafkaSpout(object{"name": "unwatched", "description": "fails", "wait_for": "created"}))
+		if len(said) > 0 {
+			t.Errorf("wait_for created: %s%s", errorsIn(said), warningsIn(said))
+		}
+	})
+}
+
+// What a spout has ingested is only deleted by those who say so.
+func TestSpoutDataIsKept(t *testing.T) {
+	t.Parallel()
+	eachVersion(t, func(t *testing.T, s *pachtest.Server) {
+		i := newInstance(t, s)
+		i.must(i.apply(kafkaSpout(nil)))
+		writeData(t, s, orders)
+		if err := contains(errorsIn(i.destroy()), "holds data", "force_destroy", "keep_output_repo", "paused"); err != nil {
+			t.Error(err)
+		}
+		if p := inspect(t, s, orders); p.Stopped || count(s, "DeletePipeline")+count(s, "StopPipeline") > 0 {
+			t.Error("a refused destroy touched the spout")
+		}
+		// Data that are on the head no more count too.
+		i.must(i.apply(kafkaSpout(object{"paused": true})))
+		i.must(i.apply(kafkaSpout(nil)))
+		if err := contains(errorsIn(i.destroy()), "holds data"); err != nil {
+			t.Errorf("after a restart: %v", err)
+		}
+		i.must(i.apply(kafkaSpout(object{"force_destroy": true})))
+		i.must(i.destroy())
+		if repos := s.Repos(""); len(repos) > 0 || !i.state.IsNull() {
+			t.Errorf("there are still %v", repos)
+		}
+
+		kept := newInstance(t, s)
+		kept.must(kept.apply(kafkaSpout(object{"keep_output_repo": true})))
+		writeData(t, s, orders)
+		kept.must(kept.destroy())
+		if repos := s.Repos(""); !slices.Equal(repos, []string{"orders"}) || len(s.Pipelines("")) > 0 {
+			t.Errorf("after keep_output_repo there are the repos %v", repos)
+		}
+		// The name cannot be used again.
+		if err := contains(errorsIn(kept.apply(kafkaSpout(nil))), "exists already", "repo"); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// Data that come in while the destroy looks elsewhere are found too.
+func TestSpoutDataWrittenWhileDestroying(t *testing.T) {
+	t.Parallel()
+	eachVersion(t, func(t *testing.T, s *pachtest.Server) {
+		i := newInstance(t, s)
+		i.must(i.apply(transformSpout(nil)))
+		held := make(chan struct{})
+		stop := s.Inject(pachtest.Fault{Method: "StopPipeline", Stall: held})
+		go func() {
+			<-stop.Reached()
+			writeData(t, s, orders)
+			close(held)
+		}()
+		if err := contains(errorsIn(i.destroy()), "holds data"); err != nil {
+			t.Error(err)
+		}
+		if p := inspect(t, s, orders); p.Stopped {
+			t.Error("the spout was left stopped")
+		}
+	})
+}
+
+func TestSpoutPause(t *testing.T) {
+	t.Parallel()
+	eachVersion(t, func(t *testing.T, s *pachtest.Server) {
+		for name, config := range map[string]func(object) object{"kafka": kafkaSpout, "transform": transformSpout} {
+			id := pachyderm.PipelineID{Project: "default", Name: name}
+			i := newInstance(t, s)
+			paused, running := config(object{"name": name, "paused": true}), config(object{"name": name})
+			i.must(i.apply(paused))
+			if p := inspect(t, s, id); !p.Stopped || i.get("state") != "paused" {
+				t.Errorf("%s: created paused, it is %s", name, p.State)
+			}
+			i.must(i.apply(running))
+			if i.get("state") != "running" || i.get("version") != 1.0 {
+				t.Errorf("%s: resumed, it is %v at version %v", name, i.get("state"), i.get("version"))
+			}
+			if name == "kafka" && s.Version() != pachtest.Version26 {
+				finishHead(t, s, id) // as the bundled runner does
+			}
+			writeData(t, s, id) // on 2.11, only if nobody has left the head open
+			i.must(i.apply(paused))
+			said := i.apply(running)
+			i.must(said)
+			emptied := name == "transform" && s.Version() == pachtest.Version26
+			if got := warningsIn(said); emptied != strings.Contains(got, "not on the head any more") {
+				t.Errorf("%s: resuming says %q", name, got)
+			}
+			// Stopped by somebody else, it is started again; and an update goes with it.
+			if err := client(t, s).StopPipeline(t.Context(), id); err != nil {
+				t.Fatal(err)
+			}
+			i.must(i.refresh())
+			if i.get("paused") != true || !i.changes(running) {
+				t.Errorf("%s: that it was stopped is not seen", name)
+			}
+			i.must(i.apply(merged(running, object{"description": "back"})))
+			if p := inspect(t, s, id); p.Stopped || p.Spec.Description != "back" {
+				t.Errorf("%s: it was not brought back", name)
+			}
+			// Paused together with an update, the new version does not run before.
+			i.must(i.apply(merged(paused, object{"description": "later"})))
+			if p := inspect(t, s, id); !p.Stopped || p.Version != 3 || p.State != "paused" {
+				t.Errorf("%s: paused by an update, it is %s at version %d", name, p.State, p.Version)
+			}
+		}
+	})
+}
+
+func finishHead(t *testing.T, s *pachtest.Server, id pachyderm.PipelineID) {
+	t.Helper()
+	if _, err := client(t, s).RepairHead(t.Context(), id, "master"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A create whose answer is lost is neither lost nor taken for another's.
+func TestSpoutCreateWithoutAnswer(t *testing.T) {
+	t.Parallel()
+	eachVersion(t, func(t *testing.T, s *pachtest.Server) {
+		i := newInstance(t, s)
+		s.Inject(pachtest.Fault{Method: "CreatePipeline", LoseReply: true})
+		i.must(i.apply(kafkaSpout(object{"service": object{"internal_port": 80, "external_port": 30080}})))
+		if got := count(s, "CreatePipeline"); got != 1 || i.get("version") != 1.0 || i.get("state") != "running" {
+			t.Errorf("after %d calls the state is %v", got, plain(t, i.state))
+		}
+		// It did not arrive at all.
+		lost := newInstance(t, s)
+		s.Inject(pachtest.Fault{Method: "CreatePipeline", Before: status.Error(codes.Unavailable, "gone")})
+		if err := contains(errorsIn(lost.apply(kafkaSpout(object{"name": "lost"}))), "probably not created", "default/lost"); err != nil {
+			t.Error(err)
+		}
+		lost.must(lost.apply(kafkaSpout(object{"name": "lost"})))
+		// Another one was faster.
+		raced := newInstance(t, s)
+		create := s.Inject(pachtest.Fault{Method: "CreatePipeline", Delay: 1, Before: status.Error(codes.DeadlineExceeded, "slow")})
+		go func() {
+			<-create.Reached()
+			spec := pachyderm.Spec{Image: "x", Cmd: []string{"y"}}
+			if err := client(t, s).CreatePipeline(context.Background(), pachyderm.PipelineID{Project: "default", Name: "raced"}, spec); err != nil {
+				t.Error(err)
+			}
+		}()
+		if err := contains(errorsIn(raced.apply(kafkaSpout(object{"name": "raced"}))), "terraform import"); err != nil {
+			t.Error(err)
+		}
+		// It was there before.
+		if err := contains(errorsIn(newInstance(t, s).apply(kafkaSpout(nil))), "exists already", "terraform import <address of this resource> default/orders"); err != nil {
+			t.Error(err)
+		}
+		// An update without an answer.
+		s.Inject(pachtest.Fault{Method: "CreatePipeline", LoseReply: true})
+		i.must(i.apply(kafkaSpout(object{"description": "new"})))
+		if i.get("version") != 2.0 {
+			t.Errorf("version is %v", i.get("version"))
+		}
+		s.Inject(pachtest.Fault{Method: "CreatePipeline", Before: status.Error(codes.Unavailable, "gone")})
+		if err := contains(errorsIn(i.apply(kafkaSpout(object{"description": "newer"}))), "probably not updated"); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// Each error of each call is an error that says what to do, and never removes
+// a spout from the state.
+func TestSpoutErrors(t *testing.T) {
+	t.Parallel()
+	answers := map[codes.Code]string{
+		codes.Unauthenticated:  "auth_token",
+		codes.PermissionDenied: "role",
+		codes.Unavailable:      "cannot be reached",
+		codes.DeadlineExceeded: "request_timeout",
+		codes.Internal:         "broke",
+		codes.Unknown:          "broke",
+		codes.InvalidArgument:  "broke",
+	}
+	for _, c := range []struct {
+		method string
+		run    func(i *instance) string
+	}{
+		{"InspectPipeline", func(i *instance) string { return errorsIn(i.refresh()) }},
+		{"InspectPipeline", func(i *instance) string { return errorsIn(i.destroy()) }},
+		{"CreatePipeline", func(i *instance) string { return errorsIn(i.apply(kafkaSpout(object{"description": "new"}))) }},
+		{"StopPipeline", func(i *instance) string { return errorsIn(i.apply(kafkaSpout(object{"paused": true}))) }},
+		{"StopPipeline", func(i *instance) string { return errorsIn(i.destroy()) }},
+		{"InspectBranch", func(i *instance) string { return errorsIn(i.destroy()) }},
+		{"InspectRepo", func(i *instance) string { return errorsIn(i.destroy()) }},
+		{"DeletePipeline", func(i *instance) string { return errorsIn(i.destroy()) }},
+	} {
+		for code, want := range answers {
+			if c.method == "CreatePipeline" && (code == codes.Unavailable || code == codes.DeadlineExceeded) {
+				continue // TestSpoutCreateWithoutAnswer
+			}
+			s := pachtest.New(t)
+			i := newInstanceOf(t, object{"address": s.Address(), "request_timeout": "200ms"})
+			i.must(i.apply(kafkaSpout(nil)))
+			fault := s.Inject(pachtest.Fault{Method: c.method, Count: -1, Before: status.Error(code, "something broke")})
+			got := c.run(i)
+			fault.Remove()
+			if err := contains(got, want); err != nil {
+				t.Errorf("%s answers %s: %v", c.method, code, err)
+			}
+			if i.state.IsNull() {
+				t.Errorf("%s answers %s: the spout is gone from the state", c.method, code)
+			}
+			if p := inspect(t, s, orders); p.Stopped {
+				t.Errorf("%s answers %s: the spout was left stopped", c.method, code)
+			}
+		}
+	}
+}
+
+// A spout that others read is not destroyed, and goes on.
+func TestSpoutReadByOthers(t *testing.T) {
+	t.Parallel()
+	eachVersion(t, func(t *testing.T, s *pachtest.Server) {
+		i := newInstance(t, s)
+		i.must(i.apply(kafkaSpout(nil)))
+		downstream := &pps.CreatePipelineRequest{
+			Pipeline:  &pps.Pipeline{Name: "report", Project: &pfs.Project{Name: "default"}},
+			Transform: &pps.Transform{Image: "x", Cmd: []string{"y"}},
+			Input:     &pps.Input{Pfs: &pps.PFSInput{Project: "default", Repo: "orders", Branch: "master", Glob: "/"}},
+		}
+		if _, err := client(t, s).PPS.CreatePipeline(t.Context(), downstream); err != nil {
+			t.Fatal(err)
+		}
+		if err := contains(errorsIn(i.destroy()), "default/report", "runs on"); err != nil {
+			t.Error(err)
+		}
+		if count(s, "StopPipeline")+count(s, "DeletePipeline") > 0 {
+			t.Error("the spout was touched")
+		}
+		// Where the look did not find them, the server does, after it has stopped the spout.
+		s.Inject(pachtest.Fault{Method: "InspectBranch", Before: status.Error(codes.NotFound, "branch not found")})
+		if got := errorsIn(i.destroy()); got == "" {
+			t.Error("it was destroyed")
+		}
+		if p := inspect(t, s, orders); p.Stopped {
+			t.Error("the spout was left stopped")
+		}
+	})
+}
+
+func TestSpoutImport(t *testing.T) {
+	t.Parallel()
+	s := pachtest.New(t)
+	if err := createProject(t, s, "other"); err != nil {
+		t.Fatal(err)
+	}
+	made := newInstance(t, s)
+	made.must(made.apply(transformSpout(object{"project": "other"})))
+	for _, c := range []struct {
+		id       string
+		identity object
+		want     string // of the error
+	}{
+		{id: "other/orders"},
+		{identity: object{"project": "other", "name": "orders"}},
+		{identity: object{"name": "orders"}, want: "orders"},
+		{id: "orders", want: ""},
+		{id: "", want: "project/name"},
+		{id: "/orders", want: "project/name"},
+		{id: "a/b/c", want: "project/name"},
+	} {
+		i := newInstance(t, s)
+		if c.id == "orders" || c.identity != nil && c.identity["project"] == nil {
+			i = newInstanceOf(t, object{"address": s.Address(), "default_project": "other"})
+			c.want = ""
+		}
+		got := errorsIn(i.importID(c.id, c.identity))
+		switch {
+		case c.want != "" && !strings.Contains(got, c.want), c.want == "" && got != "":
+			t.Errorf("import of %q %v: %s", c.id, c.identity, got)
+		case c.want == "" && !i.state.Equal(made.state):
+			t.Errorf("import of %q %v gives\n%v, not\n%v", c.id, c.identity, plain(t, i.state), plain(t, made.state))
+		}
+	}
+	// What is no spout cannot become one.
+	transform := &pps.CreatePipelineRequest{Pipeline: &pps.Pipeline{Name: "batch", Project: &pfs.Project{Name: "other"}},
+		Transform: &pps.Transform{Image: "x", Cmd: []string{"y"}}, Input: &pps.Input{Pfs: &pps.PFSInput{Project: "other", Repo: "orders", Branch: "master", Glob: "/"}}}
+	if _, err := client(t, s).PPS.CreatePipeline(t.Context(), transform); err != nil {
+		t.Fatal(err)
+	}
+	if err := contains(errorsIn(newInstance(t, s).importID("other/batch", nil)), "not a spout"); err != nil {
+		t.Error(err)
+	}
+}
+
+// A spout whose Terraform knew no identities can be found gone too.
+func TestSpoutGoneWithoutIdentity(t *testing.T) {
+	t.Parallel()
+	s := pachtest.New(t)
+	i := newInstance(t, s)
+	i.must(i.apply(kafkaSpout(object{"force_destroy": true})))
+	if err := client(t, s).DeletePipeline(t.Context(), orders, false); err != nil {
+		t.Fatal(err)
+	}
+	i.id = nil
+	i.must(i.refresh())
+	if !i.state.IsNull() {
+		t.Error("it is still in the state")
+	}
+}
+
+// A spout that was made for the bundled runner by other means is read as kafka
+// as far as kafka can say it, and as a transform otherwise.
+func TestSpoutReadsWhatOthersWrote(t *testing.T) {
+	t.Parallel()
+	s := pachtest.New(t)
+	s.AddKubernetesSecret("user", map[string]string{"username": "u", "password": "p"})
+	env := map[string]string{"SPOUT_KAFKA_BROKERS": "a:1, b:2", "SPOUT_KAFKA_TOPICS": "t", "SPOUT_BATCH_MAX_AGE": "120s", "OWN": "x"}
+	for n, c := range []struct {
+		change func(*pachyderm.Spec)
+		kafka  bool
+	}{
+		{func(*pachyderm.Spec) {}, true},
+		{func(p *pachyderm.Spec) {
+			p.Env["SPOUT_KAFKA_SASL_MECHANISM"] = "plain"
+			p.Secrets = []pachyderm.Secret{{Name: "user", Key: "username", EnvVar: "SPOUT_KAFKA_SASL_USERNAME"}, {Name: "user", Key: "password", EnvVar: "SPOUT_KAFKA_SASL_PASSWORD"}}
+		}, true},
+		{func(p *pachyderm.Spec) { p.Env["SPOUT_KAFKA_SASL_PASSWORD"] = "plain" }, false},
+		{func(p *pachyderm.Spec) { p.Env["SPOUT_NONSENSE"] = "1" }, false},
+		{func(p *pachyderm.Spec) { p.Env["SPOUT_OUTPUT_BRANCH"] = "elsewhere" }, false},
+		{func(p *pachyderm.Spec) { p.WorkingDir = "/" }, false},
+		{func(p *pachyderm.Spec) { p.Cmd = []string{"/spout-runner", "-v"} }, false},
+	} {
+		spec := pachyderm.Spec{Image: "mirror/runner:1", Cmd: []string{"/spout-runner"}, Env: map[string]string{}}
+		for k, v := range env {
+			spec.Env[k] = v
+		}
+		c.change(&spec)
+		id := pachyderm.PipelineID{Project: "default", Name: fmt.Sprint("case-", n)}
+		if err := client(t, s).CreatePipeline(t.Context(), id, spec); err != nil {
+			t.Fatal(err)
+		}
+		i := newInstance(t, s)
+		i.must(i.importID(id.Name, nil))
+		if kafka := i.get("kafka") != nil; kafka != c.kafka || kafka == (i.get("transform") != nil) {
+			t.Errorf("%d: kafka is %v, transform %v", n, i.get("kafka"), i.get("transform"))
+			continue
+		}
+		config, ok := plain(t, i.state).(object)
+		if !ok {
+			t.Fatal("no state")
+		}
+		for _, computed := range []string{"id", "version", "state", "reason", "workers_available", "workers_requested", "output_repo"} {
+			delete(config, computed)
+		}
+		if n > 2 || c.kafka { // 2 has a secret in plain text, which the configuration is not to repeat
+			if i.changes(config) {
+				t.Errorf("%d: what was read changes something", n)
+			}
+		}
+	}
+}

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package provider
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachtest"
+)
+
+// What could only fail later is refused while planning, with a message that
+// names the attribute, the value and the way out.
+func TestSpoutValidation(t *testing.T) {
+	t.Parallel()
+	i := newInstance(t, pachtest.New(t))
+	for _, c := range []struct {
+		name   string
+		config object
+		want   []string
+	}{
+		{"upper case", kafkaSpout(object{"name": "Orders"}), []string{"name", `"Orders"`, "lower-case"}},
+		{"underscore", kafkaSpout(object{"name": "my_orders"}), []string{`"my_orders"`, "lower-case"}},
+		{"long name", kafkaSpout(object{"name": strings.Repeat("a", 52)}), []string{"1 to 51"}},
+		{"project", kafkaSpout(object{"project": "1st"}), []string{"project", `"1st"`, "begin with a letter"}},
+		{"long together", kafkaSpout(object{"name": strings.Repeat("a", 51), "project": strings.Repeat("p", 20)}), []string{"71 characters together", "leaves 58", "by 13"}},
+		{"branch", kafkaSpout(object{"output_branch": "a b"}), []string{"output_branch", `"a b"`}},
+		{"neither", object{"name": "orders"}, []string{"Neither kafka nor transform"}},
+		{"both", merged(kafkaSpout(nil), object{"transform": transformSpout(nil)["transform"]}), []string{"Both kafka and transform"}},
+		{"image of transform", transformSpout(object{"image": "x"}), []string{"transform.image"}},
+		{"runner of transform", transformSpout(object{"runner": object{"log_level": "debug"}}), []string{"runner goes with kafka"}},
+		{"empty command", transformSpout(object{"transform.cmd": []any{""}}), []string{"transform.cmd"}},
+		{"exit code", transformSpout(object{"transform.accept_return_code": []any{256}}), []string{"256", "1 to 255"}},
+		{"broker", kafkaSpout(object{"kafka.brokers": []any{"kafka"}}), []string{"kafka.brokers", `"kafka"`, "host:port"}},
+		{"broker list in one", kafkaSpout(object{"kafka.brokers": []any{"a:1,b:1"}}), []string{"comma"}},
+		{"topic", kafkaSpout(object{"kafka.topics": []any{"a b"}}), []string{"kafka.topics", `"a b"`}},
+		{"topic twice", kafkaSpout(object{"kafka.topics": []any{"a", "a"}}), []string{"twice"}},
+		{"start", kafkaSpout(object{"kafka.start": "yesterday"}), []string{"kafka.start", `"yesterday"`, "earliest"}},
+		{"isolation", kafkaSpout(object{"kafka.isolation": "none"}), []string{"kafka.isolation", "read_committed"}},
+		{"mechanism", kafkaSpout(object{"kafka.sasl": object{"mechanism": "gssapi", "credentials_secret": object{"name": "a"}}}), []string{"kafka.sasl.mechanism", "scram-sha-256"}},
+		{"keys", kafkaSpout(object{"kafka.sasl": object{"mechanism": "plain", "credentials_secret": object{"name": "a", "username_key": "password"}}}), []string{`"password"`, "two keys"}},
+		{"authority", kafkaSpout(object{"kafka.tls": object{"ca_certificate": "nonsense"}}), []string{"kafka.tls.ca_certificate", "PEM"}},
+		{"bytes", kafkaSpout(object{"kafka.batch": object{"max_bytes": "many"}}), []string{"max_bytes", `"many"`, "64MiB"}},
+		{"duration", kafkaSpout(object{"kafka.batch": object{"max_age": "10"}}), []string{"max_age", `"10"`, "10s"}},
+		{"short", kafkaSpout(object{"kafka.batch": object{"max_age": "1ms"}}), []string{"kafka.batch.max_age", "10ms"}},
+		{"path", kafkaSpout(object{"kafka.file": object{"path": "{topic}/{offset}"}}), []string{"kafka.file.path", "{offset}", "{first_offset}"}},
+		{"path of topics", kafkaSpout(object{"kafka.topics": []any{"a", "b"}, "kafka.file": object{"path": "{partition}/{first_offset}"}}), []string{"{topic}"}},
+		{"memory", kafkaSpout(object{"runner": object{"memory_budget": "1MiB"}}), []string{"runner.memory_budget", "kafka.fetch_max_bytes"}},
+		{"memory for fetches", kafkaSpout(object{"kafka.fetch_max_bytes": "1GiB"}), []string{"kafka.fetch_max_bytes", "runner.memory_budget"}},
+		{"port", kafkaSpout(object{"runner": object{"http_port": 9090}}), []string{"runner.http_port", "9090"}},
+		{"env name", transformSpout(object{"env": object{"a-b": ""}}), []string{`"a-b"`}},
+		{"env of Pachyderm", transformSpout(object{"env": object{"PPS_PIPELINE_NAME": "x"}}), []string{"PPS_PIPELINE_NAME", "Pachyderm sets itself"}},
+		{"port of Pachyderm", transformSpout(object{"secret_env": object{"PEER_PORT": object{"secret": "a", "key": "b"}}}), []string{"PEER_PORT"}},
+		{"env of the runner", kafkaSpout(object{"env": object{"SPOUT_BATCH_MAX_AGE": "1s"}}), []string{"set kafka.batch.max_age instead"}},
+		{"env like the runner's", kafkaSpout(object{"env": object{"SPOUT_X": "1s"}}), []string{"SPOUT_X", "bundled runner"}},
+		{"twice", transformSpout(object{"env": object{"A": "1"}, "secret_env": object{"A": object{"secret": "a", "key": "b"}}}), []string{"A is in env and in secret_env"}},
+		{"mount", transformSpout(object{"secret_mounts": object{"etc": "a"}}), []string{"absolute path"}},
+		{"mount on Pachyderm's", transformSpout(object{"secret_mounts": object{"/pfs": "a"}}), []string{"/pfs"}},
+		{"mount twice", transformSpout(object{"secret_mounts": object{"/a": "s", "/b": "s"}}), []string{"twice"}},
+		{"mount with a dot", transformSpout(object{"secret_mounts": object{"/a": "s.t"}}), []string{`"s.t"`}},
+		{"node port", transformSpout(object{"service": object{"internal_port": 80, "external_port": 80}}), []string{"service.external_port = 80", "30000 to 32767", "ClusterIP"}},
+		{"port too high", transformSpout(object{"service": object{"internal_port": 70000, "external_port": 80, "type": "ClusterIP"}}), []string{"70000", "65535"}},
+		{"port in use", transformSpout(object{"service": object{"internal_port": 1080, "external_port": 80, "type": "ClusterIP"}}), []string{"1080"}},
+		{"service type", transformSpout(object{"service": object{"internal_port": 80, "external_port": 80, "type": "None"}}), []string{"ClusterIP"}},
+		{"quantity", transformSpout(object{"resource_requests": object{"memory": "1 GB"}}), []string{"memory", `"1 GB"`, "512Mi"}},
+		{"more than the limit", transformSpout(object{"resource_requests": object{"memory": "1Gi"}, "resource_limits": object{"memory": "1G"}}), []string{"resource_requests.memory", "more than", "resource_limits.memory"}},
+		{"cpu", transformSpout(object{"resource_requests": object{"cpu": 2}, "resource_limits": object{"cpu": 1}}), []string{"resource_requests.cpu = 2"}},
+		{"toleration", transformSpout(object{"tolerations": []any{object{"operator": "Exists", "value": "a"}}}), []string{"tolerations[0].value"}},
+		{"toleration key", transformSpout(object{"tolerations": []any{object{"operator": "Equal"}}}), []string{"tolerations[0].key"}},
+		{"toleration seconds", transformSpout(object{"tolerations": []any{object{"operator": "Exists", "toleration_seconds": 1}}}), []string{"NoExecute"}},
+		{"patch", transformSpout(object{"pod_patch": "{}"}), []string{"pod_patch", "RFC 6902"}},
+		{"patch without op", transformSpout(object{"pod_patch": `[{"path":"/a"}]`}), []string{`no "op"`}},
+		{"wait_for", kafkaSpout(object{"wait_for": "ready"}), []string{"running"}},
+		{"force and keep", kafkaSpout(object{"force_destroy": true, "keep_output_repo": true}), []string{"both true"}},
+	} {
+		_, diagnostics := i.plan(c.config)
+		if err := contains(errorsIn(diagnostics), c.want...); err != nil {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		if strings.Contains(errorsIn(diagnostics), "SPOUT_KAFKA") {
+			t.Errorf("%s: the message names a variable, not an attribute:\n%s", c.name, errorsIn(diagnostics))
+		}
+	}
+}
+
+func TestSpoutWarnings(t *testing.T) {
+	t.Parallel()
+	i := newInstance(t, pachtest.New(t))
+	for _, c := range []struct {
+		name   string
+		config object
+		want   string
+	}{
+		{"password", transformSpout(object{"env": object{"DB_PASSWORD": "x"}}), `env["DB_PASSWORD"]`},
+		{"token", transformSpout(object{"env": object{"GITHUB_TOKEN": unknown{}}}), "GITHUB_TOKEN"},
+		{"key", transformSpout(object{"env": object{"AWS_SECRET_ACCESS_KEY": "x"}}), "secret_env"},
+		{"private key", transformSpout(object{"env": object{"X": "-----BEGIN RSA PRIVATE KEY-----"}}), "holds a private key"},
+		{"a file", transformSpout(object{"env": object{"PASSWORD_FILE": "/x"}}), ""},
+		{"nothing", transformSpout(object{"env": object{"TOPIC": "tokens", "KEYSPACE": "x", "MONKEY": ""}}), ""},
+		{"exit codes", transformSpout(object{"transform.accept_return_code": []any{3}}), "never starts it again"},
+	} {
+		_, diagnostics := i.plan(c.config)
+		i.must(diagnostics)
+		got := warningsIn(diagnostics)
+		if c.want == "" && got != "" || !strings.Contains(got, c.want) {
+			t.Errorf("%s: %q is not in %q", c.name, c.want, got)
+		}
+	}
+}
+
+// What is not known yet is no mistake, and does not hide those that are.
+func TestSpoutUnknownValues(t *testing.T) {
+	t.Parallel()
+	i := newInstance(t, pachtest.New(t))
+	for name, config := range map[string]object{
+		"name":        kafkaSpout(object{"name": unknown{}}),
+		"project":     kafkaSpout(object{"project": unknown{}}),
+		"kafka":       kafkaSpout(object{"kafka": unknown{}}),
+		"brokers":     kafkaSpout(object{"kafka.brokers": unknown{}}),
+		"broker":      kafkaSpout(object{"kafka.brokers": []any{unknown{}}}),
+		"topics":      kafkaSpout(object{"kafka.topics": unknown{}}),
+		"tls":         kafkaSpout(object{"kafka.tls": unknown{}}),
+		"server name": kafkaSpout(object{"kafka.tls": object{"server_name": unknown{}}}),
+		"fetch":       kafkaSpout(object{"kafka.fetch_max_bytes": unknown{}, "runner": object{"memory_budget": "1MiB"}}),
+		"secret":      kafkaSpout(object{"kafka.sasl": object{"mechanism": unknown{}, "credentials_secret": object{"name": unknown{}}}}),
+		"env":         kafkaSpout(object{"env": unknown{}}),
+		"value":       kafkaSpout(object{"env": object{"A": unknown{}}}),
+		"secret env":  kafkaSpout(object{"secret_env": object{"A": object{"secret": unknown{}, "key": unknown{}}}}),
+		"service":     kafkaSpout(object{"service": object{"internal_port": unknown{}, "external_port": unknown{}, "type": unknown{}}}),
+		"resources":   kafkaSpout(object{"resource_requests": object{"memory": unknown{}}, "resource_limits": unknown{}}),
+		"tolerations": kafkaSpout(object{"tolerations": []any{object{"key": unknown{}, "operator": unknown{}}}}),
+		"transform":   transformSpout(object{"transform": unknown{}}),
+		"cmd":         transformSpout(object{"transform.cmd": []any{unknown{}}}),
+		"patch":       transformSpout(object{"pod_patch": unknown{}, "metadata": unknown{}, "scheduling": unknown{}}),
+		"destroy":     transformSpout(object{"force_destroy": unknown{}, "keep_output_repo": true}),
+	} {
+		if _, diagnostics := i.plan(config); errorsIn(diagnostics) != "" {
+			t.Errorf("%s: %s", name, errorsIn(diagnostics))
+		}
+	}
+	_, diagnostics := i.plan(kafkaSpout(object{"kafka.brokers": unknown{}, "kafka.start": "never"}))
+	if err := contains(errorsIn(diagnostics), "kafka.start"); err != nil {
+		t.Error(err)
+	}
+}
