@@ -172,6 +172,7 @@ var commitCases = []conformanceCase{
 		s.finish(s.pfs, "r", c.ID, "", "")
 		s.equal(s.head("r"), c.ID)
 		s.equal(s.finished("r", c.ID).ParentCommit.ID, first)
+		s.equal(s.inspect("r", c.ID+"^", pfs.CommitState_STARTED).Commit.ID, first)
 		s.equal(s.files("r", c.ID), "/1=")
 	}},
 	{"commits name their branch before 2.11 only", func(_ *testing.T, s *suite) {

@@ -43,6 +43,26 @@ var fileCases = []conformanceCase{
 		s.fails(err, codes.Unknown, "exceeds max ttl")
 		_, err = s.pfs.RenewFileSet(s.ctx, &pfs.RenewFileSetRequest{FileSetId: set})
 		s.fails(err, codes.Unknown, "must be at least one second")
+		s.createRepo("r")
+		id := s.start(s.pfs, "r")
+		_, err = s.pfs.AddFileSet(s.ctx, &pfs.AddFileSetRequest{Commit: s.at("r", id), FileSetId: newID()})
+		s.fails(err, codes.Unknown, "path does not exist")
+	}},
+	{"sizes", func(_ *testing.T, s *suite) {
+		s.createRepo("r")
+		id := s.write(s.pfs, "r", "", addChange("/a", "12"), addChange("/b", "345"))
+		info := s.finished("r", id)
+		s.equal(info.SizeBytesUpperBound, 5)
+		s.equal(info.Details.SizeBytes, 5)
+		repo, err := s.pfs.InspectRepo(s.ctx, &pfs.InspectRepoRequest{Repo: s.repo("r")})
+		s.ok(err)
+		s.equal(repo.Details.SizeBytes, 5)
+	}},
+	{"a missing repo takes no writes", func(_ *testing.T, s *suite) {
+		text := "repo " + s.project + "/r not found"
+		s.fails(s.modify(s.pfs, s.at("r", ""), addChange("/a", "1")), codes.NotFound, text)
+		_, err := s.pfs.StartCommit(s.ctx, &pfs.StartCommitRequest{Branch: s.branch("r", "master")})
+		s.fails(err, codes.NotFound, text)
 	}},
 	{"folders are deleted with a slash", func(_ *testing.T, s *suite) {
 		s.createRepo("r")

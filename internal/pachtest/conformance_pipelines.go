@@ -56,6 +56,12 @@ var repoCases = []conformanceCase{
 		info, err := s.pfs.InspectBranch(s.ctx, &pfs.InspectBranchRequest{Branch: s.branch("r", "b")})
 		s.ok(err)
 		s.equal(s.finished("r", info.Head.ID).Origin.Kind, pfs.OriginKind_AUTO)
+		_, err = s.pfs.DeleteBranch(s.ctx, &pfs.DeleteBranchRequest{Branch: s.branch("r", "missing")})
+		if s.is211() {
+			s.fails(err, codes.NotFound, "not found")
+		} else {
+			s.ok(err)
+		}
 		s.createRepo("down")
 		_, err = s.pfs.CreateBranch(s.ctx, &pfs.CreateBranchRequest{Branch: s.branch("down", "master"), Provenance: []*pfs.Branch{s.branch("r", "b")}})
 		s.ok(err)
@@ -114,6 +120,11 @@ var spoutCases = []conformanceCase{
 		s.ok(err)
 		s.equal(len(branch.Provenance), 1)
 		s.equal(branch.Provenance[0].Repo.Type, pfs.SpecRepoType)
+		stream, err := s.pfs.ListRepo(s.ctx, &pfs.ListRepoRequest{Projects: []*pfs.Project{s.projectMessage()}})
+		s.ok(err)
+		repos, err := receiveAll(stream.Recv)
+		s.ok(err)
+		s.equal(len(repos), 2) // the output and the specification
 	}},
 	{"what stop and start do to the head", func(_ *testing.T, s *suite) {
 		side := s.createSpout("s")
@@ -190,6 +201,7 @@ var pipelineCases = []conformanceCase{
 		list, err := s.listPipelines()
 		s.ok(err)
 		s.equal(len(list), 1)
+		s.equal(list[0].Details != nil, true)
 		s.eventually("the spout is running with its worker", func() bool {
 			info := s.inspectPipeline("s")
 			return info.State == pps.PipelineState_PIPELINE_RUNNING && info.Details.WorkersAvailable == 1
@@ -246,6 +258,10 @@ var pipelineCases = []conformanceCase{
 		s.fails(err, codes.NotFound, text)
 		_, err = s.pps.StartPipeline(s.ctx, &pps.StartPipelineRequest{Pipeline: s.pipeline("x")})
 		s.fails(err, codes.NotFound, text)
+		list, err := s.pps.ListPipeline(s.ctx, &pps.ListPipelineRequest{Pipeline: s.pipeline("x")})
+		s.ok(err)
+		_, err = list.Recv()
+		s.fails(err, codes.NotFound, fmt.Sprintf("pipeline \"%s/x\" not found", s.project))
 		_, err = s.pps.DeletePipeline(s.ctx, &pps.DeletePipelineRequest{Pipeline: s.pipeline("x")})
 		s.ok(err)
 	}},
@@ -266,7 +282,8 @@ var pipelineCases = []conformanceCase{
 			{"cannot omit key/value comparison operator", func(r *pps.CreatePipelineRequest) { r.Tolerations = []*pps.Toleration{{Key: "k"}} }},
 			{"missing Kubernetes secret no-such-secret", secret("no-such-secret", "", "")},
 			{"secret no-such-secret has env_var set but is missing key", secret("no-such-secret", "X", "")},
-			{"only alphanumeric characters, underscores, and dashes are allowed", func(r *pps.CreatePipelineRequest) { r.Pipeline.Name = "a.b" }},
+			{"only alphanumeric characters, underscores, and dashes are allowed", func(r *pps.CreatePipelineRequest) { r.Pipeline.Name = "a b" }},
+			{"invalid ancestry syntax", func(r *pps.CreatePipelineRequest) { r.Pipeline.Name = "a.b" }},
 			{"pipeline names must start with an alphanumeric character", func(r *pps.CreatePipelineRequest) { r.Pipeline.Name = "-a" }},
 			{"the 51 max", func(r *pps.CreatePipelineRequest) { r.Pipeline.Name = strings.Repeat("a", 52) }},
 			{"malformed PodPatch", func(r *pps.CreatePipelineRequest) { r.PodPatch = "{" }},

@@ -111,6 +111,11 @@ func (s *Server) resolve(m *pfs.Commit) (*commit, error) {
 	} else if r != nil {
 		c = r.commits[id]
 	}
+	if steps < 0 { // counted from the first commit
+		for length := generation(c); c != nil && length > -steps; length-- {
+			c = c.parent
+		}
+	}
 	for ; c != nil && steps > 0; steps-- {
 		c = c.parent
 	}
@@ -120,19 +125,35 @@ func (s *Server) resolve(m *pfs.Commit) (*commit, error) {
 	return c, nil
 }
 
-// parseAncestry parts "id~2" or "id^^" into "id" and 2.
+// generation is the number of commits from the first one to c.
+func generation(c *commit) int {
+	n := 0
+	for ; c != nil; c = c.parent {
+		n++
+	}
+	return n
+}
+
+// parseAncestry parts "id~2" or "id^^" into "id" and 2, "id.2" into "id" and -2.
 func parseAncestry(s string) (base string, steps int, err error) {
-	i := strings.IndexAny(s, "^~")
+	i := strings.IndexAny(s, "^~.")
 	if i < 0 {
 		return s, 0, nil
 	}
-	if n, err := strconv.Atoi(s[i+1:]); err == nil {
-		return s[:i], n, nil
+	separator := s[i]
+	n, err := strconv.Atoi(s[i+1:])
+	if err != nil {
+		for k := i + 1; k < len(s); k++ {
+			if s[k] != separator {
+				return "", 0, unknown("invalid ancestry syntax %q, cannot mix %c and %c characters", s, separator, s[k])
+			}
+		}
+		n = len(s) - i
 	}
-	if strings.Trim(s[i:], s[i:i+1]) != "" {
-		return "", 0, unknown("invalid ancestry syntax %q, cannot mix characters", s)
+	if separator == '.' {
+		n = -n
 	}
-	return s[:i], len(s) - i, nil
+	return s[:i], n, nil
 }
 
 func (a *pfsAPI) StartCommit(ctx context.Context, req *pfs.StartCommitRequest) (*pfs.Commit, error) {

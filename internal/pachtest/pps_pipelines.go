@@ -225,7 +225,6 @@ func (a *ppsAPI) InspectPipeline(_ context.Context, req *pps.InspectPipelineRequ
 	}
 	info.Details.WorkersRequested = int64(info.Parallelism)
 	info.Details.WorkersAvailable = p.workersAvailable
-	info.Details.WorkerRc = rcName(p.key, info.Version)
 	return info, nil
 }
 
@@ -256,6 +255,9 @@ func (a *ppsAPI) ListPipeline(req *pps.ListPipelineRequest, stream pps.API_ListP
 		}
 	}
 	a.mu.Unlock()
+	if req.Pipeline != nil && len(infos) == 0 {
+		return notFound("pipeline %q not found", keyOfPipeline(req.Pipeline))
+	}
 	return sendAll(infos, stream.Send)
 }
 

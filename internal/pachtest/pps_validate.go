@@ -49,6 +49,13 @@ func (a *ppsAPI) checkPipelineMessage(message string, p *pps.Pipeline) error {
 	case p.Name == "" && a.v211:
 		return invalid(message, "Pipeline", "embedded message failed validation | caused by: invalid Pipeline.Name: value length must be at least 1 runes")
 	}
+	// Names may say which ancestor is meant; here only the newest can be.
+	switch _, steps, err := parseAncestry(p.Name); {
+	case err != nil:
+		return err
+	case steps < 0:
+		return unknown("cannot inspect future pipelines")
+	}
 	return nil
 }
 
