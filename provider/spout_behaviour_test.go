@@ -276,7 +276,11 @@ func TestSpoutErrors(t *testing.T) {
 				continue // TestSpoutCreateWithoutAnswer
 			}
 			s := pachtest.New(t)
-			i := newInstanceOf(t, object{"address": s.Address(), "request_timeout": "200ms"})
+			timeout := "30s"
+			if code == codes.Unavailable {
+				timeout = "500ms" // it is repeated until then
+			}
+			i := newInstanceOf(t, object{"address": s.Address(), "request_timeout": timeout})
 			i.must(i.apply(kafkaSpout(nil)))
 			fault := s.Inject(pachtest.Fault{Method: c.method, Count: -1, Before: status.Error(code, "something broke")})
 			got := c.run(i)

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pachyderm
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// Waiting ends when the new version runs, and as soon as it is clear that it will not.
+func TestWaitRunning(t *testing.T) {
+	t.Parallel()
+	running := Pipeline{Version: 2, State: StateRunning, WorkersAvailable: 1, WorkersRequested: 1}
+	with := func(change func(*Pipeline)) *Pipeline { p := running; change(&p); return &p }
+	old := with(func(p *Pipeline) { p.Version = 1 })
+	starting := with(func(p *Pipeline) { p.State = StateStarting; p.WorkersAvailable = 0 })
+	unscheduled := with(func(p *Pipeline) { p.WorkersAvailable = 0 })
+	crashing := with(func(p *Pipeline) { p.State, p.Reason = StateCrashing, "ErrImagePull" })
+	failed := with(func(p *Pipeline) { p.State, p.Reason = StateFailure, "no such node" })
+	newer := with(func(p *Pipeline) { p.Version = 3 })
+	paused := with(func(p *Pipeline) { p.State = StatePaused })
+	for _, c := range []struct {
+		name string
+		seen []*Pipeline // nil is an unreachable server; the last is repeated
+		took time.Duration
+		why  string
+	}{
+		{"at once", []*Pipeline{&running}, 4 * time.Second, ""},
+		{"old version first", []*Pipeline{old, old, &running}, 8 * time.Second, ""},
+		{"no workers yet", []*Pipeline{starting, unscheduled, &running}, 8 * time.Second, ""},
+		{"unsteady", []*Pipeline{&running, &running, unscheduled, &running}, 10 * time.Second, ""},
+		{"unreachable for a while", []*Pipeline{nil, &running}, 6 * time.Second, ""},
+		{"failed", []*Pipeline{starting, failed}, 2 * time.Second, "no such node"},
+		{"crashing for a while", []*Pipeline{crashing, crashing, &running}, 8 * time.Second, ""},
+		{"crashing", []*Pipeline{crashing}, 30 * time.Second, "ErrImagePull"},
+		{"updated by another", []*Pipeline{&running, newer}, 2 * time.Second, "version 3, not 2"},
+		{"stopped by another", []*Pipeline{paused}, 0, "stopped"},
+		{"never", []*Pipeline{unscheduled}, 10 * time.Minute, "0 of 1 workers"},
+		{"never reached", []*Pipeline{nil}, 10 * time.Minute, "too long"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+				defer cancel()
+				begin, seen := time.Now(), c.seen
+				p, err := DefaultWait.Running(ctx, 2, func(context.Context) (*Pipeline, error) {
+					next := seen[0]
+					if len(seen) > 1 {
+						seen = seen[1:]
+					}
+					if next == nil {
+						return nil, status.Error(codes.Unavailable, "away")
+					}
+					return next, nil
+				})
+				if took := time.Since(begin); took != c.took {
+					t.Errorf("it took %s, not %s", took, c.took)
+				}
+				var notThere *NotThereError
+				switch {
+				case c.why == "" && (err != nil || p != &running):
+					t.Errorf("got %v, %v", p, err)
+				case c.why != "" && (!errors.As(err, &notThere) || !strings.Contains(err.Error(), c.why)):
+					t.Errorf("error %v, not %q", err, c.why)
+				}
+			})
+		})
+	}
+}
+
+// Only what cannot have been done is repeated, and not for ever.
+func TestRetry(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name   string
+		method string
+		code   codes.Code
+		fails  int
+		least  time.Duration
+		most   time.Duration
+		calls  int
+		want   codes.Code
+	}{
+		{"once", "/pps_v2.API/InspectPipeline", codes.Unavailable, 1, 250 * time.Millisecond, 500 * time.Millisecond, 2, codes.OK},
+		{"some", "/pps_v2.API/InspectPipeline", codes.Unavailable, 4, 2031 * time.Millisecond, 4063 * time.Millisecond, 5, codes.OK},
+		{"other errors are not", "/pps_v2.API/InspectPipeline", codes.Unknown, 1, 0, 0, 1, codes.Unknown},
+		{"nor timeouts", "/pps_v2.API/InspectPipeline", codes.DeadlineExceeded, 1, 0, 0, 1, codes.DeadlineExceeded},
+		{"nor aborts", "/pps_v2.API/InspectPipeline", codes.Aborted, 1, 0, 0, 1, codes.Aborted},
+		{"nor creates", "/pps_v2.API/CreatePipeline", codes.Unavailable, 1, 0, 0, 1, codes.Unavailable},
+		{"not for ever", "/pps_v2.API/InspectPipeline", codes.Unavailable, 1000, 45 * time.Second, time.Minute, 0, codes.Unavailable},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				calls, begin := 0, time.Now()
+				invoke := func(context.Context, string, any, any, *grpc.ClientConn, ...grpc.CallOption) error {
+					if calls++; calls <= c.fails {
+						return status.Error(c.code, "no")
+					}
+					return nil
+				}
+				err := DefaultRetry.Interceptor()(t.Context(), c.method, nil, nil, nil, invoke)
+				took := time.Since(begin)
+				if status.Code(err) != c.want || c.calls != 0 && calls != c.calls || took < c.least || took > c.most {
+					t.Errorf("%d calls in %s, then %v", calls, took, err)
+				}
+			})
+		})
+	}
+}
