@@ -186,36 +186,33 @@ func (w *watcher) look(ctx context.Context) (done bool, err error) {
 			return false, nil
 		}
 		w.shown[c.ID] = true
-		if done, err = w.show(c); err != nil {
+		if err := w.show(c); err != nil {
 			return false, err
 		}
 	}
-	if len(fresh) == 0 {
-		d, _, err := ingest.ParseDescription(head.Description)
-		if err != nil || d.Position == nil {
-			return false, err
-		}
-		return w.produced.Reached(d.Position)
+	last, d, err := ingest.LastCommit(ctx, w.branch)
+	if err != nil || last == nil {
+		return false, err
 	}
-	return done, nil
+	return w.produced.Reached(d.Position)
 }
 
-func (w *watcher) show(c *pachyderm.Commit) (reached bool, err error) {
+func (w *watcher) show(c *pachyderm.Commit) error {
 	d, ours, err := ingest.ParseDescription(c.Description)
 	switch {
 	case err != nil:
-		return false, err
+		return err
 	case c.Error != "":
 		w.say("commit %.8s  rolled back: %s", c.ID, c.Error)
-		return false, nil
+		return nil
 	case !ours:
 		w.say("commit %.8s  made by Pachyderm", c.ID)
-		return false, nil
+		return nil
 	}
 	now := time.Now()
 	rate := float64(d.Written) / now.Sub(w.at).Seconds()
 	w.records, w.at = w.records+d.Written, now
 	w.say("commit %.8s  %6d records  %2d files  %7d bytes  %6.0f records/s  lag %d  (%s)",
 		c.ID, d.Written, d.Files, d.Bytes, rate, w.produced.Count()-w.records, d.Reason)
-	return w.produced.Reached(d.Position)
+	return nil
 }

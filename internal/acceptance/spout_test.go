@@ -205,12 +205,8 @@ func (s *spout) awaitCode() {
 func (s *spout) awaitAll(within time.Duration) {
 	s.t.Helper()
 	await(s.t, "all records are in a finished commit", within, func() (bool, error) {
-		head, err := s.branch.Head(s.t.Context())
-		if err != nil || head == nil || head.Finished.IsZero() || head.Error != "" {
-			return false, err
-		}
-		d, ours, err := ingest.ParseDescription(head.Description)
-		if err != nil || !ours || d.Position == nil {
+		last, d, err := ingest.LastCommit(s.t.Context(), s.branch)
+		if err != nil || last == nil {
 			return false, err
 		}
 		return s.produced.Reached(d.Position)

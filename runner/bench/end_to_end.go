@@ -154,11 +154,8 @@ func (b *bench) ingest(ctx context.Context, broker *kafkatest.Broker, name strin
 
 // measure computes the rate once all records are in finished commits.
 func measure(ctx context.Context, branch *pachyderm.Branch, records int64) (rate float64, done bool, err error) {
-	head, err := branch.Head(ctx)
-	if err != nil || head == nil || head.Finished.IsZero() {
-		return 0, false, err
-	}
-	if d, ours, err := ingest.ParseDescription(head.Description); err != nil || !ours || d.Position == nil || !reached(d, records) {
+	head, d, err := ingest.LastCommit(ctx, branch)
+	if err != nil || head == nil || !reached(d, records) {
 		return 0, false, err
 	}
 	var bytes, count int64

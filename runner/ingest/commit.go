@@ -133,7 +133,7 @@ func (c *committer) report(id string, u *upload) {
 	c.Metrics.committed(d)
 	fields := []any{"commit", id, "reason", d.Reason, "records", d.Written, "files", d.Files, "bytes", d.Bytes}
 	if !u.began.IsZero() {
-		fields = append(fields, "since_first_record", time.Since(u.began).Round(time.Millisecond))
+		fields = append(fields, "since_first_record", time.Since(u.began).Round(time.Millisecond).String())
 	}
 	c.Log.Info("committed", fields...)
 }

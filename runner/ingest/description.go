@@ -62,6 +62,11 @@ func (d Description) String() string {
 	return descriptionPrefix + string(b)
 }
 
+// newerThan orders writers.
+func (d Description) newerThan(other Description) bool {
+	return d.Epoch > other.Epoch || d.Epoch == other.Epoch && d.Writer > other.Writer
+}
+
 // ParseDescription parses a commit's description. ok is false for commits of
 // others; an error means that a runner wrote it, but not one that this
 // release understands.

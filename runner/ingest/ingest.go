@@ -115,7 +115,7 @@ func (in *Ingester) Run(ctx context.Context) error {
 		wait := pause/2 + rand.N(pause)
 		pause = min(2*pause, maxPause)
 		in.status.set("starting again: %v", err)
-		in.Log.Warn("starting again from the last commit", "reason", err, "in", wait.Round(time.Millisecond))
+		in.Log.Warn("starting again from the last commit", "reason", err, "in", wait.Round(time.Millisecond).String())
 		in.Metrics.sessions.Inc()
 		select {
 		case <-ctx.Done():

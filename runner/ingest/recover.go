@@ -73,8 +73,8 @@ func (in *Ingester) closeHead(ctx context.Context, head *pachyderm.Commit) error
 	if err != nil {
 		return err
 	}
-	if in.epoch != 0 && d.Epoch > in.epoch {
-		return &SupersededError{By: d.Writer}
+	if err := in.supersededBy(d); err != nil {
+		return err
 	}
 	in.Log.Info("rolling back the open commit of another writer", "commit", head.ID, "writer", d.Writer)
 	in.Metrics.rollbacks.Inc()
@@ -87,7 +87,7 @@ func (in *Ingester) closeHead(ctx context.Context, head *pachyderm.Commit) error
 type lastPosition struct {
 	commit      *pachyderm.Commit // the newest one that counts and carries a position; nil if none does
 	description Description       // of that commit
-	newest      Description       // of the writer with the highest epoch since then, rolled back or not
+	newest      Description       // of the newest writer since then, in commits that were rolled back too
 	emptied     bool              // the head has lost the files of commit
 }
 
@@ -101,7 +101,7 @@ func (in *Ingester) lastPosition(ctx context.Context, head string) (last lastPos
 			problem = fmt.Errorf("commit %s of %s: %w", c.ID, in.Branch, err)
 			return false
 		}
-		if ours && (d.Epoch > last.newest.Epoch || d.Epoch == last.newest.Epoch && d.Writer != in.Writer) {
+		if ours && d.newerThan(last.newest) {
 			last.newest = d
 		}
 		if c.Error == "" && ours && d.Position != nil {
@@ -131,11 +131,18 @@ func (in *Ingester) lastPosition(ctx context.Context, head string) (last lastPos
 // claim takes an epoch above all that were seen, or finds out that this writer
 // has been superseded.
 func (in *Ingester) claim(newest Description) error {
-	switch {
-	case in.epoch == 0 || newest.Epoch == in.epoch && newest.Writer != in.Writer:
+	if in.epoch == 0 {
 		in.epoch = newest.Epoch + 1
-	case newest.Epoch > in.epoch:
-		return &SupersededError{By: newest.Writer}
+	}
+	return in.supersededBy(newest)
+}
+
+// supersededBy says whether the writer of a description is newer than this
+// one. Two that have started at the same moment may have taken the same epoch;
+// their names decide then, so that exactly one of them goes on.
+func (in *Ingester) supersededBy(d Description) error {
+	if in.epoch != 0 && d.newerThan(Description{Epoch: in.epoch, Writer: in.Writer}) {
+		return &SupersededError{By: d.Writer}
 	}
 	return nil
 }
