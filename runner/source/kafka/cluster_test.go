@@ -219,8 +219,8 @@ func read(t testing.TB, s *Source, n int) []got {
 	return all
 }
 
-// readUntil reads until the position says that every partition of a topic of n
-// partitions was read up to its end.
+// readToEnd reads until the position says that every partition of the topics
+// was read up to its end.
 func readToEnd(t testing.TB, c *kfake.Cluster, s *Source, topics ...string) []got {
 	t.Helper()
 	var all []got
@@ -341,8 +341,6 @@ func seeded(t testing.TB) *rand.Rand {
 	t.Logf("seed %d", seed)
 	return rand.New(rand.NewPCG(seed, 0))
 }
-
-func kfake3() []kfake.Opt { return []kfake.Opt{kfake.NumBrokers(3)} }
 
 func testCancel(t testing.TB) (context.Context, context.CancelFunc) {
 	return context.WithCancel(testContext(t))

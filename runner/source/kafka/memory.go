@@ -212,9 +212,6 @@ var (
 
 const recordSize = 96 // bytes of a source.Record, checked by a test
 
-// maxChunkRecords is the most records of a chunk.
-const maxChunkRecords = 2048
-
 // tableClass returns the class of the table for n records, or for as many as
 // a chunk may have.
 func tableClass(n int) int {

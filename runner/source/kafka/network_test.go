@@ -53,12 +53,6 @@ func (n *network) cut(down bool) {
 	clear(n.conns)
 }
 
-func (n *network) open() (conns int) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return len(n.conns)
-}
-
 type wiretap struct {
 	net.Conn
 	network *network

@@ -76,11 +76,6 @@ func parsePosition(raw json.RawMessage) (*position, error) {
 	return p, nil
 }
 
-// set notes that partition was consumed up to m.
-func (p *position) set(topic string, partition int32, m mark) {
-	p.Topics[topic].Partitions[partition] = m
-}
-
 func (p *position) render() json.RawMessage {
 	out := []byte{'{'}
 	if p.Cluster != "" {

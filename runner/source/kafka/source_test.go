@@ -5,12 +5,13 @@ package kafka
 import (
 	"testing"
 
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 func TestReadsWhatWasProduced(t *testing.T) {
 	t.Parallel()
-	c := startCluster(t, kfake3()...)
+	c := startCluster(t, kfake.NumBrokers(3))
 	createTopic(t, c, "orders", 5)
 	cl := client(t, c)
 	for p := range int32(5) {
