@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -81,7 +82,7 @@ func spoutConfig(lines ...string) string {
 	if !strings.Contains(body, "kafka") && !strings.Contains(body, "transform") {
 		body += "\n  " + kafkaLines
 	}
-	if !strings.Contains(body, "name ") && !strings.Contains(body, "name=") {
+	if !slices.ContainsFunc(lines, func(line string) bool { return strings.HasPrefix(line, "name ") }) {
 		body = "name = \"orders\"\n  " + body
 	}
 	return "resource \"pachyderm_spout\" \"test\" {\n  " + body + "\n}\n"

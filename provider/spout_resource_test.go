@@ -5,6 +5,7 @@ package provider
 import (
 	"context"
 	"fmt"
+	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -14,6 +15,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-testing/knownvalue"
 	"github.com/hashicorp/terraform-plugin-testing/plancheck"
 	"github.com/hashicorp/terraform-plugin-testing/statecheck"
+	"github.com/hashicorp/terraform-plugin-testing/terraform"
 	"github.com/hashicorp/terraform-plugin-testing/tfjsonpath"
 	"github.com/pachyderm/pachyderm/v2/src/pps"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachtest"
@@ -227,4 +229,42 @@ func TestSpoutReplace(t *testing.T) {
 			}
 		}, step(s, plancheck.ResourceActionUpdate, spoutConfig(`name = "payments"`, `project = "other"`, `force_destroy = true`))),
 	)
+}
+
+// The minimal specification of Pachyderm's page about spouts, written down as
+// it stands there.
+func TestSpoutOfThePage(t *testing.T) {
+	t.Parallel()
+	s := pachtest.New(t)
+	text, err := os.ReadFile("../examples/spout-page/main.tf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, config, _ := strings.Cut(string(text), "resource ")
+	unitTest(t, resource.TestStep{Config: withProvider(s, "resource "+config), ConfigPlanChecks: emptyPlan},
+		resource.TestStep{RefreshState: true, Check: func(*terraform.State) error {
+			p := inspect(t, s, pachyderm.PipelineID{Project: "default", Name: "my-spout"})
+			want := pachyderm.Spec{Image: "myaccount/myimage:0.1", Cmd: []string{"go", "run", "./main.go"},
+				Env: map[string]string{"HOST": "kafkahost", "TOPIC": "mytopic", "PORT": "9092"}}
+			if !p.Spec.Equal(want) {
+				return fmt.Errorf("the server has %+v", p.Spec)
+			}
+			return nil
+		}})
+}
+
+// Terraform can write the configuration of a spout that exists.
+func TestSpoutGeneratedConfiguration(t *testing.T) {
+	t.Parallel()
+	s := pachtest.New(t)
+	s.AddKubernetesSecret("kafka-user", map[string]string{"username": "u", "password": "p"})
+	generate := func(config string) {
+		unitTest(t, resource.TestStep{Config: withProvider(s, config)},
+			resource.TestStep{ResourceName: spoutAddress, ImportState: true, ImportStateKind: resource.ImportBlockWithID, GenerateConfig: true},
+			resource.TestStep{ResourceName: spoutAddress, ImportState: true, ImportStateKind: resource.ImportBlockWithID})
+	}
+	generate(spoutConfig(`kafka = { brokers = ["kafka:9092"], topics = ["orders"], tls = {}, batch = { max_age = "1m" },
+		sasl = { mechanism = "plain", credentials_secret = { name = "kafka-user" } } }`,
+		`resource_requests = { cpu = 0.1, memory = "1Gi" }`, `tolerations = [{ operator = "Exists" }]`))
+	generate(spoutConfig(transformLines, `service = { internal_port = 80, external_port = 30080 }`, `pod_patch = "[]"`, `metadata = { labels = { a = "b" } }`))
 }

@@ -1,0 +1,7 @@
+import {
+  to = pachyderm_spout.orders
+  identity = {
+    project = "default"
+    name    = "orders"
+  }
+}

@@ -1,0 +1,4 @@
+import {
+  to = pachyderm_spout.orders
+  id = "default/orders"
+}
