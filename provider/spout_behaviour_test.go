@@ -122,6 +122,23 @@ func TestSpoutDataIsKept(t *testing.T) {
 	})
 }
 
+// Files without content are data too; commits without files are none.
+func TestSpoutEmptyFilesAreKept(t *testing.T) {
+	t.Parallel()
+	eachVersion(t, func(t *testing.T, s *pachtest.Server) {
+		i := newInstance(t, s)
+		i.must(i.apply(kafkaSpout(nil)))
+		write(t, s, orders, "/done", "")
+		if err := contains(errorsIn(i.destroy()), "holds data"); err != nil {
+			t.Error(err)
+		}
+		i = newInstance(t, s)
+		i.must(i.apply(kafkaSpout(object{"name": "fileless"})))
+		write(t, s, pachyderm.PipelineID{Project: "default", Name: "fileless"}, "", "")
+		i.must(i.destroy())
+	})
+}
+
 // Data that come in while the destroy looks elsewhere are found too.
 func TestSpoutDataWrittenWhileDestroying(t *testing.T) {
 	t.Parallel()

@@ -23,7 +23,7 @@ func (o *spoutOperation) delete(m *spoutModel) {
 		return
 	}
 	keep, force := m.KeepOutputRepo.ValueBool(), m.ForceDestroy.ValueBool()
-	if !keep && !o.unread(m) || !keep && !force && !o.empty() {
+	if !keep && !o.unread(m) || !keep && !force && !o.empty(m) {
 		return
 	}
 	if !keep && !force {
@@ -34,7 +34,7 @@ func (o *spoutOperation) delete(m *spoutModel) {
 			o.restore(m, p) // without an answer, it may have been stopped
 			return
 		}
-		if !o.empty() {
+		if !o.empty(m) {
 			o.restore(m, p)
 			return
 		}
@@ -65,8 +65,8 @@ func (o *spoutOperation) unread(m *spoutModel) bool {
 }
 
 // empty says whether the output repo holds no data.
-func (o *spoutOperation) empty() bool {
-	holds, err := o.client.HoldsData(o.ctx, o.id.Project, o.id.Name)
+func (o *spoutOperation) empty(m *spoutModel) bool {
+	holds, err := o.client.HoldsData(o.ctx, o.id, m.OutputBranch.ValueString())
 	if err != nil {
 		o.fail("Cannot destroy spout", err)
 		return false

@@ -81,6 +81,12 @@ func inspect(t *testing.T, s *pachtest.Server, id pachyderm.PipelineID) *pachyde
 // writeData writes a file as the spout's pod would.
 func writeData(t *testing.T, s *pachtest.Server, id pachyderm.PipelineID) {
 	t.Helper()
+	write(t, s, id, "/a", "data")
+}
+
+// write makes a commit with one file, or with none.
+func write(t *testing.T, s *pachtest.Server, id pachyderm.PipelineID, path, content string) {
+	t.Helper()
 	address, err := pachyderm.ParseAddress(s.Sidecar(id.Project, id.Name))
 	if err != nil {
 		t.Fatal(err)
@@ -94,23 +100,25 @@ func writeData(t *testing.T, s *pachtest.Server, id pachyderm.PipelineID) {
 	defer cancel()
 	b := c.Branch(id.Project, id.Name, "master")
 	err = func() error {
-		files, err := b.NewFileSet(ctx)
-		if err != nil {
-			return err
-		}
-		if err := files.Put("/a", []byte("data")); err != nil {
-			return err
-		}
-		set, err := files.Close()
-		if err != nil {
-			return err
-		}
 		commit, err := b.Start(ctx, "")
 		if err != nil {
 			return err
 		}
-		if err := b.AddFileSet(ctx, commit, set); err != nil {
-			return err
+		if path != "" {
+			files, err := b.NewFileSet(ctx)
+			if err != nil {
+				return err
+			}
+			if err := files.Put(path, []byte(content)); err != nil {
+				return err
+			}
+			set, err := files.Close()
+			if err != nil {
+				return err
+			}
+			if err := b.AddFileSet(ctx, commit, set); err != nil {
+				return err
+			}
 		}
 		if err := b.Finish(ctx, commit, ""); err != nil {
 			return err

@@ -114,7 +114,7 @@ func (c *Client) StartPipeline(ctx context.Context, id PipelineID) error {
 	return nil
 }
 
-// Head repairs, as [Client.RepairHead] reports them.
+// HeadState is what [Client.RepairHead] found.
 type HeadState int
 
 // What StartPipeline did to a head.
@@ -170,35 +170,49 @@ func (c *Client) Downstream(ctx context.Context, id PipelineID, branch string) (
 	return names, nil
 }
 
-// HoldsData says whether a repo has data in any commit, on the head or before
-// it. A commit that is not finished yet counts, since its size is not known;
-// one that was rolled back does not.
-func (c *Client) HoldsData(ctx context.Context, project, repo string) (bool, error) {
-	b := c.Branch(project, repo, "")
+// HoldsData says whether the repo of an output branch has data in any commit,
+// on the head or before it. A commit that is not finished yet counts, since
+// what will be in it is not known; one that was rolled back does not.
+func (c *Client) HoldsData(ctx context.Context, id PipelineID, branch string) (bool, error) {
+	b := c.Branch(id.Project, id.Name, branch)
 	info, err := c.PFS.InspectRepo(ctx, &pfs.InspectRepoRequest{Repo: b.repo()})
 	switch {
 	case IsNotFound(err):
 		return false, nil
 	case err != nil:
-		return false, fmt.Errorf("inspect repo %s/%s: %w", project, repo, err)
+		return false, fmt.Errorf("inspect repo %s: %w", id, err)
 	case info.SizeBytesUpperBound > 0:
 		return true, nil
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	stream, err := c.PFS.ListCommit(ctx, &pfs.ListCommitRequest{Repo: b.repo(), All: true})
+	// Newest first. A commit shows the files of those before it, unless one of
+	// Pachyderm's own came between: only one of each run need be looked into,
+	// for files without content.
+	look := true
 	for err == nil {
 		var info *pfs.CommitInfo
 		if info, err = stream.Recv(); err != nil {
 			break
 		}
 		commit := commitFrom(info)
-		if commit.Error == "" && (commit.SizeBytes > 0 || !commit.Auto && commit.Finished.IsZero()) {
+		switch {
+		case commit.Auto && commit.SizeBytes == 0:
+			look = true
+		case commit.Error != "":
+		case commit.SizeBytes > 0 || commit.Finished.IsZero():
 			return true, nil
+		case look:
+			empty, err := b.IsEmpty(ctx, commit.ID)
+			if err != nil || !empty {
+				return !empty, err
+			}
+			look = false
 		}
 	}
 	if err != nil && !errors.Is(err, io.EOF) {
-		return false, fmt.Errorf("list commits of %s/%s: %w", project, repo, err)
+		return false, fmt.Errorf("list commits of %s: %w", id, err)
 	}
 	return false, nil
 }
