@@ -212,7 +212,15 @@ func (w *watcher) show(c *pachyderm.Commit) error {
 	now := time.Now()
 	rate := float64(d.Written) / now.Sub(w.at).Seconds()
 	w.records, w.at = w.records+d.Written, now
-	w.say("commit %.8s  %6d records  %2d files  %7d bytes  %6.0f records/s  lag %d  (%s)",
-		c.ID, d.Written, d.Files, d.Bytes, rate, w.produced.Count()-w.records, d.Reason)
+	offsets, err := w.produced.Offsets(d.Position)
+	if err != nil {
+		return err
+	}
+	var ends []int64 // of the partitions, after this commit
+	for partition := range int32(partitions) {
+		ends = append(ends, offsets[source.Stream{Topic: topic, Partition: partition}])
+	}
+	w.say("commit %.8s  %6d records  %2d files  %7d bytes  %6.0f records/s  lag %-5d  offsets %v  (%s)",
+		c.ID, d.Written, d.Files, d.Bytes, rate, w.produced.Count()-w.records, ends, d.Reason)
 	return nil
 }

@@ -147,13 +147,11 @@ func (d *demo) prepareWorkspace(ctx context.Context, cli terraformcli.CLI, dir, 
 	if err := os.CopyFS(dir, os.DirFS(filepath.Join(root, "examples", "quickstart"))); err != nil {
 		return fmt.Errorf("copy the example: %w", err)
 	}
-	d.workspace, err = cli.NewWorkspace(dir, provider, version, map[string]string{
-		"PACHD_ADDRESS":  d.cluster.Address(),
-		"TF_VAR_brokers": "[" + d.broker.AddressList() + "]",
-		"TF_VAR_topic":   topic,
-		"TF_VAR_name":    spout,
-		"TF_VAR_image":   image,
-	})
+	d.workspace, err = cli.NewWorkspace(dir, provider, version, map[string]string{"PACHD_ADDRESS": d.cluster.Address()})
+	if err == nil {
+		err = d.workspace.Write("terraform.tfvars", fmt.Sprintf("brokers = [%s]\ntopic   = %q\nname    = %q\nimage   = %q\n",
+			d.broker.AddressList(), topic, spout, image))
+	}
 	if err == nil {
 		d.workspace.SetStdout(os.Stdout)
 		d.workspace.SetStderr(os.Stderr)

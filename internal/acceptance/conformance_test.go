@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build acceptance
+
+package acceptance
+
+import (
+	"testing"
+
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/cluster"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachtest"
+)
+
+// TestConformance runs the suite that the fake pachd passes on the real one:
+// it is the reason to believe the fake.
+func TestConformance(t *testing.T) {
+	t.Parallel()
+	c := cluster.Start(t)
+	pachtest.Conformance(t, pachtest.Target{
+		Version: cluster.Version, Address: c.Address(), Prefix: "conformance",
+		Sidecar: func(project, pipeline string) string {
+			address, stop, err := c.StartSidecar(t.Context(), project, pipeline)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(stop)
+			return address
+		},
+	})
+}
