@@ -16,8 +16,8 @@ type Wait struct {
 	Progress func(*Pipeline)
 }
 
-// DefaultWait looks each two seconds, three times in a row, and gives crashing pipelines half a minute.
-var DefaultWait = Wait{Poll: 2 * time.Second, Stable: 3, Grace: 30 * time.Second}
+// DefaultWait looks each second, three times in a row, and gives crashing pipelines half a minute.
+var DefaultWait = Wait{Poll: time.Second, Stable: 3, Grace: 30 * time.Second}
 
 // NotThereError says why a pipeline did not reach the state that was waited for.
 type NotThereError struct {
@@ -47,7 +47,9 @@ func (w Wait) Running(ctx context.Context, version uint64, inspect func(context.
 		case StateFailure:
 			return false, "Pachyderm calls it failed: " + reasonOf(p)
 		case StatePaused:
-			return false, "somebody else stopped it meanwhile"
+			if p.Stopped {
+				return false, "somebody else stopped it meanwhile"
+			} // else it was started, and pachd has not got round to it
 		case StateCrashing:
 			if crashing.IsZero() {
 				crashing = time.Now()

@@ -26,23 +26,26 @@ func TestWaitRunning(t *testing.T) {
 	crashing := with(func(p *Pipeline) { p.State, p.Reason = StateCrashing, "ErrImagePull" })
 	failed := with(func(p *Pipeline) { p.State, p.Reason = StateFailure, "no such node" })
 	newer := with(func(p *Pipeline) { p.Version = 3 })
-	paused := with(func(p *Pipeline) { p.State = StatePaused })
+	started := with(func(p *Pipeline) { p.State, p.WorkersAvailable = StatePaused, 0 })
+	paused := with(func(p *Pipeline) { p.State, p.Stopped = StatePaused, true })
 	for _, c := range []struct {
 		name string
 		seen []*Pipeline // nil is an unreachable server; the last is repeated
 		took time.Duration
 		why  string
 	}{
-		{"at once", []*Pipeline{&running}, 4 * time.Second, ""},
-		{"old version first", []*Pipeline{old, old, &running}, 8 * time.Second, ""},
-		{"no workers yet", []*Pipeline{starting, unscheduled, &running}, 8 * time.Second, ""},
-		{"unsteady", []*Pipeline{&running, &running, unscheduled, &running}, 10 * time.Second, ""},
-		{"unreachable for a while", []*Pipeline{nil, &running}, 6 * time.Second, ""},
-		{"failed", []*Pipeline{starting, failed}, 2 * time.Second, "no such node"},
-		{"crashing for a while", []*Pipeline{crashing, crashing, &running}, 8 * time.Second, ""},
+		{"at once", []*Pipeline{&running}, 2 * time.Second, ""},
+		{"old version first", []*Pipeline{old, old, &running}, 4 * time.Second, ""},
+		{"no workers yet", []*Pipeline{starting, unscheduled, &running}, 4 * time.Second, ""},
+		{"unsteady", []*Pipeline{&running, &running, unscheduled, &running}, 5 * time.Second, ""},
+		{"unreachable for a while", []*Pipeline{nil, &running}, 3 * time.Second, ""},
+		{"failed", []*Pipeline{starting, failed}, time.Second, "no such node"},
+		{"crashing for a while", []*Pipeline{crashing, crashing, &running}, 4 * time.Second, ""},
 		{"crashing", []*Pipeline{crashing}, 30 * time.Second, "ErrImagePull"},
-		{"updated by another", []*Pipeline{&running, newer}, 2 * time.Second, "version 3, not 2"},
-		{"stopped by another", []*Pipeline{paused}, 0, "stopped"},
+		{"updated by another", []*Pipeline{&running, newer}, time.Second, "version 3, not 2"},
+		{"started, not taken up yet", []*Pipeline{started, started, &running}, 4 * time.Second, ""},
+		{"stopped by another", []*Pipeline{stopped}, 0, "stopped"},
+		{"just started again", []*Pipeline{resumed, &running}, 6 * time.Second, ""},
 		{"never", []*Pipeline{unscheduled}, 10 * time.Minute, "0 of 1 workers"},
 		{"never reached", []*Pipeline{nil}, 10 * time.Minute, "too long"},
 	} {
