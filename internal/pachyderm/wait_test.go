@@ -44,8 +44,7 @@ func TestWaitRunning(t *testing.T) {
 		{"crashing", []*Pipeline{crashing}, 30 * time.Second, "ErrImagePull"},
 		{"updated by another", []*Pipeline{&running, newer}, time.Second, "version 3, not 2"},
 		{"started, not taken up yet", []*Pipeline{started, started, &running}, 4 * time.Second, ""},
-		{"stopped by another", []*Pipeline{stopped}, 0, "stopped"},
-		{"just started again", []*Pipeline{resumed, &running}, 6 * time.Second, ""},
+		{"stopped by another", []*Pipeline{paused}, 0, "stopped"},
 		{"never", []*Pipeline{unscheduled}, 10 * time.Minute, "0 of 1 workers"},
 		{"never reached", []*Pipeline{nil}, 10 * time.Minute, "too long"},
 	} {
