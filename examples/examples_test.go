@@ -132,6 +132,9 @@ func configurations(t *testing.T) []configuration {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if len(out) == 0 {
+		t.Fatal("there are no examples")
+	}
 	return out
 }
 
