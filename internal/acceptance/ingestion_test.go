@@ -188,7 +188,9 @@ func TestZombieRunner(t *testing.T) {
 		s.produce(2000)
 		s.awaitAll(time.Minute)
 		cancel()
-		<-ended // or before that, superseded by the pod's runner in its next life
+		if err := <-ended; err == nil { // killed, or superseded by the pod's runner in its next life
+			t.Error("the rival ended with exit code 0")
+		}
 	}
 	s.awaitAll(2 * time.Minute)
 	s.audit()

@@ -41,9 +41,12 @@ func startProcess(name, logPath string, cmd *exec.Cmd, lost func(error)) (*proce
 	p := &process{name: name, logPath: logPath, cmd: cmd, done: make(chan struct{})}
 	go func() {
 		err := cmd.Wait()
+		if err == nil {
+			err = errors.New(cmd.ProcessState.String())
+		}
 		close(p.done)
 		if !p.stopped.Load() && lost != nil {
-			lost(fmt.Errorf("%s ended (%v); its log is %s", name, err, logPath))
+			lost(fmt.Errorf("%s ended (%w); its log is %s", name, err, logPath))
 		}
 	}()
 	return p, nil

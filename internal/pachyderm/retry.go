@@ -40,7 +40,7 @@ func (r Retry) Interceptor() grpc.UnaryClientInterceptor {
 		var unavailable error
 		for {
 			err := invoke(ctx, method, request, reply, conn, options...)
-			if unavailable != nil && IsTimeout(err) && ctx.Err() != nil {
+			if unavailable != nil && IsTimeout(err) {
 				return unavailable // why the time ran out
 			}
 			unavailable = err

@@ -103,6 +103,15 @@ func (b *bench) run() (stop func(), ended <-chan error) {
 	return cancel, done
 }
 
+// end ends an ingester that run started.
+func (b *bench) end(stop func(), ended <-chan error) {
+	b.t.Helper()
+	stop()
+	if err := <-ended; err == nil {
+		b.t.Error("Run returned nil")
+	}
+}
+
 // awaitAll waits until the log is in finished commits.
 func (b *bench) awaitAll() {
 	b.t.Helper()
@@ -203,10 +212,7 @@ func TestIngest(t *testing.T) {
 		b.awaitAll()
 		b.log.produce(3) // less than a batch: committed by age
 		b.awaitAll()
-		stop()
-		if err := <-ended; err == nil {
-			t.Error("Run returned nil")
-		}
+		b.end(stop, ended)
 		report := b.audit()
 		if report.Records != 609 || report.Commits < 609/50 {
 			t.Error(report)
@@ -238,8 +244,7 @@ func TestResume(t *testing.T) {
 			b.log.produce(40)
 			stop, ended := b.run()
 			b.awaitAll()
-			stop()
-			<-ended
+			b.end(stop, ended)
 		}
 		if report := b.audit(); report.Records != 600 {
 			t.Error(report)
@@ -296,8 +301,7 @@ func TestStoppedAndStarted(t *testing.T) {
 			b.log.produce(60)
 			stop, ended := b.run()
 			b.awaitAll()
-			stop()
-			<-ended
+			b.end(stop, ended)
 			if _, err := b.main.PPS.StopPipeline(t.Context(), &pps.StopPipelineRequest{Pipeline: name}); err != nil {
 				t.Fatal(err)
 			}
@@ -525,8 +529,7 @@ func testFaults(t *testing.T, version string, seed uint64) {
 		}
 	}
 	for _, l := range lives {
-		l.stop()
-		<-l.ended
+		b.end(l.stop, l.ended)
 	}
 	b.server.RandomFaults(nil, pachtest.Rates{})
 	b.run()

@@ -92,7 +92,9 @@ func refuses(t *testing.T, make func() (*Source, *logs), text string) {
 	default:
 	}
 	cancel()
-	<-opened
+	if err := <-opened; err == nil {
+		t.Error("it was opened")
+	}
 	if all := l.String(); strings.Contains(all, secret) || !strings.Contains(all, text) {
 		t.Errorf("the log does not say %q, or says the secret:\n%s", text, all)
 	}
