@@ -341,7 +341,7 @@ resource "pachyderm_spout" "this" {
 		t.Fatal(err)
 	}
 	w.SetStdout(nil)
-	if text := warnings.String(); !strings.Contains(text, "does not run") || !strings.Contains(text, "pulling image") {
+	if text := warnings.String(); !strings.Contains(text, "does not run") || !strings.Contains(text, "pull") {
 		t.Errorf("no warning with the reason:\n%s", text)
 	}
 	if state := attributes(t, w)["state"]; state != "crashing" {
