@@ -29,7 +29,7 @@ the pachyderm_spout resource of Terraform writes. "spout-runner settings"
 lists them.`
 
 type commands struct {
-	Run      runCommand      `cmd:"" default:"1" help:"Ingest. Never ends by itself, and never with exit code 0: Pachyderm would not start it again. (default)"`
+	Run      runCommand      `cmd:"" default:"withargs" help:"Ingest. Never ends by itself, and never with exit code 0: Pachyderm would not start it again. (default)"`
 	Check    checkCommand    `cmd:"" help:"Check the settings, the way to Pachyderm and the way to the source, without writing anything."`
 	Settings settingsCommand `cmd:"" help:"List the SPOUT_* variables with their defaults."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`

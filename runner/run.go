@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"runtime/debug"
 	"strconv"
 	"time"
 
@@ -31,28 +32,50 @@ type runCommand struct{ target }
 // Run ingests; it never returns nil.
 func (c runCommand) Run(ctx context.Context) error {
 	s, err := readSettings()
+	log := newLogger(s.LogLevel, os.Stderr)
 	if err != nil {
-		return err
+		return logged(log, err)
 	}
 	client, err := c.connect()
 	if err != nil {
-		return err
+		return logged(log, err)
 	}
 	defer client.Close() //nolint:errcheck // the process ends
-	log := newLogger(s.LogLevel, os.Stderr)
+	limitMemory(s.MemoryBudget)
 	in, err := ingest.New(ingest.Config{
 		Settings: s, Client: client, Branch: client.Branch(c.Project, c.Pipeline, s.OutputBranch),
 		NewSource: func() source.Source { return newSource(s, log) },
 		Writer:    writerName(), Log: log.Named("ingest"), Metrics: ingest.NewMetrics(),
 	})
 	if err != nil {
-		return err
+		return logged(log, err)
 	}
 	serve(s.HTTPPort, in)
 	log.Info("spout-runner starts", "version", version, "writer", in.Writer, "branch", in.Branch.String(), "source", s.Source)
-	err = in.Run(ctx)
+	return logged(log, in.Run(ctx))
+}
+
+// logged says in the log why the runner ends, each problem with the settings
+// on a line of its own.
+func logged(log hclog.Logger, err error) error {
+	var problems settings.Problems
+	if errors.As(err, &problems) {
+		for _, problem := range problems {
+			log.Error("wrong setting", "variable", problem.Variable, "value", problem.Value, "problem", problem.Fix)
+		}
+		err = fmt.Errorf("%d wrong settings", len(problems))
+	}
 	log.Error("spout-runner ends", "reason", err)
 	return errLogged
+}
+
+// limitMemory has the garbage collector keep the process near the budget: it
+// would else let the heap grow to twice what is in use.
+func limitMemory(budget settings.Bytes) {
+	const fixed = 32 << 20 // the program itself and its connections
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(int64(budget)/4*5 + fixed)
+	}
 }
 
 func newSource(s settings.Settings, log hclog.Logger) source.Source {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/gogo/protobuf/types"
@@ -78,7 +79,7 @@ func (b *Branch) inspect(ctx context.Context, id string, wait pfs.CommitState) (
 }
 
 // Start opens a commit on top of the head. It fails while the head is open
-// (see [IsParentOpen]), which makes an open commit the lock of the branch. No
+// , which makes an open commit the lock of the branch. No
 // parent is passed: pachd would move the branch to any parent without a check.
 // The description is the commit's until it is finished with another.
 func (b *Branch) Start(ctx context.Context, description string) (id string, err error) {
@@ -172,6 +173,23 @@ func timeFrom(t *types.Timestamp) time.Time {
 		return time.Time{}
 	}
 	return time.Unix(t.Seconds, int64(t.Nanos)).UTC()
+}
+
+// Unfinished returns the commits of the branch that are not FINISHED, oldest
+// first. They need not be the head: StartPipeline puts a commit of Pachyderm's
+// own on top of whatever the last pod has left. Pachyderm finishes none of
+// them before the oldest.
+func (b *Branch) Unfinished(ctx context.Context, head string) ([]*Commit, error) {
+	var unfinished []*Commit
+	err := b.Ancestry(ctx, head, func(c *Commit) bool {
+		if c.Finished.IsZero() {
+			unfinished = append(unfinished, c)
+		}
+		// 2.6 calls its own commits finished at once, whatever is below them.
+		return c.Finished.IsZero() || c.Error != "" || c.Auto
+	})
+	slices.Reverse(unfinished)
+	return unfinished, err
 }
 
 // IsEmpty says whether a finished commit shows no file at all.

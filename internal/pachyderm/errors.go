@@ -92,17 +92,6 @@ func IsInvalid(err error) bool { return err != nil && code(err) == codes.Invalid
 // before something was added to it or it was to be finished.
 func IsCommitFinished(err error) bool { return says(err, "has already finished") }
 
-// IsParentOpen says that a commit cannot be started since the branch's head is
-// open: another writer holds the lock, or left it behind.
-func IsParentOpen(err error) bool {
-	return says(err, "has not been finished") && says(err, "parent commit")
-}
-
 // IsOutputBranch says that a commit on a spout's output branch was tried
 // through another server than the sidecar of the spout's own pod.
 func IsOutputBranch(err error) bool { return says(err, "cannot start a commit on an output branch") }
-
-// IsFileSetGone says that a file set's time to live ran out.
-func IsFileSetGone(err error) bool {
-	return err != nil && (says(err, "fileset") || says(err, "file set")) && (says(err, "not found", "does not exist", "not exist"))
-}

@@ -127,7 +127,8 @@ const (
 // RepairHead deals with the commit that StartPipeline puts on the head of a
 // spout's output branch. Servers from 2.8 on leave it open: nobody would ever
 // finish it, and what the spout writes would be stuck in it, so it is finished
-// here. Older servers finish it empty, which takes all files off the head;
+// here, and before it what the last pod has left open below, without which
+// nothing above would ever be FINISHED. Older servers finish it empty, which takes all files off the head;
 // only a writer in the pod can bring them back.
 func (c *Client) RepairHead(ctx context.Context, id PipelineID, branch string) (HeadState, error) {
 	b := c.Branch(id.Project, id.Name, branch)
@@ -138,10 +139,7 @@ func (c *Client) RepairHead(ctx context.Context, id PipelineID, branch string) (
 	case err != nil || head == nil || !head.Auto:
 		return HeadUntouched, err
 	case head.Open():
-		if err := b.Finish(ctx, head.ID, ""); err != nil && !IsCommitFinished(err) {
-			return HeadUntouched, err
-		}
-		return HeadFinished, nil
+		return HeadFinished, b.finishAll(ctx, head.ID)
 	case head.ParentID == "" || head.SizeBytes > 0:
 		return HeadUntouched, nil
 	}
@@ -150,6 +148,20 @@ func (c *Client) RepairHead(ctx context.Context, id PipelineID, branch string) (
 		return HeadUntouched, err
 	}
 	return HeadEmptied, nil
+}
+
+// finishAll finishes every open commit from the oldest to the head.
+func (b *Branch) finishAll(ctx context.Context, head string) error {
+	unfinished, err := b.Unfinished(ctx, head)
+	for _, c := range unfinished {
+		if !c.Open() {
+			continue
+		}
+		if err := b.Finish(ctx, c.ID, ""); err != nil && !IsCommitFinished(err) {
+			return err
+		}
+	}
+	return err
 }
 
 // Downstream lists the pipelines that read a spout's output branch, as project/name.

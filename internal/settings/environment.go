@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"reflect"
+	"regexp"
 	"slices"
 	"sort"
 	"strconv"
@@ -75,6 +76,9 @@ func Parse(environ []string) (Settings, error) {
 		if !strings.HasPrefix(name, Prefix) {
 			continue
 		}
+		if isServiceLink(name, value) {
+			continue
+		}
 		at := slices.IndexFunc(variables, func(v Variable) bool { return v.Name == name })
 		if at < 0 {
 			problems.add(name, "", fmt.Sprintf("is not a setting of this runner; did you mean %s?", nearest(name)))
@@ -90,6 +94,19 @@ func Parse(environ []string) (Settings, error) {
 	}
 	problems = append(problems, s.validate()...)
 	return s, problems.orNil()
+}
+
+// serviceLink matches the variables that Kubernetes sets in every pod for each
+// service of the namespace. A service whose name begins with spout, or that of
+// a pipeline in a project called so, makes some with our prefix.
+var serviceLink = regexp.MustCompile(`_SERVICE_HOST$|_SERVICE_PORT(_[A-Z0-9_]+)?$|_PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?$`)
+
+func isServiceLink(name, value string) bool {
+	if slices.ContainsFunc(variables, func(v Variable) bool { return v.Name == name }) {
+		// As SPOUT_HTTP_PORT, which a service called spout-http makes too.
+		return strings.HasSuffix(name, "_PORT") && strings.Contains(value, "://")
+	}
+	return serviceLink.MatchString(name) || strings.HasSuffix(name, "_PORT") && strings.Contains(value, "://")
 }
 
 // ParseEnvironment is [Parse] of this process's environment.

@@ -28,7 +28,7 @@ type Settings struct {
 	Batch Batch
 	File  File
 
-	MemoryBudget Bytes  `env:"SPOUT_MEMORY_BUDGET" default:"256MiB" doc:"Most memory that records and files on their way may take. Reading waits when it is used up. At least 2 x SPOUT_KAFKA_FETCH_MAX_BYTES."`
+	MemoryBudget Bytes  `env:"SPOUT_MEMORY_BUDGET" default:"256MiB" doc:"Most memory that records and files on their way may take. Reading waits when it is used up. At least 8 times SPOUT_KAFKA_FETCH_MAX_BYTES. The process takes about a quarter more."`
 	HTTPPort     int    `env:"SPOUT_HTTP_PORT" default:"9464" doc:"Port of /healthz, /readyz and /metrics. 9090 and 9091 belong to Pachyderm's own containers. 0 turns it off."`
 	LogLevel     string `env:"SPOUT_LOG_LEVEL" default:"info" doc:"trace, debug, info, warn or error."`
 }
@@ -60,14 +60,14 @@ type Kafka struct {
 
 // Batch says when a commit is made. Whichever limit is reached first ends the batch.
 type Batch struct {
-	MaxBytes   Bytes    `env:"SPOUT_BATCH_MAX_BYTES" default:"64MiB" doc:"Bytes of files, as written, after which a batch is committed."`
+	MaxBytes   Bytes    `env:"SPOUT_BATCH_MAX_BYTES" default:"64MiB" doc:"Bytes of files after which a batch is committed. With a compression, what is not compressed yet (the last MiB of each file) counts whole, so commits of many small streams come out smaller."`
 	MaxRecords int      `env:"SPOUT_BATCH_MAX_RECORDS" default:"0" doc:"Records after which a batch is committed; 0 for no such limit."`
 	MaxAge     Duration `env:"SPOUT_BATCH_MAX_AGE" default:"10s" doc:"Time since a batch's first record after which it is committed."`
 }
 
 // File says how records become files.
 type File struct {
-	Format      string       `env:"SPOUT_FILE_FORMAT" default:"lines" doc:"lines: each value and a newline. jsonl: a JSON object per line with topic, partition, offset, timestamp, key, headers and value."`
+	Format      string       `env:"SPOUT_FILE_FORMAT" default:"lines" doc:"lines: each value and a newline. jsonl: a JSON object per line with topic, partition, offset, timestamp in milliseconds, key, headers and value. Values that are JSON stay JSON, keys and header values that are UTF-8 become strings, and all other bytes are in base64 under value_base64 or key_base64."`
 	Compression string       `env:"SPOUT_FILE_COMPRESSION" default:"none" doc:"none, gzip or zstd."`
 	Path        PathTemplate `env:"SPOUT_FILE_PATH" default:"{topic}/{partition}/{first_offset}-{last_offset}.{ext}" doc:"Path of a file in the output repo. Placeholders: {topic} {partition} {first_offset} {last_offset} {ext}, and {year} {month} {day} {hour} {minute} of the records' timestamps in UTC. {partition} and {first_offset} must be in it, and {topic} where several topics are read."`
 }
@@ -75,18 +75,20 @@ type File struct {
 // Values that settings of a closed set may have. The provider's schema offers
 // the same lists.
 var (
-	Sources          = []string{"kafka"}
-	Formats          = []string{"lines", "jsonl"}
-	Compressions     = []string{"none", "gzip", "zstd"}
-	Isolations       = []string{"read_committed", "read_uncommitted"}
-	OutOfRange       = []string{"stop", "earliest", "latest"}
-	TopicRecreated   = []string{"stop", "restart"}
-	SASLMechanisms   = []string{"plain", "scram-sha-256", "scram-sha-512"}
-	LogLevels        = []string{"trace", "debug", "info", "warn", "error"}
-	reservedPorts    = []int{1080, 1600, 1650, 1653, 9090, 9091}
-	startKeywords    = []string{"earliest", "latest"}
-	minFetchBytes    = Bytes(64 << 10)
-	minMemoryBatches = Bytes(2)
+	Sources        = []string{"kafka"}
+	Formats        = []string{"lines", "jsonl"}
+	Compressions   = []string{"none", "gzip", "zstd"}
+	Isolations     = []string{"read_committed", "read_uncommitted"}
+	OutOfRange     = []string{"stop", "earliest", "latest"}
+	TopicRecreated = []string{"stop", "restart"}
+	SASLMechanisms = []string{"plain", "scram-sha-256", "scram-sha-512"}
+	LogLevels      = []string{"trace", "debug", "info", "warn", "error"}
+	reservedPorts  = []int{1080, 1600, 1650, 1653, 9090, 9091}
+	startKeywords  = []string{"earliest", "latest"}
+	minFetchBytes  = Bytes(64 << 10)
+	maxFetchBytes  = Bytes(1 << 30)
+	// A quarter of the memory is for what was fetched, and two fetches must fit in it.
+	memoryPerFetch = Bytes(8)
 )
 
 // StartTime returns the time that Start names, and whether it is a time.

@@ -101,6 +101,9 @@ func (k Kafka) validate(oneOf func(variable, value string, allowed []string)) (p
 	if _, isTime := k.StartTime(); !isTime && !slices.Contains(startKeywords, k.Start) {
 		p.add("SPOUT_KAFKA_START", k.Start, "must be earliest, latest or a time as 2026-01-31T00:00:00Z")
 	}
+	if k.ClientID == "" {
+		p.add("SPOUT_KAFKA_CLIENT_ID", "", "must not be empty; leave it out for the default")
+	}
 	oneOf("SPOUT_KAFKA_ISOLATION", k.Isolation, Isolations)
 	oneOf("SPOUT_KAFKA_ON_OUT_OF_RANGE", k.OnOutOfRange, OutOfRange)
 	oneOf("SPOUT_KAFKA_ON_TOPIC_RECREATED", k.OnTopicRecreated, TopicRecreated)
@@ -124,6 +127,9 @@ func (s Settings) ValidateSecrets() error {
 		p.add("SPOUT_KAFKA_SASL_USERNAME, SPOUT_KAFKA_SASL_PASSWORD", "",
 			"must both be set from a Kubernetes secret, since SPOUT_KAFKA_SASL_MECHANISM is")
 	}
+	if s.Kafka.SASLMechanism == "" && (s.Kafka.SASLUsername != "" || s.Kafka.SASLPassword != "") {
+		p.add("SPOUT_KAFKA_SASL_MECHANISM", "", "must be one of "+strings.Join(SASLMechanisms, ", ")+", since a SASL user name or password is given")
+	}
 	if (s.Kafka.TLSCert == "") != (s.Kafka.TLSKey == "") {
 		p.add("SPOUT_KAFKA_TLS_CERT, SPOUT_KAFKA_TLS_KEY", "", "go together: set both or none")
 	}
@@ -140,17 +146,17 @@ func (s Settings) validateLimits() (p Problems) {
 	if s.Batch.MaxAge.Std() < 10*time.Millisecond {
 		p.add("SPOUT_BATCH_MAX_AGE", s.Batch.MaxAge.String(), "must be at least 10ms; a commit costs Pachyderm 20 ms and more")
 	}
-	if s.Kafka.FetchMaxBytes < minFetchBytes {
-		p.add("SPOUT_KAFKA_FETCH_MAX_BYTES", s.Kafka.FetchMaxBytes.String(), "must be at least "+minFetchBytes.String())
+	if s.Kafka.FetchMaxBytes < minFetchBytes || s.Kafka.FetchMaxBytes > maxFetchBytes {
+		p.add("SPOUT_KAFKA_FETCH_MAX_BYTES", s.Kafka.FetchMaxBytes.String(), "must be from "+minFetchBytes.String()+" to "+maxFetchBytes.String())
 	}
-	if s.Kafka.FetchMaxWait <= 0 {
-		p.add("SPOUT_KAFKA_FETCH_MAX_WAIT", s.Kafka.FetchMaxWait.String(), "must be more than 0")
+	if wait := s.Kafka.FetchMaxWait.Std(); wait < time.Millisecond || wait > time.Minute {
+		p.add("SPOUT_KAFKA_FETCH_MAX_WAIT", s.Kafka.FetchMaxWait.String(), "must be from 1ms to 1m")
 	}
 	if s.Kafka.MetadataInterval.Std() < time.Second {
 		p.add("SPOUT_KAFKA_METADATA_INTERVAL", s.Kafka.MetadataInterval.String(), "must be at least 1s")
 	}
-	if least := minMemoryBatches * s.Kafka.FetchMaxBytes; s.MemoryBudget < least {
-		p.add("SPOUT_MEMORY_BUDGET", s.MemoryBudget.String(), "must be at least "+least.String()+", twice SPOUT_KAFKA_FETCH_MAX_BYTES")
+	if least := memoryPerFetch * s.Kafka.FetchMaxBytes; s.MemoryBudget < least {
+		p.add("SPOUT_MEMORY_BUDGET", s.MemoryBudget.String(), fmt.Sprintf("must be at least %s, %d times SPOUT_KAFKA_FETCH_MAX_BYTES", least, memoryPerFetch))
 	}
 	if s.HTTPPort < 0 || s.HTTPPort > 65535 || slices.Contains(reservedPorts, s.HTTPPort) {
 		p.add("SPOUT_HTTP_PORT", strconv.Itoa(s.HTTPPort), fmt.Sprintf("must be a port from 1 to 65535 that Pachyderm does not use in the pod (%v), or 0", reservedPorts))

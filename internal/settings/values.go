@@ -42,8 +42,11 @@ func ParseBytes(s string) (Bytes, error) {
 }
 
 // UnmarshalText parses as [ParseBytes] does.
-func (b *Bytes) UnmarshalText(text []byte) (err error) {
-	*b, err = ParseBytes(string(text))
+func (b *Bytes) UnmarshalText(text []byte) error {
+	parsed, err := ParseBytes(string(text))
+	if err == nil {
+		*b = parsed
+	}
 	return err
 }
 

@@ -149,7 +149,7 @@ func (a *auditor) commit(ctx context.Context, commit *pachyderm.Commit) error {
 		return nil
 	}
 	if !ours {
-		return nil // Pachyderm's own
+		return a.foreign(ctx, commit)
 	}
 	a.report.Commits++
 	if d.Epoch < a.epoch {
@@ -167,6 +167,29 @@ func (a *auditor) commit(ctx context.Context, commit *pachyderm.Commit) error {
 	return a.compareRecords(commit, d, entries)
 }
 
+// foreign takes over what a user has made of the files. A commit of
+// Pachyderm's own changes nothing, or empties the branch until it is repaired.
+func (a *auditor) foreign(ctx context.Context, commit *pachyderm.Commit) error {
+	if commit.Auto {
+		return nil
+	}
+	list, err := a.branch.Files(ctx, commit.ID)
+	if err != nil {
+		return err
+	}
+	a.files = byPath(list)
+	a.filesOf[commit.ID] = a.files
+	return nil
+}
+
+func byPath(list []pachyderm.File) map[string]pachyderm.File {
+	files := make(map[string]pachyderm.File, len(list))
+	for _, file := range list {
+		files[file.Path] = file
+	}
+	return files
+}
+
 // compareFiles returns the files that a commit added, and checks that it has
 // kept the others.
 func (a *auditor) compareFiles(ctx context.Context, commit *pachyderm.Commit, d ingest.Description) (added []pachyderm.File, err error) {
@@ -174,9 +197,8 @@ func (a *auditor) compareFiles(ctx context.Context, commit *pachyderm.Commit, d 
 	if err != nil {
 		return nil, err
 	}
-	now := make(map[string]pachyderm.File, len(list))
+	now := byPath(list)
 	for _, file := range list {
-		now[file.Path] = file
 		switch before, ok := a.files[file.Path]; {
 		case !ok:
 			added = append(added, file)

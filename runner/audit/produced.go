@@ -4,7 +4,6 @@ package audit
 
 import (
 	"encoding/json"
-	"maps"
 	"sort"
 	"sync"
 
@@ -92,7 +91,7 @@ func (p *Produced) Reached(position json.RawMessage) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	for stream, end := range maps.All(p.Ends()) {
+	for stream, end := range p.Ends() {
 		if have[stream] < end {
 			return false, nil
 		}

@@ -11,11 +11,11 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// Compression compresses whole files, each as one gzip member or zstd frame,
+// compression compresses whole files, each as one gzip member or zstd frame,
 // since many readers stop after the first.
-type Compression struct {
-	// Extension is added to the file name's ending, with its dot; "" for none.
-	Extension string
+type compression struct {
+	// extension is added to the file name's ending, with its dot; "" for none.
+	extension string
 	// memory is about what a compressor at work takes.
 	memory int
 	pool   *sync.Pool // of compressor, nil for no compression
@@ -40,15 +40,15 @@ var (
 	}}
 )
 
-// CompressionNamed returns the compression with a name of settings.Compressions.
-func CompressionNamed(name string) (Compression, error) {
+// compressionNamed returns the compression with a name of settings.Compressions.
+func compressionNamed(name string) (compression, error) {
 	switch name {
 	case "none":
-		return Compression{}, nil
+		return compression{}, nil
 	case "gzip":
-		return Compression{Extension: ".gz", memory: 1 << 20, pool: gzipPool}, nil
+		return compression{extension: ".gz", memory: 1 << 20, pool: gzipPool}, nil
 	case "zstd":
-		return Compression{Extension: ".zst", memory: 4 << 20, pool: zstdPool}, nil
+		return compression{extension: ".zst", memory: 4 << 20, pool: zstdPool}, nil
 	}
-	return Compression{}, fmt.Errorf("unknown compression %q", name)
+	return compression{}, fmt.Errorf("unknown compression %q", name)
 }

@@ -42,18 +42,22 @@ func TestJSONLines(t *testing.T) {
 		record source.Record
 		want   string
 	}{
-		{"json", source.Record{Offset: 7, Timestamp: 1700000000000, Key: []byte(`"k"`), Value: []byte(`{"a": 1.10, "b":[ ]}`)},
-			`{"topic":"orders","partition":3,"offset":7,"timestamp":1700000000000,"key":"k","value":{"a": 1.10, "b":[ ]}}`},
+		{"json", source.Record{Offset: 7, Timestamp: 1700000000000, Key: []byte(`k"1`), Value: []byte(`{"a": 1.10, "b":[ ]}`)},
+			`{"topic":"orders","partition":3,"offset":7,"timestamp":1700000000000,"key":"k\"1","value":{"a": 1.10, "b":[ ]}}`},
 		{"several lines", source.Record{Value: []byte("{\n \"a\": \"x y\"\r\n}")},
 			`{"topic":"orders","partition":3,"offset":0,"timestamp":0,"key":null,"value":{"a":"x y"}}`},
 		{"bytes", source.Record{Key: []byte("k"), Value: []byte{0xff, 0}},
-			`{"topic":"orders","partition":3,"offset":0,"timestamp":0,"key_base64":"aw==","value_base64":"/wA="}`},
+			`{"topic":"orders","partition":3,"offset":0,"timestamp":0,"key":"k","value_base64":"/wA="}`},
 		{"invalid UTF-8 in a JSON string", source.Record{Value: []byte("\"\xff\"")},
 			`{"topic":"orders","partition":3,"offset":0,"timestamp":0,"key":null,"value_base64":"Iv8i"}`},
 		{"empty", source.Record{Key: []byte{}, Value: []byte{}},
-			`{"topic":"orders","partition":3,"offset":0,"timestamp":0,"key_base64":"","value_base64":""}`},
+			`{"topic":"orders","partition":3,"offset":0,"timestamp":0,"key":"","value_base64":""}`},
+		{"null is not nothing", source.Record{Key: []byte("12e45"), Value: []byte("null")},
+			`{"topic":"orders","partition":3,"offset":0,"timestamp":0,"key":"12e45","value_base64":"bnVsbA=="}`},
+		{"odd keys", source.Record{Key: []byte{0xff}, Headers: source.Headers{Count: 1, Raw: []byte("\x02\xfe\x00")}},
+			`{"topic":"orders","partition":3,"offset":0,"timestamp":0,"key_base64":"/w==","headers":[{"key_base64":"/g==","value":""}],"value":null}`},
 		{"headers", source.Record{Headers: headers},
-			`{"topic":"orders","partition":3,"offset":0,"timestamp":0,"key":null,"headers":[{"key":"h","value_base64":"dg=="},{"key":"n","value":null}],"value":null}`},
+			`{"topic":"orders","partition":3,"offset":0,"timestamp":0,"key":null,"headers":[{"key":"h","value":"v"},{"key":"n","value":null}],"value":null}`},
 	} {
 		if got := string(appendJSON(nil, stream, &test.record)); got != test.want+"\n" {
 			t.Errorf("%s:\n got %s\nwant %s", test.name, got, test.want)
@@ -176,8 +180,8 @@ func TestAppendStopsAtLimit(t *testing.T) {
 		}
 		records = records[want:]
 	}
-	if f.Records() != 4 || f.Size() != 40 || f.last != 103 {
-		t.Fatal(f.Records(), f.Size(), f.last)
+	if f.records != 4 || f.Size() != 40 || f.last != 103 {
+		t.Fatal(f.records, f.Size(), f.last)
 	}
 }
 

@@ -12,18 +12,18 @@ import (
 
 // Encoder makes files as the settings say.
 type Encoder struct {
-	format      Format
-	compression Compression
+	format      format
+	compression compression
 	path        settings.PathTemplate
 }
 
 // NewEncoder returns an encoder for validated settings.
 func NewEncoder(s settings.File) (*Encoder, error) {
-	format, err := FormatNamed(s.Format)
+	format, err := formatNamed(s.Format)
 	if err != nil {
 		return nil, err
 	}
-	compression, err := CompressionNamed(s.Compression)
+	compression, err := compressionNamed(s.Compression)
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +64,7 @@ func (f *File) Append(records []source.Record, limit int) (taken int, err error)
 	}
 	for i := range records {
 		r := &records[i]
-		f.room(len(r.Value) + len(r.Key) + len(r.Headers.Raw) + 1)
+		f.room(f.encoder.format.most(r))
 		tail := &f.raw[len(f.raw)-1]
 		size, capacity := len(*tail), cap(*tail)
 		*tail = f.encoder.format.append(*tail, f.stream, r)
@@ -131,9 +131,6 @@ func (f *File) Memory() int {
 	return memory
 }
 
-// Records is the number of records in the file.
-func (f *File) Records() int { return f.records }
-
 // Seal ends the file. Its path and content are final after it.
 func (f *File) Seal() error { return f.compress(true) }
 
@@ -146,7 +143,7 @@ func (f *File) Path() string {
 	}
 	return f.encoder.path.Render(settings.PathFields{
 		Topic: topic, Partition: f.stream.Partition, FirstOffset: f.first, LastOffset: f.last,
-		Ext: f.encoder.format.Extension + f.encoder.compression.Extension, Time: f.time,
+		Ext: f.encoder.format.extension + f.encoder.compression.extension, Time: f.time,
 	})
 }
 

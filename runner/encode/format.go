@@ -13,22 +13,24 @@ import (
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 )
 
-// Format appends a record to a file's content.
-type Format struct {
-	// Extension is the file name's ending for this format, without a dot.
-	Extension string
+// format appends a record to a file's content.
+type format struct {
+	extension string // the file name's ending, without a dot
 	append    func(dst []byte, stream source.Stream, r *source.Record) []byte
+	// most returns a bound for the bytes that a record takes, but for rare
+	// control characters.
+	most func(r *source.Record) int
 }
 
-// FormatNamed returns the format with a name of settings.Formats.
-func FormatNamed(name string) (Format, error) {
+// formatNamed returns the format with a name of settings.Formats.
+func formatNamed(name string) (format, error) {
 	switch name {
 	case "lines":
-		return Format{Extension: "txt", append: appendLine}, nil
+		return format{extension: "txt", append: appendLine, most: func(r *source.Record) int { return len(r.Value) + 1 }}, nil
 	case "jsonl":
-		return Format{Extension: "jsonl", append: appendJSON}, nil
+		return format{extension: "jsonl", append: appendJSON, most: mostJSON}, nil
 	}
-	return Format{}, fmt.Errorf("unknown format %q", name)
+	return format{}, fmt.Errorf("unknown format %q", name)
 }
 
 // appendLine appends the value and a newline; a null value is an empty line.
@@ -36,13 +38,24 @@ func appendLine(dst []byte, _ source.Stream, r *source.Record) []byte {
 	return append(append(dst, r.Value...), '\n')
 }
 
-// appendJSON appends one JSON object and a newline. Value and key are:
-//   - null if the record has none,
-//   - under "value" the JSON itself, if the bytes are one JSON value,
-//   - else under "value_base64" the bytes in base64.
+// envelope is more than the names and numbers of a line take, with the longest
+// name of a topic.
+const envelope = 512
+
+func mostJSON(r *source.Record) int {
+	return envelope + (len(r.Key)+len(r.Value)+len(r.Headers.Raw))*4/3 + 64*r.Headers.Count
+}
+
+// appendJSON appends one JSON object and a newline.
 //
-// and likewise "key"/"key_base64". Numbers, key order and white space of JSON
-// values stay as they came; only values on several lines are compacted.
+// The value is null if the record has none; the JSON itself, if the bytes are
+// one JSON value other than null; else it is in base64 under "value_base64".
+// Numbers, key order and white space of JSON values stay as they came; only
+// values on several lines are compacted.
+//
+// Keys and the headers' keys and values are text as a rule: they are null,
+// strings, or in base64 under a name that ends in _base64. That a key looks
+// like a number does not make it one.
 func appendJSON(dst []byte, stream source.Stream, r *source.Record) []byte {
 	dst = append(dst, `{"topic":`...)
 	dst = appendString(dst, stream.Topic)
@@ -52,9 +65,9 @@ func appendJSON(dst []byte, stream source.Stream, r *source.Record) []byte {
 	dst = strconv.AppendInt(dst, r.Offset, 10)
 	dst = append(dst, `,"timestamp":`...)
 	dst = strconv.AppendInt(dst, r.Timestamp, 10)
-	dst = appendField(append(dst, ','), "key", r.Key)
+	dst = appendText(append(dst, ','), "key", r.Key)
 	dst = appendHeaders(dst, r.Headers)
-	dst = appendField(append(dst, ','), "value", r.Value)
+	dst = appendValue(append(dst, ','), r.Value)
 	return append(dst, '}', '\n')
 }
 
@@ -71,27 +84,35 @@ func appendHeaders(dst []byte, headers source.Headers) []byte {
 			dst = append(dst, ',')
 		}
 		first = false
-		dst = append(dst, `{"key":`...)
-		if utf8.Valid(key) {
-			dst = appendString(dst, string(key))
-		} else {
-			dst = appendBase64(dst, key)
+		if key == nil {
+			key = []byte{}
 		}
-		dst = append(appendField(append(dst, ','), "value", value), '}')
+		dst = appendText(append(dst, '{'), "key", key)
+		dst = append(appendText(append(dst, ','), "value", value), '}')
 	}
 	return append(dst, ']')
 }
 
-func appendField(dst []byte, name string, data []byte) []byte {
+func appendValue(dst, value []byte) []byte {
+	switch {
+	case value == nil:
+		return append(dst, `"value":null`...)
+	case isJSON(value):
+		return appendOneLine(append(dst, `"value":`...), value)
+	}
+	return appendBase64(append(dst, `"value_base64":`...), value)
+}
+
+func appendText(dst []byte, name string, text []byte) []byte {
 	dst = append(dst, '"')
 	dst = append(dst, name...)
 	switch {
-	case data == nil:
+	case text == nil:
 		return append(dst, `":null`...)
-	case isJSON(data):
-		return appendOneLine(append(dst, `":`...), data)
+	case utf8.Valid(text):
+		return appendString(append(dst, `":`...), text)
 	}
-	return appendBase64(append(dst, `_base64":`...), data)
+	return appendBase64(append(dst, `_base64":`...), text)
 }
 
 func appendBase64(dst, data []byte) []byte {
@@ -101,7 +122,7 @@ func appendBase64(dst, data []byte) []byte {
 }
 
 // appendString appends s, which is valid UTF-8, as a JSON string.
-func appendString(dst []byte, s string) []byte {
+func appendString[T string | []byte](dst []byte, s T) []byte {
 	const hex = "0123456789abcdef"
 	dst = append(dst, '"')
 	for i := range len(s) {

@@ -8,10 +8,12 @@ import (
 	"unicode/utf8"
 )
 
-// isJSON says whether data is one JSON value in valid UTF-8. encoding/json's
-// own check does not look at the encoding inside strings.
+// isJSON says whether data is one JSON value in valid UTF-8 that says
+// something: null would look as if there were no value. encoding/json's own
+// check does not look at the encoding inside strings.
 func isJSON(data []byte) bool {
-	return len(data) > 0 && mayBeginJSON(data[0]) && utf8.Valid(data) && json.Valid(data)
+	return len(data) > 0 && mayBeginJSON(data[0]) && utf8.Valid(data) && json.Valid(data) &&
+		string(bytes.TrimSpace(data)) != "null"
 }
 
 // mayBeginJSON turns away most other data by its first byte.

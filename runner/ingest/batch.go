@@ -44,10 +44,11 @@ type batcher struct {
 	bytes   int // of the batch, in earlier segments too
 	records int64
 	gaps    []StreamGap
-	began   time.Time
+	began   time.Time // when the batch's first record was read
+	moved   time.Time // since when the position has moved without a record
 
-	timer     context.Context // ends when the batch that began at timed must be committed
-	timed     time.Time
+	timer     context.Context // ends when the batch must be committed
+	timed     time.Time       // when the timer ends
 	stopTimer context.CancelFunc
 }
 
@@ -81,20 +82,38 @@ func (b *batcher) run(ctx context.Context) error {
 
 // next waits for the next chunk, at most until the batch must be committed.
 func (b *batcher) next(ctx context.Context) (*source.Chunk, error) {
-	if b.began.IsZero() {
+	due := b.due()
+	if due.IsZero() {
 		return b.source.Next(ctx)
 	}
-	if b.timed != b.began {
+	if b.timed != due {
 		b.stopTimer()
-		b.timed = b.began
-		b.timer, b.stopTimer = context.WithDeadline(ctx, b.began.Add(b.limits.MaxAge.Std()))
+		b.timed = due
+		b.timer, b.stopTimer = context.WithDeadline(ctx, due)
 	}
 	return b.source.Next(b.timer)
 }
 
+// movedAge is how long a position may move without records, as over aborted
+// transactions, before it is committed alone: so that retention does not
+// overtake it, and a restart does not read all of that again.
+const movedAge = 5 * time.Minute
+
+// due returns when the batch must be committed, zero if there is nothing to commit.
+func (b *batcher) due() time.Time {
+	switch {
+	case !b.began.IsZero():
+		return b.began.Add(b.limits.MaxAge.Std())
+	case !b.moved.IsZero():
+		return b.moved.Add(max(movedAge, b.limits.MaxAge.Std()))
+	}
+	return time.Time{}
+}
+
 // overdue says whether the batch has reached its age.
 func (b *batcher) overdue() bool {
-	return !b.began.IsZero() && time.Since(b.began) >= b.limits.MaxAge.Std()
+	due := b.due()
+	return !due.IsZero() && !time.Now().Before(due)
 }
 
 // take puts a chunk's records into files and hands batches on as they fill up.
@@ -105,6 +124,9 @@ func (b *batcher) take(ctx context.Context, chunk *source.Chunk) error {
 	}
 	if len(chunk.Records) == 0 {
 		b.source.Consume(chunk, 0)
+		if b.began.IsZero() && b.moved.IsZero() {
+			b.moved = time.Now()
+		}
 	}
 	for at := 0; at < len(chunk.Records); {
 		b.begin()
@@ -185,7 +207,7 @@ func (b *batcher) full() Reason {
 // flush ends the batch at the source's position.
 func (b *batcher) flush(ctx context.Context, reason Reason) error {
 	end := &batchEnd{reason: reason, position: b.source.Position(), records: b.records, gaps: b.gaps, began: b.began}
-	b.bytes, b.records, b.gaps, b.began = 0, 0, nil, time.Time{}
+	b.bytes, b.records, b.gaps, b.began, b.moved = 0, 0, nil, time.Time{}, time.Time{}
 	return b.hand(ctx, end)
 }
 

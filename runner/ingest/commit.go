@@ -109,19 +109,10 @@ func (c *committer) fill(ctx context.Context, id string, u *upload) error {
 	return do(ctx, func(ctx context.Context) error { return c.Branch.AddFileSet(ctx, id, u.fileSet) })
 }
 
-// confirm waits until a commit is FINISHED, and acknowledges it to the source
-// if it counts.
+// confirm waits until a commit counts, and acknowledges it to the source.
 func (c *committer) confirm(ctx context.Context, id string, u *upload) error {
-	finished, err := c.Branch.WaitFinished(ctx, id)
-	if err != nil {
+	if _, err := c.awaitCounting(ctx, id); err != nil {
 		return err
-	}
-	if finished.Error != "" {
-		c.Metrics.rejected.Inc()
-		return fmt.Errorf("commit %s was rejected by Pachyderm: %s", id, finished.Error)
-	}
-	if u == nil {
-		return nil
 	}
 	c.source.Acknowledge(ctx, u.description.Position)
 	c.report(id, u)

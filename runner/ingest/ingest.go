@@ -32,6 +32,7 @@
 package ingest
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -99,18 +100,20 @@ const (
 // Outages of the source and of Pachyderm are waited for.
 func (in *Ingester) Run(ctx context.Context) error {
 	pause := minPause
+	var rejections rejections
 	for {
 		commits := in.Metrics.commits()
 		err := in.session(ctx)
+		if in.Metrics.commits() > commits {
+			pause, rejections.count = minPause, 0
+		}
+		err = rejections.judge(err)
 		if ctx.Err() != nil {
 			return fmt.Errorf("stopped: %w", context.Cause(ctx))
 		}
 		if needsOperator(err) {
 			in.status.set("stopped: %v", err)
 			return err
-		}
-		if in.Metrics.commits() > commits {
-			pause = minPause
 		}
 		wait := pause/2 + rand.N(pause)
 		pause = min(2*pause, maxPause)
@@ -122,6 +125,31 @@ func (in *Ingester) Run(ctx context.Context) error {
 		case <-time.After(wait):
 		}
 	}
+}
+
+// rejections counts how often in a row Pachyderm has rejected what a session
+// wanted to commit, for the same reason.
+type rejections struct {
+	reason string
+	count  int
+}
+
+// maxRejections is how often a commit is tried that Pachyderm rejects.
+const maxRejections = 5
+
+// judge makes a rejection that does not go away an error for the operator.
+func (r *rejections) judge(err error) error {
+	var rejected *rejectedError
+	if !errors.As(err, &rejected) {
+		return err
+	}
+	if rejected.reason != r.reason {
+		*r = rejections{reason: rejected.reason}
+	}
+	if r.count++; r.count < maxRejections {
+		return err
+	}
+	return &source.Stop{Err: fmt.Errorf("%w; it was tried %d times. A file that somebody else has put into the output branch may be in the way: delete it while the spout is stopped, or change SPOUT_FILE_PATH", err, r.count)}
 }
 
 // needsOperator says whether starting again cannot help.
@@ -147,7 +175,9 @@ func (in *Ingester) session(ctx context.Context) error {
 	defer in.Metrics.watch(nil)
 
 	c := &committer{Ingester: in, source: src, head: from.head}
-	if from.position == nil {
+	// What the source has decided on where to begin, at first or with a topic
+	// that is new to it, must not depend on when that happens to be asked.
+	if !bytes.Equal(src.Position(), from.position) {
 		if err := c.commitStart(ctx); err != nil {
 			return err
 		}

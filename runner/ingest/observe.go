@@ -103,8 +103,9 @@ func (c lagCollector) Collect(out chan<- prometheus.Metric) {
 	}
 }
 
-// status is what the ingester does at the moment, in words.
-type status struct{ text atomic.Pointer[string] }
+// status is what the ingester does at the moment, in words, and what holds it
+// up, if something does.
+type status struct{ text, delayed atomic.Pointer[string] }
 
 const statusIngesting = "ingesting"
 
@@ -113,16 +114,19 @@ func (s *status) set(format string, args ...any) {
 	s.text.Store(&text)
 }
 
-func (s *status) get() string {
-	if text := s.text.Load(); text != nil {
-		return *text
-	}
-	return "starting"
-}
+// delay says what is being waited for, "" once nothing is.
+func (s *status) delay(what string) { s.delayed.Store(&what) }
 
-// Ready says whether records are being read and committed, and what the
-// ingester does or waits for.
+// Ready says whether batches are being committed, and what the ingester does
+// or has been waiting for. That the source has nothing to read is no reason
+// not to be ready.
 func (in *Ingester) Ready() (ready bool, status string) {
-	status = in.status.get()
+	status = "starting"
+	if text := in.status.text.Load(); text != nil {
+		status = *text
+	}
+	if what := in.status.delayed.Load(); what != nil && *what != "" {
+		return false, status + ", waiting " + *what
+	}
 	return status == statusIngesting, status
 }

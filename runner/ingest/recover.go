@@ -5,6 +5,7 @@ package ingest
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
@@ -19,113 +20,132 @@ type recovered struct {
 
 // recover makes the branch ready to be written and finds the position in it.
 func (in *Ingester) recover(ctx context.Context) (recovered, error) {
-	head, err := in.closedHead(ctx)
+	head, err := in.settleBranch(ctx)
 	if err != nil {
 		return recovered{}, err
 	}
 	if head == nil {
 		return recovered{}, in.claim(Description{})
 	}
-	last, err := in.lastPosition(ctx, head.ID)
+	h, err := in.readHistory(ctx, head.ID)
 	if err != nil {
 		return recovered{}, err
 	}
-	if err := in.claim(last.newest); err != nil {
+	if err := in.claim(h.newest); err != nil {
 		return recovered{}, err
 	}
-	if last.commit == nil {
+	if h.last == nil {
 		return recovered{head: head.ID}, nil
 	}
-	if was := last.description.Source; was != in.Settings.Source {
+	if was := h.description.Source; was != in.Settings.Source {
 		return recovered{}, &source.Stop{Err: fmt.Errorf("commit %s of %s holds a position of the source %s, but SPOUT_SOURCE is %s; use another output branch or another spout",
-			last.commit.ID, in.Branch, was, in.Settings.Source)}
+			h.last.ID, in.Branch, was, in.Settings.Source)}
 	}
-	from := recovered{head: head.ID, position: last.description.Position}
-	if last.emptied {
-		from.head, err = in.restore(ctx, head.ID, last)
+	from := recovered{head: head.ID, position: h.description.Position}
+	lost, err := in.hasLostFiles(ctx, h)
+	if err == nil && lost {
+		from.head, err = in.restore(ctx, head.ID, h)
 	}
 	return from, err
 }
 
-// closedHead returns the branch's head once it is FINISHED. An open one of
-// another writer is rolled back; an open one of Pachyderm's own, which 2.8 and
-// newer leave after a start, is finished, since nobody else would.
-func (in *Ingester) closedHead(ctx context.Context) (*pachyderm.Commit, error) {
-	head, err := call(ctx, in.Branch.Head)
-	if err != nil || head == nil {
+// settleBranch closes every open commit and returns the head once all are
+// FINISHED.
+func (in *Ingester) settleBranch(ctx context.Context) (head *pachyderm.Commit, err error) {
+	if head, err = call(ctx, in.Branch.Head); err != nil || head == nil {
 		return nil, err
 	}
-	if head.Open() {
-		if err := in.closeHead(ctx, head); err != nil && !pachyderm.IsCommitFinished(err) {
+	unfinished, err := call(ctx, func(ctx context.Context) ([]*pachyderm.Commit, error) { return in.Branch.Unfinished(ctx, head.ID) })
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range unfinished {
+		if !c.Open() {
+			continue
+		}
+		if err := in.closeCommit(ctx, c); err != nil && !pachyderm.IsCommitFinished(err) {
 			return nil, err
 		}
 	}
-	in.status.set("waiting until commit %s is finished", head.ID)
-	return in.Branch.WaitFinished(ctx, head.ID)
+	for _, c := range unfinished {
+		if _, err := in.awaitFinished(ctx, c.ID); err != nil {
+			return nil, err
+		}
+	}
+	return head, nil
 }
 
-func (in *Ingester) closeHead(ctx context.Context, head *pachyderm.Commit) error {
-	if head.Auto {
-		in.Log.Info("finishing the open commit that Pachyderm left", "commit", head.ID)
-		return do(ctx, func(ctx context.Context) error { return in.Branch.Finish(ctx, head.ID, "") })
+// closeCommit ends an open commit: one of Pachyderm's own is finished, since
+// nobody else would, and one of a writer is rolled back.
+func (in *Ingester) closeCommit(ctx context.Context, c *pachyderm.Commit) error {
+	if c.Auto {
+		in.Log.Info("finishing the open commit that Pachyderm has left", "commit", c.ID)
+		return do(ctx, func(ctx context.Context) error { return in.Branch.Finish(ctx, c.ID, "") })
 	}
-	d, _, err := ParseDescription(head.Description)
-	if err != nil {
-		return err
-	}
+	// What cannot be read was written by a newer release, or by hand. Being
+	// open, it has no position that could count.
+	d, _, _ := ParseDescription(c.Description) //nolint:errcheck // see above
 	if err := in.supersededBy(d); err != nil {
 		return err
 	}
-	in.Log.Info("rolling back the open commit of another writer", "commit", head.ID, "writer", d.Writer)
+	in.Log.Info("rolling back an open commit", "commit", c.ID, "writer", d.Writer)
 	in.Metrics.rollbacks.Inc()
 	return do(ctx, func(ctx context.Context) error {
-		return in.Branch.RollBack(ctx, head.ID, "superseded by "+in.Writer)
+		return in.Branch.RollBack(ctx, c.ID, "superseded by "+in.Writer)
 	})
 }
 
-// lastPosition is what the history of the branch says.
-type lastPosition struct {
-	commit      *pachyderm.Commit // the newest one that counts and carries a position; nil if none does
-	description Description       // of that commit
+// history is what the commits of the branch say, all of them FINISHED.
+type history struct {
+	last        *pachyderm.Commit // the newest that counts and carries a position; nil if none does
+	description Description       // of last
 	newest      Description       // of the newest writer since then, in commits that were rolled back too
-	emptied     bool              // the head has lost the files of commit
+	top         *pachyderm.Commit // the newest that counts, whoever made it
+	written     *pachyderm.Commit // the newest that counts and is not Pachyderm's own
 }
 
-// lastPosition walks from the head back to the newest commit that counts.
-func (in *Ingester) lastPosition(ctx context.Context, head string) (last lastPosition, err error) {
+// readHistory walks from the head back to the newest commit with a position.
+func (in *Ingester) readHistory(ctx context.Context, head string) (h history, err error) {
 	var problem error
-	restarted := false
 	err = in.Branch.Ancestry(ctx, head, func(c *pachyderm.Commit) bool {
 		d, ours, err := ParseDescription(c.Description)
-		if err != nil {
-			problem = fmt.Errorf("commit %s of %s: %w", c.ID, in.Branch, err)
+		if err != nil && c.Error == "" {
+			problem = &source.Stop{Err: fmt.Errorf("commit %s of %s: %w; run the release that wrote it or a newer one, or use another output branch", c.ID, in.Branch, err)}
 			return false
 		}
-		if ours && d.newerThan(last.newest) {
-			last.newest = d
+		if ours && d.newerThan(h.newest) {
+			h.newest = d
 		}
-		if c.Error == "" && ours && d.Position != nil {
-			last.commit, last.description = c, d
-			return false
+		if c.Error != "" {
+			return true
 		}
-		restarted = restarted || c.Auto && c.Error == ""
-		return true
+		if h.top == nil {
+			h.top = c
+		}
+		if h.written == nil && !c.Auto {
+			h.written = c
+		}
+		if ours && d.Position != nil {
+			h.last, h.description = c, d
+		}
+		return h.last == nil
 	})
-	if err == nil {
-		err = problem
+	return h, errors.Join(err, problem)
+}
+
+// hasLostFiles says whether Pachyderm has emptied the head: 2.0 to 2.7 put an
+// empty commit of their own on top when a stopped spout is started. What
+// users did to the branch meanwhile stands.
+func (in *Ingester) hasLostFiles(ctx context.Context, h history) (bool, error) {
+	if !h.top.Auto || h.written == nil {
+		return false, nil
 	}
-	if err != nil || last.commit == nil || !restarted {
-		return last, err
+	empty, err := in.Branch.IsEmpty(ctx, h.top.ID)
+	if err != nil || !empty {
+		return false, err
 	}
-	// Only a commit of Pachyderm's own can have emptied the head: 2.0 to 2.7
-	// make such a one when a stopped spout is started.
-	last.emptied, err = in.Branch.IsEmpty(ctx, head)
-	if err == nil && last.emptied {
-		var before bool
-		before, err = in.Branch.IsEmpty(ctx, last.commit.ID)
-		last.emptied = !before
-	}
-	return last, err
+	empty, err = in.Branch.IsEmpty(ctx, h.written.ID)
+	return !empty, err
 }
 
 // claim takes an epoch above all that were seen, or finds out that this writer
@@ -147,26 +167,28 @@ func (in *Ingester) supersededBy(d Description) error {
 	return nil
 }
 
-// restore brings the files of the last good commit back to the head.
-func (in *Ingester) restore(ctx context.Context, head string, last lastPosition) (newHead string, err error) {
+// restore brings the files that the head has lost back, in a commit of its
+// own, and returns that commit.
+func (in *Ingester) restore(ctx context.Context, head string, h history) (string, error) {
 	in.Log.Warn("the head has lost its files, as after stop and start of a spout; bringing them back",
-		"head", head, "from_commit", last.commit.ID)
+		"head", head, "from_commit", h.written.ID)
 	files, err := in.Branch.NewFileSet(ctx)
 	if err != nil {
 		return "", err
 	}
-	if err := files.CopyTree(last.commit.ID); err != nil {
+	if err := files.CopyTree(h.written.ID); err != nil {
 		return "", err
 	}
 	fileSet, err := files.Close()
 	if err != nil {
 		return "", err
 	}
-	d := in.describe(ReasonRepair, last.description.Position)
-	d.Restored = last.commit.ID
+	d := in.describe(ReasonRepair, h.description.Position)
+	d.Restored = h.written.ID
 	c := &committer{Ingester: in, head: head}
 	if err := c.commit(ctx, &upload{fileSet: fileSet, description: d}); err != nil {
 		return "", err
 	}
-	return c.head, c.confirm(ctx, c.head, nil)
+	_, err = in.awaitCounting(ctx, c.head)
+	return c.head, err
 }

@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package settings
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// least is an environment that is valid.
+func least(more ...string) []string {
+	return append([]string{"SPOUT_KAFKA_BROKERS=kafka:9092", "SPOUT_KAFKA_TOPICS=orders", "PATH=/bin", "HOME=/"}, more...)
+}
+
+func TestDefaults(t *testing.T) {
+	t.Parallel()
+	s, err := Parse(least())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Default()
+	want.Kafka.Brokers, want.Kafka.Topics = []string{"kafka:9092"}, []string{"orders"}
+	if !reflect.DeepEqual(s, want) {
+		t.Errorf("got  %+v\nwant %+v", s, want)
+	}
+	if env := s.Environment(); len(env) != 2 {
+		t.Errorf("rendered %v, want brokers and topics only", env)
+	}
+}
+
+// TestRoundTrip: what Environment renders is what Parse reads.
+func TestRoundTrip(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		s := Default()
+		s.Kafka.Brokers = rapid.SliceOfN(rapid.StringMatching(`[a-z]{1,9}:[1-9][0-9]{3}`), 1, 3).Draw(t, "brokers")
+		s.Kafka.Topics = rapid.SliceOfNDistinct(rapid.StringMatching(`[a-z][a-z._-]{1,9}`), 1, 3, rapid.ID).Draw(t, "topics")
+		s.Kafka.Start = rapid.SampledFrom([]string{"earliest", "latest", "2026-01-31T00:00:00Z"}).Draw(t, "start")
+		s.Kafka.ClientID = rapid.StringMatching(`[a-z]{1,9}`).Draw(t, "client")
+		s.Kafka.FetchMaxWait = Duration(rapid.Int64Range(1, 60_000).Draw(t, "wait") * int64(time.Millisecond))
+		s.Batch.MaxBytes = Bytes(rapid.Int64Range(1, 1<<40).Draw(t, "bytes"))
+		s.Batch.MaxRecords = rapid.IntRange(0, 1<<30).Draw(t, "records")
+		s.Batch.MaxAge = Duration(rapid.Int64Range(int64(10*time.Millisecond), int64(1000*time.Hour)).Draw(t, "age"))
+		s.File.Format = rapid.SampledFrom(Formats).Draw(t, "format")
+		s.File.Compression = rapid.SampledFrom(Compressions).Draw(t, "compression")
+		s.MemoryBudget = Bytes(rapid.Int64Range(64<<20, 1<<40).Draw(t, "memory"))
+		s.HTTPPort = rapid.SampledFrom([]int{0, 8080, 9464}).Draw(t, "port")
+		var environ []string
+		for name, value := range s.Environment() {
+			environ = append(environ, name+"="+value)
+		}
+		got, err := Parse(environ)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !reflect.DeepEqual(got, s) {
+			t.Fatalf("got  %+v\nwant %+v\nfrom %q", got, s, environ)
+		}
+	})
+}
+
+// TestSecretsAreNotRendered plants values in every secret setting.
+func TestSecretsAreNotRendered(t *testing.T) {
+	t.Parallel()
+	environ := least("SPOUT_KAFKA_SASL_MECHANISM=plain", "SPOUT_KAFKA_TLS=true")
+	for _, v := range Variables() {
+		if v.Secret {
+			environ = append(environ, v.Name+"=planted-secret")
+		}
+	}
+	s, err := Parse(environ)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.Kafka.SASLPassword != "planted-secret" {
+		t.Error("the secret was not read")
+	}
+	for name, value := range s.Environment() {
+		if IsSecret(name) || strings.Contains(value, "planted-secret") {
+			t.Errorf("%s=%s is rendered", name, value)
+		}
+	}
+}
+
+// TestProblems: each message names the variable, the value and the fix.
+func TestProblems(t *testing.T) {
+	t.Parallel()
+	for environment, want := range map[string]string{
+		"SPOUT_KAFKA_BROKER=x":              "SPOUT_KAFKA_BROKER is not a setting of this runner; did you mean SPOUT_KAFKA_BROKERS?",
+		"SPOUT_BACTH_MAX_AGE=1s":            "did you mean SPOUT_BATCH_MAX_AGE?",
+		"SPOUT_KAFKA_BROKERS=kafka":         `SPOUT_KAFKA_BROKERS="kafka" must be host:port, as kafka.example.com:9092`,
+		"SPOUT_KAFKA_BROKERS=kafka:0":       "must be host:port",
+		"SPOUT_KAFKA_TOPICS=a b":            `SPOUT_KAFKA_TOPICS="a b" is no name of a Kafka topic`,
+		"SPOUT_KAFKA_TOPICS=a,a":            "is there twice",
+		"SPOUT_KAFKA_START=yesterday":       "must be earliest, latest or a time as 2026-01-31T00:00:00Z",
+		"SPOUT_KAFKA_ISOLATION=none":        "must be one of read_committed, read_uncommitted",
+		"SPOUT_KAFKA_TLS=perhaps":           `SPOUT_KAFKA_TLS="perhaps" must be true or false`,
+		"SPOUT_KAFKA_TLS_CERT=x":            "SPOUT_KAFKA_TLS=\"false\" must be true",
+		"SPOUT_KAFKA_TLS_SERVER_NAME=x":     "SPOUT_KAFKA_TLS=\"false\" must be true",
+		"SPOUT_KAFKA_SASL_MECHANISM=md5":    "must be one of plain, scram-sha-256, scram-sha-512",
+		"SPOUT_KAFKA_FETCH_MAX_BYTES=1":     "must be from 64KiB to 1GiB",
+		"SPOUT_KAFKA_FETCH_MAX_BYTES=64MiB": "SPOUT_MEMORY_BUDGET=\"256MiB\" must be at least 512MiB",
+		"SPOUT_KAFKA_FETCH_MAX_WAIT=500us":  "must be from 1ms to 1m",
+		"SPOUT_MEMORY_BUDGET=32MiB":         "must be at least 64MiB, 8 times SPOUT_KAFKA_FETCH_MAX_BYTES",
+		"SPOUT_BATCH_MAX_BYTES=64 apples":   "must be a number of bytes, as 64MiB or 1GB",
+		"SPOUT_BATCH_MAX_RECORDS=-1":        "must not be negative",
+		"SPOUT_BATCH_MAX_AGE=10":            "must be a length of time, as 500ms, 10s or 5m",
+		"SPOUT_BATCH_MAX_AGE=1ms":           "must be at least 10ms",
+		"SPOUT_FILE_FORMAT=csv":             "must be one of lines, jsonl",
+		"SPOUT_FILE_PATH={topic}":           "must have {partition} and {first_offset}",
+		"SPOUT_HTTP_PORT=9090":              "must be a port from 1 to 65535 that Pachyderm does not use",
+		"SPOUT_LOG_LEVEL=loud":              "must be one of trace, debug, info, warn, error",
+	} {
+		_, err := Parse(least(environment))
+		var problems Problems
+		if !errors.As(err, &problems) || len(problems) != 1 || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want %s", environment, err, want)
+		}
+	}
+	_, err := Parse([]string{"SPOUT_KAFKA_TOPICS="})
+	if err == nil || !strings.Contains(err.Error(), "at least one broker") || !strings.Contains(err.Error(), "at least one topic") {
+		t.Errorf("all problems should be told together: %v", err)
+	}
+}
+
+func TestSecretsThatAreMissing(t *testing.T) {
+	t.Parallel()
+	for environment, want := range map[string]string{
+		"SPOUT_KAFKA_SASL_MECHANISM=plain": "must both be set from a Kubernetes secret",
+		"SPOUT_KAFKA_SASL_PASSWORD=secret": "SPOUT_KAFKA_SASL_MECHANISM must be one of",
+		"SPOUT_KAFKA_TLS_KEY=secret":       "go together",
+	} {
+		s, err := Parse(least(environment))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.ValidateSecrets(); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), `"secret"`) {
+			t.Errorf("%s: %v", environment, err)
+		}
+	}
+}
+
+// TestServiceLinks: Kubernetes sets variables for every service of the
+// namespace, also for those whose name begins with spout.
+func TestServiceLinks(t *testing.T) {
+	t.Parallel()
+	s, err := Parse(least("SPOUT_ORDERS_V1_SERVICE_HOST=10.0.0.1", "SPOUT_ORDERS_V1_SERVICE_PORT=1080",
+		"SPOUT_ORDERS_V1_SERVICE_PORT_USER_GRPC_PORT=1080", "SPOUT_ORDERS_V1_PORT=tcp://10.0.0.1:1080",
+		"SPOUT_ORDERS_V1_PORT_1080_TCP=tcp://10.0.0.1:1080", "SPOUT_ORDERS_V1_PORT_1080_TCP_ADDR=10.0.0.1",
+		"SPOUT_ORDERS_V1_PORT_1080_TCP_PROTO=tcp", "SPOUT_HTTP_PORT=tcp://10.0.0.2:80", "SPOUT_HTTP_SERVICE_HOST=10.0.0.2"))
+	if err != nil || s.HTTPPort != Default().HTTPPort {
+		t.Error(s.HTTPPort, err)
+	}
+	if _, err := Parse(least("SPOUT_HTTPS_PORT=80")); err == nil {
+		t.Error("a misspelt port is taken for a service link")
+	}
+}
+
+func TestPathTemplate(t *testing.T) {
+	t.Parallel()
+	fields := PathFields{Topic: "orders", Partition: 7, FirstOffset: 12, LastOffset: 34, Ext: "jsonl.gz",
+		Time: time.Date(2026, 1, 2, 3, 4, 5, 0, time.FixedZone("", 3600))}
+	for template, want := range map[string]string{
+		"{topic}/{partition}/{first_offset}-{last_offset}.{ext}":          "/orders/00007/00000000000000000012-00000000000000000034.jsonl.gz",
+		"/{year}/{month}/{day}/{hour}{minute}/{partition}-{first_offset}": "/2026/01/02/0204/00007-00000000000000000012",
+	} {
+		p, err := ParsePathTemplate(template)
+		if err != nil || p.Render(fields) != want {
+			t.Errorf("%s: %s, %v", template, p.Render(fields), err)
+		}
+	}
+	for template, want := range map[string]string{
+		"{topic}/{partitoin}": "unknown placeholder {partitoin}",
+		"{topic":              "{ without a }",
+		"a//b":                "empty element",
+		"a/../b":              `element ".."`,
+		"a/":                  "file's name",
+		"":                    "file's name",
+		"a*b":                 "forbids",
+		"a@b":                 "forbids",
+		"grün":                "printable ASCII",
+		"{topic}/./{ext}":     `element "."`,
+	} {
+		if _, err := ParsePathTemplate(template); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %s", template, err, want)
+		}
+	}
+	for template, want := range map[string]time.Duration{"{topic}": 0, "{day}": 24 * time.Hour, "{day}/{minute}": time.Minute, "{hour}": time.Hour} {
+		if p, err := ParsePathTemplate(template); err != nil || p.TimeGrain() != want {
+			t.Errorf("%s: %v, %v", template, p.TimeGrain(), err)
+		}
+	}
+}
+
+func TestBytesAndDurations(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{"64MiB": "64MiB", "64Mi": "64MiB", "1.5 GiB": "1536MiB", "1MB": "1000000", "1024": "1KiB", "0": "0"} {
+		if b, err := ParseBytes(text); err != nil || b.String() != want {
+			t.Errorf("%s: %s, %v", text, b, err)
+		}
+	}
+	for _, text := range []string{"", "-1", "x", "1 PiB", "NaN", "1e30"} {
+		if b, err := ParseBytes(text); err == nil {
+			t.Errorf("%q is taken for %s", text, b)
+		}
+	}
+	for _, text := range []string{"10s", "1m", "1h", "1h30m", "500ms", "1m30s"} {
+		var d Duration
+		if err := d.UnmarshalText([]byte(text)); err != nil || d.String() != text {
+			t.Errorf("%s: %s, %v", text, d, err)
+		}
+	}
+}
+
+// TestEveryVariableIsDescribed keeps the table complete.
+func TestEveryVariableIsDescribed(t *testing.T) {
+	t.Parallel()
+	seen := map[string]bool{}
+	for _, v := range Variables() {
+		if seen[v.Name] || !strings.HasPrefix(v.Name, Prefix) || !strings.HasSuffix(v.Doc, ".") {
+			t.Errorf("%+v", v)
+		}
+		seen[v.Name] = true
+	}
+	if len(seen) < 25 {
+		t.Error(slices.Sorted(maps.Keys(seen)))
+	}
+}
+
+func ExampleParse() {
+	_, err := Parse(append(os.Environ(), "SPOUT_KAFKA_BROKERS=kafka:9092", "SPOUT_KAFKA_TOPIC=orders"))
+	fmt.Println(err)
+	// Output:
+	// SPOUT_KAFKA_TOPIC is not a setting of this runner; did you mean SPOUT_KAFKA_TOPICS?
+	// SPOUT_KAFKA_TOPICS must name at least one topic
+}
