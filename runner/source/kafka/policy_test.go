@@ -4,6 +4,7 @@ package kafka
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -177,52 +178,88 @@ func TestOutOfRange(t *testing.T) {
 	}
 }
 
-// TestTruncation lets the log say that it went another way than what was read.
+// TestTruncation lets the log say that it was cut off below what was read.
+// Whatever the policy, offsets must not be used a second time.
 func TestTruncation(t *testing.T) {
 	t.Parallel()
-	for _, policy := range []string{"stop", "earliest"} {
-		t.Run(policy, func(t *testing.T) {
-			t.Parallel()
-			c := startCluster(t, kfake.NumBrokers(2))
-			createTopic(t, c, "t", 1)
-			produce(t, client(t, c), numbered("t", 0, 0, 10)...)
-			k := config(c, "t")
-			k.OnOutOfRange = policy
-			s, _ := open(t, k, nil)
-			read(t, s, 10)
-			c.ControlKey(kmsg.OffsetForLeaderEpoch.Int16(), func(req kmsg.Request) (kmsg.Response, error, bool) {
-				resp := req.ResponseKind().(*kmsg.OffsetForLeaderEpochResponse)
-				rt := kmsg.NewOffsetForLeaderEpochResponseTopic()
-				rt.Topic = "t"
-				rp := kmsg.NewOffsetForLeaderEpochResponseTopicPartition()
-				rp.LeaderEpoch, rp.EndOffset = 0, 7
-				rt.Partitions = append(rt.Partitions, rp)
-				resp.Topics = append(resp.Topics, rt)
-				return resp, nil, true
+	for _, policy := range []string{"stop", "earliest", "latest"} {
+		for _, logStart := range []int64{0, 8} { // below the cut, and between it and what was read
+			t.Run(fmt.Sprint(policy, " log start ", logStart), func(t *testing.T) {
+				t.Parallel()
+				c := startCluster(t, kfake.NumBrokers(2))
+				createTopic(t, c, "t", 1)
+				cl := client(t, c)
+				produce(t, cl, numbered("t", 0, 0, 10)...)
+				k := config(c, "t")
+				k.OnOutOfRange = policy
+				s, _ := open(t, k, nil)
+				read(t, s, 10)
+				if err := c.DeleteRecords("t", 0, logStart); err != nil {
+					t.Fatal(err)
+				}
+				answerEpochEnd(c, 7)
+				if err := c.MoveTopicPartition("t", 0, 1-c.LeaderFor("t", 0)); err != nil {
+					t.Fatal(err)
+				}
+				position := string(s.Position())
+				wantStop(t, s, "topic t partition 0", "cut off at offset 7", "unclean leader election", "up to 9 were read", fmt.Sprintf("[%d,10)", logStart),
+					"used again", "whatever SPOUT_KAFKA_ON_OUT_OF_RANGE", "restore", "another output branch or spout")
+				if after := string(s.Position()); after != position {
+					t.Errorf("the position became %s, it was %s", after, position)
+				}
 			})
-			if err := c.MoveTopicPartition("t", 0, 1-c.LeaderFor("t", 0)); err != nil {
-				t.Fatal(err)
-			}
-			if policy == "stop" {
-				wantStop(t, s, "topic t partition 0", "cut off at offset 7", "unclean leader election")
-				return
-			}
-			_, chunk := next(t, s)
-			if chunk.Gap == nil || chunk.Gap.From != 7 || chunk.Gap.To != 10 || chunk.Next != 7 {
-				t.Fatalf("no chunk that tells the cut, but %+v", chunk)
-			}
-			wantValues(t, read(t, s, 3), 7, 3)
-		})
+		}
 	}
+}
+
+// TestDivergedAndDeleted lets the log say that it was cut off, but all that
+// could be compared has been deleted since: the log begins where reading goes on.
+func TestDivergedAndDeleted(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t, kfake.NumBrokers(2))
+	createTopic(t, c, "t", 1)
+	produce(t, client(t, c), numbered("t", 0, 0, 10)...)
+	s, _ := open(t, config(c, "t"), nil)
+	read(t, s, 10)
+	if err := c.DeleteRecords("t", 0, 10); err != nil {
+		t.Fatal(err)
+	}
+	answerEpochEnd(c, 7)
+	if err := c.MoveTopicPartition("t", 0, 1-c.LeaderFor("t", 0)); err != nil {
+		t.Fatal(err)
+	}
+	produce(t, client(t, c), numbered("t", 0, 10, 5)...)
+	wantValues(t, read(t, s, 5), 10, 5)
+}
+
+// answerEpochEnd makes the brokers say once that epochs of topic t end at offset.
+func answerEpochEnd(c *kfake.Cluster, offset int64) {
+	c.ControlKey(kmsg.OffsetForLeaderEpoch.Int16(), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		resp := req.ResponseKind().(*kmsg.OffsetForLeaderEpochResponse)
+		rt := kmsg.NewOffsetForLeaderEpochResponseTopic()
+		rt.Topic = "t"
+		rp := kmsg.NewOffsetForLeaderEpochResponseTopicPartition()
+		rp.LeaderEpoch, rp.EndOffset = 0, offset
+		rt.Partitions = append(rt.Partitions, rp)
+		resp.Topics = append(resp.Topics, rt)
+		return resp, nil, true
+	})
 }
 
 func TestPositionBeyondTheEndStops(t *testing.T) {
 	t.Parallel()
-	c := startCluster(t)
-	createTopic(t, c, "t", 1)
-	produce(t, client(t, c), numbered("t", 0, 0, 10)...)
-	_, _, err := tryOpen(t, config(c, "t"), json.RawMessage(`{"topics":{"t":{"partitions":{"0":[50,-1]}}}}`))
-	checkStop(t, err, "topic t partition 0", "offset 50", "[0,10)")
+	for _, policy := range []string{"stop", "earliest", "latest"} {
+		t.Run(policy, func(t *testing.T) {
+			t.Parallel()
+			c := startCluster(t)
+			createTopic(t, c, "t", 1)
+			produce(t, client(t, c), numbered("t", 0, 0, 10)...)
+			k := config(c, "t")
+			k.OnOutOfRange = policy
+			_, _, err := tryOpen(t, k, json.RawMessage(`{"topics":{"t":{"partitions":{"0":[50,-1]}}}}`))
+			checkStop(t, err, "topic t partition 0", "up to 49 were read", "[0,10)", "used again", "whatever SPOUT_KAFKA_ON_OUT_OF_RANGE", "restore", "another output branch or spout")
+		})
+	}
 }
 
 // TestTopicRecreated deletes a topic and makes it again, while the source is

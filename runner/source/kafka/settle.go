@@ -303,50 +303,52 @@ func (s *Source) checkRange(q *question) error {
 	if q.changed() {
 		return nil
 	}
-	if q.diverged < q.start {
-		q.diverged = -1 // what was deleted cannot be compared
-	}
-	var why string
 	switch {
-	case q.diverged >= 0:
-		why = fmt.Sprintf("its log was cut off at offset %d, below what was read, and written anew (an unclean leader election)", q.diverged)
 	case q.next < q.start:
-		why = "these records are no longer kept (retention, or they were deleted)"
+		p.beyond = 0
+		return s.reposition(q, "these records are no longer kept (retention, or they were deleted)")
+	case q.diverged >= 0 && q.next > q.start: // or all that could be compared is deleted
+		return q.cutOff(fmt.Sprintf("it was cut off at offset %d and written anew (an unclean leader election)", q.diverged))
 	case q.next > q.end:
 		// A new leader may not know the end of its log yet.
 		if p.beyond++; p.beyond < 3 {
 			p.fault(errors.New("next offset lies beyond the end"))
 			return nil
 		}
-		why = "the log was cut off below what was read (an unclean leader election, or lost disks)"
-	default:
-		p.state, p.checkRange, p.beyond = stateFetch, false, 0
-		s.wakeLeader(p)
-		return nil
+		return q.cutOff(fmt.Sprintf("it was cut off at offset %d or below (an unclean leader election, or lost disks)", q.end))
 	}
-	p.beyond = 0
-	return s.reposition(q, why)
+	p.state, p.checkRange, p.beyond = stateFetch, false, 0
+	s.wakeLeader(p)
+	return nil
 }
 
-// reposition applies the policy for a partition that cannot be read on.
+// cutOff returns the error for a log that was cut off below what was read of
+// it. There is no policy for that: files have names made of offsets, and
+// records that get offsets a second time would take the place of others.
+func (q *question) cutOff(why string) error {
+	return stopf("the log of topic %s partition %d lost records that were read already: offsets up to %d were read, and now it has the offsets [%d,%d); %s. To go on, offsets that were read before would be used again for other records, whose files would replace those written before, so reading stops whatever SPOUT_KAFKA_ON_OUT_OF_RANGE says. Either restore the brokers' data, or begin anew with another output branch or spout",
+		q.p.stream.Topic, q.p.stream.Partition, q.next-1, q.start, q.end, why)
+}
+
+// reposition applies the policy for a partition whose next records are gone.
 func (s *Source) reposition(q *question, why string) error {
 	p := q.p
 	var to int64
 	switch s.config.OnOutOfRange {
 	case "earliest":
 		to = q.start
-		if q.diverged >= 0 {
-			to = max(q.diverged, q.start) // all before was read already
-		}
 	case "latest":
 		to = q.end
 	default:
 		return stopf("topic %s partition %d cannot be read on at offset %d: the broker has the offsets [%d,%d); %s. Set SPOUT_KAFKA_ON_OUT_OF_RANGE=earliest or latest to go on there and accept the gap, or begin anew with another spout or output branch",
 			p.stream.Topic, p.stream.Partition, q.next, q.start, q.end, why)
 	}
+	if to < q.next { // the log changed between the answers that told its start and its end
+		return q.cutOff(fmt.Sprintf("it was cut off at offset %d or below (an unclean leader election, or lost disks)", to))
+	}
 	s.log.Warn("records are gone; going on elsewhere", "topic", p.stream.Topic, "partition", p.stream.Partition,
 		"wanted", q.next, "log_start", q.start, "log_end", q.end, "next", to, "reason", why)
-	p.gap = &source.Gap{From: min(q.next, to), To: max(q.next, to), Reason: why}
+	p.gap = &source.Gap{From: q.next, To: to, Reason: why}
 	p.next, p.nextEpoch, p.checkRange, p.state = to, -1, false, stateAnnounce
 	s.kick()
 	return nil
