@@ -200,8 +200,8 @@ func (s *Source) applyTopic(m *kmsg.MetadataResponseTopic) error {
 	switch {
 	case m.TopicID == [16]byte{} || m.TopicID == current.id:
 	case current.id == [16]byte{}:
-		if kept := s.keptID(current); kept != "" && kept != topicID(m.TopicID) {
-			if err := s.topicRecreated(current, kept, m.TopicID); err != nil {
+		if current.kept != "" && current.kept != topicID(m.TopicID) {
+			if err := s.topicRecreated(current, current.kept, m.TopicID); err != nil {
 				return err
 			}
 		}
@@ -238,20 +238,28 @@ func (s *Source) complainOfTopic(name string, current *topic, err error) {
 // newTopic makes the table's entry of a topic that is seen for the first time.
 func (s *Source) newTopic(name string) *topic {
 	t := &topic{name: name, partitions: map[int32]*partition{}}
-	if known := s.position.Topics[name]; known != nil {
-		t.generation = known.Generation
-	}
 	s.table.topics[name] = t
 	return t
 }
 
-// keptID returns the topic id in the position. It is asked for only while the
-// source is opened, when the position is not the consumer's yet.
-func (s *Source) keptID(t *topic) string {
-	if known := s.position.Topics[t.name]; s.running == nil && known != nil {
-		return known.ID
+// seed puts what the position knows of the configured topics into the table.
+// They are missing until the metadata tell of them, be it while the source is
+// opened or later, when the position is the consumer's.
+func (s *Source) seed() {
+	for _, name := range s.config.Topics {
+		known := s.position.Topics[name]
+		if known == nil {
+			continue
+		}
+		t := s.newTopic(name)
+		t.generation, t.known, t.kept, t.missing = known.Generation, true, known.ID, true
+		for number, m := range known.Partitions {
+			p := s.newPartition(t, number)
+			p.state, p.next, p.nextEpoch, p.checkRange = stateCheck, m.next, m.epoch, true
+			p.consumed.Store(m.next)
+			t.partitions[number] = p
+		}
 	}
-	return ""
 }
 
 func (s *Source) setTopicID(t *topic, id [16]byte) {
@@ -275,10 +283,8 @@ func (s *Source) topicRecreated(t *topic, from string, to [16]byte) error {
 			t.former = append(t.former, p)
 		}
 	}
+	t.known = true // and read from its beginning, wherever new topics are read from
 	t.partitions = map[int32]*partition{}
-	if s.running == nil {
-		s.position.Topics[t.name] = &topicPosition{ID: topicID(to), Generation: t.generation, Partitions: map[int32]mark{}}
-	}
 	return nil
 }
 
@@ -313,18 +319,11 @@ func (s *Source) applyPartition(t *topic, m *kmsg.MetadataResponseTopicPartition
 func (s *Source) newPartition(t *topic, number int32) *partition {
 	p := &partition{topic: t, leader: -1, leaderEpoch: -1, nextEpoch: -1, startTime: startEarliest,
 		stream: source.Stream{Topic: t.name, Partition: number, Generation: t.generation}}
-	if s.running != nil {
+	switch {
+	case s.running != nil:
 		s.log.Info("new partition", "topic", t.name, "partition", number)
-		return p
-	}
-	known := s.position.Topics[t.name]
-	if known == nil {
+	case !t.known:
 		p.startTime = s.configuredStart()
-		return p
-	}
-	if m, ok := known.Partitions[number]; ok {
-		p.state, p.next, p.nextEpoch, p.checkRange = stateCheck, m.next, m.epoch, true
-		p.consumed.Store(m.next)
 	}
 	return p
 }

@@ -37,7 +37,7 @@ func (s *Source) settle(ctx context.Context) error {
 	now := time.Now()
 	t.mu.Lock()
 	t.each(func(p *partition) {
-		if p.state != stateStart && p.state != stateCheck || p.retryAt.After(now) {
+		if p.settled() || p.retryAt.After(now) {
 			return
 		}
 		b := t.brokers[p.leader]

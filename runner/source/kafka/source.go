@@ -24,6 +24,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -48,6 +49,7 @@ type Source struct {
 	control      control
 	kicked       chan struct{} // tells the supervisor to look at the table
 	position     *position     // of the consumer; no lock, see source.Source
+	patience     time.Duration // see checkPatience
 	opened       bool
 	group        errgroup.Group
 	done         chan struct{} // closed when all goroutines have ended
@@ -95,6 +97,7 @@ func New(config settings.Kafka, memory settings.Bytes, log hclog.Logger, opts ..
 		kicked:       make(chan struct{}, 1),
 		done:         make(chan struct{}),
 		position:     newPosition(),
+		patience:     checkPatience,
 		cancel:       func() {},
 	}
 	s.table.init()
@@ -103,7 +106,8 @@ func New(config settings.Kafka, memory settings.Bytes, log hclog.Logger, opts ..
 }
 
 // Open implements [source.Source]. It returns once every topic exists and the
-// start of every partition is known.
+// start of every partition is known. Topics that position knows are not waited
+// for very long; they go on where they were when they can be read again.
 func (s *Source) Open(ctx context.Context, raw json.RawMessage) error {
 	if s.invalid != nil {
 		return &source.Stop{Err: s.invalid}

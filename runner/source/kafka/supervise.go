@@ -4,6 +4,7 @@ package kafka
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -14,15 +15,17 @@ import (
 const (
 	// refreshSpacing is the least time between two metadata requests.
 	refreshSpacing = 50 * time.Millisecond
-	// checkPatience is how long Open waits for partitions whose position
-	// cannot be checked now, as when they have no leader.
+	// checkPatience is how long Open waits for topics that the position knows
+	// and that are missing, and for their partitions that cannot be settled
+	// now, as when they have no leader.
 	checkPatience = 10 * time.Second
 )
 
 // prepare asks for metadata and offsets until it is known where to begin. It
 // runs before the source's goroutines do.
 func (s *Source) prepare(ctx context.Context) error {
-	impatient := time.Now().Add(checkPatience)
+	s.seed()
+	impatient := time.Now().Add(s.patience)
 	for failures := 1; ; failures++ {
 		err := s.refreshMetadata(ctx)
 		if err == nil {
@@ -47,20 +50,21 @@ func (s *Source) prepare(ctx context.Context) error {
 	}
 }
 
-// prepared says whether every topic exists and the start of every partition is
-// known, and every position was checked unless there is no more patience.
+// prepared says whether every topic exists, the start of every partition is
+// known and every position was checked. Topics that the position knows do not
+// count once there is no more patience, so that they do not hold up others.
 func (s *Source) prepared(impatient bool) bool {
 	t := &s.table
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, name := range s.config.Topics {
-		if topic := t.topics[name]; topic == nil || topic.missing || len(topic.partitions) == 0 {
+		if topic := t.topics[name]; topic == nil || (topic.missing || len(topic.partitions) == 0) && !(topic.known && impatient) {
 			return false
 		}
 	}
 	ready := true
 	t.each(func(p *partition) {
-		ready = ready && p.state != stateStart && (p.state != stateCheck || impatient)
+		ready = ready && (p.settled() || p.topic.known && impatient)
 	})
 	return ready
 }
@@ -73,19 +77,30 @@ func (s *Source) notePosition() {
 	s.position.Cluster = t.clusterID
 	for name, topic := range t.topics {
 		known := s.position.Topics[name]
-		if known == nil {
+		if known == nil || known.Generation != topic.generation {
 			known = &topicPosition{Generation: topic.generation, Partitions: map[int32]mark{}}
 			s.position.Topics[name] = known
 		}
 		if id := topicID(topic.id); id != "" {
 			known.ID = id
 		}
+		var later []int32
 		for number, p := range topic.partitions {
-			if _, ok := known.Partitions[number]; !ok {
+			if !p.settled() {
+				later = append(later, number)
+			} else if _, ok := known.Partitions[number]; !ok {
 				known.Partitions[number] = mark{p.next, p.nextEpoch}
 				p.consumed.Store(p.next)
 				p.state = stateFetch // the position tells; no need to announce
 			}
+		}
+		if topic.missing || len(topic.partitions) == 0 {
+			s.log.Warn("topic is missing; going on without it until it is back", "topic", name)
+			continue
+		}
+		if len(later) > 0 {
+			slices.Sort(later)
+			s.log.Warn("partitions cannot be read now; going on without them until they can", "topic", name, "partitions", later)
 		}
 		s.log.Info("reading topic", "topic", name, "topic_id", topicID(topic.id), "partitions", len(topic.partitions), "cluster", t.clusterID)
 	}
@@ -152,7 +167,7 @@ func (s *Source) unsettled() (at time.Time, ok bool) {
 		return time.Time{}, true
 	}
 	t.each(func(p *partition) {
-		if p.state != stateStart && p.state != stateCheck {
+		if p.settled() {
 			return
 		}
 		retry := p.retryAt

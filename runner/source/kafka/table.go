@@ -34,6 +34,8 @@ type topic struct {
 	name       string
 	id         [16]byte // zero if the brokers do not tell
 	generation int
+	known      bool   // the position that Open was given has it
+	kept       string // with that id, "" if it tells none
 	partitions map[int32]*partition
 	former     []*partition // of a topic that was deleted, with data that are still being decoded
 	missing    bool         // the cluster has no such topic now
@@ -87,6 +89,9 @@ const (
 	startEarliest = -2
 	startLatest   = -1
 )
+
+// settled says whether it is known where p is to be read.
+func (p *partition) settled() bool { return p.state != stateStart && p.state != stateCheck }
 
 // mayFetch says whether b may fetch p: it leads it, and no other broker's data
 // are still to be decoded, or they could overtake.
