@@ -15,7 +15,6 @@ type fetched struct {
 	partition     int32
 	code          int16
 	highWatermark int64
-	logStart      int64
 	aborted       []abortedTransaction // by first offset
 	records       []byte
 }
@@ -48,13 +47,13 @@ func parseFetch(out []fetched, body []byte, version int16) ([]fetched, error) {
 			name = w.bytes(flexible, 2)
 		}
 		for range w.length(flexible, 4) {
-			f := fetched{topicName: name, topicID: id, logStart: -1}
+			f := fetched{topicName: name, topicID: id}
 			f.partition = w.int32()
 			f.code = w.int16()
 			f.highWatermark = w.int64()
 			w.int64() // last stable offset
 			if version >= 5 {
-				f.logStart = w.int64()
+				w.int64() // log start
 			}
 			for range w.length(flexible, 4) {
 				f.aborted = append(f.aborted, abortedTransaction{w.int64(), w.int64()})
