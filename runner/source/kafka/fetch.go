@@ -173,7 +173,7 @@ func (b *broker) fetch(ctx context.Context) error {
 	if err := c.send(b.request); err != nil {
 		return err
 	}
-	size, err := c.readSize(b.s.config.FetchMaxWait.Std() + requestTimeout)
+	size, err := c.readSize(b.s.fetchWait + requestTimeout)
 	if err != nil {
 		return err
 	}
@@ -221,7 +221,7 @@ func (b *broker) fillRequest() error {
 	}
 	version = min(version, b.s.fetchVersion)
 	r.ReplicaID, r.SessionID, r.SessionEpoch = -1, 0, -1
-	r.MaxWaitMillis = int32(b.s.config.FetchMaxWait.Std().Milliseconds())
+	r.MaxWaitMillis = int32(b.s.fetchWait.Milliseconds())
 	r.MinBytes = 1
 	r.MaxBytes = int32(b.s.fetchBytes)
 	if b.s.config.Isolation == "read_committed" {

@@ -192,6 +192,51 @@ func TestHandmadeBatches(t *testing.T) {
 	}
 }
 
+// TestFetchLimits gives settings that the fetch request has no numbers for.
+func TestFetchLimits(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		wait       time.Duration
+		bytes      settings.Bytes
+		wantMillis int32
+		wantBytes  int32
+	}{
+		{0, 8 << 20, 1, 8 << 20},
+		{100 * time.Microsecond, 1 << 30, 1, 1 << 30},
+		{time.Millisecond, 1 << 31, 1, 1 << 30},
+		{20 * time.Millisecond, 4<<30 + 1, 20, 1 << 30},
+		{1 << 62, 1 << 62, 60_000, 1 << 30},
+	} {
+		t.Run(fmt.Sprint(test.wait, test.bytes), func(t *testing.T) {
+			t.Parallel()
+			c := startCluster(t)
+			createTopic(t, c, "t", 1)
+			produce(t, client(t, c), numbered("t", 0, 0, 5)...)
+			requests := make(chan *kmsg.FetchRequest, 1)
+			c.ControlKey(kmsg.Fetch.Int16(), func(req kmsg.Request) (kmsg.Response, error, bool) {
+				select {
+				case requests <- req.(*kmsg.FetchRequest):
+				default:
+				}
+				return nil, nil, false
+			})
+			k := config(c, "t")
+			k.FetchMaxWait, k.FetchMaxBytes = settings.Duration(test.wait), test.bytes
+			_, log := newLogs()
+			s := New(k, 1<<40, log)
+			defer s.Close()
+			if err := s.Open(testContext(t), nil); err != nil {
+				t.Fatal(err)
+			}
+			wantValues(t, read(t, s, 5), 0, 5)
+			r := <-requests
+			if each := r.Topics[0].Partitions[0].PartitionMaxBytes; r.MaxWaitMillis != test.wantMillis || r.MaxBytes != test.wantBytes || each != test.wantBytes {
+				t.Errorf("asked for %d bytes, %d of the partition, within %d ms; want %d within %d ms", r.MaxBytes, each, r.MaxWaitMillis, test.wantBytes, test.wantMillis)
+			}
+		})
+	}
+}
+
 // TestThousandPartitions reads a few records of each of many partitions.
 func TestThousandPartitions(t *testing.T) {
 	t.Parallel()

@@ -40,9 +40,10 @@ type Source struct {
 	log          hclog.Logger
 	complain     complaints
 	dialer       *dialer
-	invalid      error // what is wrong with config
-	fetchBytes   int   // most bytes to ask of a broker at once
-	fetchVersion int16 // newest version of the fetch request to use
+	invalid      error         // what is wrong with config
+	fetchBytes   int           // most bytes to ask of a broker at once
+	fetchWait    time.Duration // most that a broker may wait for records
+	fetchVersion int16         // newest version of the fetch request to use
 	memory       *memory
 	counters     counters
 	chunks       chan *source.Chunk
@@ -78,6 +79,14 @@ func WithDial(dial dialFunc) Option { return func(o *options) { o.dial = dial } 
 // limits them.
 const chunkQueue = 64
 
+// The fetch request has whole milliseconds, where 0 is not to wait at all, and
+// sizes of 31 bits. Settings beyond these are brought back to them.
+const (
+	maxFetchBytes = 1 << 30
+	minFetchWait  = time.Millisecond
+	maxFetchWait  = time.Minute
+)
+
 // New returns a source that reads as config says and that keeps what it
 // fetched and what the caller did not release yet under memory. What is wrong
 // with config is an error of Open.
@@ -92,7 +101,8 @@ func New(config settings.Kafka, memory settings.Bytes, log hclog.Logger, opts ..
 		complain:     complaints{log: log},
 		memory:       newMemory(int64(memory)),
 		fetchVersion: newestKnown[kmsg.Fetch.Int16()],
-		fetchBytes:   int(min(config.FetchMaxBytes, max(memory/2, 64<<10))),
+		fetchBytes:   int(min(config.FetchMaxBytes, max(memory/2, 64<<10), maxFetchBytes)),
+		fetchWait:    min(max(config.FetchMaxWait.Std(), minFetchWait), maxFetchWait),
 		chunks:       make(chan *source.Chunk, chunkQueue),
 		kicked:       make(chan struct{}, 1),
 		done:         make(chan struct{}),
