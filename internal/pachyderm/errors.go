@@ -49,7 +49,7 @@ func says(err error, texts ...string) bool {
 // secret does not exist. Nothing else may be taken for it.
 func IsNotFound(err error) bool {
 	return err != nil && (code(err) == codes.NotFound ||
-		code(err) == codes.Unknown && says(err, "failed to get secret") && says(err, "not found"))
+		code(err) == codes.Unknown && says(err, "failed to get secret", "failed to delete secret") && says(err, "not found"))
 }
 
 // IsAlreadyExists says that something of that name is there already.
@@ -73,6 +73,10 @@ func IsUnauthenticated(err error) bool {
 func IsAuthNotActivated(err error) bool {
 	return code(err) == codes.Unimplemented && says(err, "the auth service is not activated")
 }
+
+// IsNoRoleBinding says that roles were to be given on something that does not
+// exist, or was made before authentication was activated.
+func IsNoRoleBinding(err error) bool { return says(err, "no role binding exists for") }
 
 // IsUnknownMethod says that the server is too old, or a sidecar, and lacks the call.
 func IsUnknownMethod(err error) bool {

@@ -24,7 +24,7 @@ var DefaultRetry = Retry{Timeout: time.Minute, Initial: 500 * time.Millisecond, 
 // onceOnly are the calls whose repetition would do more than one call: a
 // second CreatePipeline finds that the first one exists, or makes another
 // version. Their callers find out what became of them.
-var onceOnly = []string{"/CreatePipeline", "/CreatePipelineV2", "/StartCommit", "/GetRobotToken", "/CreateSecret", "/CreateRepo", "/CreateProject"}
+var onceOnly = []string{"/CreatePipeline", "/CreatePipelineV2", "/StartCommit", "/GetRobotToken", "/CreateSecret", "/CreateRepo", "/CreateProject", "/RunCron"}
 
 // Interceptor repeats a call while the server is unavailable, until the
 // timeout. No other error is repeated. Pauses grow by half and are drawn at
