@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package provider
+
+import (
+	"context"
+
+	"github.com/hashicorp/terraform-plugin-framework/ephemeral"
+	"github.com/hashicorp/terraform-plugin-framework/function"
+	"github.com/hashicorp/terraform-plugin-framework/provider"
+)
+
+var (
+	_ provider.ProviderWithEphemeralResources = (*pachydermProvider)(nil)
+	_ provider.ProviderWithFunctions          = (*pachydermProvider)(nil)
+)
+
+// EphemeralResources lists the ephemeral resources (Terraform 1.10 and later).
+func (p *pachydermProvider) EphemeralResources(context.Context) []func() ephemeral.EphemeralResource {
+	return []func() ephemeral.EphemeralResource{newRobotTokenEphemeral}
+}
+
+// Functions lists the functions (Terraform 1.8 and later).
+func (p *pachydermProvider) Functions(context.Context) []func() function.Function {
+	return []func() function.Function{
+		func() function.Function { return parseIDFunction{} },
+		func() function.Function { return quantityBytesFunction{} },
+		func() function.Function { return spoutSpecFunction{provider: New(p.version)} },
+	}
+}
