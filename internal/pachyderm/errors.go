@@ -89,6 +89,12 @@ func IsUnavailable(err error) bool { return err != nil && code(err) == codes.Una
 // IsTimeout says that the deadline passed before an answer came.
 func IsTimeout(err error) bool { return err != nil && code(err) == codes.DeadlineExceeded }
 
+// IsUnanswered says that it is not known what became of a call: its answer was
+// lost, came too late, or was not waited for.
+func IsUnanswered(err error) bool {
+	return IsUnavailable(err) || IsTimeout(err) || err != nil && code(err) == codes.Canceled
+}
+
 // IsInvalid says that a request was refused by validation (2.8 and newer have a code for it).
 func IsInvalid(err error) bool { return err != nil && code(err) == codes.InvalidArgument }
 
