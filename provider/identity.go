@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
@@ -23,6 +24,13 @@ type identity struct {
 	form    string         // the text, in the names of the attributes: "project/name"
 	pattern *regexp.Regexp // its groups are named after the attributes
 	docs    []identityPart
+
+	// For identities of which not every part is an attribute of its own, and
+	// not every one is there. Parts that are empty leave no trace in the text.
+	at       map[string]path.Path // where an attribute is, if not at the root
+	optional []string             // attributes that may be left out, besides project
+	// complete fills in what was left out of an import; by default, the project.
+	complete func(values map[string]types.String, c *connection)
 }
 
 // identityPart is one attribute. "project" may be left out of what is
@@ -45,7 +53,7 @@ var projectPart = identityPart{"project", "Project; the provider's default_proje
 func (i identity) schema() identityschema.Schema {
 	attributes := map[string]identityschema.Attribute{}
 	for _, part := range i.docs {
-		optional := part == projectPart
+		optional := part == projectPart || slices.Contains(i.optional, part.name)
 		attributes[part.name] = identityschema.StringAttribute{OptionalForImport: optional, RequiredForImport: !optional, Description: part.doc}
 	}
 	return identityschema.Schema{Attributes: attributes}
@@ -56,19 +64,27 @@ type attributes interface {
 	GetAttribute(ctx context.Context, p path.Path, target any) diag.Diagnostics
 }
 
+// path says where an attribute is in a state or a plan.
+func (i identity) path(name string) path.Path {
+	if at, ok := i.at[name]; ok {
+		return at
+	}
+	return path.Root(name)
+}
+
 // values returns the identity's attributes by name.
 func (i identity) values(ctx context.Context, from attributes) (map[string]types.String, diag.Diagnostics) {
 	values := map[string]types.String{}
 	var diags diag.Diagnostics
 	for _, part := range i.docs {
 		var v types.String
-		diags.Append(from.GetAttribute(ctx, path.Root(part.name), &v)...)
+		diags.Append(from.GetAttribute(ctx, i.path(part.name), &v)...)
 		values[part.name] = v
 	}
 	return values, diags
 }
 
-var word = regexp.MustCompile(`[a-z_]+`)
+var word, slashes = regexp.MustCompile(`[a-z_]+`), regexp.MustCompile(`/+`)
 
 // id writes values as one text; it is unknown while one of them is.
 func (i identity) id(values map[string]types.String) types.String {
@@ -77,7 +93,8 @@ func (i identity) id(values map[string]types.String) types.String {
 			return types.StringUnknown()
 		}
 	}
-	return types.StringValue(word.ReplaceAllStringFunc(i.form, func(name string) string { return values[name].ValueString() }))
+	text := word.ReplaceAllStringFunc(i.form, func(name string) string { return values[name].ValueString() })
+	return types.StringValue(slashes.ReplaceAllString(text, "/"))
 }
 
 // save puts the identity of what is in the state beside it.
@@ -96,7 +113,7 @@ func (i identity) importState(ctx context.Context, c *connection, req resource.I
 	values := map[string]types.String{}
 	if req.ID == "" && req.Identity != nil && !req.Identity.Raw.IsNull() {
 		var diags diag.Diagnostics
-		values, diags = i.values(ctx, req.Identity)
+		values, diags = identity{docs: i.docs}.values(ctx, req.Identity)
 		resp.Diagnostics.Append(diags...)
 	} else {
 		match := i.pattern.FindStringSubmatch(req.ID)
@@ -110,14 +127,16 @@ func (i identity) importState(ctx context.Context, c *connection, req resource.I
 			}
 		}
 	}
-	if v, ok := values["project"]; ok && v.IsNull() && c != nil {
+	if i.complete != nil {
+		i.complete(values, c)
+	} else if v, ok := values["project"]; ok && v.IsNull() && c != nil {
 		values["project"] = c.defaultProject
 	}
 	if resp.Diagnostics.HasError() {
 		return
 	}
 	for _, part := range i.docs {
-		resp.Diagnostics.Append(resp.State.SetAttribute(ctx, path.Root(part.name), values[part.name])...)
+		resp.Diagnostics.Append(resp.State.SetAttribute(ctx, i.path(part.name), values[part.name])...)
 		resp.Diagnostics.Append(resp.Identity.SetAttribute(ctx, path.Root(part.name), values[part.name])...)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
+	"github.com/hashicorp/terraform-plugin-framework/tfsdk"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 	"github.com/hashicorp/terraform-plugin-log/tflog"
 )
@@ -43,6 +44,16 @@ type (
 	// replaced.
 	planned[M any] interface {
 		plan(ctx context.Context, c *connection, config, state *M, diags *diag.Diagnostics)
+	}
+	// completed is a model whose identity the provider completes, beyond the
+	// project. It changes itself, the plan. state is nil for what is to be created.
+	completed[M any] interface {
+		complete(c *connection, config, state *M, diags *diag.Diagnostics)
+	}
+	// secretive is a model with write-only attributes: before create and
+	// update it takes them out of the configuration, the only place that has them.
+	secretive[M any] interface {
+		take(ctx context.Context, config *M) diag.Diagnostics
 	}
 )
 
@@ -97,6 +108,7 @@ func (r *objectResource[M, P]) ModifyPlan(ctx context.Context, req resource.Modi
 	if _, ok := req.Plan.Schema.GetAttributes()["project"]; ok {
 		r.planProject(ctx, exists, req, resp)
 	}
+	r.planIdentity(ctx, exists, req, resp)
 	values, diags := r.identity.values(ctx, &resp.Plan)
 	resp.Diagnostics.Append(diags...)
 	replaced := false
@@ -105,7 +117,7 @@ func (r *objectResource[M, P]) ModifyPlan(ctx context.Context, req resource.Modi
 		resp.Diagnostics.Append(diags...)
 		for _, part := range r.identity.docs {
 			if !values[part.name].Equal(before[part.name]) {
-				resp.RequiresReplace.Append(path.Root(part.name))
+				resp.RequiresReplace.Append(r.identity.path(part.name))
 				replaced = true
 			}
 		}
@@ -127,6 +139,27 @@ func (r *objectResource[M, P]) ModifyPlan(ctx context.Context, req resource.Modi
 		return
 	}
 	p.plan(ctx, r.connection, &config, before, &resp.Diagnostics)
+	resp.Diagnostics.Append(resp.Plan.Set(ctx, &plan)...)
+}
+
+// planIdentity has the model complete what identifies it.
+func (r *objectResource[M, P]) planIdentity(ctx context.Context, exists bool, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse) {
+	var config, plan, state M
+	p, ok := any(&plan).(completed[M])
+	if !ok {
+		return
+	}
+	resp.Diagnostics.Append(req.Config.Get(ctx, &config)...)
+	resp.Diagnostics.Append(resp.Plan.Get(ctx, &plan)...)
+	before := (*M)(nil)
+	if exists {
+		resp.Diagnostics.Append(req.State.Get(ctx, &state)...)
+		before = &state
+	}
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	p.complete(r.connection, &config, before, &resp.Diagnostics)
 	resp.Diagnostics.Append(resp.Plan.Set(ctx, &plan)...)
 }
 
@@ -152,6 +185,7 @@ func (r *objectResource[M, P]) planProject(ctx context.Context, exists bool, req
 func (r *objectResource[M, P]) Create(ctx context.Context, req resource.CreateRequest, resp *resource.CreateResponse) {
 	var m M
 	resp.Diagnostics.Append(req.Plan.Get(ctx, &m)...)
+	resp.Diagnostics.Append(r.takeSecrets(ctx, &m, &req.Config)...)
 	o, cancel := r.operation(ctx, &m, &req.Plan, timeouts.Value.Create, &resp.Diagnostics)
 	defer cancel()
 	if o != nil && P(&m).create(o) {
@@ -190,6 +224,7 @@ func (r *objectResource[M, P]) Update(ctx context.Context, req resource.UpdateRe
 	var m, before M
 	resp.Diagnostics.Append(req.Plan.Get(ctx, &m)...)
 	resp.Diagnostics.Append(req.State.Get(ctx, &before)...)
+	resp.Diagnostics.Append(r.takeSecrets(ctx, &m, &req.Config)...)
 	o, cancel := r.operation(ctx, &m, &req.Plan, timeouts.Value.Update, &resp.Diagnostics)
 	defer cancel()
 	if o != nil && P(&m).update(o, &before) {
@@ -212,6 +247,19 @@ func (r *objectResource[M, P]) Delete(ctx context.Context, req resource.DeleteRe
 // ImportState takes an id or an identity.
 func (r *objectResource[M, P]) ImportState(ctx context.Context, req resource.ImportStateRequest, resp *resource.ImportStateResponse) {
 	r.identity.importState(ctx, r.connection, req, resp)
+}
+
+func (r *objectResource[M, P]) takeSecrets(ctx context.Context, m *M, config *tfsdk.Config) diag.Diagnostics {
+	s, ok := any(m).(secretive[M])
+	if !ok {
+		return nil
+	}
+	var c M
+	diags := config.Get(ctx, &c)
+	if diags.HasError() {
+		return diags
+	}
+	return append(diags, s.take(ctx, &c)...)
 }
 
 // operation prepares one of the functions above. It is nil after an error.

@@ -118,7 +118,8 @@ func (i *instance) plan(config object) (*tfprotov6.PlanResourceChangeResponse, [
 	i.t.Helper()
 	value := valueOf(i.t, i.kind, config)
 	validated, err := i.server.ValidateResourceConfig(i.ctx, &tfprotov6.ValidateResourceConfigRequest{
-		TypeName: i.typeName, Config: i.dynamic(i.kind, value)})
+		TypeName: i.typeName, Config: i.dynamic(i.kind, value),
+		ClientCapabilities: &tfprotov6.ValidateResourceConfigClientCapabilities{WriteOnlyAttributesAllowed: true}})
 	if err != nil {
 		i.t.Fatal(err)
 	}

@@ -203,6 +203,8 @@ func (p *pachydermProvider) Resources(context.Context) []func() resource.Resourc
 		func() resource.Resource { return newSpoutResource(runnerRepository + ":" + p.version) },
 		newProjectResource,
 		newRepoResource,
+		newSecretResource,
+		newRoleBindingResource,
 	}
 }
 

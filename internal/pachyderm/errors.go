@@ -23,6 +23,11 @@ func Reason(err error) string {
 	return err.Error()
 }
 
+// Hint adds to an error what can be done about it. It stays the error it is.
+func Hint(err error, text string) error {
+	return status.Error(code(err), Reason(err)+". "+text)
+}
+
 func code(err error) codes.Code {
 	if errors.Is(err, context.DeadlineExceeded) {
 		return codes.DeadlineExceeded
@@ -97,6 +102,11 @@ func IsUnanswered(err error) bool {
 
 // IsInvalid says that a request was refused by validation (2.8 and newer have a code for it).
 func IsInvalid(err error) bool { return err != nil && code(err) == codes.InvalidArgument }
+
+// IsNotEmpty says that a project cannot be deleted since repos are in it.
+func IsNotEmpty(err error) bool {
+	return err != nil && code(err) == codes.FailedPrecondition && says(err, "still exists")
+}
 
 // IsCommitFinished says that a commit was finished, by another writer perhaps,
 // before something was added to it or it was to be finished.
