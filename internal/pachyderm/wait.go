@@ -60,7 +60,11 @@ func (w Wait) Running(ctx context.Context, version uint64, inspect func(context.
 		default:
 			crashing = time.Time{}
 		}
-		if p.State == StateRunning && p.WorkersAvailable >= max(1, p.WorkersRequested) {
+		workers := max(1, p.WorkersRequested)
+		if p.Autoscaling { // it has as many as there is work, and is in standby without
+			workers = 0
+		}
+		if p.State == StateStandby || p.State == StateRunning && p.WorkersAvailable >= workers {
 			stable++
 		} else {
 			stable = 0
