@@ -203,6 +203,7 @@ func (p *pachydermProvider) Resources(context.Context) []func() resource.Resourc
 		func() resource.Resource { return newSpoutResource(runnerRepository + ":" + p.version) },
 		newProjectResource,
 		newRepoResource,
+		newBranchResource,
 		newSecretResource,
 		newRoleBindingResource,
 	}

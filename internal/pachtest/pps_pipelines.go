@@ -328,31 +328,60 @@ func (a *ppsAPI) DeletePipeline(ctx context.Context, req *pps.DeletePipelineRequ
 	if err := a.stopPipeline(ctx, key); err != nil {
 		return nil, wrap(err, "error stopping pipeline %s", key)
 	}
-	p := a.pipelines[key]
-	if p == nil {
+	if a.pipelines[key] == nil {
 		return &types.Empty{}, nil
 	}
-	if err := a.allowRepo(ctx, key.output(), auth.Permission_REPO_DELETE); err != nil {
-		return nil, err
+	return &types.Empty{}, a.deletePipelines(ctx, []pipelineKey{key}, req.KeepRepo, req.Force)
+}
+
+// DeletePipelines stops and deletes all pipelines of the projects, or none.
+func (a *ppsAPI) DeletePipelines(ctx context.Context, req *pps.DeletePipelinesRequest) (*pps.DeletePipelinesResponse, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var keys []pipelineKey
+	response := &pps.DeletePipelinesResponse{}
+	for key, p := range a.pipelines {
+		if req.All || slices.ContainsFunc(req.Projects, func(p *pfs.Project) bool { return p.GetName() == key.project }) {
+			keys = append(keys, key)
+			response.Pipelines = append(response.Pipelines, p.info.Pipeline)
+		}
 	}
+	for _, key := range keys {
+		if err := a.stopPipeline(ctx, key); err != nil {
+			return nil, wrap(err, "stop pipeline %q", key)
+		}
+	}
+	return response, a.deletePipelines(ctx, keys, req.KeepRepo, req.Force)
+}
+
+// deletePipelines deletes stopped pipelines, or none of them.
+func (a *ppsAPI) deletePipelines(ctx context.Context, pipelines []pipelineKey, keep, force bool) error {
 	var keys []repoKey
-	for _, k := range []repoKey{key.output(), key.spec(), key.meta()} {
-		if a.repos[k] != nil && (k != key.output() || !req.KeepRepo) {
-			keys = append(keys, k)
+	for _, key := range pipelines {
+		if err := a.allowRepo(ctx, key.output(), auth.Permission_REPO_DELETE); err != nil {
+			return err
+		}
+		for _, k := range []repoKey{key.output(), key.spec(), key.meta()} {
+			if a.repos[k] != nil && (k != key.output() || !keep) {
+				keys = append(keys, k)
+			}
 		}
 	}
-	if err := a.deleteRepos(keys, req.Force); err != nil {
-		return nil, err
+	if err := a.deleteRepos(keys, force); err != nil {
+		return err
 	}
-	delete(a.pipelines, key)
-	if a.auth != nil {
-		delete(a.auth.tokens, p.token)
-		if a.auth.bindings[repoResource(key.output())] != nil {
-			a.auth.bind(repoResource(key.output()), auth.PipelinePrefix+key.String())
+	for _, key := range pipelines {
+		p := a.pipelines[key]
+		delete(a.pipelines, key)
+		if a.auth != nil {
+			delete(a.auth.tokens, p.token)
+			if a.auth.bindings[repoResource(key.output())] != nil {
+				a.auth.bind(repoResource(key.output()), auth.PipelinePrefix+key.String())
+			}
 		}
+		a.emit(p, PipelineDeleted)
 	}
-	a.emit(p, PipelineDeleted)
-	return &types.Empty{}, nil
+	return nil
 }
 
 // Pipelines lists the pipelines of a project, sorted.

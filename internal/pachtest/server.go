@@ -205,7 +205,7 @@ func (s *Server) serve(kind Side, pipeline pipelineKey) (*side, error) {
 	pfs.RegisterAPIServer(sd.grpc, &pfsAPI{Server: s, side: sd})
 	pps.RegisterAPIServer(sd.grpc, &ppsAPI{Server: s, side: sd})
 	auth.RegisterAPIServer(sd.grpc, &authAPI{Server: s})
-	transaction.RegisterAPIServer(sd.grpc, &transaction.UnimplementedAPIServer{})
+	transaction.RegisterAPIServer(sd.grpc, &transactionAPI{Server: s})
 	if kind == Main {
 		versionpb.RegisterAPIServer(sd.grpc, &versionAPI{Server: s})
 		admin.RegisterAPIServer(sd.grpc, &adminAPI{Server: s})
