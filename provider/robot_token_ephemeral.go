@@ -111,6 +111,9 @@ func (r *robotTokenEphemeral) Open(ctx context.Context, req ephemeral.OpenReques
 	expires := time.Now().Add(ttl).UTC()
 	token, err := client.NewRobotToken(ctx, m.Robot.ValueString(), ttl)
 	if err != nil {
+		if pachyderm.IsAuthNotActivated(err) {
+			err = pachyderm.Hint(err, authNeeded)
+		}
 		detail := r.connection.explain(err)
 		if pachyderm.IsUnavailable(err) || pachyderm.IsTimeout(err) {
 			detail += " If it made a token nevertheless, nobody knows it, and it expires after " + m.TTL.ValueString() + "."

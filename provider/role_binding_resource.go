@@ -184,11 +184,14 @@ func (m *roleBindingModel) create(o *operation) bool {
 	})
 }
 
+// authNeeded says what to do where authentication is off.
+const authNeeded = "Roles and tokens need authentication to be active, with an enterprise license: pachctl auth activate. Without it everybody may do everything, and they have no use"
+
 // explained adds what to do about errors that only bindings have.
 func (m *roleBindingModel) explained(err error) error {
 	switch {
 	case pachyderm.IsAuthNotActivated(err):
-		return pachyderm.Hint(err, "Roles need authentication to be active, with an enterprise license: pachctl auth activate. Without it, everybody may do everything, and role bindings have no use")
+		return pachyderm.Hint(err, authNeeded)
 	case pachyderm.IsNoRoleBinding(err):
 		return pachyderm.Hint(err, "There is no such "+m.on().Kind+". Refer to it by its resource, as resource = { type = \"repo\", name = pachyderm_repo.<name>.name }, so that it is created first")
 	}
