@@ -8,6 +8,7 @@ import (
 	"fmt"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/spoutcommit"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 )
 
@@ -24,7 +25,7 @@ func (in *Ingester) recover(ctx context.Context) (recovered, error) {
 		return recovered{}, err
 	}
 	if head == nil {
-		return recovered{}, in.claim(Description{})
+		return recovered{}, in.claim(spoutcommit.Description{})
 	}
 	last, err := in.lastPosition(ctx, head.ID)
 	if err != nil {
@@ -69,7 +70,7 @@ func (in *Ingester) closeHead(ctx context.Context, head *pachyderm.Commit) error
 		in.Log.Info("finishing the open commit that Pachyderm left", "commit", head.ID)
 		return do(ctx, func(ctx context.Context) error { return in.Branch.Finish(ctx, head.ID, "") })
 	}
-	d, _, err := ParseDescription(head.Description)
+	d, _, err := spoutcommit.ParseDescription(head.Description)
 	if err != nil {
 		return err
 	}
@@ -85,10 +86,10 @@ func (in *Ingester) closeHead(ctx context.Context, head *pachyderm.Commit) error
 
 // lastPosition is what the history of the branch says.
 type lastPosition struct {
-	commit      *pachyderm.Commit // the newest one that counts and carries a position; nil if none does
-	description Description       // of that commit
-	newest      Description       // of the newest writer since then, in commits that were rolled back too
-	emptied     bool              // the head has lost the files of commit
+	commit      *pachyderm.Commit       // the newest one that counts and carries a position; nil if none does
+	description spoutcommit.Description // of that commit
+	newest      spoutcommit.Description // of the newest writer since then, in commits that were rolled back too
+	emptied     bool                    // the head has lost the files of commit
 }
 
 // lastPosition walks from the head back to the newest commit that counts.
@@ -96,12 +97,12 @@ func (in *Ingester) lastPosition(ctx context.Context, head string) (last lastPos
 	var problem error
 	restarted := false
 	err = in.Branch.Ancestry(ctx, head, func(c *pachyderm.Commit) bool {
-		d, ours, err := ParseDescription(c.Description)
+		d, ours, err := spoutcommit.ParseDescription(c.Description)
 		if err != nil {
 			problem = fmt.Errorf("commit %s of %s: %w", c.ID, in.Branch, err)
 			return false
 		}
-		if ours && d.newerThan(last.newest) {
+		if ours && d.NewerThan(last.newest) {
 			last.newest = d
 		}
 		if c.Error == "" && ours && d.Position != nil {
@@ -130,7 +131,7 @@ func (in *Ingester) lastPosition(ctx context.Context, head string) (last lastPos
 
 // claim takes an epoch above all that were seen, or finds out that this writer
 // has been superseded.
-func (in *Ingester) claim(newest Description) error {
+func (in *Ingester) claim(newest spoutcommit.Description) error {
 	if in.epoch == 0 {
 		in.epoch = newest.Epoch + 1
 	}
@@ -140,8 +141,8 @@ func (in *Ingester) claim(newest Description) error {
 // supersededBy says whether the writer of a description is newer than this
 // one. Two that have started at the same moment may have taken the same epoch;
 // their names decide then, so that exactly one of them goes on.
-func (in *Ingester) supersededBy(d Description) error {
-	if in.epoch != 0 && d.newerThan(Description{Epoch: in.epoch, Writer: in.Writer}) {
+func (in *Ingester) supersededBy(d spoutcommit.Description) error {
+	if in.epoch != 0 && d.NewerThan(spoutcommit.Description{Epoch: in.epoch, Writer: in.Writer}) {
 		return &SupersededError{By: d.Writer}
 	}
 	return nil
@@ -162,7 +163,7 @@ func (in *Ingester) restore(ctx context.Context, head string, last lastPosition)
 	if err != nil {
 		return "", err
 	}
-	d := in.describe(ReasonRepair, last.description.Position)
+	d := in.describe(spoutcommit.ReasonRepair, last.description.Position)
 	d.Restored = last.commit.ID
 	c := &committer{Ingester: in, head: head}
 	if err := c.commit(ctx, &upload{fileSet: fileSet, description: d}); err != nil {
