@@ -201,6 +201,7 @@ func (p *pachydermProvider) userAgent(terraform string) string {
 func (p *pachydermProvider) Resources(context.Context) []func() resource.Resource {
 	return []func() resource.Resource{
 		func() resource.Resource { return newSpoutResource(runnerRepository + ":" + p.version) },
+		newPipelineResource,
 		newProjectResource,
 		newRepoResource,
 		newBranchResource,

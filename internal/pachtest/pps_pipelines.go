@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/gogo/protobuf/jsonpb"
 	"github.com/gogo/protobuf/proto"
 	"github.com/gogo/protobuf/types"
 	"github.com/pachyderm/pachyderm/v2/src/auth"
@@ -48,38 +49,61 @@ func (a *ppsAPI) CreatePipeline(ctx context.Context, req *pps.CreatePipelineRequ
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	var shown *shownSpec
+	if a.v211 { // a request without JSON is made JSON: what is zero in it is left out
+		text, err := (&jsonpb.Marshaler{}).MarshalToString(req)
+		if err != nil {
+			return nil, unknown("%v", err)
+		}
+		reprocess := req.Reprocess
+		if req, shown, err = a.withUserSpec(text, req.Update); err != nil {
+			return nil, err
+		}
+		req.Reprocess = reprocess
+	}
+	return &types.Empty{}, a.createPipeline(ctx, req, shown)
+}
+
+func (a *ppsAPI) createPipeline(ctx context.Context, req *pps.CreatePipelineRequest, shown *shownSpec) error {
 	key := keyOfPipeline(req.Pipeline)
 	old := a.pipelines[key]
 	if old == nil {
 		if err := a.checkEdition(req); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	if err := a.validateSecrets(req.Transform); err != nil {
-		return nil, err
+		return err
 	}
 	if old != nil && !req.Update {
-		return nil, alreadyExists("pipeline %q already exists", key)
+		return alreadyExists("pipeline %q already exists", key)
 	}
 	if err := validateRequest(req); err != nil {
-		return nil, err
+		return err
 	}
 	info := a.newPipelineInfo(key, req, old)
 	if err := validateDetails(key, info.Details); err != nil {
-		return nil, err
+		return err
 	}
 	if err := a.checkInputs(ctx, key, info.Details.Input); err != nil {
-		return nil, err
+		return err
 	}
 	if old != nil {
 		if err := a.allowRepo(ctx, key.output(), auth.Permission_REPO_WRITE); err != nil {
-			return nil, err
+			return err
 		}
 	} else if err := a.createPipelineRepos(ctx, key); err != nil {
-		return nil, err
+		return err
+	}
+	if shown != nil {
+		extra, err := proto.Marshal(shown)
+		if err != nil {
+			return unknown("%v", err)
+		}
+		info.XXX_unrecognized = extra
 	}
 	a.putPipeline(key, info, old)
-	return &types.Empty{}, nil
+	return nil
 }
 
 // checkEdition applies the limits of the Community edition.

@@ -203,21 +203,27 @@ func withoutFilledIn(a, b map[string]any) {
 		drop(inside(b, "transform"), "image", defaultImage)
 	}
 	for _, name := range []string{"resourceRequests", "sidecarResourceRequests"} {
-		have := inside(b, name)
-		if have == nil {
+		have, asked := inside(b, name), inside(a, name)
+		whole := len(have) >= len(defaultRequests)
+		for part, v := range defaultRequests {
+			whole = whole && (have[part] == v || asked[part] != nil)
+		}
+		if !whole { // a server that fills in one of them fills in all
 			continue
 		}
-		asked, before := inside(a, name), len(have)
-		for part, v := range map[string]any{"cpu": json.Number("1"), "memory": "256Mi", "disk": "1Gi"} {
+		for part := range defaultRequests {
 			if _, ok := asked[part]; !ok {
-				drop(have, part, v)
+				delete(have, part)
 			}
 		}
-		if before > 0 && len(have) == 0 && asked == nil {
+		if len(have) == 0 && asked == nil {
 			delete(b, name)
 		}
 	}
 }
+
+// defaultRequests are those of a cluster whose defaults nobody changed, from 2.8 on.
+var defaultRequests = map[string]any{"cpu": json.Number("1"), "memory": "256Mi", "disk": "1Gi"}
 
 // forget removes from b when a cron input began, if a does not say when.
 func forget(a, b map[string]any) {
