@@ -200,7 +200,7 @@ func (m *branchModel) delete(o *operation) {
 		o.fail("destroy", err)
 	case !m.notAnOutput(o, "destroy"):
 	case len(b.Readers) > 0:
-		o.refuse("is read by pipelines", "It cannot be deleted while it is an input of %s. Destroy or change those first.", list(b.Readers))
+		o.refuse("is read by pipelines", "It cannot be deleted while it is an input of %s. Destroy or change those first.", inWords(b.Readers))
 	default:
 		if err := o.client.DeleteBranch(o.ctx, b.ID); err != nil {
 			o.fail("destroy", err)

@@ -171,7 +171,7 @@ func some(repos []*pachyderm.Repo) string {
 		}
 		names = append(names, "the repo "+repo.ID.Name)
 	}
-	return list(names)
+	return inWords(names)
 }
 
 // sameText keeps "" apart from null, which are one to the server.

@@ -7,12 +7,14 @@ import (
 
 	"github.com/hashicorp/terraform-plugin-framework/ephemeral"
 	"github.com/hashicorp/terraform-plugin-framework/function"
+	"github.com/hashicorp/terraform-plugin-framework/list"
 	"github.com/hashicorp/terraform-plugin-framework/provider"
 )
 
 var (
 	_ provider.ProviderWithEphemeralResources = (*pachydermProvider)(nil)
 	_ provider.ProviderWithFunctions          = (*pachydermProvider)(nil)
+	_ provider.ProviderWithListResources      = (*pachydermProvider)(nil)
 )
 
 // EphemeralResources lists the ephemeral resources (Terraform 1.10 and later).
@@ -27,4 +29,9 @@ func (p *pachydermProvider) Functions(context.Context) []func() function.Functio
 		func() function.Function { return quantityBytesFunction{} },
 		func() function.Function { return spoutSpecFunction{provider: New(p.version)} },
 	}
+}
+
+// ListResources lists the list resources (Terraform 1.14 and later).
+func (p *pachydermProvider) ListResources(context.Context) []func() list.ListResource {
+	return p.lists()
 }

@@ -154,7 +154,7 @@ func (m *repoModel) unread(o *operation, r *pachyderm.Repo) bool {
 		return false
 	}
 	if len(readers) > 0 {
-		o.refuse("is read by pipelines", "It cannot be deleted while it is an input of %s. Destroy or change those first. Nothing was deleted.", list(readers))
+		o.refuse("is read by pipelines", "It cannot be deleted while it is an input of %s. Destroy or change those first. Nothing was deleted.", inWords(readers))
 	}
 	return len(readers) == 0
 }
@@ -173,8 +173,8 @@ func (m *repoModel) empty(o *operation) bool {
 	return !holds
 }
 
-// list writes what has names into a sentence.
-func list[T any](things []T) string {
+// inWords writes what has names into a sentence.
+func inWords[T any](things []T) string {
 	text := ""
 	for n, thing := range things {
 		switch {

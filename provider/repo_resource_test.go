@@ -160,7 +160,12 @@ func TestRepoErrors(t *testing.T) {
 // putFile writes a file to a branch of a plain repo.
 func putFile(t *testing.T, s *pachtest.Server, repo, branch, path string) string {
 	t.Helper()
-	b := client(t, s).Branch("default", repo, branch)
+	return putFileIn(t, s, "default", repo, branch, path)
+}
+
+func putFileIn(t *testing.T, s *pachtest.Server, project, repo, branch, path string) string {
+	t.Helper()
+	b := client(t, s).Branch(project, repo, branch)
 	id, err := b.Start(t.Context(), "")
 	if err != nil {
 		t.Fatal(err)
