@@ -211,4 +211,8 @@ func (p *pachydermProvider) Resources(context.Context) []func() resource.Resourc
 }
 
 // DataSources lists the data sources.
-func (p *pachydermProvider) DataSources(context.Context) []func() datasource.DataSource { return nil }
+func (p *pachydermProvider) DataSources(context.Context) []func() datasource.DataSource {
+	return []func() datasource.DataSource{
+		newClusterDataSource, newProjectDataSource, newProjectsDataSource, newRepoDataSource, newReposDataSource, newBranchDataSource, newCommitDataSource,
+	}
+}

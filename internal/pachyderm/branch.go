@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/gogo/protobuf/types"
@@ -37,6 +38,7 @@ type Commit struct {
 	Description string
 	Error       string    // why it was rolled back or failed validation; final once Finished
 	Auto        bool      // made by Pachyderm itself, not by a writer
+	Origin      string    // "user", "auto" or "fsck"
 	Started     time.Time // the times are zero for what has not happened yet
 	Finishing   time.Time // FinishCommit was called: it takes no more data, and children may be started
 	Finished    time.Time // it was validated, and can be read
@@ -159,6 +161,7 @@ func commitFrom(info *pfs.CommitInfo) *Commit {
 		ID: info.Commit.ID, Description: info.Description, Error: info.Error,
 		Started: timeFrom(info.Started), Finishing: timeFrom(info.Finishing), Finished: timeFrom(info.Finished),
 		Auto:      info.Origin != nil && info.Origin.Kind == pfs.OriginKind_AUTO,
+		Origin:    strings.ToLower(info.GetOrigin().GetKind().String()),
 		SizeBytes: info.SizeBytesUpperBound,
 	}
 	if info.ParentCommit != nil {
