@@ -203,7 +203,7 @@ func TestDataSourceErrors(t *testing.T) {
 	s := pachtest.New(t)
 	makeRepos(t, s, "events")
 	putFile(t, s, "events", "master", "/a")
-	i := newInstanceOf(t, object{"address": s.Address(), "request_timeout": "200ms"})
+	i := newInstance(t, s, onlyOnce)
 	for _, c := range []struct {
 		typeName, method string
 		config           object

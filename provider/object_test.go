@@ -5,9 +5,11 @@ package provider
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachtest"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 )
@@ -19,6 +21,9 @@ type failure struct {
 	err  error
 	want string
 }
+
+// onlyOnce has no call repeated. A call that is given up could arrive later.
+var onlyOnce = WithTiming(quickWait, pachyderm.Retry{Timeout: 10 * time.Second})
 
 // failures are those that may come at any time. NotFound and AlreadyExists
 // mean something to an object, and have tests of their own.
@@ -58,7 +63,7 @@ func eachFailure(t *testing.T, typeName string, config object, prepare func(*tes
 		if prepare != nil {
 			prepare(t, s)
 		}
-		provider := newInstanceOf(t, object{"address": s.Address(), "request_timeout": "200ms"})
+		provider := newInstance(t, s, onlyOnce)
 		made := provider.as(typeName)
 		made.must(made.apply(config))
 		allFail(t, s, made, c)
