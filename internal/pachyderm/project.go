@@ -72,6 +72,7 @@ func (c *Client) DeleteProject(ctx context.Context, name string) error {
 // What is read from other projects is not deleted, and is an error.
 func (c *Client) EmptyProject(ctx context.Context, name string) error {
 	projects := []*pfs.Project{projectNamed(name)}
+	ctx = Patiently(ctx)
 	if _, err := c.PPS.DeletePipelines(ctx, &pps.DeletePipelinesRequest{Projects: projects}); err != nil {
 		return fmt.Errorf("delete pipelines of project %s: %w", name, err)
 	}

@@ -79,7 +79,7 @@ func (c *Client) DescribeRepo(ctx context.Context, id RepoID, description string
 // DeleteRepo deletes a repo with all data. The server takes a missing repo for
 // deleted, and says so too when the caller may not delete it: look afterwards.
 func (c *Client) DeleteRepo(ctx context.Context, id RepoID) error {
-	if _, err := c.PFS.DeleteRepo(ctx, &pfs.DeleteRepoRequest{Repo: id.proto()}); err != nil {
+	if _, err := c.PFS.DeleteRepo(Patiently(ctx), &pfs.DeleteRepoRequest{Repo: id.proto()}); err != nil {
 		return fmt.Errorf("delete repo %s: %w", id, err)
 	}
 	return nil
