@@ -5,6 +5,7 @@ package provider
 import (
 	"context"
 
+	"github.com/hashicorp/terraform-plugin-framework/action"
 	"github.com/hashicorp/terraform-plugin-framework/ephemeral"
 	"github.com/hashicorp/terraform-plugin-framework/function"
 	"github.com/hashicorp/terraform-plugin-framework/list"
@@ -14,6 +15,7 @@ import (
 var (
 	_ provider.ProviderWithEphemeralResources = (*pachydermProvider)(nil)
 	_ provider.ProviderWithFunctions          = (*pachydermProvider)(nil)
+	_ provider.ProviderWithActions            = (*pachydermProvider)(nil)
 	_ provider.ProviderWithListResources      = (*pachydermProvider)(nil)
 )
 
@@ -34,4 +36,9 @@ func (p *pachydermProvider) Functions(context.Context) []func() function.Functio
 // ListResources lists the list resources (Terraform 1.14 and later).
 func (p *pachydermProvider) ListResources(context.Context) []func() list.ListResource {
 	return p.lists()
+}
+
+// Actions lists the actions (Terraform 1.14 and later).
+func (p *pachydermProvider) Actions(context.Context) []func() action.Action {
+	return []func() action.Action{newRestartSpoutAction, newRunPipelineAction, newFinishCommitAction}
 }

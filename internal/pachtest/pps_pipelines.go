@@ -28,6 +28,8 @@ type pipeline struct {
 	pinnedWorkers    bool // SetWorkers decides
 	workersAvailable int64
 	logs             []logLine
+	jobs             []*pps.JobInfo // oldest first
+	jobEnd           *jobEnd
 }
 
 func (p *pipeline) isTransform() bool {
@@ -204,7 +206,7 @@ func (a *ppsAPI) putPipeline(key pipelineKey, info *pps.PipelineInfo, old *pipel
 	if old != nil {
 		kind = PipelineUpdated
 		p.history = append(slices.Clone(old.history), old.info)
-		p.logs = old.logs
+		p.logs, p.jobs, p.jobEnd = old.logs, old.jobs, old.jobEnd
 	}
 	if a.auth != nil {
 		if old != nil {
@@ -222,6 +224,9 @@ func (a *ppsAPI) putPipeline(key pipelineKey, info *pps.PipelineInfo, old *pipel
 	// The repos exist, so this cannot fail.
 	if made, _ := a.createBranch(p.output(), nil, direct, nil, id); made != nil && made.finishing == nil && info.Type == pps.PipelineInfo_PIPELINE_TYPE_SPOUT {
 		a.finishCommit(made, "close spout commit", "")
+	}
+	if p.isTransform() {
+		a.addJob(p)
 	}
 	if p.isTransform() && a.repos[key.meta()] == nil {
 		meta := key.meta()
