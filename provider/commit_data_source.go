@@ -63,16 +63,8 @@ func (m *commitData) find(o *operation) (*pachyderm.Commit, error) {
 		return o.client.Branch(m.Project.ValueString(), m.Repo.ValueString(), pachyderm.DefaultOutputBranch).Inspect(o.ctx, m.ID.ValueString())
 	}
 	b := o.client.Branch(m.Project.ValueString(), m.Repo.ValueString(), m.Branch.ValueString())
-	head, err := b.Head(o.ctx)
-	if err != nil || head == nil || !m.Finished.ValueBool() {
-		return head, err
+	if m.Finished.ValueBool() {
+		return b.NewestReadable(o.ctx)
 	}
-	var found *pachyderm.Commit
-	err = b.Ancestry(o.ctx, head.ID, func(c *pachyderm.Commit) bool {
-		if !c.Finished.IsZero() && c.Error == "" {
-			found = c
-		}
-		return found == nil
-	})
-	return found, err
+	return b.Head(o.ctx)
 }

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/hashicorp/terraform-plugin-log/tflog"
@@ -166,12 +165,15 @@ func (o *pipelineOperation) notThere(p *pachyderm.Pipeline, err error) (summary,
 	}
 	ctx, cancel := o.after()
 	defer cancel()
-	lines, err := o.client.Logs(ctx, o.id, logLines)
+	lines, err := o.client.Logs(ctx, o.id, pachyderm.LogsOptions{Lines: logLines, Spout: p.IsSpout})
 	if err != nil {
 		tflog.Debug(ctx, "cannot read the log", map[string]any{"error": pachyderm.Reason(err)})
 	}
 	if len(lines) > 0 {
-		detail += "\n\nThe newest lines of its log:\n\n  " + strings.Join(lines, "\n  ")
+		detail += "\n\nThe newest lines of its log:\n"
+	}
+	for _, line := range lines {
+		detail += "\n  " + line.Text
 	}
 	return summary, detail
 }

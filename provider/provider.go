@@ -214,5 +214,6 @@ func (p *pachydermProvider) Resources(context.Context) []func() resource.Resourc
 func (p *pachydermProvider) DataSources(context.Context) []func() datasource.DataSource {
 	return []func() datasource.DataSource{
 		newClusterDataSource, newProjectDataSource, newProjectsDataSource, newRepoDataSource, newReposDataSource, newBranchDataSource, newCommitDataSource,
+		newSpoutDataSource, newSpoutsDataSource, newPipelineDataSource, newLogsDataSource,
 	}
 }

@@ -144,6 +144,23 @@ func (b *Branch) Ancestry(ctx context.Context, id string, visit func(*Commit) bo
 	}
 }
 
+// NewestReadable returns the newest commit that is finished and has no error,
+// or nil if there is none.
+func (b *Branch) NewestReadable(ctx context.Context) (*Commit, error) {
+	head, err := b.Head(ctx)
+	if err != nil || head == nil {
+		return head, err
+	}
+	var found *Commit
+	err = b.Ancestry(ctx, head.ID, func(c *Commit) bool {
+		if !c.Finished.IsZero() && c.Error == "" {
+			found = c
+		}
+		return found == nil
+	})
+	return found, err
+}
+
 func (b *Branch) repo() *pfs.Repo {
 	return &pfs.Repo{Name: b.Repo, Type: pfs.UserRepoType, Project: &pfs.Project{Name: b.Project}}
 }

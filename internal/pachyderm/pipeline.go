@@ -245,27 +245,6 @@ func (c *Client) HoldsData(ctx context.Context, id PipelineID, branch string) (b
 	return false, nil
 }
 
-// Logs returns the newest lines that a spout's code has written, oldest first.
-func (c *Client) Logs(ctx context.Context, id PipelineID, lines int) ([]string, error) {
-	// A spout's lines come from the worker master's logger (2.6 to 2.11).
-	stream, err := c.PPS.GetLogs(ctx, &pps.GetLogsRequest{Pipeline: id.proto(), Master: true, Tail: int64(10 * lines)})
-	var last []string
-	for err == nil {
-		var message *pps.LogMessage
-		if message, err = stream.Recv(); err != nil {
-			break
-		}
-		if message.User {
-			last = append(last, strings.TrimRight(message.Message, "\n"))
-			last = last[max(0, len(last)-lines):]
-		}
-	}
-	if err != nil && !errors.Is(err, io.EOF) {
-		return last, fmt.Errorf("logs of %s: %w", id, err)
-	}
-	return last, nil
-}
-
 // DeploymentID returns the id of the cluster's installation.
 func (c *Client) DeploymentID(ctx context.Context) (string, error) {
 	info, err := c.Admin.InspectCluster(ctx, &admin.InspectClusterRequest{ClientVersion: &versionpb.Version{Major: 2, Minor: 6}})
