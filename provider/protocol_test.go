@@ -21,17 +21,19 @@ type object = map[string]any
 // unknown is a value that is only known after apply.
 type unknown struct{}
 
-// instance is one pachyderm_spout, managed over the plugin protocol within the
+// instance is one resource, managed over the plugin protocol within the
 // process: what Terraform's own binary does, without it. It is for tables of
 // many cases; that Terraform agrees is what the tests of whole lifecycles show.
 type instance struct {
-	t      testing.TB
-	ctx    context.Context
-	server tfprotov6.ProviderServer
-	schema *tfprotov6.Schema
-	kind   tftypes.Type
-	state  tftypes.Value
-	id     *tfprotov6.ResourceIdentityData
+	t        testing.TB
+	ctx      context.Context
+	server   tfprotov6.ProviderServer
+	schemas  *tfprotov6.GetProviderSchemaResponse
+	typeName string
+	schema   *tfprotov6.Schema
+	kind     tftypes.Type
+	state    tftypes.Value
+	id       *tfprotov6.ResourceIdentityData
 }
 
 func newInstance(t testing.TB, s *pachtest.Server, options ...Option) *instance {
@@ -56,9 +58,8 @@ func tryInstanceOf(t testing.TB, config object, options ...Option) (*instance, [
 	if err != nil {
 		t.Fatal(err)
 	}
-	i.schema = schemas.ResourceSchemas["pachyderm_spout"]
-	i.kind = i.schema.ValueType()
-	i.state = tftypes.NewValue(i.kind, nil)
+	i.schemas = schemas
+	i = i.as("pachyderm_spout")
 	configured, err := i.server.ConfigureProvider(i.ctx, &tfprotov6.ConfigureProviderRequest{TerraformVersion: "1.14.0",
 		Config: i.dynamic(schemas.Provider.ValueType(), valueOf(t, schemas.Provider.ValueType(), config))})
 	if err != nil {
@@ -67,12 +68,58 @@ func tryInstanceOf(t testing.TB, config object, options ...Option) (*instance, [
 	return i, configured.Diagnostics
 }
 
+// as is another resource, of the same provider.
+func (i *instance) as(typeName string) *instance {
+	i.t.Helper()
+	other := *i
+	other.typeName, other.schema = typeName, i.schemas.ResourceSchemas[typeName]
+	if other.schema == nil {
+		i.t.Fatalf("there is no resource %s", typeName)
+	}
+	other.kind = other.schema.ValueType()
+	other.state, other.id = tftypes.NewValue(other.kind, nil), nil
+	return &other
+}
+
+// read returns what a data source says.
+func (i *instance) read(typeName string, config object) (object, []*tfprotov6.Diagnostic) {
+	i.t.Helper()
+	schema := i.schemas.DataSourceSchemas[typeName]
+	if schema == nil {
+		i.t.Fatalf("there is no data source %s", typeName)
+	}
+	kind := schema.ValueType()
+	dynamic := i.dynamic(kind, valueOf(i.t, kind, config))
+	validated, err := i.server.ValidateDataResourceConfig(i.ctx, &tfprotov6.ValidateDataResourceConfigRequest{TypeName: typeName, Config: dynamic})
+	if err != nil {
+		i.t.Fatal(err)
+	}
+	if errorsIn(validated.Diagnostics) != "" {
+		return nil, validated.Diagnostics
+	}
+	read, err := i.server.ReadDataSource(i.ctx, &tfprotov6.ReadDataSourceRequest{TypeName: typeName, Config: dynamic})
+	if err != nil {
+		i.t.Fatal(err)
+	}
+	diagnostics := append(validated.Diagnostics, read.Diagnostics...)
+	if read.State == nil || errorsIn(diagnostics) != "" {
+		return nil, diagnostics
+	}
+	v, err := read.State.Unmarshal(kind)
+	if err != nil {
+		i.t.Fatal(err)
+	}
+	values, _ := plain(i.t, v).(object)
+	return values, diagnostics
+}
+
 // plan returns what would be applied, with errors and warnings.
 func (i *instance) plan(config object) (*tfprotov6.PlanResourceChangeResponse, []*tfprotov6.Diagnostic) {
 	i.t.Helper()
 	value := valueOf(i.t, i.kind, config)
 	validated, err := i.server.ValidateResourceConfig(i.ctx, &tfprotov6.ValidateResourceConfigRequest{
-		TypeName: "pachyderm_spout", Config: i.dynamic(i.kind, value)})
+		TypeName: i.typeName, Config: i.dynamic(i.kind, value),
+		ClientCapabilities: &tfprotov6.ValidateResourceConfigClientCapabilities{WriteOnlyAttributesAllowed: true}})
 	if err != nil {
 		i.t.Fatal(err)
 	}
@@ -80,7 +127,7 @@ func (i *instance) plan(config object) (*tfprotov6.PlanResourceChangeResponse, [
 		return nil, validated.Diagnostics
 	}
 	planned, err := i.server.PlanResourceChange(i.ctx, &tfprotov6.PlanResourceChangeRequest{
-		TypeName: "pachyderm_spout", Config: i.dynamic(i.kind, value), PriorState: i.dynamic(i.kind, i.state), PriorIdentity: i.id,
+		TypeName: i.typeName, Config: i.dynamic(i.kind, value), PriorState: i.dynamic(i.kind, i.state), PriorIdentity: i.id,
 		ProposedNewState: i.dynamic(i.kind, proposed(i.t, i.schema.Block.Attributes, i.kind, i.state, value))})
 	if err != nil {
 		i.t.Fatal(err)
@@ -111,7 +158,7 @@ func (i *instance) destroy() []*tfprotov6.Diagnostic {
 func (i *instance) change(config, planned *tfprotov6.DynamicValue) []*tfprotov6.Diagnostic {
 	i.t.Helper()
 	applied, err := i.server.ApplyResourceChange(i.ctx, &tfprotov6.ApplyResourceChangeRequest{
-		TypeName: "pachyderm_spout", Config: config, PriorState: i.dynamic(i.kind, i.state), PlannedState: planned, PlannedIdentity: i.id})
+		TypeName: i.typeName, Config: config, PriorState: i.dynamic(i.kind, i.state), PlannedState: planned, PlannedIdentity: i.id})
 	if err != nil {
 		i.t.Fatal(err)
 	}
@@ -127,7 +174,7 @@ func (i *instance) change(config, planned *tfprotov6.DynamicValue) []*tfprotov6.
 func (i *instance) refresh() []*tfprotov6.Diagnostic {
 	i.t.Helper()
 	read, err := i.server.ReadResource(i.ctx, &tfprotov6.ReadResourceRequest{
-		TypeName: "pachyderm_spout", CurrentState: i.dynamic(i.kind, i.state), CurrentIdentity: i.id})
+		TypeName: i.typeName, CurrentState: i.dynamic(i.kind, i.state), CurrentIdentity: i.id})
 	if err != nil {
 		i.t.Fatal(err)
 	}
@@ -140,9 +187,13 @@ func (i *instance) refresh() []*tfprotov6.Diagnostic {
 // importID imports and reads.
 func (i *instance) importID(id string, identity object) []*tfprotov6.Diagnostic {
 	i.t.Helper()
-	request := &tfprotov6.ImportResourceStateRequest{TypeName: "pachyderm_spout", ID: id}
+	request := &tfprotov6.ImportResourceStateRequest{TypeName: i.typeName, ID: id}
 	if identity != nil {
-		kind := tftypes.Object{AttributeTypes: map[string]tftypes.Type{"project": tftypes.String, "name": tftypes.String}}
+		identities, err := i.server.GetResourceIdentitySchemas(i.ctx, &tfprotov6.GetResourceIdentitySchemasRequest{})
+		if err != nil {
+			i.t.Fatal(err)
+		}
+		kind := identities.IdentitySchemas[i.typeName].ValueType()
 		request.Identity = &tfprotov6.ResourceIdentityData{IdentityData: i.dynamic(kind, valueOf(i.t, kind, identity))}
 	}
 	imported, err := i.server.ImportResourceState(i.ctx, request)
@@ -261,13 +312,25 @@ func valueOf(t testing.TB, kind tftypes.Type, v any) tftypes.Value {
 	case []any:
 		list := []tftypes.Value{}
 		for _, element := range v {
-			list = append(list, valueOf(t, kind.(tftypes.List).ElementType, element))
+			list = append(list, valueOf(t, elementType(t, kind), element))
 		}
 		return tftypes.NewValue(kind, list)
 	case int:
 		return tftypes.NewValue(kind, big.NewFloat(float64(v)))
 	}
 	return tftypes.NewValue(kind, v)
+}
+
+func elementType(t testing.TB, kind tftypes.Type) tftypes.Type {
+	t.Helper()
+	switch kind := kind.(type) {
+	case tftypes.List:
+		return kind.ElementType
+	case tftypes.Set:
+		return kind.ElementType
+	}
+	t.Fatalf("%s has no elements", kind)
+	return nil
 }
 
 // plain is the reverse of valueOf.

@@ -201,8 +201,19 @@ func (p *pachydermProvider) userAgent(terraform string) string {
 func (p *pachydermProvider) Resources(context.Context) []func() resource.Resource {
 	return []func() resource.Resource{
 		func() resource.Resource { return newSpoutResource(runnerRepository + ":" + p.version) },
+		newPipelineResource,
+		newProjectResource,
+		newRepoResource,
+		newBranchResource,
+		newSecretResource,
+		newRoleBindingResource,
 	}
 }
 
 // DataSources lists the data sources.
-func (p *pachydermProvider) DataSources(context.Context) []func() datasource.DataSource { return nil }
+func (p *pachydermProvider) DataSources(context.Context) []func() datasource.DataSource {
+	return []func() datasource.DataSource{
+		newClusterDataSource, newProjectDataSource, newProjectsDataSource, newRepoDataSource, newReposDataSource, newBranchDataSource, newCommitDataSource,
+		newSpoutDataSource, newSpoutsDataSource, newPipelineDataSource, newLogsDataSource,
+	}
+}

@@ -145,3 +145,12 @@ func (m *spoutModel) known(ctx context.Context) bool {
 	}
 	return true
 }
+
+// copyObserved keeps what was known of the server.
+func (m *spoutModel) copyObserved(from *spoutModel) {
+	m.ID, m.OutputRepo, m.Version, m.State, m.Reason = from.ID, from.OutputRepo, from.Version, from.State, from.Reason
+	m.WorkersAvailable, m.WorkersRequested = from.WorkersAvailable, from.WorkersRequested
+	if m.Reason.IsUnknown() {
+		m.Reason = types.StringNull()
+	}
+}

@@ -6,9 +6,11 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
 	"github.com/hashicorp/terraform-plugin-framework/types"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
 )
 
 // ModifyPlan fills in what the provider decides, and says of the values that
@@ -83,23 +85,29 @@ func (r *spoutResource) planImage(plan, config *spoutModel) {
 }
 
 // planReplace plans another spout in place of this one, and says what that
-// means. Destroy asks about the data once more, before it deletes anything.
+// means.
 func (r *spoutResource) planReplace(plan, state *spoutModel, resp *resource.ModifyPlanResponse) {
 	attribute := path.Root("name")
 	if plan.Name.Equal(state.Name) {
 		attribute = path.Root("project")
 	}
 	resp.RequiresReplace.Append(attribute)
+	warnOfReplace(&resp.Diagnostics, attribute, "spout", state.pipelineID(), state.ForceDestroy, state.KeepOutputRepo,
+		"The new spout begins with an empty repo, and reads its source from where it is configured to start.")
+}
+
+// warnOfReplace says what it means that a pipeline is replaced. Destroy asks
+// about the data once more, before it deletes anything.
+func warnOfReplace(diags *diag.Diagnostics, attribute path.Path, kind string, old pachyderm.PipelineID, forceDestroy, keepOutputRepo types.Bool, what string) {
 	fate := "and fails while the repo holds data, unless force_destroy or keep_output_repo was applied before"
 	switch {
-	case state.KeepOutputRepo.ValueBool():
+	case keepOutputRepo.ValueBool():
 		fate = "keeps it as a plain repo, as keep_output_repo says"
-	case state.ForceDestroy.ValueBool():
+	case forceDestroy.ValueBool():
 		fate = "deletes it with all data, as force_destroy says"
 	}
-	resp.Diagnostics.AddAttributeWarning(attribute, "Spout "+state.pipelineID().String()+" is replaced",
-		fmt.Sprintf("A pipeline and its output repo cannot be renamed. The new spout begins with an empty repo, and reads its source from where it is configured to start. "+
-			"Destroying the old spout deletes its output repo, %s.", fate))
+	diags.AddAttributeWarning(attribute, capital(kind)+" "+old.String()+" is replaced",
+		fmt.Sprintf("A pipeline and its output repo cannot be renamed. %s Destroying the old %s deletes its output repo, %s.", what, kind, fate))
 }
 
 // unchanged says whether the plan asks for the specification that the state has.

@@ -4,6 +4,7 @@ package provider
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -67,17 +68,25 @@ func (r *spoutResource) Configure(_ context.Context, req resource.ConfigureReque
 func (r *spoutResource) Create(ctx context.Context, req resource.CreateRequest, resp *resource.CreateResponse) {
 	var m spoutModel
 	resp.Diagnostics.Append(req.Plan.Get(ctx, &m)...)
+	if !resp.Diagnostics.HasError() {
+		_, diags := m.expand(ctx) // again, with what was not known while planning
+		resp.Diagnostics.Append(diags...)
+	}
 	o, cancel := r.operation(ctx, &m, m.Timeouts.Create, &resp.Diagnostics)
 	defer cancel()
 	if o == nil {
 		return
 	}
-	if !o.create(&m) {
+	p := o.create()
+	if p == nil {
 		return
 	}
+	m.observe(p)
 	resp.Diagnostics.Append(resp.State.Set(ctx, &m)...)
 	resp.Diagnostics.Append(resp.Identity.Set(ctx, m.identity())...)
-	o.settle(&m)
+	if p = o.settle(p.Version); p != nil {
+		m.observe(p)
+	}
 	resp.Diagnostics.Append(resp.State.Set(ctx, &m)...)
 }
 
@@ -102,7 +111,7 @@ func (r *spoutResource) Read(ctx context.Context, req resource.ReadRequest, resp
 		resp.State.RemoveResource(ctx)
 		return
 	case err != nil:
-		o.fail("Cannot read spout", err)
+		o.fail("read", err)
 		return
 	case !p.IsSpout:
 		o.diags.AddError("Not a spout", fmt.Sprintf("The pipeline %s exists, but is not a spout: its specification has no \"spout\".", o.id))
@@ -127,10 +136,23 @@ func (r *spoutResource) Update(ctx context.Context, req resource.UpdateRequest, 
 	if o == nil {
 		return
 	}
-	if o.update(&m, &before) {
-		resp.Diagnostics.Append(resp.State.Set(ctx, &m)...)
-		resp.Diagnostics.Append(resp.Identity.Set(ctx, m.identity())...)
+	spec, diags := m.expand(ctx)
+	resp.Diagnostics.Append(diags...)
+	if diags.HasError() {
+		return
 	}
+	was := &pachyderm.Pipeline{Version: uint64(before.Version.ValueInt64()), Stopped: before.Paused.ValueBool()}
+	p := o.update(was, !before.means(ctx, spec))
+	switch p {
+	case nil:
+		return
+	case was:
+		m.copyObserved(&before)
+	default:
+		m.observe(p)
+	}
+	resp.Diagnostics.Append(resp.State.Set(ctx, &m)...)
+	resp.Diagnostics.Append(resp.Identity.Set(ctx, m.identity())...)
 }
 
 // Delete deletes the pipeline and, unless it is kept, its output repo.
@@ -140,7 +162,7 @@ func (r *spoutResource) Delete(ctx context.Context, req resource.DeleteRequest, 
 	o, cancel := r.operation(ctx, &m, m.Timeouts.Delete, &resp.Diagnostics)
 	defer cancel()
 	if o != nil {
-		o.delete(&m)
+		o.delete()
 	}
 }
 
@@ -171,27 +193,29 @@ func (r *spoutResource) ImportState(ctx context.Context, req resource.ImportStat
 }
 
 // operation prepares one of the functions above. It is nil after an error.
-func (r *spoutResource) operation(ctx context.Context, m *spoutModel, timeout func(context.Context, time.Duration) (time.Duration, diag.Diagnostics), diags *diag.Diagnostics) (*spoutOperation, context.CancelFunc) {
-	if diags.HasError() {
-		return nil, func() {}
+func (r *spoutResource) operation(ctx context.Context, m *spoutModel, timeout timeoutOf, diags *diag.Diagnostics) (*pipelineOperation, context.CancelFunc) {
+	o, cancel := r.connection.begin(ctx, "spout", m.pipelineID().String(), timeout, diags)
+	if o == nil {
+		return nil, cancel
 	}
-	ctx = r.connection.masked(ctx)
-	ctx = tflog.SetField(ctx, "pipeline", m.pipelineID().String())
-	cancel := context.CancelFunc(func() {})
-	if timeout != nil {
-		limit, d := timeout(ctx, defaultTimeout)
-		diags.Append(d...)
-		ctx, cancel = context.WithTimeout(ctx, limit)
+	return &pipelineOperation{o, m.pipelineID(), m.wanted()}, cancel
+}
+
+// wanted is what an operation is to bring about.
+func (m *spoutModel) wanted() wantedPipeline {
+	return wantedPipeline{
+		outputBranch: m.OutputBranch.ValueString(), paused: m.Paused.ValueBool(), waitFor: m.WaitFor.ValueString(),
+		forceDestroy: m.ForceDestroy.ValueBool(), keepOutputRepo: m.KeepOutputRepo.ValueBool(), ownHead: !m.Transform.IsNull(),
+		means: func(ctx context.Context, p *pachyderm.Pipeline) bool { return m.means(ctx, m.withoutDefaults(p.Spec)) },
+		send: func(ctx context.Context, client *pachyderm.Client, id pachyderm.PipelineID, update bool) error {
+			spec, problems := m.expand(ctx)
+			if problems.HasError() { // create and update have looked before
+				return errors.New(problems.Errors()[0].Detail())
+			}
+			if update {
+				return client.UpdatePipeline(ctx, id, spec)
+			}
+			return client.CreatePipeline(ctx, id, spec)
+		},
 	}
-	client, err := r.connection.open(ctx)
-	if err != nil {
-		cancel()
-		detail := sentence(pachyderm.Reason(err))
-		if r.connection != nil {
-			detail = r.connection.explain(err)
-		}
-		diags.AddError("Cannot connect to Pachyderm", detail)
-		return nil, func() {}
-	}
-	return &spoutOperation{ctx: ctx, client: client, connection: r.connection, id: m.pipelineID(), diags: diags}, cancel
 }

@@ -99,6 +99,10 @@ func nameProblem(id pachyderm.PipelineID) string {
 	if problem := projectProblem(id.Project); problem != "" {
 		return problem
 	}
+	return tooLongTogether(id)
+}
+
+func tooLongTogether(id pachyderm.PipelineID) string {
 	if n := len(id.Project) + len(id.Name); n > maxFullName {
 		return fmt.Sprintf("project %q and name %q have %d characters together; Kubernetes leaves %d for them. Shorten one of them by %d.",
 			id.Project, id.Name, n, maxFullName, n-maxFullName)

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/spoutcommit"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/ingest"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 )
@@ -198,7 +199,7 @@ func (w *watcher) look(ctx context.Context) (done bool, err error) {
 }
 
 func (w *watcher) show(c *pachyderm.Commit) error {
-	d, ours, err := ingest.ParseDescription(c.Description)
+	d, ours, err := spoutcommit.ParseDescription(c.Description)
 	switch {
 	case err != nil:
 		return err

@@ -245,14 +245,14 @@ func TestImport(t *testing.T) {
 	if now := number(t, attributes(t, other)["version"]); now != version {
 		t.Errorf("version %d, was %d", now, version)
 	}
-	s.testGeneratedConfig()
+	s.testGeneratedConfig(address, s.name)
 }
 
 // testGeneratedConfig has Terraform write the configuration of what is there.
-func (s *spout) testGeneratedConfig() {
+func (s *spout) testGeneratedConfig(address, name string) {
 	s.t.Helper()
 	w := newWorkspace(s.t, s.cluster)
-	if err := w.Write("main.tf", requirements+fmt.Sprintf("import {\n  to = %s\n  id = %q\n}\n", address, s.project+"/"+s.name)); err != nil {
+	if err := w.Write("main.tf", requirements+fmt.Sprintf("import {\n  to = %s\n  id = %q\n}\n", address, s.project+"/"+name)); err != nil {
 		s.t.Fatal(err)
 	}
 	if err := w.Init(s.t.Context()); err != nil {

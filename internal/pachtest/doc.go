@@ -25,8 +25,8 @@
 // # What differs from the real thing
 //
 // No user code runs: a test hooks OnPipeline to run something in its place.
-// Commits are not propagated to downstream pipelines and there are no jobs.
-// Transactions, URL sources, size and cron triggers and CreatePipelineV2 are
-// left out. Conformance is the suite that both this fake and a real pachd have
-// to pass.
+// Commits are not propagated to downstream pipelines, and jobs do nothing.
+// Transactions other than batches about branches, URL sources, size and cron
+// triggers and CreatePipelineV2 are left out. Conformance is the suite that
+// both this fake and a real pachd have to pass.
 package pachtest

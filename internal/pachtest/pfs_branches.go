@@ -13,43 +13,47 @@ import (
 )
 
 func (a *pfsAPI) CreateBranch(ctx context.Context, req *pfs.CreateBranchRequest) (*types.Empty, error) {
-	if req.Branch == nil {
-		return nil, unknown("branch cannot be nil")
-	}
-	if req.Branch.Repo == nil {
-		return nil, unknown("branch repo cannot be nil")
-	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	return &types.Empty{}, a.askedToCreateBranch(ctx, req, newID())
+}
+
+func (s *Server) askedToCreateBranch(ctx context.Context, req *pfs.CreateBranchRequest, id string) error {
+	if req.Branch == nil {
+		return unknown("branch cannot be nil")
+	}
+	if req.Branch.Repo == nil {
+		return unknown("branch repo cannot be nil")
+	}
 	key := keyOfBranch(req.Branch)
-	if err := a.validateTrigger(key, req.Trigger); err != nil {
-		return nil, err
+	if err := s.validateTrigger(key, req.Trigger); err != nil {
+		return err
 	}
 	if len(req.Provenance) > 0 && req.Trigger != nil {
-		return nil, unknown("a branch cannot have both provenance and a trigger")
+		return unknown("a branch cannot have both provenance and a trigger")
 	}
-	if err := a.allowRepo(ctx, key.repoKey, auth.Permission_REPO_CREATE_BRANCH); err != nil {
-		return nil, err
+	if err := s.allowRepo(ctx, key.repoKey, auth.Permission_REPO_CREATE_BRANCH); err != nil {
+		return err
 	}
 	var direct []branchKey
 	for _, p := range req.Provenance {
 		if err := validateName(p.GetName()); err != nil {
-			return nil, err
+			return err
 		}
 		direct = append(direct, keyOfBranch(p))
 	}
 	if err := validateName(key.name); err != nil {
-		return nil, err
+		return err
 	}
 	var head *commit
 	if req.Head != nil {
 		var err error
-		if head, err = a.resolve(req.Head); err != nil {
-			return nil, wrap(err, "unable to inspect %s", commitText(req.Head))
+		if head, err = s.resolve(req.Head); err != nil {
+			return wrap(err, "unable to inspect %s", commitText(req.Head))
 		}
 	}
-	_, err := a.createBranch(key, head, direct, req.Trigger, newID())
-	return &types.Empty{}, err
+	_, err := s.createBranch(key, head, direct, req.Trigger, id)
+	return err
 }
 
 // createBranch makes a branch or changes it: provenance is replaced, head and
@@ -232,39 +236,43 @@ func (a *pfsAPI) ListBranch(req *pfs.ListBranchRequest, stream pfs.API_ListBranc
 
 // DeleteBranch of a missing branch is OK before 2.11.
 func (a *pfsAPI) DeleteBranch(ctx context.Context, req *pfs.DeleteBranchRequest) (*types.Empty, error) {
-	if req.Branch == nil {
-		return nil, unknown("branch cannot be nil")
-	}
-	if req.Branch.Repo == nil {
-		return nil, unknown("branch repo cannot be nil")
-	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	return &types.Empty{}, a.askedToDeleteBranch(ctx, req)
+}
+
+func (s *Server) askedToDeleteBranch(ctx context.Context, req *pfs.DeleteBranchRequest) error {
+	if req.Branch == nil {
+		return unknown("branch cannot be nil")
+	}
+	if req.Branch.Repo == nil {
+		return unknown("branch repo cannot be nil")
+	}
 	key := keyOfBranch(req.Branch)
-	if err := a.allowRepo(ctx, key.repoKey, auth.Permission_REPO_DELETE_BRANCH); err != nil {
-		return nil, err
+	if err := s.allowRepo(ctx, key.repoKey, auth.Permission_REPO_DELETE_BRANCH); err != nil {
+		return err
 	}
-	if a.repos[key.repoKey] == nil {
+	if s.repos[key.repoKey] == nil {
 		if req.Force {
-			return &types.Empty{}, nil
+			return nil
 		}
-		return nil, notFound("repos %s not found", key.repoKey)
+		return notFound("repos %s not found", key.repoKey)
 	}
-	b := a.findBranch(key)
+	b := s.findBranch(key)
 	if b == nil {
-		if a.v211 {
-			return nil, wrap(a.errBranchNotFound(key), "get branch %q", key)
+		if s.v211 {
+			return wrap(s.errBranchNotFound(key), "get branch %q", key)
 		}
-		return &types.Empty{}, nil
+		return nil
 	}
 	if !req.Force {
-		if err := a.mayDeleteBranch(b, nil); err != nil {
-			return nil, err
+		if err := s.mayDeleteBranch(b, nil); err != nil {
+			return err
 		}
 	}
-	a.dropBranch(b)
-	a.touch()
-	return &types.Empty{}, nil
+	s.dropBranch(b)
+	s.touch()
+	return nil
 }
 
 // mayDeleteBranch refuses if other branches need b. Those for which gone says

@@ -308,6 +308,30 @@ func (a *pfsAPI) DeleteRepo(ctx context.Context, req *pfs.DeleteRepoRequest) (*t
 	return &types.Empty{}, a.deleteRepos(keys, req.Force)
 }
 
+// DeleteRepos deletes all repos of the projects that the caller may delete, or
+// none of them. A pipeline's are in the way.
+func (a *pfsAPI) DeleteRepos(ctx context.Context, req *pfs.DeleteReposRequest) (*pfs.DeleteReposResponse, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var keys []repoKey
+	response := &pfs.DeleteReposResponse{}
+	for key := range a.repos {
+		if !req.All && !slices.ContainsFunc(req.Projects, func(p *pfs.Project) bool { return p.GetName() == key.project }) ||
+			a.allowRepo(ctx, key, auth.Permission_REPO_DELETE) != nil {
+			continue
+		}
+		if a.pipelines[pipelineKey{key.project, key.name}] != nil {
+			return nil, wrap(unknown("cannot delete a repo associated with a pipeline - delete the pipeline instead"), "delete repos")
+		}
+		keys = append(keys, key)
+		response.Repos = append(response.Repos, key.message())
+	}
+	if err := a.deleteRepos(keys, false); err != nil {
+		return nil, wrap(err, "delete repos")
+	}
+	return response, nil
+}
+
 // deleteRepos deletes repos with their branches and commits, or none of them.
 func (s *Server) deleteRepos(keys []repoKey, force bool) error {
 	if !force {

@@ -19,8 +19,8 @@ type logLine struct {
 	user bool
 }
 
-// AppendLog adds a line as a spout's own code would write it: Pachyderm marks
-// it as both the user's and the master's.
+// AppendLog adds a line as a pipeline's own code would write it. That of a
+// spout Pachyderm marks as both the user's and the master's.
 func (s *Server) AppendLog(project, pipeline, line string) {
 	s.appendLog(project, pipeline, logLine{text: line, user: true})
 }
@@ -38,7 +38,7 @@ func (s *Server) appendLog(project, name string, line logLine) {
 }
 
 // GetLogs sends a pipeline's lines. A spout's lines are the master's, so that
-// they are sent only if the request asks for the master.
+// they are sent only if the request asks for the master; those of others are not.
 func (a *ppsAPI) GetLogs(req *pps.GetLogsRequest, stream pps.API_GetLogsServer) error {
 	if req.Pipeline == nil {
 		return unknown("the fake pachd has logs of pipelines only")
@@ -55,7 +55,7 @@ func (a *ppsAPI) GetLogs(req *pps.GetLogsRequest, stream pps.API_GetLogsServer) 
 		}
 	}
 	var lines []logLine
-	sent := 0
+	sent, spout := 0, false
 	for first := true; ; first = false {
 		var batch []logLine
 		err := a.wait(stream.Context(), func() (bool, error) {
@@ -74,7 +74,7 @@ func (a *ppsAPI) GetLogs(req *pps.GetLogsRequest, stream pps.API_GetLogsServer) 
 			if p == nil {
 				return true, nil
 			}
-			lines = p.logs
+			lines, spout = p.logs, p.info.Type == pps.PipelineInfo_PIPELINE_TYPE_SPOUT
 			batch = lines[min(sent, len(lines)):]
 			return first || len(batch) > 0, nil
 		})
@@ -91,9 +91,9 @@ func (a *ppsAPI) GetLogs(req *pps.GetLogsRequest, stream pps.API_GetLogsServer) 
 				batch = batch[int64(len(batch))-req.Tail:]
 			}
 		}
-		if req.Master {
+		if req.Master == spout {
 			for _, line := range batch {
-				if err := stream.Send(line.message(key)); err != nil {
+				if err := stream.Send(line.message(key, spout)); err != nil {
 					return err
 				}
 			}
@@ -104,17 +104,20 @@ func (a *ppsAPI) GetLogs(req *pps.GetLogsRequest, stream pps.API_GetLogsServer) 
 	}
 }
 
-func (l logLine) message(key pipelineKey) *pps.LogMessage {
+func (l logLine) message(key pipelineKey, spout bool) *pps.LogMessage {
 	ts, err := types.TimestampProto(l.time)
 	if err != nil {
 		ts = nil
 	}
 	m := &pps.LogMessage{
 		ProjectName: key.project, PipelineName: key.name, WorkerID: rcName(key, 1),
-		Master: true, User: l.user, Ts: ts, Message: l.text,
+		Master: spout, User: l.user, Ts: ts, Message: l.text,
 	}
-	if l.user {
+	switch {
+	case l.user && spout:
 		m.JobID = "spout"
+	case l.user:
+		m.JobID = newID()
 	}
 	return m
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/gogo/protobuf/jsonpb"
 	"github.com/gogo/protobuf/proto"
 	"github.com/gogo/protobuf/types"
 	"github.com/pachyderm/pachyderm/v2/src/auth"
@@ -27,6 +28,8 @@ type pipeline struct {
 	pinnedWorkers    bool // SetWorkers decides
 	workersAvailable int64
 	logs             []logLine
+	jobs             []*pps.JobInfo // oldest first
+	jobEnd           *jobEnd
 }
 
 func (p *pipeline) isTransform() bool {
@@ -48,38 +51,61 @@ func (a *ppsAPI) CreatePipeline(ctx context.Context, req *pps.CreatePipelineRequ
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	var shown *shownSpec
+	if a.v211 { // a request without JSON is made JSON: what is zero in it is left out
+		text, err := (&jsonpb.Marshaler{}).MarshalToString(req)
+		if err != nil {
+			return nil, unknown("%v", err)
+		}
+		reprocess := req.Reprocess
+		if req, shown, err = a.withUserSpec(text, req.Update); err != nil {
+			return nil, err
+		}
+		req.Reprocess = reprocess
+	}
+	return &types.Empty{}, a.createPipeline(ctx, req, shown)
+}
+
+func (a *ppsAPI) createPipeline(ctx context.Context, req *pps.CreatePipelineRequest, shown *shownSpec) error {
 	key := keyOfPipeline(req.Pipeline)
 	old := a.pipelines[key]
 	if old == nil {
 		if err := a.checkEdition(req); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	if err := a.validateSecrets(req.Transform); err != nil {
-		return nil, err
+		return err
 	}
 	if old != nil && !req.Update {
-		return nil, alreadyExists("pipeline %q already exists", key)
+		return alreadyExists("pipeline %q already exists", key)
 	}
 	if err := validateRequest(req); err != nil {
-		return nil, err
+		return err
 	}
 	info := a.newPipelineInfo(key, req, old)
 	if err := validateDetails(key, info.Details); err != nil {
-		return nil, err
+		return err
 	}
 	if err := a.checkInputs(ctx, key, info.Details.Input); err != nil {
-		return nil, err
+		return err
 	}
 	if old != nil {
 		if err := a.allowRepo(ctx, key.output(), auth.Permission_REPO_WRITE); err != nil {
-			return nil, err
+			return err
 		}
 	} else if err := a.createPipelineRepos(ctx, key); err != nil {
-		return nil, err
+		return err
+	}
+	if shown != nil {
+		extra, err := proto.Marshal(shown)
+		if err != nil {
+			return unknown("%v", err)
+		}
+		info.XXX_unrecognized = extra
 	}
 	a.putPipeline(key, info, old)
-	return &types.Empty{}, nil
+	return nil
 }
 
 // checkEdition applies the limits of the Community edition.
@@ -180,7 +206,7 @@ func (a *ppsAPI) putPipeline(key pipelineKey, info *pps.PipelineInfo, old *pipel
 	if old != nil {
 		kind = PipelineUpdated
 		p.history = append(slices.Clone(old.history), old.info)
-		p.logs = old.logs
+		p.logs, p.jobs, p.jobEnd = old.logs, old.jobs, old.jobEnd
 	}
 	if a.auth != nil {
 		if old != nil {
@@ -198,6 +224,9 @@ func (a *ppsAPI) putPipeline(key pipelineKey, info *pps.PipelineInfo, old *pipel
 	// The repos exist, so this cannot fail.
 	if made, _ := a.createBranch(p.output(), nil, direct, nil, id); made != nil && made.finishing == nil && info.Type == pps.PipelineInfo_PIPELINE_TYPE_SPOUT {
 		a.finishCommit(made, "close spout commit", "")
+	}
+	if p.isTransform() {
+		a.addJob(p)
 	}
 	if p.isTransform() && a.repos[key.meta()] == nil {
 		meta := key.meta()
@@ -328,31 +357,60 @@ func (a *ppsAPI) DeletePipeline(ctx context.Context, req *pps.DeletePipelineRequ
 	if err := a.stopPipeline(ctx, key); err != nil {
 		return nil, wrap(err, "error stopping pipeline %s", key)
 	}
-	p := a.pipelines[key]
-	if p == nil {
+	if a.pipelines[key] == nil {
 		return &types.Empty{}, nil
 	}
-	if err := a.allowRepo(ctx, key.output(), auth.Permission_REPO_DELETE); err != nil {
-		return nil, err
+	return &types.Empty{}, a.deletePipelines(ctx, []pipelineKey{key}, req.KeepRepo, req.Force)
+}
+
+// DeletePipelines stops and deletes all pipelines of the projects, or none.
+func (a *ppsAPI) DeletePipelines(ctx context.Context, req *pps.DeletePipelinesRequest) (*pps.DeletePipelinesResponse, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var keys []pipelineKey
+	response := &pps.DeletePipelinesResponse{}
+	for key, p := range a.pipelines {
+		if req.All || slices.ContainsFunc(req.Projects, func(p *pfs.Project) bool { return p.GetName() == key.project }) {
+			keys = append(keys, key)
+			response.Pipelines = append(response.Pipelines, p.info.Pipeline)
+		}
 	}
+	for _, key := range keys {
+		if err := a.stopPipeline(ctx, key); err != nil {
+			return nil, wrap(err, "stop pipeline %q", key)
+		}
+	}
+	return response, a.deletePipelines(ctx, keys, req.KeepRepo, req.Force)
+}
+
+// deletePipelines deletes stopped pipelines, or none of them.
+func (a *ppsAPI) deletePipelines(ctx context.Context, pipelines []pipelineKey, keep, force bool) error {
 	var keys []repoKey
-	for _, k := range []repoKey{key.output(), key.spec(), key.meta()} {
-		if a.repos[k] != nil && (k != key.output() || !req.KeepRepo) {
-			keys = append(keys, k)
+	for _, key := range pipelines {
+		if err := a.allowRepo(ctx, key.output(), auth.Permission_REPO_DELETE); err != nil {
+			return err
+		}
+		for _, k := range []repoKey{key.output(), key.spec(), key.meta()} {
+			if a.repos[k] != nil && (k != key.output() || !keep) {
+				keys = append(keys, k)
+			}
 		}
 	}
-	if err := a.deleteRepos(keys, req.Force); err != nil {
-		return nil, err
+	if err := a.deleteRepos(keys, force); err != nil {
+		return err
 	}
-	delete(a.pipelines, key)
-	if a.auth != nil {
-		delete(a.auth.tokens, p.token)
-		if a.auth.bindings[repoResource(key.output())] != nil {
-			a.auth.bind(repoResource(key.output()), auth.PipelinePrefix+key.String())
+	for _, key := range pipelines {
+		p := a.pipelines[key]
+		delete(a.pipelines, key)
+		if a.auth != nil {
+			delete(a.auth.tokens, p.token)
+			if a.auth.bindings[repoResource(key.output())] != nil {
+				a.auth.bind(repoResource(key.output()), auth.PipelinePrefix+key.String())
+			}
 		}
+		a.emit(p, PipelineDeleted)
 	}
-	a.emit(p, PipelineDeleted)
-	return &types.Empty{}, nil
+	return nil
 }
 
 // Pipelines lists the pipelines of a project, sorted.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -25,6 +26,7 @@ type secret struct {
 	name    string
 	kind    string
 	created *types.Timestamp
+	labels  map[string]string
 	data    map[string][]byte
 	listed  bool // made through Pachyderm
 }
@@ -76,9 +78,22 @@ func (s *Server) SecretData(name string) map[string]string {
 	return data
 }
 
+// SecretLabels are a secret's labels, those that Pachyderm adds included. nil
+// if it does not exist.
+func (s *Server) SecretLabels(name string) map[string]string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if sec := s.secrets[name]; sec != nil {
+		return maps.Clone(sec.labels)
+	}
+	return nil
+}
+
 func (s *secret) info() *pps.SecretInfo {
 	return &pps.SecretInfo{Secret: &pps.Secret{Name: s.name}, Type: s.kind, CreationTimestamp: s.created}
 }
+
+var secretKey = regexp.MustCompile(`^[-._a-zA-Z0-9]+$`)
 
 func (a *ppsAPI) CreateSecret(_ context.Context, req *pps.CreateSecretRequest) (*types.Empty, error) {
 	var k kubeSecret
@@ -91,6 +106,11 @@ func (a *ppsAPI) CreateSecret(_ context.Context, req *pps.CreateSecretRequest) (
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	name := k.Metadata.Name
+	for key := range k.contents() {
+		if !secretKey.MatchString(key) {
+			return nil, unknown("failed to create secret: Secret %q is invalid: data[%s]: Invalid value: %q", name, key, key)
+		}
+	}
 	switch {
 	case !validKubernetesName(name):
 		return nil, unknown("failed to create secret: Secret %q is invalid: metadata.name: Invalid value: %q", name, name)
@@ -103,7 +123,12 @@ func (a *ppsAPI) CreateSecret(_ context.Context, req *pps.CreateSecretRequest) (
 	}
 	created := a.now()
 	created.Nanos = 0 // Kubernetes keeps seconds
-	a.secrets[name] = &secret{name: name, kind: kind, created: created, data: k.contents(), listed: true}
+	labels := maps.Clone(k.Metadata.Labels)
+	if labels == nil {
+		labels = map[string]string{}
+	}
+	labels["suite"], labels["secret-source"] = "pachyderm", "pachyderm-user"
+	a.secrets[name] = &secret{name: name, kind: kind, created: created, labels: labels, data: k.contents(), listed: true}
 	return &types.Empty{}, nil
 }
 

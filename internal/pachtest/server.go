@@ -58,6 +58,7 @@ type Server struct {
 	clock                   func() time.Time
 	finishDelay             time.Duration
 	clusterID, deploymentID string
+	clusterDefaults         string
 
 	network *network
 	main    *side
@@ -195,7 +196,9 @@ func (s *Server) serve(kind Side, pipeline pipelineKey) (*side, error) {
 	}
 	sd := &side{server: s, kind: kind, pipeline: pipeline}
 	sd.listener = s.network.listener(tcp, sd)
+	ppsServer := &ppsAPI{Server: s, side: sd}
 	sd.grpc = grpc.NewServer(
+		grpc.UnknownServiceHandler(sd.unknownMethod(ppsServer)),
 		grpc.MaxRecvMsgSize(maxMessage),
 		grpc.MaxSendMsgSize(maxMessage),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
@@ -203,9 +206,9 @@ func (s *Server) serve(kind Side, pipeline pipelineKey) (*side, error) {
 		grpc.StreamInterceptor(sd.stream),
 	)
 	pfs.RegisterAPIServer(sd.grpc, &pfsAPI{Server: s, side: sd})
-	pps.RegisterAPIServer(sd.grpc, &ppsAPI{Server: s, side: sd})
+	pps.RegisterAPIServer(sd.grpc, ppsServer)
 	auth.RegisterAPIServer(sd.grpc, &authAPI{Server: s})
-	transaction.RegisterAPIServer(sd.grpc, &transaction.UnimplementedAPIServer{})
+	transaction.RegisterAPIServer(sd.grpc, &transactionAPI{Server: s})
 	if kind == Main {
 		versionpb.RegisterAPIServer(sd.grpc, &versionAPI{Server: s})
 		admin.RegisterAPIServer(sd.grpc, &adminAPI{Server: s})

@@ -119,6 +119,14 @@ type fileSet struct {
 	expires time.Time
 }
 
+// Advance moves the clock on.
+func (s *Server) Advance(d time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	before := s.clock
+	s.clock = func() time.Time { return before().Add(d) }
+}
+
 func (s *Server) now() *types.Timestamp {
 	ts, err := types.TimestampProto(s.clock())
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/gogo/protobuf/types"
@@ -38,6 +39,7 @@ type Commit struct {
 	Description string
 	Error       string    // why it was rolled back or failed validation; final once Finished
 	Auto        bool      // made by Pachyderm itself, not by a writer
+	Origin      string    // "user", "auto" or "fsck"
 	Started     time.Time // the times are zero for what has not happened yet
 	Finishing   time.Time // FinishCommit was called: it takes no more data, and children may be started
 	Finished    time.Time // it was validated, and can be read
@@ -143,6 +145,23 @@ func (b *Branch) Ancestry(ctx context.Context, id string, visit func(*Commit) bo
 	}
 }
 
+// NewestReadable returns the newest commit that is finished and has no error,
+// or nil if there is none.
+func (b *Branch) NewestReadable(ctx context.Context) (*Commit, error) {
+	head, err := b.Head(ctx)
+	if err != nil || head == nil {
+		return head, err
+	}
+	var found *Commit
+	err = b.Ancestry(ctx, head.ID, func(c *Commit) bool {
+		if !c.Finished.IsZero() && c.Error == "" {
+			found = c
+		}
+		return found == nil
+	})
+	return found, err
+}
+
 func (b *Branch) repo() *pfs.Repo {
 	return &pfs.Repo{Name: b.Repo, Type: pfs.UserRepoType, Project: &pfs.Project{Name: b.Project}}
 }
@@ -160,6 +179,7 @@ func commitFrom(info *pfs.CommitInfo) *Commit {
 		ID: info.Commit.ID, Description: info.Description, Error: info.Error,
 		Started: timeFrom(info.Started), Finishing: timeFrom(info.Finishing), Finished: timeFrom(info.Finished),
 		Auto:      info.Origin != nil && info.Origin.Kind == pfs.OriginKind_AUTO,
+		Origin:    strings.ToLower(info.GetOrigin().GetKind().String()),
 		SizeBytes: info.SizeBytesUpperBound,
 	}
 	if info.ParentCommit != nil {

@@ -22,6 +22,7 @@ import (
 	"github.com/pachyderm/pachyderm/v2/src/auth"
 	"github.com/pachyderm/pachyderm/v2/src/pfs"
 	"github.com/pachyderm/pachyderm/v2/src/pps"
+	"github.com/pachyderm/pachyderm/v2/src/transaction"
 	"github.com/pachyderm/pachyderm/v2/src/version/versionpb"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
@@ -47,11 +48,12 @@ type Options struct {
 
 // Client is a connection to a pachd or to a spout's sidecar.
 type Client struct {
-	PPS     pps.APIClient
-	PFS     pfs.APIClient
-	Auth    auth.APIClient
-	Admin   admin.APIClient
-	Version versionpb.APIClient
+	PPS         pps.APIClient
+	PFS         pfs.APIClient
+	Auth        auth.APIClient
+	Admin       admin.APIClient
+	Version     versionpb.APIClient
+	Transaction transaction.APIClient
 
 	conn *grpc.ClientConn
 }
@@ -87,7 +89,7 @@ func Connect(o Options) (*Client, error) {
 	}
 	return &Client{
 		PPS: pps.NewAPIClient(conn), PFS: pfs.NewAPIClient(conn), Auth: auth.NewAPIClient(conn),
-		Admin: admin.NewAPIClient(conn), Version: versionpb.NewAPIClient(conn), conn: conn,
+		Admin: admin.NewAPIClient(conn), Version: versionpb.NewAPIClient(conn), Transaction: transaction.NewAPIClient(conn), conn: conn,
 	}, nil
 }
 

@@ -23,6 +23,11 @@ func Reason(err error) string {
 	return err.Error()
 }
 
+// Hint adds to an error what can be done about it. It stays the error it is.
+func Hint(err error, text string) error {
+	return status.Error(code(err), Reason(err)+". "+text)
+}
+
 func code(err error) codes.Code {
 	if errors.Is(err, context.DeadlineExceeded) {
 		return codes.DeadlineExceeded
@@ -49,7 +54,7 @@ func says(err error, texts ...string) bool {
 // secret does not exist. Nothing else may be taken for it.
 func IsNotFound(err error) bool {
 	return err != nil && (code(err) == codes.NotFound ||
-		code(err) == codes.Unknown && says(err, "failed to get secret") && says(err, "not found"))
+		code(err) == codes.Unknown && says(err, "failed to get secret", "failed to delete secret") && says(err, "not found"))
 }
 
 // IsAlreadyExists says that something of that name is there already.
@@ -74,6 +79,10 @@ func IsAuthNotActivated(err error) bool {
 	return code(err) == codes.Unimplemented && says(err, "the auth service is not activated")
 }
 
+// IsNoRoleBinding says that roles were to be given on something that does not
+// exist, or was made before authentication was activated.
+func IsNoRoleBinding(err error) bool { return says(err, "no role binding exists for") }
+
 // IsUnknownMethod says that the server is too old, or a sidecar, and lacks the call.
 func IsUnknownMethod(err error) bool {
 	return code(err) == codes.Unimplemented && says(err, "unknown method", "unknown service")
@@ -85,8 +94,19 @@ func IsUnavailable(err error) bool { return err != nil && code(err) == codes.Una
 // IsTimeout says that the deadline passed before an answer came.
 func IsTimeout(err error) bool { return err != nil && code(err) == codes.DeadlineExceeded }
 
+// IsUnanswered says that it is not known what became of a call: its answer was
+// lost, came too late, or was not waited for.
+func IsUnanswered(err error) bool {
+	return IsUnavailable(err) || IsTimeout(err) || err != nil && code(err) == codes.Canceled
+}
+
 // IsInvalid says that a request was refused by validation (2.8 and newer have a code for it).
 func IsInvalid(err error) bool { return err != nil && code(err) == codes.InvalidArgument }
+
+// IsNotEmpty says that a project cannot be deleted since repos are in it.
+func IsNotEmpty(err error) bool {
+	return err != nil && code(err) == codes.FailedPrecondition && says(err, "still exists")
+}
 
 // IsCommitFinished says that a commit was finished, by another writer perhaps,
 // before something was added to it or it was to be finished.

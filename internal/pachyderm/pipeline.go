@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/pachyderm/pachyderm/v2/src/admin"
 	"github.com/pachyderm/pachyderm/v2/src/pfs"
@@ -47,6 +48,17 @@ type Pipeline struct {
 	IsSpout          bool
 	Spec             Spec
 	LeftOut          []string // parts of the specification that Spec does not have
+
+	Kind         string // KindTransform, KindSpout or KindService
+	Autoscaling  bool
+	OutputBranch string
+	Image        string
+	Description  string
+	RecentError  string    // of its newest job, if that failed
+	LastJob      string    // state of its newest job, as "success"; "" if there is none
+	Created      time.Time // Pachyderm before 2.11 says when it was updated
+
+	info *pps.PipelineInfo
 }
 
 // InspectPipeline returns a pipeline as it is now.
@@ -66,8 +78,24 @@ func pipelineFrom(id PipelineID, info *pps.PipelineInfo) *Pipeline {
 		WorkersAvailable: info.GetDetails().GetWorkersAvailable(), WorkersRequested: info.GetDetails().GetWorkersRequested(),
 		IsSpout: info.Type == pps.PipelineInfo_PIPELINE_TYPE_SPOUT || info.GetDetails().GetSpout() != nil,
 		Spec:    specFrom(request), LeftOut: leftOut(request),
+		Kind:         strings.ToLower(strings.TrimPrefix(info.Type.String(), "PIPELINE_TYPE_")),
+		Autoscaling:  info.GetDetails().GetAutoscaling(),
+		OutputBranch: info.GetDetails().GetOutputBranch(), Image: info.GetDetails().GetTransform().GetImage(),
+		Description: info.GetDetails().GetDescription(), RecentError: info.GetDetails().GetRecentError(),
+		LastJob: jobState(info.LastJobState), Created: timeFrom(info.GetDetails().GetCreatedAt()),
+		info: info,
 	}
 }
+
+func jobState(s pps.JobState) string {
+	if s == pps.JobState_JOB_STATE_UNKNOWN {
+		return ""
+	}
+	return strings.ToLower(strings.TrimPrefix(s.String(), "JOB_"))
+}
+
+// Document returns the pipeline's specification in full.
+func (p *Pipeline) Document() *Document { return documentFrom(p.info) }
 
 // CreatePipeline makes a new spout. It fails if there is a pipeline of the name.
 func (c *Client) CreatePipeline(ctx context.Context, id PipelineID, spec Spec) error {
@@ -227,27 +255,6 @@ func (c *Client) HoldsData(ctx context.Context, id PipelineID, branch string) (b
 		return false, fmt.Errorf("list commits of %s: %w", id, err)
 	}
 	return false, nil
-}
-
-// Logs returns the newest lines that a spout's code has written, oldest first.
-func (c *Client) Logs(ctx context.Context, id PipelineID, lines int) ([]string, error) {
-	// A spout's lines come from the worker master's logger (2.6 to 2.11).
-	stream, err := c.PPS.GetLogs(ctx, &pps.GetLogsRequest{Pipeline: id.proto(), Master: true, Tail: int64(10 * lines)})
-	var last []string
-	for err == nil {
-		var message *pps.LogMessage
-		if message, err = stream.Recv(); err != nil {
-			break
-		}
-		if message.User {
-			last = append(last, strings.TrimRight(message.Message, "\n"))
-			last = last[max(0, len(last)-lines):]
-		}
-	}
-	if err != nil && !errors.Is(err, io.EOF) {
-		return last, fmt.Errorf("logs of %s: %w", id, err)
-	}
-	return last, nil
 }
 
 // DeploymentID returns the id of the cluster's installation.

@@ -24,14 +24,26 @@ var DefaultRetry = Retry{Timeout: time.Minute, Initial: 500 * time.Millisecond, 
 // onceOnly are the calls whose repetition would do more than one call: a
 // second CreatePipeline finds that the first one exists, or makes another
 // version. Their callers find out what became of them.
-var onceOnly = []string{"/CreatePipeline", "/CreatePipelineV2", "/StartCommit", "/GetRobotToken", "/CreateSecret", "/CreateRepo", "/CreateProject"}
+var onceOnly = []string{"/CreatePipeline", "/CreatePipelineV2", "/StartCommit", "/GetRobotToken", "/CreateSecret", "/CreateRepo", "/CreateProject", "/RunCron"}
+
+type patience struct{}
+
+// Patiently makes calls that may take long last as long as the context does,
+// in place of the timeout of single calls. It does nothing to a context without
+// a deadline.
+func Patiently(ctx context.Context) context.Context {
+	if _, ok := ctx.Deadline(); !ok {
+		return ctx
+	}
+	return context.WithValue(ctx, patience{}, true)
+}
 
 // Interceptor repeats a call while the server is unavailable, until the
 // timeout. No other error is repeated. Pauses grow by half and are drawn at
 // random from the upper half of their length.
 func (r Retry) Interceptor() grpc.UnaryClientInterceptor {
 	return func(ctx context.Context, method string, request, reply any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, options ...grpc.CallOption) error {
-		if r.Timeout > 0 {
+		if r.Timeout > 0 && ctx.Value(patience{}) == nil {
 			var cancel context.CancelFunc
 			ctx, cancel = context.WithTimeout(ctx, r.Timeout)
 			defer cancel()

@@ -227,6 +227,11 @@ func askedFor(info *pps.PipelineInfo) *pps.CreatePipelineRequest {
 			return &request
 		}
 	}
+	return detailsRequest(info)
+}
+
+// detailsRequest returns the request that asks for what a pipeline is.
+func detailsRequest(info *pps.PipelineInfo) *pps.CreatePipelineRequest {
 	d := info.Details
 	if d == nil {
 		d = &pps.PipelineInfo_Details{}
@@ -235,8 +240,10 @@ func askedFor(info *pps.PipelineInfo) *pps.CreatePipelineRequest {
 		Pipeline: info.Pipeline, Description: d.Description, Transform: d.Transform, OutputBranch: d.OutputBranch,
 		ResourceRequests: d.ResourceRequests, ResourceLimits: d.ResourceLimits,
 		SidecarResourceRequests: d.SidecarResourceRequests, SidecarResourceLimits: d.SidecarResourceLimits,
-		Spout: d.Spout, SchedulingSpec: d.SchedulingSpec, PodPatch: d.PodPatch, PodSpec: d.PodSpec, Metadata: d.Metadata,
+		Spout: d.Spout, Service: d.Service, SchedulingSpec: d.SchedulingSpec, PodPatch: d.PodPatch, PodSpec: d.PodSpec, Metadata: d.Metadata,
 		Tolerations: d.Tolerations, Input: d.Input, Egress: d.Egress, ParallelismSpec: d.ParallelismSpec, S3Out: d.S3Out,
+		DatumSetSpec: d.DatumSetSpec, DatumTimeout: d.DatumTimeout, JobTimeout: d.JobTimeout, DatumTries: d.DatumTries,
+		ReprocessSpec: d.ReprocessSpec, Autoscaling: d.Autoscaling,
 	}
 }
 

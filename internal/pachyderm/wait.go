@@ -60,13 +60,24 @@ func (w Wait) Running(ctx context.Context, version uint64, inspect func(context.
 		default:
 			crashing = time.Time{}
 		}
-		if p.State == StateRunning && p.WorkersAvailable >= max(1, p.WorkersRequested) {
+		if p.Ready() {
 			stable++
 		} else {
 			stable = 0
 		}
 		return stable >= max(1, w.Stable), ""
 	})
+}
+
+// Ready says whether a pipeline has all the workers that it needs at the
+// moment. With autoscaling it has as many as there is work, and is in standby
+// without.
+func (p *Pipeline) Ready() bool {
+	workers := max(1, p.WorkersRequested)
+	if p.Autoscaling {
+		workers = 0
+	}
+	return p.State == StateStandby || p.State == StateRunning && p.WorkersAvailable >= workers
 }
 
 // Paused blocks until the pipeline is stopped.

@@ -19,7 +19,7 @@ import (
 	"slices"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
-	"github.com/spoutworks/terraform-provider-pachyderm/runner/ingest"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/spoutcommit"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 )
 
@@ -143,7 +143,7 @@ func (a *auditor) commit(ctx context.Context, commit *pachyderm.Commit) error {
 		a.report.RolledBack++
 		return nil
 	}
-	d, ours, err := ingest.ParseDescription(commit.Description)
+	d, ours, err := spoutcommit.ParseDescription(commit.Description)
 	if err != nil || ours && d.Position == nil {
 		a.report.problem(commit, "counts, but its description does not: %q (%v)", commit.Description, err)
 		return nil
@@ -192,7 +192,7 @@ func byPath(list []pachyderm.File) map[string]pachyderm.File {
 
 // compareFiles returns the files that a commit added, and checks that it has
 // kept the others.
-func (a *auditor) compareFiles(ctx context.Context, commit *pachyderm.Commit, d ingest.Description) (added []pachyderm.File, err error) {
+func (a *auditor) compareFiles(ctx context.Context, commit *pachyderm.Commit, d spoutcommit.Description) (added []pachyderm.File, err error) {
 	list, err := a.branch.Files(ctx, commit.ID)
 	if err != nil {
 		return nil, err
@@ -212,7 +212,7 @@ func (a *auditor) compareFiles(ctx context.Context, commit *pachyderm.Commit, d 
 		}
 	}
 	a.files, a.filesOf[commit.ID] = now, now
-	if d.Reason == ingest.ReasonRepair {
+	if d.Reason == spoutcommit.ReasonRepair {
 		a.report.Repairs++
 		if len(added) > 0 {
 			a.report.problem(commit, "a repair added %d files", len(added))
@@ -251,7 +251,7 @@ func (a *auditor) read(ctx context.Context, commit *pachyderm.Commit, files []pa
 }
 
 // compareRecords holds a commit's records against the source.
-func (a *auditor) compareRecords(commit *pachyderm.Commit, d ingest.Description, got map[source.Stream][]Entry) error {
+func (a *auditor) compareRecords(commit *pachyderm.Commit, d spoutcommit.Description, got map[source.Stream][]Entry) error {
 	after, err := a.truth.Offsets(d.Position)
 	if err != nil {
 		return fmt.Errorf("commit %s: %w", commit.ID, err)

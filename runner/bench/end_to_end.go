@@ -21,6 +21,7 @@ import (
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/kafkatest"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/spoutcommit"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/ingest"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source/kafka"
 )
@@ -162,16 +163,16 @@ func measure(ctx context.Context, branch *pachyderm.Branch, records int64) (rate
 	var began, ended time.Time // the last batch is left out: it waits for its age
 	var problem error
 	err = branch.Ancestry(ctx, head.ID, func(c *pachyderm.Commit) bool {
-		d, ours, err := ingest.ParseDescription(c.Description)
+		d, ours, err := spoutcommit.ParseDescription(c.Description)
 		if err != nil || !ours || c.Error != "" {
 			problem = err
 			return err == nil
 		}
 		count += d.Written
 		switch {
-		case d.Reason == ingest.ReasonStart:
+		case d.Reason == spoutcommit.ReasonStart:
 			began = c.Finished
-		case d.Reason == ingest.ReasonBytes:
+		case d.Reason == spoutcommit.ReasonBytes:
 			bytes += d.Bytes
 			if ended.IsZero() {
 				ended = c.Finished
@@ -188,7 +189,7 @@ func measure(ctx context.Context, branch *pachyderm.Branch, records int64) (rate
 	return float64(bytes) / 1e6 / ended.Sub(began).Seconds(), true, nil
 }
 
-func reached(d ingest.Description, records int64) bool {
+func reached(d spoutcommit.Description, records int64) bool {
 	offsets, err := kafka.Offsets(d.Position)
 	var sum int64
 	for _, next := range offsets {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/spoutcommit"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/encode"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 )
@@ -22,10 +23,10 @@ type segment struct {
 
 // batchEnd is what is known of a batch once it is complete.
 type batchEnd struct {
-	reason   Reason
+	reason   spoutcommit.Reason
 	position json.RawMessage
 	records  int64
-	gaps     []StreamGap
+	gaps     []spoutcommit.StreamGap
 	began    time.Time // when its first record was read
 }
 
@@ -43,7 +44,7 @@ type batcher struct {
 	memory  int // of the open files
 	bytes   int // of the batch, in earlier segments too
 	records int64
-	gaps    []StreamGap
+	gaps    []spoutcommit.StreamGap
 	began   time.Time // when the batch's first record was read
 	moved   time.Time // since when the position has moved without a record
 
@@ -72,7 +73,7 @@ func (b *batcher) run(ctx context.Context) error {
 			err = nil
 		}
 		if err == nil && b.overdue() {
-			err = b.flush(ctx, ReasonAge)
+			err = b.flush(ctx, spoutcommit.ReasonAge)
 		}
 		if err != nil {
 			return err
@@ -120,7 +121,8 @@ func (b *batcher) overdue() bool {
 func (b *batcher) take(ctx context.Context, chunk *source.Chunk) error {
 	if chunk.Gap != nil {
 		b.begin()
-		b.gaps = append(b.gaps, StreamGap{chunk.Stream.Topic, chunk.Stream.Partition, *chunk.Gap})
+		b.gaps = append(b.gaps, spoutcommit.StreamGap{Topic: chunk.Stream.Topic, Partition: chunk.Stream.Partition,
+			From: chunk.Gap.From, To: chunk.Gap.To, Reason: chunk.Gap.Reason})
 	}
 	if len(chunk.Records) == 0 {
 		b.source.Consume(chunk, 0)
@@ -194,18 +196,18 @@ func span(timestamp int64, grain time.Duration) int64 {
 	return n
 }
 
-func (b *batcher) full() Reason {
+func (b *batcher) full() spoutcommit.Reason {
 	switch {
 	case b.bytes >= int(b.limits.MaxBytes):
-		return ReasonBytes
+		return spoutcommit.ReasonBytes
 	case b.limits.MaxRecords > 0 && b.records >= int64(b.limits.MaxRecords):
-		return ReasonRecords
+		return spoutcommit.ReasonRecords
 	}
 	return ""
 }
 
 // flush ends the batch at the source's position.
-func (b *batcher) flush(ctx context.Context, reason Reason) error {
+func (b *batcher) flush(ctx context.Context, reason spoutcommit.Reason) error {
 	end := &batchEnd{reason: reason, position: b.source.Position(), records: b.records, gaps: b.gaps, began: b.began}
 	b.bytes, b.records, b.gaps, b.began, b.moved = 0, 0, nil, time.Time{}, time.Time{}
 	return b.hand(ctx, end)

@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/spoutcommit"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/encode"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 )
@@ -72,7 +73,7 @@ func TestBatchLimits(t *testing.T) {
 	t.Parallel()
 	type batch struct {
 		at       time.Duration
-		reason   Reason
+		reason   spoutcommit.Reason
 		records  int64
 		position string
 	}
@@ -84,21 +85,21 @@ func TestBatchLimits(t *testing.T) {
 	}{
 		{"age since the first record, not since the last batch", settings.Batch{MaxBytes: 1 << 20, MaxAge: settings.Duration(10 * time.Second)},
 			[]step{{time.Minute, 1, 0}, {9 * time.Second, 1, 0}, {20 * time.Second, 1, 0}},
-			[]batch{{70 * time.Second, ReasonAge, 2, "2"}, {99 * time.Second, ReasonAge, 1, "3"}}},
+			[]batch{{70 * time.Second, spoutcommit.ReasonAge, 2, "2"}, {99 * time.Second, spoutcommit.ReasonAge, 1, "3"}}},
 		{"age under steady load", settings.Batch{MaxBytes: 1 << 20, MaxAge: settings.Duration(time.Second)},
 			[]step{{0, 1, 0}, {400 * time.Millisecond, 1, 0}, {400 * time.Millisecond, 1, 0}, {400 * time.Millisecond, 1, 0}},
-			[]batch{{time.Second, ReasonAge, 3, "3"}, {2200 * time.Millisecond, ReasonAge, 1, "4"}}},
+			[]batch{{time.Second, spoutcommit.ReasonAge, 3, "3"}, {2200 * time.Millisecond, spoutcommit.ReasonAge, 1, "4"}}},
 		{"records, in the middle of a chunk", settings.Batch{MaxBytes: 1 << 20, MaxRecords: 4, MaxAge: settings.Duration(time.Hour)},
 			[]step{{0, 10, 0}},
-			[]batch{{0, ReasonRecords, 4, "4"}, {0, ReasonRecords, 4, "8"}, {time.Hour, ReasonAge, 2, "10"}}},
+			[]batch{{0, spoutcommit.ReasonRecords, 4, "4"}, {0, spoutcommit.ReasonRecords, 4, "8"}, {time.Hour, spoutcommit.ReasonAge, 2, "10"}}},
 		{"bytes, in the middle of a chunk", settings.Batch{MaxBytes: 25, MaxAge: settings.Duration(time.Hour)},
 			[]step{{0, 7, 0}},
-			[]batch{{0, ReasonBytes, 3, "3"}, {0, ReasonBytes, 3, "6"}, {time.Hour, ReasonAge, 1, "7"}}},
+			[]batch{{0, spoutcommit.ReasonBytes, 3, "3"}, {0, spoutcommit.ReasonBytes, 3, "6"}, {time.Hour, spoutcommit.ReasonAge, 1, "7"}}},
 		{"what was left out belongs to the batch before it", settings.Batch{MaxBytes: 1 << 20, MaxRecords: 2, MaxAge: settings.Duration(time.Hour)},
-			[]step{{0, 2, 5}}, []batch{{0, ReasonRecords, 2, "7"}}},
+			[]step{{0, 2, 5}}, []batch{{0, spoutcommit.ReasonRecords, 2, "7"}}},
 		{"a position that moves without records", settings.Batch{MaxBytes: 1 << 20, MaxAge: settings.Duration(time.Second)},
 			[]step{{0, 0, 100}, {time.Minute, 0, 100}, {time.Hour, 1, 0}},
-			[]batch{{movedAge, ReasonAge, 0, "200"}, {time.Hour + time.Minute + time.Second, ReasonAge, 1, "201"}}},
+			[]batch{{movedAge, spoutcommit.ReasonAge, 0, "200"}, {time.Hour + time.Minute + time.Second, spoutcommit.ReasonAge, 1, "201"}}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

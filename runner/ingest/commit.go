@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/spoutcommit"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 )
 
@@ -49,7 +50,7 @@ func (c *committer) run(ctx context.Context, uploads <-chan *upload) error {
 }
 
 // complete adds what only the committer knows of a batch.
-func (c *committer) complete(d Description) Description {
+func (c *committer) complete(d spoutcommit.Description) spoutcommit.Description {
 	d.Source, d.Writer, d.Epoch = c.Settings.Source, c.Writer, c.epoch
 	return d
 }
@@ -57,7 +58,7 @@ func (c *committer) complete(d Description) Description {
 // commitStart fixes where reading begins, before anything is read: otherwise
 // a crash before the first batch would move a start at "latest".
 func (c *committer) commitStart(ctx context.Context) error {
-	u := &upload{description: c.describe(ReasonStart, c.source.Position())}
+	u := &upload{description: c.describe(spoutcommit.ReasonStart, c.source.Position())}
 	if err := c.commit(ctx, u); err != nil {
 		return err
 	}

@@ -45,6 +45,7 @@ import (
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/spoutcommit"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/encode"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 )
@@ -223,6 +224,6 @@ func do(ctx context.Context, request func(context.Context) error) error {
 }
 
 // describe begins the description of a commit of this writer.
-func (in *Ingester) describe(reason Reason, position json.RawMessage) Description {
-	return Description{Source: in.Settings.Source, Writer: in.Writer, Epoch: in.epoch, Reason: reason, Position: position}
+func (in *Ingester) describe(reason spoutcommit.Reason, position json.RawMessage) spoutcommit.Description {
+	return spoutcommit.Description{Source: in.Settings.Source, Writer: in.Writer, Epoch: in.epoch, Reason: reason, Position: position}
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachtest"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/spoutcommit"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/audit"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/ingest"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
@@ -120,7 +121,7 @@ func (b *bench) awaitAll() {
 	for {
 		if commits := b.server.Commits(project, pipeline, "master"); len(commits) > 0 {
 			last := commits[len(commits)-1]
-			d, ours, err := ingest.ParseDescription(last.Description)
+			d, ours, err := spoutcommit.ParseDescription(last.Description)
 			if err != nil {
 				b.t.Fatal(err)
 			}
@@ -217,15 +218,15 @@ func TestIngest(t *testing.T) {
 		if report.Records != 609 || report.Commits < 609/50 {
 			t.Error(report)
 		}
-		reasons := map[ingest.Reason]int{}
+		reasons := map[spoutcommit.Reason]int{}
 		for _, c := range b.server.Commits(project, pipeline, "master") {
-			d, _, err := ingest.ParseDescription(c.Description)
+			d, _, err := spoutcommit.ParseDescription(c.Description)
 			if err != nil {
 				t.Fatal(err)
 			}
 			reasons[d.Reason]++
 		}
-		if reasons[ingest.ReasonStart] != 1 || reasons[ingest.ReasonAge] == 0 || reasons[ingest.ReasonRecords] != 12 {
+		if reasons[spoutcommit.ReasonStart] != 1 || reasons[spoutcommit.ReasonAge] == 0 || reasons[spoutcommit.ReasonRecords] != 12 {
 			t.Error(reasons)
 		}
 		if len(b.server.Panics()) > 0 {
@@ -457,8 +458,8 @@ func TestSmallMemory(t *testing.T) {
 	b.awaitAll()
 	b.audit()
 	commits := b.server.Commits(project, pipeline, "master")
-	d, _, err := ingest.ParseDescription(commits[len(commits)-1].Description)
-	if err != nil || d.Reason != ingest.ReasonRecords || d.Written != 3000 || d.Files < 6 {
+	d, _, err := spoutcommit.ParseDescription(commits[len(commits)-1].Description)
+	if err != nil || d.Reason != spoutcommit.ReasonRecords || d.Written != 3000 || d.Files < 6 {
 		t.Error(d, err)
 	}
 }

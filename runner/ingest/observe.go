@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/spoutcommit"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 )
 
@@ -54,7 +55,7 @@ func (m *Metrics) Handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
 }
 
-func (m *Metrics) committed(d Description) {
+func (m *Metrics) committed(d spoutcommit.Description) {
 	m.records.Add(float64(d.Written))
 	m.bytes.Add(float64(d.Bytes))
 	m.files.Add(float64(d.Files))

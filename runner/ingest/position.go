@@ -7,12 +7,13 @@ import (
 	"errors"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/spoutcommit"
 )
 
 // LastCommit returns the newest commit of a branch that is FINISHED, counts
 // and carries a position, with its description; nil if there is none. What
 // the branch holds is what that position says.
-func LastCommit(ctx context.Context, branch *pachyderm.Branch) (last *pachyderm.Commit, d Description, err error) {
+func LastCommit(ctx context.Context, branch *pachyderm.Branch) (last *pachyderm.Commit, d spoutcommit.Description, err error) {
 	head, err := branch.Head(ctx)
 	if err != nil || head == nil {
 		return nil, d, err
@@ -22,7 +23,7 @@ func LastCommit(ctx context.Context, branch *pachyderm.Branch) (last *pachyderm.
 		if c.Finished.IsZero() || c.Error != "" {
 			return true
 		}
-		description, ours, err := ParseDescription(c.Description)
+		description, ours, err := spoutcommit.ParseDescription(c.Description)
 		if err != nil {
 			problem = err
 			return false

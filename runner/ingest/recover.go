@@ -9,6 +9,7 @@ import (
 	"fmt"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/spoutcommit"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 )
 
@@ -25,7 +26,7 @@ func (in *Ingester) recover(ctx context.Context) (recovered, error) {
 		return recovered{}, err
 	}
 	if head == nil {
-		return recovered{}, in.claim(Description{})
+		return recovered{}, in.claim(spoutcommit.Description{})
 	}
 	h, err := in.readHistory(ctx, head.ID)
 	if err != nil {
@@ -84,7 +85,7 @@ func (in *Ingester) closeCommit(ctx context.Context, c *pachyderm.Commit) error 
 	}
 	// What cannot be read was written by a newer release, or by hand. Being
 	// open, it has no position that could count.
-	d, _, _ := ParseDescription(c.Description) //nolint:errcheck // see above
+	d, _, _ := spoutcommit.ParseDescription(c.Description) //nolint:errcheck // see above
 	if err := in.supersededBy(d); err != nil {
 		return err
 	}
@@ -97,23 +98,23 @@ func (in *Ingester) closeCommit(ctx context.Context, c *pachyderm.Commit) error 
 
 // history is what the commits of the branch say, all of them FINISHED.
 type history struct {
-	last        *pachyderm.Commit // the newest that counts and carries a position; nil if none does
-	description Description       // of last
-	newest      Description       // of the newest writer since then, in commits that were rolled back too
-	top         *pachyderm.Commit // the newest that counts, whoever made it
-	written     *pachyderm.Commit // the newest that counts and is not Pachyderm's own
+	last        *pachyderm.Commit       // the newest that counts and carries a position; nil if none does
+	description spoutcommit.Description // of last
+	newest      spoutcommit.Description // of the newest writer since then, in commits that were rolled back too
+	top         *pachyderm.Commit       // the newest that counts, whoever made it
+	written     *pachyderm.Commit       // the newest that counts and is not Pachyderm's own
 }
 
 // readHistory walks from the head back to the newest commit with a position.
 func (in *Ingester) readHistory(ctx context.Context, head string) (h history, err error) {
 	var problem error
 	err = in.Branch.Ancestry(ctx, head, func(c *pachyderm.Commit) bool {
-		d, ours, err := ParseDescription(c.Description)
+		d, ours, err := spoutcommit.ParseDescription(c.Description)
 		if err != nil && c.Error == "" {
 			problem = &source.Stop{Err: fmt.Errorf("commit %s of %s: %w; run the release that wrote it or a newer one, or use another output branch", c.ID, in.Branch, err)}
 			return false
 		}
-		if ours && d.newerThan(h.newest) {
+		if ours && d.NewerThan(h.newest) {
 			h.newest = d
 		}
 		if c.Error != "" {
@@ -150,7 +151,7 @@ func (in *Ingester) hasLostFiles(ctx context.Context, h history) (bool, error) {
 
 // claim takes an epoch above all that were seen, or finds out that this writer
 // has been superseded.
-func (in *Ingester) claim(newest Description) error {
+func (in *Ingester) claim(newest spoutcommit.Description) error {
 	if in.epoch == 0 {
 		in.epoch = newest.Epoch + 1
 	}
@@ -160,8 +161,8 @@ func (in *Ingester) claim(newest Description) error {
 // supersededBy says whether the writer of a description is newer than this
 // one. Two that have started at the same moment may have taken the same epoch;
 // their names decide then, so that exactly one of them goes on.
-func (in *Ingester) supersededBy(d Description) error {
-	if in.epoch != 0 && d.newerThan(Description{Epoch: in.epoch, Writer: in.Writer}) {
+func (in *Ingester) supersededBy(d spoutcommit.Description) error {
+	if in.epoch != 0 && d.NewerThan(spoutcommit.Description{Epoch: in.epoch, Writer: in.Writer}) {
 		return &SupersededError{By: d.Writer}
 	}
 	return nil
@@ -183,7 +184,7 @@ func (in *Ingester) restore(ctx context.Context, head string, h history) (string
 	if err != nil {
 		return "", err
 	}
-	d := in.describe(ReasonRepair, h.description.Position)
+	d := in.describe(spoutcommit.ReasonRepair, h.description.Position)
 	d.Restored = h.written.ID
 	c := &committer{Ingester: in, head: head}
 	if err := c.commit(ctx, &upload{fileSet: fileSet, description: d}); err != nil {

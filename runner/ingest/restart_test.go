@@ -15,6 +15,7 @@ import (
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachtest"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/spoutcommit"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/ingest"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 )
@@ -204,7 +205,7 @@ func TestNewStreams(t *testing.T) {
 	stop, ended := b.run()
 	waitFor(t, "a commit names the new stream", func() bool {
 		_, d, err := ingest.LastCommit(t.Context(), b.branch())
-		return err == nil && d.Reason == ingest.ReasonStart && strings.Contains(string(d.Position), `"3":0`)
+		return err == nil && d.Reason == spoutcommit.ReasonStart && strings.Contains(string(d.Position), `"3":0`)
 	})
 	b.end(stop, ended)
 	b.audit()

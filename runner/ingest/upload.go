@@ -10,13 +10,14 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/spoutcommit"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/encode"
 )
 
 // upload is a batch whose files are at the server, in no commit yet.
 type upload struct {
 	fileSet     string // "" if the batch has no files
-	description Description
+	description spoutcommit.Description
 	began       time.Time // when the batch's first record was read
 	release     func()    // ends the renewal of the file set; may be nil
 }
@@ -80,7 +81,7 @@ func (u *uploader) put(ctx context.Context, file *encode.File) (err error) {
 
 // finish closes the batch's file set and hands it to the committer.
 func (u *uploader) finish(ctx context.Context, end *batchEnd) error {
-	out := &upload{began: end.began, description: Description{
+	out := &upload{began: end.began, description: spoutcommit.Description{
 		Reason: end.reason, Position: end.position, Read: end.records, Written: end.records,
 		Files: u.count, Bytes: u.bytes, Gaps: end.gaps,
 	}}

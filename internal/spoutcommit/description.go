@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package ingest
+// Package spoutcommit is what the commits of a spout say of themselves: the
+// runner writes it into their descriptions, and whoever wants to know what a
+// commit holds reads it there.
+package spoutcommit
 
 import (
 	"encoding/json"
 	"fmt"
 	"strings"
-
-	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 )
 
 // descriptionPrefix begins the description of every commit of a runner. The
@@ -51,19 +52,21 @@ const (
 type StreamGap struct {
 	Topic     string `json:"topic"`
 	Partition int32  `json:"partition"`
-	source.Gap
+	From      int64  `json:"from"`
+	To        int64  `json:"to"` // the first that is there
+	Reason    string `json:"reason"`
 }
 
 func (d Description) String() string {
 	b, err := json.Marshal(d)
 	if err != nil {
-		panic(fmt.Sprintf("ingest: description: %v", err)) // positions come from json.Marshal
+		panic(fmt.Sprintf("spoutcommit: description: %v", err)) // positions come from json.Marshal
 	}
 	return descriptionPrefix + string(b)
 }
 
-// newerThan orders writers.
-func (d Description) newerThan(other Description) bool {
+// NewerThan orders writers.
+func (d Description) NewerThan(other Description) bool {
 	return d.Epoch > other.Epoch || d.Epoch == other.Epoch && d.Writer > other.Writer
 }
 

@@ -1,0 +1,3 @@
+data "pachyderm_project" "orders" {
+  name = "orders"
+}

@@ -1,0 +1,7 @@
+data "pachyderm_repo" "orders" {
+  name = "orders"
+}
+
+output "branches" {
+  value = data.pachyderm_repo.orders.branches
+}

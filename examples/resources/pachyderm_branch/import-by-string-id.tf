@@ -1,0 +1,4 @@
+import {
+  to = pachyderm_branch.batched
+  id = "default/orders@batched"
+}

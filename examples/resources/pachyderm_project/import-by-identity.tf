@@ -1,0 +1,6 @@
+import {
+  to = pachyderm_project.orders
+  identity = {
+    name = "orders"
+  }
+}

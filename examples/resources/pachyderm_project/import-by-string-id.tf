@@ -1,0 +1,4 @@
+import {
+  to = pachyderm_project.orders
+  id = "orders"
+}

@@ -1,0 +1,2 @@
+# By name.
+terraform import pachyderm_project.orders orders

@@ -1,0 +1,4 @@
+resource "pachyderm_project" "orders" {
+  name        = "orders"
+  description = "Everything about orders"
+}

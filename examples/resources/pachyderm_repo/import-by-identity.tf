@@ -1,0 +1,7 @@
+import {
+  to = pachyderm_repo.models
+  identity = {
+    project = "orders"
+    name    = "models"
+  }
+}

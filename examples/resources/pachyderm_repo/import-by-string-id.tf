@@ -1,0 +1,4 @@
+import {
+  to = pachyderm_repo.models
+  id = "orders/models"
+}

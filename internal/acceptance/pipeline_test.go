@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build acceptance
+
+package acceptance
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+const downstream = "lines"
+
+// downstreamConfig is a pipeline that counts the lines of all records that
+// the spout has written, by the real worker and the machine's own shell.
+func (s *spout) downstreamConfig(file, more string) string {
+	return s.config("") + fmt.Sprintf(`
+resource "pachyderm_pipeline" "lines" {
+  project       = pachyderm_spout.this.project
+  name          = %q
+  force_destroy = true
+  # Pachyderm skips what an older version has processed, even by other code.
+  reprocess_on_update = true
+  spec = jsonencode({
+    description = "Lines of all records"
+    transform = {
+      image = "debian:12"
+      cmd   = ["/bin/sh"]
+      stdin = ["find -L /pfs/records -type f -exec cat {} + | wc -l > /pfs/out/%s"]
+    }
+    input             = { pfs = { name = "records", repo = pachyderm_spout.this.output_repo, glob = "/" } }
+    resource_requests = { cpu = 0.1, memory = "64M" }
+    datum_tries       = 2
+  })
+  %s
+}
+`, downstream, file, more)
+}
+
+// awaitCount waits until the downstream pipeline has counted all that was produced.
+func (s *spout) awaitCount(file string) {
+	s.t.Helper()
+	want := fmt.Sprint(s.produced.Count())
+	await(s.t, "the downstream pipeline has counted "+want, 2*time.Minute, func() (bool, error) {
+		text, err := s.cluster.Pachctl(s.t.Context(), "get", "file", downstream+"@master:/"+file, "--project", s.project)
+		if err == nil && strings.TrimSpace(text) != want {
+			err = fmt.Errorf("it has counted %s", strings.TrimSpace(text))
+		}
+		return err == nil, err
+	})
+}
+
+// pipelineAttributes are those of the downstream pipeline in the state.
+func (s *spout) pipelineAttributes() map[string]any {
+	s.t.Helper()
+	state, err := s.workspace.Show(s.t.Context())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for _, r := range state.Values.RootModule.Resources {
+		if r.Address == "pachyderm_pipeline.lines" {
+			return r.AttributeValues
+		}
+	}
+	s.t.Fatal("the pipeline is not in the state")
+	return nil
+}
+
+// TestDownstream has a pipeline read what a spout ingests: what its jobs write
+// are the records that were produced.
+func TestDownstream(t *testing.T) {
+	t.Parallel()
+	s := newSpout(t, 2)
+	s.produce(700)
+	s.apply(s.downstreamConfig("count", ""))
+	planIsEmpty(t, s.workspace)
+	if got := s.pipelineAttributes(); got["state"] != "running" || got["type"] != "transform" || number(t, got["version"]) != 1 || got["output_repo"] != downstream {
+		t.Error(got)
+	}
+	s.awaitAll(time.Minute)
+	s.awaitCount("count")
+	s.produce(500)
+	s.awaitAll(time.Minute)
+	s.awaitCount("count")
+
+	// In place: the old file goes with the old code.
+	s.apply(s.downstreamConfig("total", ""))
+	planIsEmpty(t, s.workspace)
+	if got := s.pipelineAttributes(); number(t, got["version"]) != 2 {
+		t.Error(got)
+	}
+	s.awaitCount("total")
+	if text, err := s.cluster.Pachctl(t.Context(), "get", "file", downstream+"@master:/count", "--project", s.project); err == nil {
+		t.Errorf("the old version's file is still there: %s", text)
+	}
+
+	// Paused, it counts nothing; once it goes on, it catches up.
+	counted := s.produced.Count()
+	s.apply(s.downstreamConfig("total", "paused = true"))
+	planIsEmpty(t, s.workspace)
+	if got := s.pipelineAttributes(); got["state"] != "paused" || number(t, got["version"]) != 2 {
+		t.Error(got)
+	}
+	s.produce(300)
+	s.awaitAll(time.Minute)
+	if text, err := s.cluster.Pachctl(t.Context(), "get", "file", downstream+"@master:/total", "--project", s.project); err != nil || strings.TrimSpace(text) != fmt.Sprint(counted) {
+		t.Errorf("a paused pipeline has counted %s, %v", text, err)
+	}
+	s.apply(s.downstreamConfig("total", ""))
+	planIsEmpty(t, s.workspace)
+	s.awaitCount("total")
+
+	// Taken over by another state, there is nothing to change.
+	other := newWorkspace(t, s.cluster)
+	if err := other.Write("main.tf", s.downstreamConfig("total", "")); err != nil {
+		t.Fatal(err)
+	}
+	if err := other.Init(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for address, name := range map[string]string{address: s.name, "pachyderm_pipeline.lines": downstream} {
+		if err := other.Import(t.Context(), address, s.project+"/"+name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := other.Apply(t.Context()); err != nil { // only Terraform's own settings
+		t.Fatal(err)
+	}
+	planIsEmpty(t, other)
+	s.audit()
+
+	// The references say that the pipeline goes first: the spout could not.
+	if err := s.workspace.Destroy(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	out, err := s.cluster.Pachctl(context.Background(), "list", "pipeline", "--project", s.project, "--raw", "-o", "json")
+	if err != nil || strings.TrimSpace(out) != "" {
+		t.Errorf("after destroy there are %s, %v", out, err)
+	}
+}
+
+// TestPipelineGeneratedConfig writes the configuration of a pipeline that pachctl made.
+func TestPipelineGeneratedConfig(t *testing.T) {
+	t.Parallel()
+	s := newSpout(t, 1)
+	spec, err := json.Marshal(map[string]any{
+		"pipeline":  map[string]any{"name": downstream, "project": map[string]any{"name": s.project}},
+		"transform": map[string]any{"image": "debian:12", "cmd": []string{"/bin/sh"}, "stdin": []string{"date > /pfs/out/date"}, "env": map[string]string{"A": ""}},
+		"input": map[string]any{"cross": []any{
+			map[string]any{"pfs": map[string]any{"repo": s.name, "glob": "*"}},
+			map[string]any{"cron": map[string]any{"name": "tick", "spec": "@yearly"}}}},
+		"parallelism_spec": map[string]any{"constant": 1}, "datumTimeout": "1h",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.cluster.PachctlInput(t.Context(), string(spec), "create", "pipeline", "-f", "-"); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if _, err := s.cluster.Pachctl(context.Background(), "delete", "pipeline", downstream, "--project", s.project, "--force"); err != nil {
+			t.Error(err)
+		}
+	}()
+	s.testGeneratedConfig("pachyderm_pipeline.lines", downstream)
+}

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pachyderm
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"strings"
+
+	"github.com/gogo/protobuf/jsonpb"
+	"github.com/gogo/protobuf/proto"
+	"github.com/pachyderm/pachyderm/v2/src/pps"
+)
+
+// TooOldError says that a specification has fields that the server does not
+// know.
+type TooOldError struct{ Fields []string }
+
+func (e *TooOldError) Error() string {
+	return fmt.Sprintf("this Pachyderm is older than 2.8, and cannot take %s. Leave that out, or update Pachyderm", strings.Join(e.Fields, ", "))
+}
+
+// PutPipeline creates a pipeline, or gives it another specification. With
+// reprocess, the new version does again what the old one has done already.
+//
+// Servers from 2.8 on can be sent the text as it is: fields that 2.6 does not
+// know, and zeros that are to take the place of the cluster's defaults.
+func (c *Client) PutPipeline(ctx context.Context, id PipelineID, d *Document, update, reprocess bool) error {
+	verb := "create"
+	if update {
+		verb = "update"
+	}
+	if len(d.Newer) > 0 || d.zeros || d.sinceOtherwise() {
+		err := c.putPipelineJSON(ctx, id, d, update, reprocess)
+		switch {
+		case err == nil:
+			return nil
+		case !IsUnknownMethod(err):
+			return fmt.Errorf("%s pipeline %s: %w", verb, id, err)
+		case len(d.Newer) > 0:
+			return &TooOldError{d.Newer}
+		}
+	}
+	request := proto.Clone(d.request).(*pps.CreatePipelineRequest)
+	request.Pipeline, request.Update, request.Reprocess = id.proto(), update, update && reprocess
+	if _, err := c.PPS.CreatePipeline(ctx, request); err != nil {
+		return fmt.Errorf("%s pipeline %s: %w", verb, id, err)
+	}
+	return nil
+}
+
+// sinceOtherwise says that the 2.6 message means something else to newer
+// servers: what was a trigger's cron_spec is its rate_limit_spec from 2.7 on.
+func (d *Document) sinceOtherwise() bool {
+	found := false
+	visit(inside(d.fields, "input"), func(input map[string]any) {
+		if _, ok := inside(input, "pfs", "trigger")["cronSpec"]; ok {
+			found = true
+		}
+	})
+	return found
+}
+
+func (c *Client) putPipelineJSON(ctx context.Context, id PipelineID, d *Document, update, reprocess bool) error {
+	fields := maps.Clone(d.fields)
+	fields["pipeline"] = map[string]any{"name": id.Name, "project": map[string]any{"name": id.Project}}
+	text, err := json.Marshal(fields)
+	if err != nil {
+		return err
+	}
+	request := &createPipelineV2Request{JSON: string(text), Update: update, Reprocess: update && reprocess}
+	return c.conn.Invoke(ctx, "/pps_v2.API/CreatePipelineV2", request, &createPipelineV2Response{})
+}
+
+// createPipelineV2Request and its response are messages of 2.8 and newer.
+type createPipelineV2Request struct {
+	JSON      string `protobuf:"bytes,1,opt,name=create_pipeline_request_json,proto3"`
+	DryRun    bool   `protobuf:"varint,2,opt,name=dry_run,proto3"`
+	Update    bool   `protobuf:"varint,3,opt,name=update,proto3"`
+	Reprocess bool   `protobuf:"varint,4,opt,name=reprocess,proto3"`
+}
+
+func (m *createPipelineV2Request) Reset()         { *m = createPipelineV2Request{} }
+func (m *createPipelineV2Request) String() string { return m.JSON }
+func (*createPipelineV2Request) ProtoMessage()    {}
+
+type createPipelineV2Response struct {
+	JSON string `protobuf:"bytes,1,opt,name=effective_create_pipeline_request_json,proto3"`
+}
+
+func (m *createPipelineV2Response) Reset()         { *m = createPipelineV2Response{} }
+func (m *createPipelineV2Response) String() string { return m.JSON }
+func (*createPipelineV2Response) ProtoMessage()    {}
+
+// documentFrom returns what a pipeline was asked for as. It is as askedFor, in
+// full.
+func documentFrom(info *pps.PipelineInfo) *Document {
+	var newer newerFields
+	if newer.parse(info.XXX_unrecognized) {
+		var fields map[string]any
+		decoder := json.NewDecoder(strings.NewReader(newer.UserSpecJSON))
+		decoder.UseNumber()
+		if decoder.Decode(&fields) == nil && fields["transform"] != nil {
+			if d, err := newDocument(fields, true); err == nil {
+				return d
+			}
+		}
+	}
+	request := detailsRequest(info)
+	d := &Document{request: request, filledIn: true, fields: map[string]any{}}
+	if text, err := (&jsonpb.Marshaler{}).MarshalToString(request); err == nil {
+		decoder := json.NewDecoder(strings.NewReader(text))
+		decoder.UseNumber()
+		if decoder.Decode(&d.fields) != nil {
+			d.fields = map[string]any{}
+		}
+	}
+	d.strip()
+	return d
+}

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package provider
+
+import (
+	"github.com/hashicorp/terraform-plugin-framework/datasource/schema"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/spoutcommit"
+)
+
+// commitFacts is what is shown of a commit.
+type commitFacts struct {
+	ID          types.String `tfsdk:"id"`
+	ParentID    types.String `tfsdk:"parent_id"`
+	Description types.String `tfsdk:"description"`
+	Origin      types.String `tfsdk:"origin"`
+	State       types.String `tfsdk:"state"`
+	Error       types.String `tfsdk:"error"`
+	StartedAt   types.String `tfsdk:"started_at"`
+	FinishingAt types.String `tfsdk:"finishing_at"`
+	FinishedAt  types.String `tfsdk:"finished_at"`
+	SizeBytes   types.Int64  `tfsdk:"size_bytes"`
+	Spout       *spoutFacts  `tfsdk:"spout"`
+}
+
+// spoutFacts is what the bundled runner says of a commit.
+type spoutFacts struct {
+	Source         types.String                `tfsdk:"source"`
+	Writer         types.String                `tfsdk:"writer"`
+	Reason         types.String                `tfsdk:"reason"`
+	RecordsRead    types.Int64                 `tfsdk:"records_read"`
+	RecordsWritten types.Int64                 `tfsdk:"records_written"`
+	Files          types.Int64                 `tfsdk:"files"`
+	Bytes          types.Int64                 `tfsdk:"bytes"`
+	Restored       types.String                `tfsdk:"restored"`
+	Gaps           []gapFacts                  `tfsdk:"gaps"`
+	Position       types.String                `tfsdk:"position"`
+	Offsets        map[string]map[string]int64 `tfsdk:"offsets"`
+}
+
+type gapFacts struct {
+	Topic     types.String `tfsdk:"topic"`
+	Partition types.Int64  `tfsdk:"partition"`
+	From      types.Int64  `tfsdk:"from"`
+	To        types.Int64  `tfsdk:"to"`
+	Reason    types.String `tfsdk:"reason"`
+}
+
+func commitFactAttributes() map[string]schema.Attribute {
+	return map[string]schema.Attribute{
+		"id":           computedText("Id of the commit."),
+		"parent_id":    computedText("Id of the commit before it; null for the first."),
+		"description":  computedText("What its writer says of it. For a spout with the bundled runner, `spout` has it in parts."),
+		"origin":       computedText("`user` for a commit that somebody or a spout has made, `auto` for one of Pachyderm's own."),
+		"state":        computedText("`open` while it takes data, `finishing` while Pachyderm checks it, `finished` when it can be read."),
+		"error":        computedText("Why it does not count: it was rolled back, or its files collide. Readers and later commits pass over it."),
+		"started_at":   computedText("When it was started, in RFC 3339."),
+		"finishing_at": computedText("When its writer was done with it."),
+		"finished_at":  computedText("When it could be read."),
+		"size_bytes":   computedNumber("Size of all files at this commit, those of earlier ones included; an upper bound while it is not finished."),
+		"spout": schema.SingleNestedAttribute{Computed: true, MarkdownDescription: "What the bundled runner says of the commit; null for commits of others.", Attributes: map[string]schema.Attribute{
+			"source":          computedText("Kind of the source, as `kafka`."),
+			"writer":          computedText("Pod and process that wrote it."),
+			"reason":          computedText("Why the batch ended: `bytes`, `records` or `age`; `start` for the first commit, which fixes where reading begins, and `repair` for one that brings older files back."),
+			"records_read":    computedNumber("Records that were taken from the source since the commit before."),
+			"records_written": computedNumber("Records in this commit's own files."),
+			"files":           computedNumber("Files of this commit itself."),
+			"bytes":           computedNumber("Their size in bytes."),
+			"restored":        computedText("For a repair, the commit whose files it brought back."),
+			"gaps": schema.ListNestedAttribute{Computed: true, MarkdownDescription: "Records that were gone at the source before they could be read, and were passed over as configured.",
+				NestedObject: schema.NestedAttributeObject{Attributes: map[string]schema.Attribute{
+					"topic": computedText("Topic."), "partition": computedNumber("Partition."), "from": computedNumber("First offset that was gone."),
+					"to": computedNumber("First offset after it that is there."), "reason": computedText("Why they were gone."),
+				}}},
+			"position": computedText("Position in the source after this commit, in JSON, for `jsondecode`. All before it is in this commit and its ancestors. Null for a commit that is not finished or was rolled back."),
+			"offsets": schema.MapAttribute{Computed: true, ElementType: types.MapType{ElemType: types.Int64Type},
+				MarkdownDescription: "For Kafka, the next offset to be read, by topic and partition, as `offsets[\"orders\"][\"0\"]`. Null where there is no position."},
+		}},
+	}
+}
+
+// commitFactsOf shows a commit. What the runner of another release says is
+// left out, with a warning.
+func commitFactsOf(o *operation, c *pachyderm.Commit) commitFacts {
+	facts := commitFacts{ID: types.StringValue(c.ID), ParentID: textOrNull(c.ParentID), Description: textOrNull(c.Description), Origin: types.StringValue(c.Origin),
+		State: types.StringValue("open"), Error: textOrNull(c.Error), StartedAt: timeOrNull(c.Started), FinishingAt: timeOrNull(c.Finishing),
+		FinishedAt: timeOrNull(c.Finished), SizeBytes: types.Int64Value(c.SizeBytes)}
+	switch {
+	case !c.Finished.IsZero():
+		facts.State = types.StringValue("finished")
+	case !c.Finishing.IsZero():
+		facts.State = types.StringValue("finishing")
+	}
+	d, ours, err := spoutcommit.ParseDescription(c.Description)
+	var offsets spoutcommit.Offsets
+	if err == nil && ours {
+		offsets, err = d.Offsets()
+	}
+	if err != nil {
+		o.diags.AddWarning("Position of commit "+c.ID+" not read", sentence(err.Error())+" The attribute spout is null. Another release of the provider may be able to read it.")
+		return facts
+	}
+	if !ours {
+		return facts
+	}
+	facts.Spout = &spoutFacts{Source: types.StringValue(d.Source), Writer: textOrNull(d.Writer), Reason: textOrNull(string(d.Reason)),
+		RecordsRead: types.Int64Value(d.Read), RecordsWritten: types.Int64Value(d.Written), Files: types.Int64Value(int64(d.Files)), Bytes: types.Int64Value(d.Bytes),
+		Restored: textOrNull(d.Restored), Gaps: []gapFacts{}, Position: textOrNull(string(d.Position)), Offsets: offsets}
+	for _, g := range d.Gaps {
+		facts.Spout.Gaps = append(facts.Spout.Gaps, gapFacts{types.StringValue(g.Topic), types.Int64Value(int64(g.Partition)),
+			types.Int64Value(g.From), types.Int64Value(g.To), types.StringValue(g.Reason)})
+	}
+	return facts
+}

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package provider
+
+import (
+	"context"
+
+	"github.com/hashicorp/terraform-plugin-framework/list"
+	"github.com/hashicorp/terraform-plugin-framework/resource"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
+)
+
+// lists are the list resources of the provider.
+func (p *pachydermProvider) lists() []func() list.ListResource {
+	one := func(l objectList) func() list.ListResource {
+		return func() list.ListResource { return &l }
+	}
+	return []func() list.ListResource{
+		one(objectList{resource: func() resource.Resource { return newSpoutResource(runnerRepository + ":" + p.version) },
+			doc: "Lists the spouts of a cluster.", filters: []string{"project"}, find: findPipelines(true)}),
+		one(objectList{resource: newPipelineResource,
+			doc: "Lists the pipelines of a cluster that are no spouts.", filters: []string{"project"}, find: findPipelines(false)}),
+		one(objectList{resource: newProjectResource, doc: "Lists the projects of a cluster.", find: findProjects}),
+		one(objectList{resource: newRepoResource,
+			doc: "Lists the repos of a cluster that belong to no pipeline.", filters: []string{"project"}, find: findRepos}),
+		one(objectList{resource: newBranchResource,
+			doc: "Lists the branches of a cluster that no pipeline writes.", filters: []string{"project", "repo"}, find: findBranches}),
+		one(objectList{resource: newSecretResource,
+			doc: "Lists the Kubernetes secrets that were made through Pachyderm. What they hold is not listed: Pachyderm does not show it.", find: findSecrets}),
+	}
+}
+
+func findPipelines(spouts bool) func(context.Context, *pachyderm.Client, filter) ([]found, error) {
+	return func(ctx context.Context, client *pachyderm.Client, f filter) ([]found, error) {
+		pipelines, err := client.ListPipelines(ctx, f.projects()...)
+		var all []found
+		for _, p := range pipelines {
+			if p.IsSpout == spouts {
+				all = append(all, found{p.ID.String(), p.ID.Name})
+			}
+		}
+		return all, err
+	}
+}
+
+func findProjects(ctx context.Context, client *pachyderm.Client, _ filter) ([]found, error) {
+	projects, err := client.ListProjects(ctx)
+	var all []found
+	for _, p := range projects {
+		all = append(all, found{p.Name, p.Name})
+	}
+	return all, err
+}
+
+func findRepos(ctx context.Context, client *pachyderm.Client, f filter) ([]found, error) {
+	writers, err := writersOf(ctx, client, f)
+	if err != nil {
+		return nil, err
+	}
+	repos, err := client.ListRepos(ctx, f.projects()...)
+	var all []found
+	for _, r := range repos {
+		if writers[r.ID] == nil {
+			all = append(all, found{r.ID.String(), r.ID.Name})
+		}
+	}
+	return all, err
+}
+
+func findBranches(ctx context.Context, client *pachyderm.Client, f filter) ([]found, error) {
+	writers, err := writersOf(ctx, client, f)
+	if err != nil {
+		return nil, err
+	}
+	repos, err := client.ListRepos(ctx, f.projects()...)
+	var all []found
+	for _, r := range repos {
+		if f.repo != "" && r.ID.Name != f.repo {
+			continue
+		}
+		for _, branch := range r.Branches {
+			if p := writers[r.ID]; p == nil || p.Spec.OutputBranch != branch {
+				all = append(all, found{r.ID.String() + "@" + branch, branch})
+			}
+		}
+	}
+	return all, err
+}
+
+// writersOf are the pipelines by their output repos.
+func writersOf(ctx context.Context, client *pachyderm.Client, f filter) (map[pachyderm.RepoID]*pachyderm.Pipeline, error) {
+	pipelines, err := client.ListPipelines(ctx, f.projects()...)
+	writers := map[pachyderm.RepoID]*pachyderm.Pipeline{}
+	for _, p := range pipelines {
+		writers[pachyderm.RepoID(p.ID)] = p
+	}
+	return writers, err
+}
+
+func findSecrets(ctx context.Context, client *pachyderm.Client, _ filter) ([]found, error) {
+	secrets, err := client.ListSecrets(ctx)
+	var all []found
+	for _, s := range secrets {
+		all = append(all, found{s.Name, s.Name})
+	}
+	return all, err
+}

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package provider
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pachyderm/pachyderm/v2/src/pps"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachtest"
+)
+
+func TestPipelineDataSources(t *testing.T) {
+	t.Parallel()
+	eachVersion(t, func(t *testing.T, s *pachtest.Server) {
+		withImages(t, s)
+		i := newInstance(t, s)
+		i.must(i.apply(kafkaSpout(object{"description": "all orders"})))
+		other := newInstance(t, s)
+		other.must(other.apply(transformSpout(object{"name": "payments", "paused": true})))
+		pipeline := i.as(pipelineType)
+		pipeline.must(pipeline.apply(edgesPipeline(nil, nil)))
+		read := func(typeName string, config object) object {
+			t.Helper()
+			got, said := i.read("pachyderm_"+typeName, config)
+			if text := errorsIn(said); text != "" {
+				t.Errorf("%s %v: %s", typeName, config, text)
+			}
+			return got
+		}
+		got := read("spout", object{"name": "orders"})
+		equalValues(t, "spout", got, object{"id": "default/orders", "project": "default", "description": "all orders", "type": "spout", "state": "running", "reason": nil,
+			"healthy": true, "paused": false, "version": 1.0, "image": testImage, "workers_available": 1.0, "workers_requested": 1.0, "output_repo": "orders", "output_branch": "master", "last_job_state": nil})
+		writeData(t, s, orders)
+		if got := read("spout", object{"name": "orders"}); got["last_commit"].(object)["state"] != "finished" {
+			t.Errorf("the last commit is %v", got["last_commit"])
+		}
+		s.SetWorkers("", "orders", 0)
+		equalValues(t, "spout without a pod", read("spout", object{"name": "orders"}), object{"healthy": false, "workers_available": 0.0})
+		s.SetPipelineState("", "orders", pps.PipelineState_PIPELINE_CRASHING, "ErrImagePull")
+		equalValues(t, "crashing spout", read("spout", object{"name": "orders"}), object{"healthy": false, "state": "crashing", "reason": "ErrImagePull"})
+		equalValues(t, "paused spout", read("spout", object{"name": "payments"}), object{"healthy": false, "paused": true, "state": "paused"})
+		equalValues(t, "pipeline", read("pipeline", object{"name": "edges"}), object{"type": "transform", "healthy": true, "last_commit": nil,
+			"spec": `{"input":{"pfs":{"glob":"/*","repo":"images"}},"transform":{"cmd":["python3","/edges.py"],"image":"edges:1"}}`})
+		equalValues(t, "pipeline", read("pipeline", object{"name": "orders"}), object{"type": "spout"})
+		equalValues(t, "spouts", read("spouts", object{}), object{"ids": []any{"default/orders", "default/payments"}})
+		equalValues(t, "spouts", read("spouts", object{"name_prefix": "pay", "project": "default"}), object{"ids": []any{"default/payments"}})
+		equalValues(t, "spouts", read("spouts", object{"name_regex": "^edges$"}), object{"ids": []any{}, "spouts": []any{}})
+		for config, want := range map[string]string{"edges": "is no spout", "nobody": "does not exist"} {
+			if _, said := i.read("pachyderm_spout", object{"name": config}); !strings.Contains(errorsIn(said), want) {
+				t.Errorf("%s: %s", config, errorsIn(said))
+			}
+		}
+	})
+}
+
+func TestLogsDataSource(t *testing.T) {
+	t.Parallel()
+	eachVersion(t, func(t *testing.T, s *pachtest.Server) {
+		withImages(t, s)
+		i := newInstance(t, s)
+		i.must(i.apply(kafkaSpout(nil)))
+		pipeline := i.as(pipelineType)
+		pipeline.must(pipeline.apply(edgesPipeline(nil, nil)))
+		for _, name := range []string{"orders", "edges"} {
+			s.AppendLog("", name, "an old line")
+			s.Advance(time.Hour)
+			for n := range 300 {
+				s.AppendLog("", name, fmt.Sprint("line ", n))
+				s.AppendWorkerLog("", name, "the worker's")
+			}
+			read := func(config object) object {
+				t.Helper()
+				got, said := i.read("pachyderm_logs", merged(object{"pipeline": name}, config))
+				if text := errorsIn(said); text != "" {
+					t.Errorf("%v: %s", config, text)
+				}
+				return got
+			}
+			messages := func(config object) []any { return read(config)["messages"].([]any) }
+			if got := messages(nil); len(got) != 100 || got[99] != "line 299" || got[0] != "line 200" {
+				t.Errorf("%s: %d lines", name, len(got))
+			}
+			if got := messages(object{"lines": 1000, "since": "30m"}); len(got) != 300 || got[0] != "line 0" {
+				t.Errorf("%s: %d lines", name, len(got))
+			}
+			if got := messages(object{"lines": 1000}); len(got) != 301 || got[0] != "an old line" {
+				t.Errorf("%s: %d lines", name, len(got))
+			}
+			entries := read(object{"lines": 2, "worker_lines": true})["entries"].([]any)
+			if last := entries[1].(object); len(entries) != 2 || last["message"] != "the worker's" || last["time"] == nil || last["worker"] == nil {
+				t.Errorf("%s: %v", name, entries)
+			}
+			job := entries[0].(object)["job"]
+			if (job == nil) != (name == "orders") {
+				t.Errorf("%s: the job is %v", name, job)
+			}
+		}
+		i.must(i.apply(kafkaSpout(object{"paused": true})))
+		got, said := i.read("pachyderm_logs", object{"pipeline": "orders"})
+		if err := contains(warningsIn(said), "no pod", "paused"); err != nil || errorsIn(said) != "" || len(got["messages"].([]any)) > 0 {
+			t.Errorf("%v %v", err, got)
+		}
+		for _, c := range []struct {
+			config object
+			want   string
+		}{{object{"pipeline": "nobody"}, "does not exist"}, {object{"pipeline": "orders", "since": "0s"}, "more than 0"}} {
+			if _, said := i.read("pachyderm_logs", c.config); !strings.Contains(errorsIn(said), c.want) {
+				t.Errorf("%v: %s", c.config, errorsIn(said))
+			}
+		}
+	})
+}
+
+func TestPipelineDataSourceErrors(t *testing.T) {
+	t.Parallel()
+	s := pachtest.New(t)
+	i := newInstance(t, s, onlyOnce)
+	i.must(i.apply(kafkaSpout(nil)))
+	for _, c := range []struct {
+		typeName, method string
+		config           object
+	}{
+		{"spout", "InspectPipeline", object{"name": "orders"}},
+		{"spout", "InspectBranch", object{"name": "orders"}},
+		{"spout", "ListCommit", object{"name": "orders"}},
+		{"pipeline", "InspectPipeline", object{"name": "orders"}},
+		{"spouts", "ListPipeline", object{}},
+		{"logs", "InspectPipeline", object{"pipeline": "orders"}},
+		{"logs", "GetLogs", object{"pipeline": "orders"}},
+	} {
+		for _, f := range failures {
+			fault := s.Inject(pachtest.Fault{Method: c.method, Count: -1, Before: f.err})
+			_, said := i.read("pachyderm_"+c.typeName, c.config)
+			fault.Remove()
+			if err := contains(errorsIn(said), f.want); err != nil {
+				t.Errorf("%s: %s answers %s: %v", c.typeName, c.method, f.name, err)
+			}
+		}
+	}
+}

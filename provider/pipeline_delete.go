@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package provider
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/hashicorp/terraform-plugin-log/tflog"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
+)
+
+// delete deletes the pipeline. As long as its output repo holds data, it does so
+// only if it was told what is to become of them.
+func (o *pipelineOperation) delete() {
+	p, err := o.client.InspectPipeline(o.ctx, o.id)
+	if pachyderm.IsNotFound(err) {
+		return
+	}
+	if err != nil {
+		o.fail("destroy", err)
+		return
+	}
+	keep, force := o.wanted.keepOutputRepo, o.wanted.forceDestroy
+	if !keep && !o.unread() || !keep && !force && !o.empty() {
+		return
+	}
+	if !keep && !force {
+		// What is written between the look and the delete would be lost: look
+		// again once nobody writes any more.
+		if err := o.client.StopPipeline(o.ctx, o.id); err != nil {
+			o.fail("destroy", err)
+			o.restore(p) // without an answer, it may have been stopped
+			return
+		}
+		if !o.empty() {
+			o.restore(p)
+			return
+		}
+	}
+	tflog.Info(o.ctx, "deleting pipeline", map[string]any{"keep_output_repo": keep})
+	err = o.client.DeletePipeline(o.ctx, o.id, keep)
+	if err == nil || pachyderm.IsNotFound(err) {
+		return
+	}
+	o.fail("destroy", err)
+	o.restore(p)
+}
+
+// unread says whether no other pipeline reads the output branch. Pachyderm
+// refuses the delete otherwise, but only after it has stopped the pipeline.
+func (o *pipelineOperation) unread() bool {
+	readers, err := o.client.Downstream(o.ctx, o.id, o.wanted.outputBranch)
+	if err != nil {
+		o.fail("destroy", err)
+		return false
+	}
+	if len(readers) == 0 {
+		return true
+	}
+	o.diags.AddError(capital(o.label())+" is read by other pipelines", fmt.Sprintf("Its output repo cannot be deleted while it is an input of %s. "+
+		"Destroy or change those first, or apply keep_output_repo = true to delete the pipeline only. The %s runs on.", strings.Join(readers, ", "), o.kind))
+	return false
+}
+
+// empty says whether the output repo holds no data.
+func (o *pipelineOperation) empty() bool {
+	holds, err := o.client.HoldsData(o.ctx, o.id, o.wanted.outputBranch)
+	if err != nil {
+		o.fail("destroy", err)
+		return false
+	}
+	if holds {
+		o.diags.AddError("Output repo of "+o.label()+" holds data", fmt.Sprintf("Destroying the %s would delete the repo %s with everything that was written, also in older commits. "+
+			"Nothing was deleted. Choose what is to become of the data and apply that first:\n\n"+
+			"  force_destroy    = true   deletes it\n"+
+			"  keep_output_repo = true   keeps it in a plain repo; a pipeline of the same name cannot be created then\n\n"+
+			"To stop the %s and leave everything as it is, set paused = true instead.", o.kind, o.id, o.kind))
+	}
+	return !holds
+}
+
+// restore starts a pipeline again that ran before it was to be deleted: a delete
+// that fails leaves it stopped.
+func (o *pipelineOperation) restore(before *pachyderm.Pipeline) {
+	ctx, cancel := o.after()
+	defer cancel()
+	again, inner := *o, *o.operation
+	inner.ctx, again.operation = ctx, &inner
+	p, err := o.client.InspectPipeline(ctx, o.id)
+	if err != nil || before.Stopped || !p.Stopped {
+		return
+	}
+	tflog.Warn(ctx, "starting the pipeline again, since it was not deleted")
+	again.start()
+}

@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package provider
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/hashicorp/terraform-plugin-log/tflog"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
+)
+
+// logLines is how much of a pipeline's log goes into a message.
+const logLines = 10
+
+// afterwards bounds what is still done when an operation's own time is over.
+const afterwards = 20 * time.Second
+
+// leftRepo is added to the message that a pipeline exists already, which is
+// also what a repo of its name is taken for.
+const leftRepo = " A repo that is left of a deleted pipeline must be deleted first."
+
+// pipelineOperation is one create, read, update or delete of one pipeline,
+// which a resource of any kind manages.
+type pipelineOperation struct {
+	*operation
+	id     pachyderm.PipelineID
+	wanted wantedPipeline
+}
+
+// wantedPipeline is what an operation is to bring about.
+type wantedPipeline struct {
+	outputBranch   string
+	paused         bool
+	waitFor        string
+	forceDestroy   bool
+	keepOutputRepo bool
+
+	// ownHead says that the pipeline's code writes the output branch itself and
+	// knows nothing of what a start does to its head.
+	ownHead bool
+	// send creates or updates the pipeline.
+	send func(ctx context.Context, client *pachyderm.Client, id pachyderm.PipelineID, update bool) error
+	// means says whether a pipeline has the specification that is sent.
+	means func(context.Context, *pachyderm.Pipeline) bool
+}
+
+// create makes the pipeline and returns it as it is then, or nil after an error.
+func (o *pipelineOperation) create() *pachyderm.Pipeline {
+	// A look before: what is there already is not ours, whatever it looks like.
+	if _, err := o.client.InspectPipeline(o.ctx, o.id); err == nil {
+		o.exists(leftRepo)
+		return nil
+	} else if !pachyderm.IsNotFound(err) {
+		o.fail("create", err)
+		return nil
+	}
+	tflog.Info(o.ctx, "creating pipeline")
+	err := o.wanted.send(o.ctx, o.client, o.id, false)
+	switch {
+	case err == nil:
+	case pachyderm.IsUnanswered(err):
+		if !o.arrived(1, err) {
+			return nil
+		}
+	case pachyderm.IsAlreadyExists(err):
+		o.exists(leftRepo)
+		return nil
+	default:
+		o.fail("create", err)
+		return nil
+	}
+	return &pachyderm.Pipeline{ID: o.id, Version: 1, State: pachyderm.StateStarting}
+}
+
+// arrived finds out what became of a create or update that got no answer: it
+// says whether the pipeline is at that version, with that specification.
+func (o *pipelineOperation) arrived(version uint64, cause error) bool {
+	ctx, cancel := o.after()
+	defer cancel()
+	tflog.Warn(ctx, "no answer; looking whether the request has arrived", map[string]any{"error": pachyderm.Reason(cause)})
+	unclear := fmt.Sprintf("Pachyderm gave no answer (%s), ", pachyderm.Reason(cause))
+	var p *pachyderm.Pipeline
+	var err error
+	for range 3 {
+		if p, err = o.client.InspectPipeline(ctx, o.id); err == nil && p.Version >= version {
+			break
+		}
+		o.pause(ctx)
+	}
+	switch {
+	case pachyderm.IsNotFound(err):
+		o.diags.AddError(capital(o.label())+" was probably not created", unclear+"and there is no such pipeline. Apply again. If the pipeline has appeared by then, import it:"+o.command())
+	case err != nil:
+		o.diags.AddError("It is not known whether "+o.label()+" was created or updated", unclear+"and cannot be asked now: "+pachyderm.Reason(err)+
+			". Look with: pachctl inspect pipeline --project "+o.id.Project+" "+o.id.Name+". If a new one is there, import it:"+o.command())
+	case p.Version < version:
+		o.diags.AddError(capital(o.label())+" was probably not updated", unclear+"and the pipeline is still at version "+fmt.Sprint(p.Version)+". Apply again.")
+	case p.Version > version || !o.wanted.means(ctx, p):
+		o.diags.AddError(capital(o.label())+" is not what was asked for", unclear+"and the pipeline that is there has another specification: somebody else was faster. "+
+			"If it is the one that you want to manage, import it:"+o.command())
+	default:
+		return true
+	}
+	return false
+}
+
+// settle brings a new pipeline to the state that it should be in, as far as
+// that is possible, and returns what it came to, or nil if that is not known.
+// Nothing here may be an error.
+func (o *pipelineOperation) settle(version uint64) *pachyderm.Pipeline {
+	if o.wanted.paused {
+		if err := o.client.StopPipeline(o.ctx, o.id); err != nil {
+			o.diags.AddWarning(capital(o.label())+" is not paused", "It was created, but not stopped: "+o.connection.explain(err)+" The next apply tries again.")
+		}
+	}
+	p, err := o.await(version)
+	if err != nil {
+		summary, detail := o.notThere(p, err)
+		o.diags.AddWarning(summary, detail+"\n\nThe "+o.kind+" was created and is in the state. It is not replaced: correct the configuration and apply again, which updates it in place.")
+	}
+	return p
+}
+
+// await waits as wait_for says, and returns what it saw last.
+func (o *pipelineOperation) await(version uint64) (*pachyderm.Pipeline, error) {
+	wait := o.connection.wait
+	inspect := func(ctx context.Context) (*pachyderm.Pipeline, error) { return o.client.InspectPipeline(ctx, o.id) }
+	wait.Progress = func(p *pachyderm.Pipeline) {
+		tflog.Info(o.ctx, "waiting for the pipeline", map[string]any{"version": p.Version, "state": p.State, "reason": p.Reason,
+			"workers_available": p.WorkersAvailable, "workers_requested": p.WorkersRequested})
+	}
+	switch {
+	case o.wanted.waitFor != waitForRunning:
+		p, err := inspect(o.ctx)
+		if err != nil {
+			return nil, &pachyderm.NotThereError{Why: pachyderm.Reason(err), Err: err}
+		}
+		return p, nil
+	case o.wanted.paused:
+		return wait.Paused(o.ctx, inspect)
+	default:
+		return wait.Running(o.ctx, version, inspect)
+	}
+}
+
+// notThere describes a wait that failed, with the code's own last words.
+func (o *pipelineOperation) notThere(p *pachyderm.Pipeline, err error) (summary, detail string) {
+	summary = capital(o.label()) + " does not run"
+	if o.wanted.paused {
+		summary = capital(o.label()) + " has not stopped"
+	}
+	var notThere *pachyderm.NotThereError
+	if !errors.As(err, &notThere) {
+		return summary, o.connection.explain(err)
+	}
+	detail = sentence(notThere.Why)
+	if p == nil {
+		return summary, detail
+	}
+	if p.State == pachyderm.StateFailure {
+		detail += " Pachyderm does not try again before the specification changes; an annotation in metadata is enough."
+	}
+	ctx, cancel := o.after()
+	defer cancel()
+	lines, err := o.client.Logs(ctx, o.id, pachyderm.LogsOptions{Lines: logLines, Spout: p.IsSpout})
+	if err != nil {
+		tflog.Debug(ctx, "cannot read the log", map[string]any{"error": pachyderm.Reason(err)})
+	}
+	if len(lines) > 0 {
+		detail += "\n\nThe newest lines of its log:\n"
+	}
+	for _, line := range lines {
+		detail += "\n  " + line.Text
+	}
+	return summary, detail
+}
+
+// update brings a pipeline from how it was to how it is wanted, and sends its
+// specification if that changed. It returns what it came to: nil after an
+// error, and the pipeline as it was if there was nothing to do.
+func (o *pipelineOperation) update(before *pachyderm.Pipeline, changed bool) *pachyderm.Pipeline {
+	version := before.Version
+	pause := o.wanted.paused && !before.Stopped
+	resume := !o.wanted.paused && before.Stopped
+
+	if pause { // before an update, so that the new version does not run
+		tflog.Info(o.ctx, "stopping pipeline")
+		if err := o.client.StopPipeline(o.ctx, o.id); err != nil {
+			o.fail("pause", err)
+			return nil
+		}
+	}
+	if changed {
+		var ok bool
+		if version, ok = o.send(); !ok {
+			return nil
+		}
+	}
+	if resume {
+		tflog.Info(o.ctx, "starting pipeline")
+		if !o.start() {
+			return nil
+		}
+	}
+	if !changed && !pause && !resume {
+		return before
+	}
+	p, err := o.await(version)
+	if err != nil {
+		o.diags.AddError(o.notThere(p, err))
+		return nil
+	}
+	return p
+}
+
+// send updates the pipeline, and returns its new version.
+func (o *pipelineOperation) send() (uint64, bool) {
+	p, err := o.client.InspectPipeline(o.ctx, o.id)
+	if err == nil {
+		tflog.Info(o.ctx, "updating pipeline", map[string]any{"from_version": p.Version})
+		err = o.wanted.send(o.ctx, o.client, o.id, true)
+		if pachyderm.IsUnanswered(err) {
+			return p.Version + 1, o.arrived(p.Version+1, err)
+		}
+	}
+	if err != nil { // above all, not found: an update would make a new pipeline
+		o.fail("update", err)
+		return 0, false
+	}
+	return p.Version + 1, true
+}
+
+// start starts a stopped pipeline, and deals with what that does to the output
+// branch of a spout. The bundled runner does so itself.
+func (o *pipelineOperation) start() bool {
+	if err := o.client.StartPipeline(o.ctx, o.id); err != nil {
+		o.fail("start", err)
+		return false
+	}
+	if !o.wanted.ownHead {
+		return true
+	}
+	branch := o.wanted.outputBranch
+	head, err := o.client.RepairHead(o.ctx, o.id, branch)
+	switch {
+	case err != nil:
+		o.diags.AddWarning("Head of spout "+o.id.String()+" not checked", fmt.Sprintf("Starting a pipeline can leave an open commit on the branch %s, which nobody finishes. "+
+			"Whether it did is not known: %s Finish it with: pachctl finish commit --project %s %s@%s", branch, o.connection.explain(err), o.id.Project, o.id.Name, branch))
+	case head == pachyderm.HeadEmptied:
+		o.diags.AddWarning("Older files of spout "+o.id.String()+" are not on the head any more", fmt.Sprintf("This version of Pachyderm puts an empty commit on the branch %s when a spout is started. "+
+			"No data is lost: the files written before are in its ancestors, as %s^. The bundled runner brings them back; code of your own must do so itself.", branch, o.id.Name+"@"+branch))
+	}
+	return true
+}

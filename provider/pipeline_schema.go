@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package provider
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+
+	"github.com/hashicorp/terraform-plugin-framework-timeouts/resource/timeouts"
+	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema/booldefault"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema/stringdefault"
+	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
+)
+
+const pipelineDoc = `A pipeline: code that Pachyderm runs on the data of other repos, a service, or what is run by the clock. For spouts use ` + "`pachyderm_spout`" + `.
+
+The specification is the JSON that ` + "`pachctl create pipeline -f`" + ` takes, as described in [Pachyderm's documentation](https://docs.pachyderm.com/latest/build-dags/pipeline-spec/). It is checked while planning: a field that does not exist is an error, and so is what Pachyderm would refuse.
+
+* The specification is compared by what it means. Another order of keys, snake_case for camelCase, a value that is written although it is zero, and what Pachyderm or the cluster's defaults fill in are no change.
+* Each change of the specification makes a new version of the pipeline. Work that is done already is not done again, unless ` + "`reprocess_on_update`" + ` is set or the change makes it necessary.
+* Destroying a pipeline deletes its output repo, and is refused while that holds data, unless ` + "`force_destroy`" + ` or ` + "`keep_output_repo`" + ` is set, and always while another pipeline reads it. Write the repos of ` + "`input`" + ` as references to other resources, as ` + "`pachyderm_spout.orders.output_repo`" + `: Terraform then creates and destroys in the right order.
+* If a new pipeline does not come up, the apply ends with a warning that holds Pachyderm's reason; the pipeline stays in the state, and is not replaced. If an update does not come up, the apply fails.`
+
+func pipelineSchema(ctx context.Context) schema.Schema {
+	return schema.Schema{MarkdownDescription: pipelineDoc, Attributes: map[string]schema.Attribute{
+		"id": schema.StringAttribute{Computed: true, MarkdownDescription: "`project/name`."},
+		"project": schema.StringAttribute{Optional: true, Computed: true, Validators: []validator.String{projectForms, stringvalidator.LengthBetween(1, maxProject)},
+			MarkdownDescription: "Project of the pipeline. Default: `pipeline.project.name` in `spec`, or else the provider's `default_project`. A change replaces the pipeline and its output repo."},
+		"name": schema.StringAttribute{Optional: true, Computed: true,
+			MarkdownDescription: "Name of the pipeline and of its output repo: letters, digits, `-` and `_`, at most 51. Default: `pipeline.name` in `spec`; if both are set, they must be the same. A change replaces the pipeline and its output repo."},
+		"spec": schema.StringAttribute{Required: true,
+			MarkdownDescription: "The pipeline's specification, as JSON. Write it with `jsonencode({...})`, or read a file that pachctl takes with `file(\"pipeline.json\")`. " +
+				"`pipeline` may be left out. `update`, `reprocess`, `dryRun`, `salt` and `specCommit` belong to single requests or to Pachyderm, and are not looked at. " +
+				"It is in the state and shown in plans: refer to secrets by name, in `transform.secrets`."},
+		"paused": schema.BoolAttribute{Optional: true, Computed: true, Default: booldefault.StaticBool(false),
+			MarkdownDescription: "Whether the pipeline is stopped. It does not process new data then; once started, it catches up. Default: `false`."},
+		"wait_for": schema.StringAttribute{Optional: true, Computed: true, Default: stringdefault.StaticString(waitForRunning),
+			Validators:          []validator.String{stringvalidator.OneOf(waitForRunning, waitForCreated)},
+			MarkdownDescription: "What create and update wait for: `running`, until the new version's workers are there (with `autoscaling`, until it is ready for work), or `created`, not at all. Jobs are not waited for. Default: `running`."},
+		"reprocess_on_update": schema.BoolAttribute{Optional: true, Computed: true, Default: booldefault.StaticBool(false),
+			MarkdownDescription: "Whether an update of the specification makes Pachyderm process all data again, also what the change does not touch. Default: `false`."},
+		"force_destroy": schema.BoolAttribute{Optional: true, Computed: true, Default: booldefault.StaticBool(false),
+			MarkdownDescription: "Whether destroy deletes the output repo although it holds data. It must be applied before the destroy. Default: `false`."},
+		"keep_output_repo": schema.BoolAttribute{Optional: true, Computed: true, Default: booldefault.StaticBool(false),
+			MarkdownDescription: "Whether destroy keeps the output repo as a plain repo. Pachyderm then refuses to create a pipeline of the same name as long as the repo exists. Default: `false`."},
+		"timeouts": timeouts.Attributes(ctx, timeouts.Opts{Create: true, Update: true, Delete: true,
+			CreateDescription: "How long create may take, the wait included, as `5m`. Default: `10m`.",
+			UpdateDescription: "How long update may take, the wait included. Default: `10m`.",
+			DeleteDescription: "How long destroy may take. Default: `10m`."}),
+
+		"version":           schema.Int64Attribute{Computed: true, MarkdownDescription: "Version of the pipeline. Each update makes a new one."},
+		"type":              schema.StringAttribute{Computed: true, MarkdownDescription: "Kind of pipeline: `transform` or `service`."},
+		"state":             schema.StringAttribute{Computed: true, MarkdownDescription: "State of the pipeline as of the last refresh: `starting`, `running`, `restarting`, `failure`, `paused`, `standby` or `crashing`. Jobs that fail do not show here: see the data source `pachyderm_pipeline`."},
+		"reason":            schema.StringAttribute{Computed: true, MarkdownDescription: "Why the pipeline is in that state, if Pachyderm says so."},
+		"workers_available": schema.Int64Attribute{Computed: true, MarkdownDescription: "Workers that were ready as of the last refresh."},
+		"workers_requested": schema.Int64Attribute{Computed: true, MarkdownDescription: "Workers that there should be."},
+		"output_repo":       schema.StringAttribute{Computed: true, MarkdownDescription: "Name of the output repo, for pipelines and triggers that read it."},
+		"output_branch":     schema.StringAttribute{Computed: true, MarkdownDescription: "Branch of the output repo that the pipeline writes."},
+	}}
+}
+
+var pipelineNameForm = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_-]*$`)
+
+// pipelineNameProblem says what is wrong with a pipeline's name, if anything
+// is. Spouts have stricter rules.
+func pipelineNameProblem(id pachyderm.PipelineID) string {
+	switch {
+	case !pipelineNameForm.MatchString(id.Name):
+		return fmt.Sprintf("name = %q must have letters, digits, '-' and '_' only, and begin with a letter or digit.", id.Name)
+	case len(id.Name) > maxName:
+		return fmt.Sprintf("name = %q has %d characters; Pachyderm takes %d.", id.Name, len(id.Name), maxName)
+	}
+	return tooLongTogether(id)
+}
