@@ -119,20 +119,12 @@ func (b *bench) awaitAll() {
 	ctx, cancel := context.WithTimeout(b.t.Context(), 30*time.Second)
 	defer cancel()
 	for {
-		if commits := b.server.Commits(project, pipeline, "master"); len(commits) > 0 {
-			last := commits[len(commits)-1]
-			d, ours, err := spoutcommit.ParseDescription(last.Description)
-			if err != nil {
-				b.t.Fatal(err)
-			}
-			if ours && d.Position != nil && last.Error == "" {
-				if _, err := b.branch().WaitFinished(ctx, last.ID); err != nil {
-					b.t.Fatal(err)
-				}
-				if (truth{b.log}).reached(d.Position) {
-					return
-				}
-			}
+		last, d, err := ingest.LastCommit(ctx, b.branch())
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		if last != nil && (truth{b.log}).reached(d.Position) {
+			return
 		}
 		select {
 		case <-ctx.Done():
