@@ -41,7 +41,7 @@ type Kafka struct {
 	ClientID string   `env:"SPOUT_KAFKA_CLIENT_ID" default:"spout-runner" doc:"Client id in the brokers' logs and quotas."`
 
 	Isolation        string   `env:"SPOUT_KAFKA_ISOLATION" default:"read_committed" doc:"read_committed leaves out the records of aborted and unfinished transactions; read_uncommitted takes them."`
-	OnOutOfRange     string   `env:"SPOUT_KAFKA_ON_OUT_OF_RANGE" default:"stop" doc:"What to do when the next offset no longer exists at the broker: stop, or go on at earliest or latest. The gap is logged and kept in the commit's description."`
+	OnOutOfRange     string   `env:"SPOUT_KAFKA_ON_OUT_OF_RANGE" default:"stop" doc:"What to do when the broker no longer keeps the next records: stop, or go on at earliest or latest. The gap is logged and kept in the commit's description. A log that was cut off below what was read always stops."`
 	OnTopicRecreated string   `env:"SPOUT_KAFKA_ON_TOPIC_RECREATED" default:"stop" doc:"What to do when a topic was deleted and made again: stop, or restart from the new topic's beginning. Its files then get names of their own."`
 	MetadataInterval Duration `env:"SPOUT_KAFKA_METADATA_INTERVAL" default:"30s" doc:"How often new partitions are looked for."`
 	FetchMaxBytes    Bytes    `env:"SPOUT_KAFKA_FETCH_MAX_BYTES" default:"8MiB" doc:"Most bytes to ask of one broker at once. A larger record is still read, alone."`
