@@ -72,6 +72,7 @@ var leafCases = []leaf{
 	{path: "scheduling.priority_class_name", a: "high", b: "low"},
 	{path: "tolerations", a: []any{object{"operator": "Exists"}},
 		b: []any{object{"key": "pool", "operator": "Equal", "value": "spouts", "effect": "NoExecute", "toleration_seconds": 60.0}}},
+	{path: "pod_spec", a: `{"hostNetwork":true}`, b: `{"hostNetwork":false}`, same: `{ "hostNetwork" : true }`},
 	{path: "pod_patch", a: `[{"op":"add","path":"/a","value":1}]`, b: `[{"op":"remove","path":"/a"}]`, same: `[ {"path": "/a", "op": "add", "value": 1} ]`},
 	{path: "metadata.labels", a: object{"team": "a"}, b: object{"team": "b"}},
 	{path: "metadata.annotations", a: object{"note": "a"}, b: object{"note": "b", "more": "c"}},
