@@ -436,6 +436,7 @@ resource "pachyderm_pipeline" "test" {
 			resource.TestStep{Config: withProvider(s, strings.Replace(config, "parallelism_spec = { constant = 2 }", `parallelismSpec = { constant = "2" }, s3Out = false`, 1)),
 				ConfigPlanChecks: resource.ConfigPlanChecks{PreApply: []plancheck.PlanCheck{plancheck.ExpectEmptyPlan()}}},
 			resource.TestStep{ResourceName: "pachyderm_pipeline.test", ImportState: true, ImportStateId: "edges", ImportStateVerify: true, ImportStateVerifyIgnore: []string{"spec"}},
+			resource.TestStep{ResourceName: "pachyderm_pipeline.test", ImportState: true, ImportStateKind: resource.ImportBlockWithID, ImportStateId: "default/edges"},
 			resource.TestStep{Config: withProvider(s, strings.Replace(config, "edges:1", "edges:2", 1)),
 				ConfigPlanChecks: resource.ConfigPlanChecks{PreApply: []plancheck.PlanCheck{plancheck.ExpectResourceAction("pachyderm_pipeline.test", plancheck.ResourceActionUpdate)}}},
 		)
@@ -472,4 +473,14 @@ func writeResult(t *testing.T, s *pachtest.Server, id pachyderm.PipelineID) {
 	if _, err := b.WaitFinished(t.Context(), head.ID); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// Terraform can write the configuration of a pipeline that exists.
+func TestPipelineGeneratedConfiguration(t *testing.T) {
+	t.Parallel()
+	s := pachtest.New(t)
+	withImages(t, s)
+	unitTest(t, resource.TestStep{Config: withProvider(s, fmt.Sprintf("resource \"pachyderm_pipeline\" \"test\" {\n  name = \"edges\"\n  spec = %q\n}\n", spec(object{"description": "a < b"})))},
+		resource.TestStep{ResourceName: "pachyderm_pipeline.test", ImportState: true, ImportStateKind: resource.ImportBlockWithID, ImportStateId: "default/edges", GenerateConfig: true},
+		resource.TestStep{ResourceName: "pachyderm_pipeline.test", ImportState: true, ImportStateKind: resource.ImportBlockWithID, ImportStateId: "default/edges"})
 }

@@ -4,9 +4,9 @@ package provider
 
 import (
 	"context"
+	"maps"
 	"regexp"
 
-	"github.com/hashicorp/terraform-plugin-framework-timeouts/resource/timeouts"
 	"github.com/hashicorp/terraform-plugin-framework-validators/int64validator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/listvalidator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
@@ -86,25 +86,8 @@ func spoutSchema(ctx context.Context) schema.Schema {
 		"paused": schema.BoolAttribute{Optional: true, Computed: true, Default: booldefault.StaticBool(false),
 			MarkdownDescription: "Whether the spout is stopped. Stopping ends its pod at once. Starting makes Pachyderm put a commit of its own on the output branch. Up to Pachyderm 2.7 that commit is empty: the bundled runner brings the files back, " +
 				"while with `transform` the files written before are found in older commits only. From 2.8 on it is open, and is finished by the provider or the runner. Default: `false`."},
-		"wait_for": schema.StringAttribute{Optional: true, Computed: true, Default: stringdefault.StaticString(waitForRunning),
-			Validators:          []validator.String{stringvalidator.OneOf(waitForRunning, waitForCreated)},
-			MarkdownDescription: "What create and update wait for: `running`, until the new version's pod is there, or `created`, not at all. Default: `running`."},
-		"force_destroy": schema.BoolAttribute{Optional: true, Computed: true, Default: booldefault.StaticBool(false),
-			MarkdownDescription: "Whether destroy deletes the output repo although it holds data. The data cannot be brought back. It must be applied before the destroy. Default: `false`."},
-		"keep_output_repo": schema.BoolAttribute{Optional: true, Computed: true, Default: booldefault.StaticBool(false),
-			MarkdownDescription: "Whether destroy keeps the output repo as a plain repo. Pachyderm then refuses to create a pipeline of the same name as long as the repo exists. Default: `false`."},
-		"timeouts": timeouts.Attributes(ctx, timeouts.Opts{Create: true, Update: true, Delete: true,
-			CreateDescription: "How long create may take, the wait included, as `5m`. Default: `10m`.",
-			UpdateDescription: "How long update may take, the wait included. Default: `10m`.",
-			DeleteDescription: "How long destroy may take. Default: `10m`."}),
-
-		"version":           schema.Int64Attribute{Computed: true, MarkdownDescription: "Version of the pipeline. Each update makes a new one."},
-		"state":             schema.StringAttribute{Computed: true, MarkdownDescription: "State of the pipeline as of the last refresh: `starting`, `running`, `restarting`, `failure`, `paused`, `standby` or `crashing`. Pachyderm says `running` whatever the spout's own code does; see `workers_available`."},
-		"reason":            schema.StringAttribute{Computed: true, MarkdownDescription: "Why the pipeline is in that state, if Pachyderm says so."},
-		"workers_available": schema.Int64Attribute{Computed: true, MarkdownDescription: "Pods that were ready as of the last refresh."},
-		"workers_requested": schema.Int64Attribute{Computed: true, MarkdownDescription: "Pods that there should be."},
-		"output_repo":       schema.StringAttribute{Computed: true, MarkdownDescription: "Name of the output repo, for pipelines and triggers that read it."},
 	}
+	maps.Copy(attributes, lifecycleAttributes(ctx, "spout"))
 	return schema.Schema{MarkdownDescription: spoutDoc, Attributes: attributes}
 }
 
