@@ -104,6 +104,13 @@ func TestPipeline(t *testing.T) {
 		if before.Version+1 != inspect(t, s, edges).Version || i.get("version") != 2.0 {
 			t.Errorf("the version is %v", i.get("version"))
 		}
+		for id, identity := range map[string]object{"default/edges": nil, "edges": nil, "": {"project": "default", "name": "edges"}} {
+			imported := newInstance(t, s).as(pipelineType)
+			imported.must(imported.importID(id, identity))
+			if imported.changes(edgesPipeline(nil, object{"description": "again"})) {
+				t.Errorf("a plan after import by %q %v changes %v", id, identity, plain(t, imported.state))
+			}
+		}
 		// Paused and back.
 		config := edgesPipeline(object{"paused": true}, nil)
 		i.must(i.apply(config))

@@ -22,7 +22,7 @@ const pipelineDoc = `A pipeline: code that Pachyderm runs on the data of other r
 The specification is the JSON that ` + "`pachctl create pipeline -f`" + ` takes, as described in [Pachyderm's documentation](https://docs.pachyderm.com/latest/build-dags/pipeline-spec/). It is checked while planning: a field that does not exist is an error, and so is what Pachyderm would refuse.
 
 * The specification is compared by what it means. Another order of keys, snake_case for camelCase, a value that is written although it is zero, and what Pachyderm or the cluster's defaults fill in are no change.
-* Each change of the specification makes a new version of the pipeline. Work that is done already is not done again, unless ` + "`reprocess_on_update`" + ` is set or the change makes it necessary.
+* Each change of the specification makes a new version of the pipeline. What an older version has processed is not processed again, not even when the code has changed, unless ` + "`reprocess_on_update`" + ` is set.
 * Destroying a pipeline deletes its output repo, and is refused while that holds data, unless ` + "`force_destroy`" + ` or ` + "`keep_output_repo`" + ` is set, and always while another pipeline reads it. Write the repos of ` + "`input`" + ` as references to other resources, as ` + "`pachyderm_spout.orders.output_repo`" + `: Terraform then creates and destroys in the right order.
 * If a new pipeline does not come up, the apply ends with a warning that holds Pachyderm's reason; the pipeline stays in the state, and is not replaced. If an update does not come up, the apply fails.`
 
@@ -40,7 +40,7 @@ func pipelineSchema(ctx context.Context) schema.Schema {
 		"paused": schema.BoolAttribute{Optional: true, Computed: true, Default: booldefault.StaticBool(false),
 			MarkdownDescription: "Whether the pipeline is stopped. It does not process new data then; once started, it catches up. Default: `false`."},
 		"reprocess_on_update": schema.BoolAttribute{Optional: true, Computed: true, Default: booldefault.StaticBool(false),
-			MarkdownDescription: "Whether an update of the specification makes Pachyderm process all data again, also what the change does not touch. Default: `false`."},
+			MarkdownDescription: "Whether an update of the specification makes Pachyderm process all data again. Without it, the new version processes new data only. Default: `false`."},
 		"type":          schema.StringAttribute{Computed: true, MarkdownDescription: "Kind of pipeline: `transform` or `service`."},
 		"output_branch": schema.StringAttribute{Computed: true, MarkdownDescription: "Branch of the output repo that the pipeline writes."},
 	}
