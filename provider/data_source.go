@@ -119,6 +119,14 @@ func (f nameFilter) matcher() func(name string) bool {
 	}
 }
 
+// onlyProject is what a list is narrowed to: one project, or none for all.
+func onlyProject(project types.String) []string {
+	if project.ValueString() == "" {
+		return nil
+	}
+	return []string{project.ValueString()}
+}
+
 // regexForm validates regular expressions.
 type regexForm struct{}
 

@@ -70,7 +70,14 @@ func (m *finishCommitModel) invoke(o *operation, progress func(string, ...any)) 
 		o.fail("finish the head of", err)
 		return
 	}
-	done, err := b.WaitFinished(o.ctx, head.ID)
+	done := head
+	err = o.poll(func() (bool, error) {
+		now, err := b.Inspect(o.ctx, head.ID)
+		if err == nil {
+			done = now
+		}
+		return err == nil && !now.Finished.IsZero(), err
+	})
 	switch {
 	case err != nil:
 		o.diags.AddError("Commit "+head.ID+" is finished, but not validated", "Nothing blocks the branch any more. Whether the commit is valid is not known: "+o.connection.explain(err))

@@ -53,11 +53,7 @@ func findProjects(ctx context.Context, client *pachyderm.Client, _ filter) ([]fo
 }
 
 func findRepos(ctx context.Context, client *pachyderm.Client, f filter) ([]found, error) {
-	writers, err := writersOf(ctx, client, f)
-	if err != nil {
-		return nil, err
-	}
-	repos, err := client.ListRepos(ctx, f.projects()...)
+	repos, writers, err := reposAndWriters(ctx, client, f)
 	var all []found
 	for _, r := range repos {
 		if writers[r.ID] == nil {
@@ -68,11 +64,7 @@ func findRepos(ctx context.Context, client *pachyderm.Client, f filter) ([]found
 }
 
 func findBranches(ctx context.Context, client *pachyderm.Client, f filter) ([]found, error) {
-	writers, err := writersOf(ctx, client, f)
-	if err != nil {
-		return nil, err
-	}
-	repos, err := client.ListRepos(ctx, f.projects()...)
+	repos, writers, err := reposAndWriters(ctx, client, f)
 	var all []found
 	for _, r := range repos {
 		if f.repo != "" && r.ID.Name != f.repo {
@@ -87,14 +79,18 @@ func findBranches(ctx context.Context, client *pachyderm.Client, f filter) ([]fo
 	return all, err
 }
 
-// writersOf are the pipelines by their output repos.
-func writersOf(ctx context.Context, client *pachyderm.Client, f filter) (map[pachyderm.RepoID]*pachyderm.Pipeline, error) {
+// reposAndWriters are the repos, and the pipelines by their output repos.
+func reposAndWriters(ctx context.Context, client *pachyderm.Client, f filter) ([]*pachyderm.Repo, map[pachyderm.RepoID]*pachyderm.Pipeline, error) {
 	pipelines, err := client.ListPipelines(ctx, f.projects()...)
+	if err != nil {
+		return nil, nil, err
+	}
 	writers := map[pachyderm.RepoID]*pachyderm.Pipeline{}
 	for _, p := range pipelines {
 		writers[pachyderm.RepoID(p.ID)] = p
 	}
-	return writers, err
+	repos, err := client.ListRepos(ctx, f.projects()...)
+	return repos, writers, err
 }
 
 func findSecrets(ctx context.Context, client *pachyderm.Client, _ filter) ([]found, error) {

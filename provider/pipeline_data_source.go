@@ -167,11 +167,7 @@ func newSpoutsDataSource() datasource.DataSource {
 func (m *spoutsData) label() string { return "" }
 
 func (m *spoutsData) read(o *operation) {
-	var projects []string
-	if project := m.Project.ValueString(); project != "" {
-		projects = []string{project}
-	}
-	pipelines, err := o.client.ListPipelines(o.ctx, projects...)
+	pipelines, err := o.client.ListPipelines(o.ctx, onlyProject(m.Project)...)
 	if err != nil {
 		o.fail("read", err)
 		return

@@ -104,6 +104,13 @@ func TestPipeline(t *testing.T) {
 		if before.Version+1 != inspect(t, s, edges).Version || i.get("version") != 2.0 {
 			t.Errorf("the version is %v", i.get("version"))
 		}
+		for id, identity := range map[string]object{"default/edges": nil, "edges": nil, "": {"project": "default", "name": "edges"}} {
+			imported := newInstance(t, s).as(pipelineType)
+			imported.must(imported.importID(id, identity))
+			if imported.changes(edgesPipeline(nil, object{"description": "again"})) {
+				t.Errorf("a plan after import by %q %v changes %v", id, identity, plain(t, imported.state))
+			}
+		}
 		// Paused and back.
 		config := edgesPipeline(object{"paused": true}, nil)
 		i.must(i.apply(config))
@@ -436,6 +443,7 @@ resource "pachyderm_pipeline" "test" {
 			resource.TestStep{Config: withProvider(s, strings.Replace(config, "parallelism_spec = { constant = 2 }", `parallelismSpec = { constant = "2" }, s3Out = false`, 1)),
 				ConfigPlanChecks: resource.ConfigPlanChecks{PreApply: []plancheck.PlanCheck{plancheck.ExpectEmptyPlan()}}},
 			resource.TestStep{ResourceName: "pachyderm_pipeline.test", ImportState: true, ImportStateId: "edges", ImportStateVerify: true, ImportStateVerifyIgnore: []string{"spec"}},
+			resource.TestStep{ResourceName: "pachyderm_pipeline.test", ImportState: true, ImportStateKind: resource.ImportBlockWithID, ImportStateId: "default/edges"},
 			resource.TestStep{Config: withProvider(s, strings.Replace(config, "edges:1", "edges:2", 1)),
 				ConfigPlanChecks: resource.ConfigPlanChecks{PreApply: []plancheck.PlanCheck{plancheck.ExpectResourceAction("pachyderm_pipeline.test", plancheck.ResourceActionUpdate)}}},
 		)
@@ -472,4 +480,14 @@ func writeResult(t *testing.T, s *pachtest.Server, id pachyderm.PipelineID) {
 	if _, err := b.WaitFinished(t.Context(), head.ID); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// Terraform can write the configuration of a pipeline that exists.
+func TestPipelineGeneratedConfiguration(t *testing.T) {
+	t.Parallel()
+	s := pachtest.New(t)
+	withImages(t, s)
+	unitTest(t, resource.TestStep{Config: withProvider(s, fmt.Sprintf("resource \"pachyderm_pipeline\" \"test\" {\n  name = \"edges\"\n  spec = %q\n}\n", spec(object{"description": "a < b"})))},
+		resource.TestStep{ResourceName: "pachyderm_pipeline.test", ImportState: true, ImportStateKind: resource.ImportBlockWithID, ImportStateId: "default/edges", GenerateConfig: true},
+		resource.TestStep{ResourceName: "pachyderm_pipeline.test", ImportState: true, ImportStateKind: resource.ImportBlockWithID, ImportStateId: "default/edges"})
 }

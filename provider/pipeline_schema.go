@@ -5,6 +5,7 @@ package provider
 import (
 	"context"
 	"fmt"
+	"maps"
 	"regexp"
 
 	"github.com/hashicorp/terraform-plugin-framework-timeouts/resource/timeouts"
@@ -21,12 +22,12 @@ const pipelineDoc = `A pipeline: code that Pachyderm runs on the data of other r
 The specification is the JSON that ` + "`pachctl create pipeline -f`" + ` takes, as described in [Pachyderm's documentation](https://docs.pachyderm.com/latest/build-dags/pipeline-spec/). It is checked while planning: a field that does not exist is an error, and so is what Pachyderm would refuse.
 
 * The specification is compared by what it means. Another order of keys, snake_case for camelCase, a value that is written although it is zero, and what Pachyderm or the cluster's defaults fill in are no change.
-* Each change of the specification makes a new version of the pipeline. Work that is done already is not done again, unless ` + "`reprocess_on_update`" + ` is set or the change makes it necessary.
+* Each change of the specification makes a new version of the pipeline. What an older version has processed is not processed again, not even when the code has changed, unless ` + "`reprocess_on_update`" + ` is set.
 * Destroying a pipeline deletes its output repo, and is refused while that holds data, unless ` + "`force_destroy`" + ` or ` + "`keep_output_repo`" + ` is set, and always while another pipeline reads it. Write the repos of ` + "`input`" + ` as references to other resources, as ` + "`pachyderm_spout.orders.output_repo`" + `: Terraform then creates and destroys in the right order.
 * If a new pipeline does not come up, the apply ends with a warning that holds Pachyderm's reason; the pipeline stays in the state, and is not replaced. If an update does not come up, the apply fails.`
 
 func pipelineSchema(ctx context.Context) schema.Schema {
-	return schema.Schema{MarkdownDescription: pipelineDoc, Attributes: map[string]schema.Attribute{
+	attributes := map[string]schema.Attribute{
 		"id": schema.StringAttribute{Computed: true, MarkdownDescription: "`project/name`."},
 		"project": schema.StringAttribute{Optional: true, Computed: true, Validators: []validator.String{projectForms, stringvalidator.LengthBetween(1, maxProject)},
 			MarkdownDescription: "Project of the pipeline. Default: `pipeline.project.name` in `spec`, or else the provider's `default_project`. A change replaces the pipeline and its output repo."},
@@ -38,13 +39,24 @@ func pipelineSchema(ctx context.Context) schema.Schema {
 				"It is in the state and shown in plans: refer to secrets by name, in `transform.secrets`."},
 		"paused": schema.BoolAttribute{Optional: true, Computed: true, Default: booldefault.StaticBool(false),
 			MarkdownDescription: "Whether the pipeline is stopped. It does not process new data then; once started, it catches up. Default: `false`."},
+		"reprocess_on_update": schema.BoolAttribute{Optional: true, Computed: true, Default: booldefault.StaticBool(false),
+			MarkdownDescription: "Whether an update of the specification makes Pachyderm process all data again. Without it, the new version processes new data only. Default: `false`."},
+		"type":          schema.StringAttribute{Computed: true, MarkdownDescription: "Kind of pipeline: `transform` or `service`."},
+		"output_branch": schema.StringAttribute{Computed: true, MarkdownDescription: "Branch of the output repo that the pipeline writes."},
+	}
+	maps.Copy(attributes, lifecycleAttributes(ctx, "pipeline"))
+	return schema.Schema{MarkdownDescription: pipelineDoc, Attributes: attributes}
+}
+
+// lifecycleAttributes are those that say what becomes of a pipeline of any
+// kind, and what became of it.
+func lifecycleAttributes(ctx context.Context, kind string) map[string]schema.Attribute {
+	return map[string]schema.Attribute{
 		"wait_for": schema.StringAttribute{Optional: true, Computed: true, Default: stringdefault.StaticString(waitForRunning),
 			Validators:          []validator.String{stringvalidator.OneOf(waitForRunning, waitForCreated)},
-			MarkdownDescription: "What create and update wait for: `running`, until the new version's workers are there (with `autoscaling`, until it is ready for work), or `created`, not at all. Jobs are not waited for. Default: `running`."},
-		"reprocess_on_update": schema.BoolAttribute{Optional: true, Computed: true, Default: booldefault.StaticBool(false),
-			MarkdownDescription: "Whether an update of the specification makes Pachyderm process all data again, also what the change does not touch. Default: `false`."},
+			MarkdownDescription: "What create and update wait for: `running`, until the new version's pods are there (with autoscaling, until it is ready for work), or `created`, not at all. Default: `running`."},
 		"force_destroy": schema.BoolAttribute{Optional: true, Computed: true, Default: booldefault.StaticBool(false),
-			MarkdownDescription: "Whether destroy deletes the output repo although it holds data. It must be applied before the destroy. Default: `false`."},
+			MarkdownDescription: "Whether destroy deletes the output repo although it holds data. The data cannot be brought back. It must be applied before the destroy. Default: `false`."},
 		"keep_output_repo": schema.BoolAttribute{Optional: true, Computed: true, Default: booldefault.StaticBool(false),
 			MarkdownDescription: "Whether destroy keeps the output repo as a plain repo. Pachyderm then refuses to create a pipeline of the same name as long as the repo exists. Default: `false`."},
 		"timeouts": timeouts.Attributes(ctx, timeouts.Opts{Create: true, Update: true, Delete: true,
@@ -52,15 +64,13 @@ func pipelineSchema(ctx context.Context) schema.Schema {
 			UpdateDescription: "How long update may take, the wait included. Default: `10m`.",
 			DeleteDescription: "How long destroy may take. Default: `10m`."}),
 
-		"version":           schema.Int64Attribute{Computed: true, MarkdownDescription: "Version of the pipeline. Each update makes a new one."},
-		"type":              schema.StringAttribute{Computed: true, MarkdownDescription: "Kind of pipeline: `transform` or `service`."},
-		"state":             schema.StringAttribute{Computed: true, MarkdownDescription: "State of the pipeline as of the last refresh: `starting`, `running`, `restarting`, `failure`, `paused`, `standby` or `crashing`. Jobs that fail do not show here: see the data source `pachyderm_pipeline`."},
-		"reason":            schema.StringAttribute{Computed: true, MarkdownDescription: "Why the pipeline is in that state, if Pachyderm says so."},
-		"workers_available": schema.Int64Attribute{Computed: true, MarkdownDescription: "Workers that were ready as of the last refresh."},
-		"workers_requested": schema.Int64Attribute{Computed: true, MarkdownDescription: "Workers that there should be."},
+		"version":           schema.Int64Attribute{Computed: true, MarkdownDescription: "Version of the " + kind + ". Each update makes a new one."},
+		"state":             schema.StringAttribute{Computed: true, MarkdownDescription: "State as of the last refresh: `starting`, `running`, `restarting`, `failure`, `paused`, `standby` or `crashing`. Pachyderm says `running` whatever the " + kind + "'s own code does; see `workers_available`, and the data source `pachyderm_" + kind + "`."},
+		"reason":            schema.StringAttribute{Computed: true, MarkdownDescription: "Why it is in that state, if Pachyderm says so."},
+		"workers_available": schema.Int64Attribute{Computed: true, MarkdownDescription: "Pods that were ready as of the last refresh."},
+		"workers_requested": schema.Int64Attribute{Computed: true, MarkdownDescription: "Pods that there should be."},
 		"output_repo":       schema.StringAttribute{Computed: true, MarkdownDescription: "Name of the output repo, for pipelines and triggers that read it."},
-		"output_branch":     schema.StringAttribute{Computed: true, MarkdownDescription: "Branch of the output repo that the pipeline writes."},
-	}}
+	}
 }
 
 var pipelineNameForm = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_-]*$`)

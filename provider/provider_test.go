@@ -38,6 +38,26 @@ func TestSchemasAreSound(t *testing.T) {
 		undocumented(t, name, s.Block.Attributes)
 	}
 	undocumented(t, "provider", schemas.Provider.Block.Attributes)
+	for _, kind := range []map[string]*tfprotov6.Schema{schemas.DataSourceSchemas, schemas.EphemeralResourceSchemas, schemas.ListResourceSchemas} {
+		for name, s := range kind {
+			undocumented(t, name, s.Block.Attributes)
+		}
+	}
+	for name, s := range schemas.ActionSchemas {
+		undocumented(t, name, s.Schema.Block.Attributes)
+	}
+	for name, f := range schemas.Functions {
+		for _, p := range f.Parameters {
+			if p.Description == "" || f.Summary == "" || f.Description == "" {
+				t.Errorf("the function %s or its parameter %s has no description", name, p.Name)
+			}
+		}
+	}
+	for name := range schemas.ListResourceSchemas {
+		if schemas.ResourceSchemas[name] == nil {
+			t.Errorf("%s can be listed, but not managed", name)
+		}
+	}
 }
 
 // undocumented fails for attributes without a description.

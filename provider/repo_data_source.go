@@ -97,11 +97,7 @@ func newReposDataSource() datasource.DataSource {
 func (m *reposData) label() string { return "" }
 
 func (m *reposData) read(o *operation) {
-	var projects []string
-	if project := m.Project.ValueString(); project != "" {
-		projects = []string{project}
-	}
-	repos, err := o.client.ListRepos(o.ctx, projects...)
+	repos, err := o.client.ListRepos(o.ctx, onlyProject(m.Project)...)
 	if err != nil {
 		o.fail("read", err)
 		return

@@ -21,7 +21,7 @@ var runnerCommand = []string{"/spout-runner"}
 func (m *spoutModel) expand(ctx context.Context) (pachyderm.Spec, diag.Diagnostics) {
 	e := expander{ctx: ctx}
 	s := pachyderm.Spec{
-		Description: m.Description.ValueString(), OutputBranch: m.OutputBranch.ValueString(), PodPatch: m.PodPatch.ValueString(),
+		Description: m.Description.ValueString(), OutputBranch: m.OutputBranch.ValueString(), PodSpec: m.PodSpec.ValueString(), PodPatch: m.PodPatch.ValueString(),
 		Env:              e.texts(m.Env),
 		ResourceRequests: e.resources(m.ResourceRequests), ResourceLimits: e.resources(m.ResourceLimits),
 		SidecarResourceRequests: e.resources(m.SidecarResourceRequests), SidecarResourceLimits: e.resources(m.SidecarResourceLimits),

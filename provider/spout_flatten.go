@@ -107,6 +107,7 @@ func (m *spoutModel) flatten(ctx context.Context, s pachyderm.Spec, asTransform 
 	f := flattener{ctx: ctx}
 	m.Description = textOrNull(s.Description)
 	m.OutputBranch = types.StringValue(s.OutputBranch)
+	m.PodSpec = textValue{StringValue: textOrNull(s.PodSpec), kind: jsonObjectKind}
 	m.PodPatch = textValue{StringValue: textOrNull(s.PodPatch), kind: jsonPatchKind}
 	m.Kafka, m.Runner = types.ObjectNull(objectTypes("kafka")), types.ObjectNull(objectTypes("runner"))
 	m.Transform, m.Image = types.ObjectNull(objectTypes("transform")), types.StringNull()

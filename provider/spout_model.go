@@ -37,6 +37,7 @@ type spoutModel struct {
 	SidecarResourceLimits   types.Object `tfsdk:"sidecar_resource_limits"`
 	Scheduling              types.Object `tfsdk:"scheduling"`
 	Tolerations             types.List   `tfsdk:"tolerations"`
+	PodSpec                 textValue    `tfsdk:"pod_spec"`
 	PodPatch                textValue    `tfsdk:"pod_patch"`
 	Metadata                types.Object `tfsdk:"metadata"`
 
@@ -131,6 +132,7 @@ var specParts = []specPart{
 	{"sidecar_resource_limits", func(m *spoutModel) attr.Value { return m.SidecarResourceLimits }, func(to, from *spoutModel) { to.SidecarResourceLimits = from.SidecarResourceLimits }},
 	{"scheduling", func(m *spoutModel) attr.Value { return m.Scheduling }, func(to, from *spoutModel) { to.Scheduling = from.Scheduling }},
 	{"tolerations", func(m *spoutModel) attr.Value { return m.Tolerations }, func(to, from *spoutModel) { to.Tolerations = from.Tolerations }},
+	{"pod_spec", func(m *spoutModel) attr.Value { return m.PodSpec }, func(to, from *spoutModel) { to.PodSpec = from.PodSpec }},
 	{"pod_patch", func(m *spoutModel) attr.Value { return m.PodPatch }, func(to, from *spoutModel) { to.PodPatch = from.PodPatch }},
 	{"metadata", func(m *spoutModel) attr.Value { return m.Metadata }, func(to, from *spoutModel) { to.Metadata = from.Metadata }},
 }

@@ -4,9 +4,9 @@ package provider
 
 import (
 	"context"
+	"maps"
 	"regexp"
 
-	"github.com/hashicorp/terraform-plugin-framework-timeouts/resource/timeouts"
 	"github.com/hashicorp/terraform-plugin-framework-validators/int64validator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/listvalidator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
@@ -35,7 +35,10 @@ Terraform owns the configuration, Pachyderm owns the data:
 * Destroying a spout deletes its output repo, and is refused while that holds data, unless ` + "`force_destroy`" + ` or ` + "`keep_output_repo`" + ` is set. To change ` + "`name` or `project`" + ` is to destroy and create.
 * If a new spout does not come up, the apply ends with a warning that holds Pachyderm's reason and the newest log lines; the spout stays in the state as it is, and is not replaced. If an update does not come up, the apply fails. To let an apply fail in the first case too, add a ` + "`postcondition`" + ` on ` + "`self.state == \"running\"`" + `.
 * Each change of the specification restarts the pod. A change of ` + "`wait_for`, `force_destroy`, `keep_output_repo` or `timeouts`" + ` alone sends nothing to Pachyderm.
-* Settings that have their default are neither sent nor read back, so that what is left out of the configuration stays out of the state.`
+* Settings that have their default are neither sent nor read back, so that what is left out of the configuration stays out of the state.
+* Fields of Pachyderm's pipeline specification that a spout has no use for are left out: ` + "`input`, `s3_out` and `autoscaling`" + `, which Pachyderm refuses; ` + "`parallelism_spec`" + `, since one pod at a time runs a spout's code, whatever it says; ` +
+	"`egress`, `datum_set_spec`, `datum_timeout`, `datum_tries`, `job_timeout`, `reprocess_spec`, and `err_cmd`, `err_stdin`, `datum_batching` and `memory_volume` of `transform`" + `, which belong to jobs; ` +
+	"`reprocess`" + `, which reads nothing again and lets an old and a new pod write side by side.`
 
 func spoutSchema(ctx context.Context) schema.Schema {
 	attributes := map[string]schema.Attribute{
@@ -71,8 +74,10 @@ func spoutSchema(ctx context.Context) schema.Schema {
 		"sidecar_resource_limits":   resourcesAttribute("What the storage sidecar may use at most.", false),
 		"scheduling":                schedulingAttribute(),
 		"tolerations":               tolerationsAttribute(),
+		"pod_spec": textAttribute(jsonObjectKind, "[JSON merge patch](https://www.rfc-editor.org/rfc/rfc7396) that is laid over Kubernetes' pod specification, for what no attribute covers. Lists in it replace those of the pod, its containers included: "+
+			"use `pod_patch` for what is inside of those. Write it with `jsonencode({...})`. It is compared as JSON, not as text."),
 		"pod_patch": textAttribute(jsonPatchKind, "[JSON patch](https://www.rfc-editor.org/rfc/rfc6902) that Kubernetes' pod specification is changed by, "+
-			"for what no attribute covers. Write it with `jsonencode([...])`. It is compared as JSON, not as text."),
+			"for what no attribute covers. It is applied after `pod_spec`. Write it with `jsonencode([...])`. It is compared as JSON, not as text."),
 		"metadata": schema.SingleNestedAttribute{Optional: true, MarkdownDescription: "Labels and annotations of the spout's pod.", Attributes: map[string]schema.Attribute{
 			"labels":      schema.MapAttribute{Optional: true, ElementType: types.StringType, MarkdownDescription: "Kubernetes labels."},
 			"annotations": schema.MapAttribute{Optional: true, ElementType: types.StringType, MarkdownDescription: "Kubernetes annotations. One that changes restarts the spout, as after a change of a secret that it reads."},
@@ -81,25 +86,8 @@ func spoutSchema(ctx context.Context) schema.Schema {
 		"paused": schema.BoolAttribute{Optional: true, Computed: true, Default: booldefault.StaticBool(false),
 			MarkdownDescription: "Whether the spout is stopped. Stopping ends its pod at once. Starting makes Pachyderm put a commit of its own on the output branch. Up to Pachyderm 2.7 that commit is empty: the bundled runner brings the files back, " +
 				"while with `transform` the files written before are found in older commits only. From 2.8 on it is open, and is finished by the provider or the runner. Default: `false`."},
-		"wait_for": schema.StringAttribute{Optional: true, Computed: true, Default: stringdefault.StaticString(waitForRunning),
-			Validators:          []validator.String{stringvalidator.OneOf(waitForRunning, waitForCreated)},
-			MarkdownDescription: "What create and update wait for: `running`, until the new version's pod is there, or `created`, not at all. Default: `running`."},
-		"force_destroy": schema.BoolAttribute{Optional: true, Computed: true, Default: booldefault.StaticBool(false),
-			MarkdownDescription: "Whether destroy deletes the output repo although it holds data. The data cannot be brought back. It must be applied before the destroy. Default: `false`."},
-		"keep_output_repo": schema.BoolAttribute{Optional: true, Computed: true, Default: booldefault.StaticBool(false),
-			MarkdownDescription: "Whether destroy keeps the output repo as a plain repo. Pachyderm then refuses to create a pipeline of the same name as long as the repo exists. Default: `false`."},
-		"timeouts": timeouts.Attributes(ctx, timeouts.Opts{Create: true, Update: true, Delete: true,
-			CreateDescription: "How long create may take, the wait included, as `5m`. Default: `10m`.",
-			UpdateDescription: "How long update may take, the wait included. Default: `10m`.",
-			DeleteDescription: "How long destroy may take. Default: `10m`."}),
-
-		"version":           schema.Int64Attribute{Computed: true, MarkdownDescription: "Version of the pipeline. Each update makes a new one."},
-		"state":             schema.StringAttribute{Computed: true, MarkdownDescription: "State of the pipeline as of the last refresh: `starting`, `running`, `restarting`, `failure`, `paused`, `standby` or `crashing`. Pachyderm says `running` whatever the spout's own code does; see `workers_available`."},
-		"reason":            schema.StringAttribute{Computed: true, MarkdownDescription: "Why the pipeline is in that state, if Pachyderm says so."},
-		"workers_available": schema.Int64Attribute{Computed: true, MarkdownDescription: "Pods that were ready as of the last refresh."},
-		"workers_requested": schema.Int64Attribute{Computed: true, MarkdownDescription: "Pods that there should be."},
-		"output_repo":       schema.StringAttribute{Computed: true, MarkdownDescription: "Name of the output repo, for pipelines and triggers that read it."},
 	}
+	maps.Copy(attributes, lifecycleAttributes(ctx, "spout"))
 	return schema.Schema{MarkdownDescription: spoutDoc, Attributes: attributes}
 }
 

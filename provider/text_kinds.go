@@ -43,6 +43,16 @@ var (
 	jsonPatchKind = &textKind{"JSONPatch", `[{"op":"add","path":"/metadata","value":{}}]`, canonicalJSONPatch}
 )
 
+// jsonObjectKind is an object in JSON.
+var jsonObjectKind = &textKind{"JSONObject", `{"hostNetwork":true}`, func(s string) (string, error) {
+	var object map[string]any
+	if err := json.Unmarshal([]byte(s), &object); err != nil || object == nil {
+		return "", errors.New("must be a JSON object. Write it with jsonencode({...})")
+	}
+	b, err := json.Marshal(object)
+	return string(b), err
+}}
+
 var quantityForm = regexp.MustCompile(`^([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(Ki|Mi|Gi|Ti|Pi|Ei|m|k|M|G|T|P|E|[eE][-+]?[0-9]{1,2})?$`)
 
 // quantityOf returns the number that a Kubernetes quantity stands for.

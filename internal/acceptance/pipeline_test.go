@@ -5,6 +5,7 @@
 package acceptance
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -30,7 +31,7 @@ resource "pachyderm_pipeline" "lines" {
     transform = {
       image = "debian:12"
       cmd   = ["/bin/sh"]
-      stdin = ["find -L /pfs/records -type f -exec cat {} + | wc -l > /pfs/out/%s"]
+      stdin = ["echo counting for %s", "find -L /pfs/records -type f -exec cat {} + | wc -l > /pfs/out/%s"]
     }
     input             = { pfs = { name = "records", repo = pachyderm_spout.this.output_repo, glob = "/" } }
     resource_requests = { cpu = 0.1, memory = "64M" }
@@ -38,7 +39,7 @@ resource "pachyderm_pipeline" "lines" {
   })
   %s
 }
-`, downstream, file, more)
+`, downstream, file, file, more)
 }
 
 // awaitCount waits until the downstream pipeline has counted all that was produced.
@@ -68,6 +69,53 @@ func (s *spout) pipelineAttributes() map[string]any {
 	}
 	s.t.Fatal("the pipeline is not in the state")
 	return nil
+}
+
+// checkHealth reads the data sources of both pipelines.
+func (s *spout) checkHealth() {
+	s.t.Helper()
+	s.apply(s.downstreamConfig("total", "") + `
+data "pachyderm_spout" "this" {
+  project = pachyderm_spout.this.project
+  name    = pachyderm_spout.this.name
+}
+data "pachyderm_pipeline" "lines" {
+  project = pachyderm_pipeline.lines.project
+  name    = pachyderm_pipeline.lines.name
+}
+data "pachyderm_spouts" "all" {
+  project = pachyderm_spout.this.project
+}
+data "pachyderm_logs" "each" {
+  for_each     = toset([pachyderm_spout.this.name, pachyderm_pipeline.lines.name])
+  project      = pachyderm_spout.this.project
+  pipeline     = each.key
+  lines        = 50
+  since        = "10m"
+}
+output "healthy" { value = [data.pachyderm_spout.this.healthy, data.pachyderm_pipeline.lines.healthy, data.pachyderm_pipeline.lines.last_job_state, data.pachyderm_spouts.all.ids] }
+output "read" { value = sum(flatten([for topic, offsets in data.pachyderm_spout.this.last_commit.spout.offsets : values(offsets)])) }
+output "size" { value = data.pachyderm_pipeline.lines.last_commit.size_bytes }
+output "spout_said" { value = join("\n", data.pachyderm_logs.each["spout"].messages) }
+output "pipeline_said" { value = join("\n", data.pachyderm_logs.each["lines"].messages) }
+`)
+	outputs, err := s.workspace.Output(s.t.Context())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for name, want := range map[string]string{
+		"healthy": fmt.Sprintf(`[true,true,"success",["%s/spout"]]`, s.project), "read": fmt.Sprint(s.produced.Count()), "size": "5",
+	} {
+		var compact bytes.Buffer
+		if err := json.Compact(&compact, outputs[name].Value); err != nil || compact.String() != want {
+			s.t.Errorf("%s is %s, not %s: %v", name, compact.String(), want, err)
+		}
+	}
+	for name, want := range map[string]string{"spout_said": "committed", "pipeline_said": "counting for total"} {
+		if got := string(outputs[name].Value); !strings.Contains(got, want) {
+			s.t.Errorf("%s lacks %q: %s", name, want, got)
+		}
+	}
 }
 
 // TestDownstream has a pipeline read what a spout ingests: what its jobs write
@@ -132,6 +180,7 @@ func TestDownstream(t *testing.T) {
 	}
 	planIsEmpty(t, other)
 	s.audit()
+	s.checkHealth()
 
 	// The references say that the pipeline goes first: the spout could not.
 	if err := s.workspace.Destroy(t.Context()); err != nil {

@@ -6,10 +6,12 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"testing"
 
 	tfjson "github.com/hashicorp/terraform-json"
@@ -40,6 +42,29 @@ func TestTheSchemaIsWhatTerraformPrints(t *testing.T) {
 		t.Errorf("%s prints no resources", cli)
 	}
 }
+
+// What the installed command line may be too old to print is there as well.
+func TestTheSchemaHasEverything(t *testing.T) {
+	schema, err := providerSchema(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, names := range map[string][]string{
+		"list resources": names(schema.ListResourceSchemas), "actions": names(schema.ActionSchemas), "functions": names(schema.Functions),
+		"ephemeral resources": names(schema.EphemeralResourceSchemas), "identities": names(schema.ResourceIdentitySchemas),
+	} {
+		if len(names) == 0 {
+			t.Errorf("there are no %s", what)
+		}
+	}
+	for name := range schema.ResourceSchemas {
+		if schema.ResourceIdentitySchemas[name] == nil {
+			t.Errorf("%s has no identity", name)
+		}
+	}
+}
+
+func names[T any](all map[string]T) []string { return slices.Collect(maps.Keys(all)) }
 
 // printedSchema returns what the command line prints for the provider.
 func printedSchema(t *testing.T, cli terraformcli.CLI) map[string]any {

@@ -58,6 +58,7 @@ func Conformance(t *testing.T, target Target) {
 		{"repos", repoCases},
 		{"spouts", spoutCases},
 		{"pipelines", pipelineCases},
+		{"jobs", jobCases},
 	}
 	for _, group := range groups {
 		t.Run(group.name, func(t *testing.T) {

@@ -11,8 +11,8 @@ import (
 	"strings"
 
 	"github.com/gogo/protobuf/jsonpb"
-	"github.com/gogo/protobuf/proto"
 	"github.com/pachyderm/pachyderm/v2/src/pps"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -148,40 +148,14 @@ func (a *ppsAPI) createPipelineV2(ctx context.Context, text string, update, repr
 	return shown.Effective, a.createPipeline(ctx, req, shown)
 }
 
-// CreatePipelineV2Request is a message of 2.8 and newer, as tests find it
-// among the calls.
-type CreatePipelineV2Request struct {
-	JSON      string `protobuf:"bytes,1,opt,name=create_pipeline_request_json,proto3"`
-	DryRun    bool   `protobuf:"varint,2,opt,name=dry_run,proto3"`
-	Update    bool   `protobuf:"varint,3,opt,name=update,proto3"`
-	Reprocess bool   `protobuf:"varint,4,opt,name=reprocess,proto3"`
-}
-
-// Reset, String and ProtoMessage make it a message.
-func (m *CreatePipelineV2Request) Reset()         { *m = CreatePipelineV2Request{} }
-func (m *CreatePipelineV2Request) String() string { return m.JSON }
-
-// ProtoMessage marks it as a message.
-func (*CreatePipelineV2Request) ProtoMessage() {}
-
-type createPipelineV2Response struct {
-	JSON string `protobuf:"bytes,1,opt,name=effective_create_pipeline_request_json,proto3"`
-}
-
-func (m *createPipelineV2Response) Reset()         { *m = createPipelineV2Response{} }
-func (m *createPipelineV2Response) String() string { return m.JSON }
-func (*createPipelineV2Response) ProtoMessage()    {}
-
-var _ proto.Message = (*CreatePipelineV2Request)(nil)
-
 // unknownMethod answers calls that the generated API does not have.
 func (sd *side) unknownMethod(api *ppsAPI) grpc.StreamHandler {
 	return func(_ any, stream grpc.ServerStream) error {
 		method, _ := grpc.MethodFromServerStream(stream)
 		service, name, _ := strings.Cut(strings.TrimPrefix(method, "/"), "/")
 		switch {
-		case sd.server.v211 && method == "/pps_v2.API/CreatePipelineV2":
-			var req CreatePipelineV2Request
+		case sd.server.v211 && method == pachyderm.CreatePipelineV2:
+			var req pachyderm.CreatePipelineV2Request
 			if err := stream.RecvMsg(&req); err != nil {
 				return err
 			}
@@ -189,7 +163,7 @@ func (sd *side) unknownMethod(api *ppsAPI) grpc.StreamHandler {
 			if err != nil {
 				return err
 			}
-			return stream.SendMsg(&createPipelineV2Response{JSON: effective})
+			return stream.SendMsg(&pachyderm.CreatePipelineV2Response{JSON: effective})
 		case sd.grpc.GetServiceInfo()[service].Methods == nil:
 			return status.Error(codes.Unimplemented, "unknown service "+service)
 		}

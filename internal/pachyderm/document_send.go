@@ -41,6 +41,12 @@ func (c *Client) PutPipeline(ctx context.Context, id PipelineID, d *Document, up
 			return fmt.Errorf("%s pipeline %s: %w", verb, id, err)
 		case len(d.Newer) > 0:
 			return &TooOldError{d.Newer}
+		case d.sinceOtherwise():
+			if version, err := c.ServerVersion(ctx); err != nil {
+				return fmt.Errorf("%s pipeline %s: %w", verb, id, err)
+			} else if version.Minor >= 7 {
+				return &TooOldError{[]string{"input.pfs.trigger.cronSpec"}}
+			}
 		}
 	}
 	request := proto.Clone(d.request).(*pps.CreatePipelineRequest)
@@ -70,29 +76,40 @@ func (c *Client) putPipelineJSON(ctx context.Context, id PipelineID, d *Document
 	if err != nil {
 		return err
 	}
-	request := &createPipelineV2Request{JSON: string(text), Update: update, Reprocess: update && reprocess}
-	return c.conn.Invoke(ctx, "/pps_v2.API/CreatePipelineV2", request, &createPipelineV2Response{})
+	request := &CreatePipelineV2Request{JSON: string(text), Update: update, Reprocess: update && reprocess}
+	return c.conn.Invoke(ctx, CreatePipelineV2, request, &CreatePipelineV2Response{})
 }
 
-// createPipelineV2Request and its response are messages of 2.8 and newer.
-type createPipelineV2Request struct {
+// CreatePipelineV2 is the call that takes specifications as JSON (2.8 and newer).
+const CreatePipelineV2 = "/pps_v2.API/CreatePipelineV2"
+
+// CreatePipelineV2Request is a message of 2.8 and newer.
+type CreatePipelineV2Request struct {
 	JSON      string `protobuf:"bytes,1,opt,name=create_pipeline_request_json,proto3"`
 	DryRun    bool   `protobuf:"varint,2,opt,name=dry_run,proto3"`
 	Update    bool   `protobuf:"varint,3,opt,name=update,proto3"`
 	Reprocess bool   `protobuf:"varint,4,opt,name=reprocess,proto3"`
 }
 
-func (m *createPipelineV2Request) Reset()         { *m = createPipelineV2Request{} }
-func (m *createPipelineV2Request) String() string { return m.JSON }
-func (*createPipelineV2Request) ProtoMessage()    {}
+// Reset, String and ProtoMessage make it a message.
+func (m *CreatePipelineV2Request) Reset()         { *m = CreatePipelineV2Request{} }
+func (m *CreatePipelineV2Request) String() string { return m.JSON }
 
-type createPipelineV2Response struct {
+// ProtoMessage marks it as a message.
+func (*CreatePipelineV2Request) ProtoMessage() {}
+
+// CreatePipelineV2Response is the answer: the specification with the
+// cluster's defaults.
+type CreatePipelineV2Response struct {
 	JSON string `protobuf:"bytes,1,opt,name=effective_create_pipeline_request_json,proto3"`
 }
 
-func (m *createPipelineV2Response) Reset()         { *m = createPipelineV2Response{} }
-func (m *createPipelineV2Response) String() string { return m.JSON }
-func (*createPipelineV2Response) ProtoMessage()    {}
+// Reset, String and ProtoMessage make it a message.
+func (m *CreatePipelineV2Response) Reset()         { *m = CreatePipelineV2Response{} }
+func (m *CreatePipelineV2Response) String() string { return m.JSON }
+
+// ProtoMessage marks it as a message.
+func (*CreatePipelineV2Response) ProtoMessage() {}
 
 // documentFrom returns what a pipeline was asked for as. It is as askedFor, in
 // full.

@@ -39,7 +39,8 @@ type Spec struct {
 	NodeSelector      map[string]string
 	PriorityClassName string
 	Tolerations       []Toleration
-	PodPatch          string
+	PodSpec           string // JSON merge patch of the pod
+	PodPatch          string // JSON patch of it, applied afterwards
 	Labels            map[string]string
 	Annotations       map[string]string
 }
@@ -119,7 +120,7 @@ func (s Spec) normal() Spec {
 func (s Spec) request(id PipelineID) *pps.CreatePipelineRequest {
 	s = s.normal()
 	r := &pps.CreatePipelineRequest{
-		Pipeline: id.proto(), Description: s.Description, OutputBranch: s.OutputBranch, PodPatch: s.PodPatch,
+		Pipeline: id.proto(), Description: s.Description, OutputBranch: s.OutputBranch, PodPatch: s.PodPatch, PodSpec: s.PodSpec,
 		Spout: &pps.Spout{},
 		Transform: &pps.Transform{
 			Image: s.Image, Cmd: s.Cmd, Stdin: s.Stdin, WorkingDir: s.WorkingDir, User: s.User,
@@ -255,7 +256,7 @@ func specFrom(r *pps.CreatePipelineRequest) Spec {
 	s := Spec{
 		Description: r.Description, Image: t.Image, Cmd: t.Cmd, Stdin: t.Stdin, WorkingDir: t.WorkingDir, User: t.User,
 		ImagePullSecrets: t.ImagePullSecrets, AcceptReturnCode: t.AcceptReturnCode, Env: t.Env,
-		OutputBranch: r.OutputBranch, PodPatch: r.PodPatch,
+		OutputBranch: r.OutputBranch, PodPatch: r.PodPatch, PodSpec: r.PodSpec,
 		ResourceRequests: resourcesFrom(r.ResourceRequests), ResourceLimits: resourcesFrom(r.ResourceLimits),
 		SidecarResourceRequests: resourcesFrom(r.SidecarResourceRequests), SidecarResourceLimits: resourcesFrom(r.SidecarResourceLimits),
 		NodeSelector: r.SchedulingSpec.GetNodeSelector(), PriorityClassName: r.SchedulingSpec.GetPriorityClassName(),
@@ -284,7 +285,6 @@ func leftOut(r *pps.CreatePipelineRequest) []string {
 	add("input", r.Input != nil)
 	add("egress", r.Egress != nil)
 	add("parallelism_spec", r.ParallelismSpec.GetConstant() > 1)
-	add("pod_spec", r.PodSpec != "")
 	add("s3_out", r.S3Out)
 	t := r.GetTransform()
 	add("transform.err_cmd", len(t.GetErrCmd()) > 0)

@@ -98,9 +98,9 @@ func TestSpecOfNewerServer(t *testing.T) {
 func TestWhatSpecLeavesOut(t *testing.T) {
 	t.Parallel()
 	r := Spec{Image: "x"}.request(PipelineID{"default", "orders"})
-	r.PodSpec, r.ParallelismSpec = "{}", &pps.ParallelismSpec{Constant: 3}
+	r.S3Out, r.ParallelismSpec = true, &pps.ParallelismSpec{Constant: 3}
 	got := leftOut(r)
-	if len(got) != 2 || got[0] != "parallelism_spec" || got[1] != "pod_spec" {
+	if len(got) != 2 || got[0] != "parallelism_spec" || got[1] != "s3_out" {
 		t.Error(got)
 	}
 }

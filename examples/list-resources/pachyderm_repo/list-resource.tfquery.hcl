@@ -1,0 +1,15 @@
+# terraform query -generate-config-out=found.tf
+list "pachyderm_repo" "all" {
+  provider = pachyderm
+}
+
+list "pachyderm_repo" "some" {
+  provider         = pachyderm
+  include_resource = true
+  limit            = 50
+
+  config {
+    project     = "default"
+    name_prefix = "orders"
+  }
+}

@@ -1,0 +1,136 @@
+# What is planned, without a Pachyderm.
+mock_provider "pachyderm" {
+  mock_resource "pachyderm_spout" {
+    defaults = {
+      output_repo   = "repo"
+      output_branch = "master"
+      state         = "running"
+    }
+  }
+}
+
+variables {
+  project     = "payments"
+  name_prefix = "payments-"
+  brokers     = ["kafka.example.com:9093"]
+  topics = {
+    "Orders.v1" = {}
+    "refunds"   = { name = "returns", start = "latest", batch = { max_age = "1m" }, labels = { tier = "gold" }, paused = true }
+  }
+}
+
+run "defaults" {
+  command = plan
+
+  assert {
+    condition     = length(pachyderm_spout.this) == 2 && length(pachyderm_branch.batched) == 0
+    error_message = "there is not one spout for each topic and no branch"
+  }
+  assert {
+    condition     = pachyderm_spout.this["Orders.v1"].name == "payments-orders-v1" && pachyderm_spout.this["refunds"].name == "payments-returns"
+    error_message = "the names are not made of prefix and topic"
+  }
+  assert {
+    condition     = pachyderm_spout.this["Orders.v1"].project == "payments"
+    error_message = "the project is not passed on"
+  }
+  assert {
+    condition     = pachyderm_spout.this["Orders.v1"].kafka.topics == tolist(["Orders.v1"])
+    error_message = "a spout reads another topic than its own"
+  }
+  assert {
+    condition     = pachyderm_spout.this["Orders.v1"].kafka.batch == null && pachyderm_spout.this["Orders.v1"].kafka.file == null && pachyderm_spout.this["Orders.v1"].kafka.tls == null && pachyderm_spout.this["Orders.v1"].metadata == null
+    error_message = "what nobody has set is sent"
+  }
+  assert {
+    condition     = pachyderm_spout.this["refunds"].kafka.start == "latest" && pachyderm_spout.this["refunds"].kafka.batch.max_age == "1m"
+    error_message = "a topic's own settings are not passed on"
+  }
+  assert {
+    condition     = pachyderm_spout.this["refunds"].paused && !pachyderm_spout.this["Orders.v1"].paused
+    error_message = "not the topic that is paused is paused"
+  }
+  assert {
+    condition     = !pachyderm_spout.this["Orders.v1"].force_destroy
+    error_message = "destroy deletes data by default"
+  }
+}
+
+run "shared_settings" {
+  command = plan
+
+  variables {
+    batch             = { max_bytes = "32MiB", max_age = "30s" }
+    file              = { format = "jsonl" }
+    tls               = {}
+    sasl              = { mechanism = "scram-sha-512", credentials_secret = { name = "kafka" } }
+    labels            = { team = "payments", tier = "bronze" }
+    annotations       = { kafka = "2026-01-31T00:00:00Z" }
+    resource_requests = { cpu = 0.5, memory = "512Mi" }
+    image             = "registry.example.com/spout-runner:1.0.0"
+    paused            = true
+  }
+
+  assert {
+    condition     = pachyderm_spout.this["refunds"].kafka.batch.max_bytes == "32MiB" && pachyderm_spout.this["refunds"].kafka.batch.max_age == "1m"
+    error_message = "a topic's batch is not taken attribute by attribute"
+  }
+  assert {
+    condition     = pachyderm_spout.this["Orders.v1"].kafka.batch.max_age == "30s" && pachyderm_spout.this["Orders.v1"].kafka.file.format == "jsonl"
+    error_message = "the shared batch or file is not taken"
+  }
+  assert {
+    condition     = pachyderm_spout.this["Orders.v1"].kafka.tls != null && pachyderm_spout.this["Orders.v1"].kafka.sasl.credentials_secret.name == "kafka"
+    error_message = "TLS or SASL is not passed on"
+  }
+  assert {
+    condition     = pachyderm_spout.this["refunds"].metadata.labels == tomap({ team = "payments", tier = "gold" }) && pachyderm_spout.this["Orders.v1"].metadata.labels["tier"] == "bronze"
+    error_message = "a topic's labels do not come on top of the shared ones"
+  }
+  assert {
+    condition     = pachyderm_spout.this["Orders.v1"].metadata.annotations["kafka"] == "2026-01-31T00:00:00Z"
+    error_message = "the annotations are not passed on"
+  }
+  assert {
+    condition     = pachyderm_spout.this["Orders.v1"].resource_requests.cpu == 0.5 && pachyderm_spout.this["Orders.v1"].image == "registry.example.com/spout-runner:1.0.0" && pachyderm_spout.this["Orders.v1"].paused
+    error_message = "resources, image or paused are not passed on"
+  }
+}
+
+run "triggers" {
+  command = apply
+
+  variables {
+    topics = {
+      orders  = {}
+      refunds = { trigger = { branch = "daily", rate_limit_spec = "@daily" } }
+    }
+    trigger = { size = "1GB", rate_limit_spec = "@hourly" }
+  }
+
+  assert {
+    condition     = pachyderm_branch.batched["orders"].name == "batched" && pachyderm_branch.batched["orders"].trigger.size == "1GB"
+    error_message = "the shared trigger is not taken"
+  }
+  assert {
+    condition     = pachyderm_branch.batched["orders"].trigger.branch == "master" && pachyderm_branch.batched["orders"].repo == "repo"
+    error_message = "the trigger does not follow the spout's output branch"
+  }
+  assert {
+    condition     = pachyderm_branch.batched["refunds"].trigger.size == null && pachyderm_branch.batched["refunds"].trigger.rate_limit_spec == "@daily"
+    error_message = "a topic's trigger does not replace the shared one"
+  }
+  assert {
+    condition     = output.branches == { orders = "batched", refunds = "daily" } && output.repos["orders"] == "repo" && output.states["refunds"] == "running"
+    error_message = "the outputs do not say what to read"
+  }
+}
+
+run "output_branch_without_trigger" {
+  command = apply
+
+  assert {
+    condition     = output.branches["refunds"] == "master"
+    error_message = "without a trigger, pipelines should read the output branch"
+  }
+}

@@ -1,0 +1,219 @@
+variable "project" {
+  description = "Pachyderm project of the spouts. Left out, the provider's default_project."
+  type        = string
+  default     = null
+}
+
+variable "name_prefix" {
+  description = "What the names of the spouts, and of their output repos, begin with, as \"payments-\". The rest is the topic's name."
+  type        = string
+  default     = ""
+  nullable    = false
+
+  validation {
+    condition     = var.name_prefix == "" || can(regex("^[a-z0-9][-a-z0-9]*$", var.name_prefix))
+    error_message = "name_prefix must have lower-case letters, digits and '-', and begin with a letter or digit."
+  }
+}
+
+variable "brokers" {
+  description = "Kafka brokers, as host:port, that pods of the cluster can reach."
+  type        = list(string)
+
+  validation {
+    condition     = length(var.brokers) > 0
+    error_message = "brokers must name at least one broker, as \"kafka.example.com:9093\"."
+  }
+  validation {
+    condition     = alltrue([for b in var.brokers : can(regex("^[^:/ ]+:[0-9]+$|^\\[[0-9a-fA-F:]+\\]:[0-9]+$", b))])
+    error_message = "Each of brokers must be host:port, without a scheme, as \"kafka.example.com:9093\"."
+  }
+}
+
+variable "topics" {
+  description = <<-EOT
+    What to read, by the topic's name. Each topic becomes a spout of its own. `{}` takes all defaults. A topic can have:
+    - name: name of the spout after name_prefix. Default: the topic's name in lower case, with '-' for all but letters and digits.
+    - description: what the spout is for. Default: "Topic <name>".
+    - start: where to begin while the output repo is empty: "earliest", "latest" or a time in RFC 3339. Default: var.start.
+    - batch, file: as the variables of the same name, attribute by attribute.
+    - trigger: as the variable of the same name, in its place.
+    - labels: added to var.labels.
+    - resource_requests, paused: in place of the variables of the same name.
+  EOT
+  type = map(object({
+    name        = optional(string)
+    description = optional(string)
+    start       = optional(string)
+    batch = optional(object({
+      max_bytes   = optional(string)
+      max_records = optional(number)
+      max_age     = optional(string)
+    }), {})
+    file = optional(object({
+      format      = optional(string)
+      compression = optional(string)
+      path        = optional(string)
+    }), {})
+    trigger = optional(object({
+      branch          = optional(string, "batched")
+      all             = optional(bool, false)
+      commits         = optional(number)
+      size            = optional(string)
+      rate_limit_spec = optional(string)
+    }))
+    labels = optional(map(string), {})
+    resource_requests = optional(object({
+      cpu    = optional(number)
+      memory = optional(string)
+      disk   = optional(string)
+    }))
+    paused = optional(bool)
+  }))
+  nullable = false
+
+  validation {
+    condition     = alltrue([for topic in keys(var.topics) : can(regex("^[a-zA-Z0-9._-]{1,249}$", topic))])
+    error_message = "The keys of topics are names of Kafka topics: letters, digits, '.', '_' and '-', at most 249."
+  }
+  validation {
+    condition = alltrue([for topic, t in var.topics :
+      can(regex("^[a-z0-9]([-a-z0-9]{0,49}[a-z0-9])?$", "${var.name_prefix}${coalesce(t.name, lower(replace(topic, "/[^a-zA-Z0-9]+/", "-")))}"))
+    ])
+    error_message = "name_prefix and a topic's name make the name of a spout: 1 to 51 lower-case letters, digits and '-', with a letter or digit at both ends. Set name for a topic whose own does not fit."
+  }
+  validation {
+    condition = length(var.topics) == length(distinct([for topic, t in var.topics :
+      coalesce(t.name, lower(replace(topic, "/[^a-zA-Z0-9]+/", "-")))
+    ]))
+    error_message = "Two of topics make the same name of a spout. Set name for one of them."
+  }
+}
+
+variable "start" {
+  description = "Where to begin while an output repo is empty: \"earliest\", \"latest\" or a time in RFC 3339."
+  type        = string
+  default     = null
+}
+
+variable "batch" {
+  description = "When a batch becomes a commit: as soon as one of the limits is reached. Left out, 64MiB, no limit of records, 10s."
+  type = object({
+    max_bytes   = optional(string)
+    max_records = optional(number)
+    max_age     = optional(string)
+  })
+  default  = {}
+  nullable = false
+}
+
+variable "file" {
+  description = "How records become files: format \"lines\" or \"jsonl\", compression \"none\", \"gzip\" or \"zstd\", and the path with placeholders."
+  type = object({
+    format      = optional(string)
+    compression = optional(string)
+    path        = optional(string)
+  })
+  default  = {}
+  nullable = false
+}
+
+variable "trigger" {
+  description = <<-EOT
+    Makes a branch beside each output branch that follows it in larger steps, for pipelines that are to run less often than a
+    spout commits. One of the conditions is enough, or all of them if all is true: commits (a number), size (as "1GB", powers of
+    1000), rate_limit_spec (at most once in a period, as "@hourly"). Left out, there is no such branch.
+  EOT
+  type = object({
+    branch          = optional(string, "batched")
+    all             = optional(bool, false)
+    commits         = optional(number)
+    size            = optional(string)
+    rate_limit_spec = optional(string)
+  })
+  default = null
+
+  validation {
+    condition = var.trigger == null || anytrue([
+      try(var.trigger.commits, null) != null, try(var.trigger.size, null) != null, try(var.trigger.rate_limit_spec, null) != null,
+      coalesce(try(var.trigger.all, null), false),
+    ])
+    error_message = "trigger has no condition, so that its branch would never move. Set commits, size or rate_limit_spec."
+  }
+}
+
+variable "tls" {
+  description = "TLS towards the brokers. `{}` trusts the system's authorities. Left out, connections are not encrypted. client_certificate_secret names a Kubernetes secret in Pachyderm's namespace."
+  type = object({
+    ca_certificate = optional(string)
+    server_name    = optional(string)
+    client_certificate_secret = optional(object({
+      name            = string
+      certificate_key = optional(string)
+      private_key_key = optional(string)
+    }))
+  })
+  default = null
+}
+
+variable "sasl" {
+  description = "SASL towards the brokers. credentials_secret names a Kubernetes secret in Pachyderm's namespace, with the keys username and password if no others are named. Nothing secret passes through this module."
+  type = object({
+    mechanism = string
+    credentials_secret = object({
+      name         = string
+      username_key = optional(string)
+      password_key = optional(string)
+    })
+  })
+  default = null
+
+  validation {
+    condition     = var.sasl == null || contains(["plain", "scram-sha-256", "scram-sha-512"], try(var.sasl.mechanism, ""))
+    error_message = "sasl.mechanism must be \"plain\", \"scram-sha-256\" or \"scram-sha-512\"."
+  }
+}
+
+variable "labels" {
+  description = "Kubernetes labels of the pods, by which alerts find their owner, as { team = \"payments\" }."
+  type        = map(string)
+  default     = {}
+  nullable    = false
+}
+
+variable "annotations" {
+  description = "Kubernetes annotations of the pods. One that changes restarts them, as after a change of a secret: { kafka = pachyderm_secret.kafka.created_at }."
+  type        = map(string)
+  default     = {}
+  nullable    = false
+}
+
+variable "resource_requests" {
+  description = "What each spout's container asks for: cpu (a number), memory and disk (as \"512Mi\"). Left out, Pachyderm decides."
+  type = object({
+    cpu    = optional(number)
+    memory = optional(string)
+    disk   = optional(string)
+  })
+  default = null
+}
+
+variable "paused" {
+  description = "Whether the spouts are stopped."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
+variable "image" {
+  description = "Image of the runner, best with a digest. Left out, the one released with the provider, so that an upgrade of the provider restarts the spouts."
+  type        = string
+  default     = null
+}
+
+variable "force_destroy" {
+  description = "Whether destroy deletes what was ingested. It must be applied before the destroy."
+  type        = bool
+  default     = false
+  nullable    = false
+}

@@ -1,0 +1,7 @@
+import {
+  to = pachyderm_pipeline.report
+  identity = {
+    project = "sales"
+    name    = "report"
+  }
+}

@@ -1,0 +1,4 @@
+import {
+  to = pachyderm_pipeline.report
+  id = "sales/report"
+}

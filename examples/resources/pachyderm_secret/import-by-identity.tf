@@ -1,0 +1,6 @@
+import {
+  to = pachyderm_secret.kafka
+  identity = {
+    name = "kafka-credentials"
+  }
+}

@@ -1,0 +1,4 @@
+import {
+  to = pachyderm_secret.kafka
+  id = "kafka-credentials"
+}
