@@ -112,7 +112,7 @@ func (w wanted) possible(o *operation) bool {
 		o.fail("ask for the version of Pachyderm, to set", err)
 		return false
 	}
-	if version.Major == 2 && version.Minor < 7 {
+	if version.Before(2, 7) {
 		o.diags.AddAttributeError(path.Root("trigger").AtName("cron_spec"), "Pachyderm is too old for cron_spec",
 			"trigger.cron_spec needs Pachyderm 2.7, and the server is "+version.String()+", which would ignore it. "+
 				"Set rate_limit_spec instead: the branch is then moved by the first commit after each time of the schedule.")

@@ -113,7 +113,7 @@ func TestBranch(t *testing.T) {
 			t.Error("other words change something")
 		}
 		i.must(i.destroy())
-		withoutAnswer(t, s, "pachyderm_branch", "CreateBranch", "InspectBranch", trigger(object{"commits": 3.0}))
+		withoutAnswer(t, s, "pachyderm_branch", "CreateBranch", "InspectBranch", branchConfig(object{"provenance": []any{object{"repo": "other", "branch": "master"}}}))
 	})
 }
 
@@ -215,6 +215,51 @@ func TestBranchWithoutTriggerAgain(t *testing.T) {
 		fast.must(fast.apply(merged(with, object{"name": "fast"})))
 		if err := contains(errorsIn(fast.apply(branchConfig(object{"name": "fast"}))), "in the way"); err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+// Where the oldest branch has a trigger, 2.6 would look for a circle of triggers
+// for ever. Nothing is sent that makes it do so.
+func TestBranchTriggerThatNeverEnds(t *testing.T) {
+	t.Parallel()
+	eachVersion(t, func(t *testing.T, s *pachtest.Server) {
+		makeRepos(t, s, "events", "stuck")
+		with := func(name string, commits float64) object {
+			return branchConfig(object{"name": name, "trigger": object{"branch": "master", "commits": commits}})
+		}
+		i := newInstance(t, s).as("pachyderm_branch")
+		i.must(i.apply(with("batched", 1)))
+		readBranch(t, s, "report", "events", "batched")
+		i.must(i.apply(with("batched", 2))) // the branch that it follows was made before it
+		other := newInstance(t, s).as("pachyderm_branch")
+		other.must(other.apply(with("other", 2)))
+
+		// Made by somebody else, before there was anything to follow.
+		old := pachyderm.BranchID{Project: "default", Repo: "stuck", Name: "batched"}
+		request := &pfs.CreateBranchRequest{Branch: &pfs.Branch{Name: "batched", Repo: &pfs.Repo{Name: "stuck", Type: pfs.UserRepoType, Project: &pfs.Project{Name: "default"}}},
+			Trigger: &pfs.Trigger{Branch: "master", Commits: 1}}
+		if _, err := client(t, s).PFS.CreateBranch(t.Context(), request); err != nil {
+			t.Fatal(err)
+		}
+		head := putFile(t, s, "stuck", "master", "/a")
+		new26 := s.Version() == pachtest.Version26
+		second := newInstance(t, s).as("pachyderm_branch")
+		said := second.apply(merged(with("second", 1), object{"repo": "stuck"}))
+		if err := contains(errorsIn(said), "not sent", "default/stuck@batched", "2.7"); new26 && err != nil || !new26 && errorsIn(said) != "" {
+			t.Errorf("another branch: %s", errorsIn(said))
+		}
+		stuck := newInstance(t, s).as("pachyderm_branch")
+		stuck.must(stuck.importID("stuck@batched", nil))
+		config := merged(with("batched", 3), object{"repo": "stuck"})
+		stuck.must(stuck.apply(config)) // made anew where it has to be
+		settles(t, s, stuck, config)
+		b, err := client(t, s).InspectBranch(t.Context(), old)
+		if err != nil || b.Head != head || b.Trigger.Commits != 3 {
+			t.Errorf("the branch is %+v, %v", b, err)
+		}
+		if panics := s.Panics(); len(panics) > 0 {
+			t.Errorf("a 2.6 server would hang: %v", panics)
 		}
 	})
 }

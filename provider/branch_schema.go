@@ -73,7 +73,7 @@ func branchSchema(context.Context) schema.Schema {
 
 func triggerAttributes() map[string]schema.Attribute {
 	return map[string]schema.Attribute{
-		"branch":  schema.StringAttribute{Required: true, Validators: []validator.String{pfsName}, MarkdownDescription: "Branch of the same repo that is followed, as a spout's output branch."},
+		"branch":  schema.StringAttribute{Required: true, Validators: []validator.String{pfsName}, MarkdownDescription: "Branch of the same repo that is followed, as a spout's output branch. Pachyderm 2.6 looks at the commits of all branches of the repo, so let nobody commit to the others there."},
 		"all":     schema.BoolAttribute{Optional: true, Computed: true, Default: booldefault.StaticBool(false), MarkdownDescription: "Whether all conditions must hold, and not just one. With no condition, each commit moves the branch. Default: `false`."},
 		"commits": schema.Int64Attribute{Optional: true, Validators: []validator.Int64{int64validator.AtLeast(1)}, MarkdownDescription: "Condition: so many new commits."},
 		"size":    textAttribute(triggerSizeKind, "Condition: so much more data, as `100MB`. Units are powers of 1000: `k`, `M`, `G`, `T` and `P`, with or without a `B`; Pachyderm reads `MiB` as `MB`, too."),

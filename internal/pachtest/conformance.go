@@ -56,6 +56,7 @@ func Conformance(t *testing.T, target Target) {
 		{"commits", commitCases},
 		{"files", fileCases},
 		{"repos", repoCases},
+		{"branches", branchCases},
 		{"spouts", spoutCases},
 		{"pipelines", pipelineCases},
 		{"jobs", jobCases},

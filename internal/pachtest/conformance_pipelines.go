@@ -10,6 +10,7 @@ import (
 	"github.com/gogo/protobuf/types"
 	"github.com/pachyderm/pachyderm/v2/src/pfs"
 	"github.com/pachyderm/pachyderm/v2/src/pps"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
 	"google.golang.org/grpc/codes"
 )
 
@@ -174,6 +175,36 @@ var spoutCases = []conformanceCase{
 }
 
 var pipelineCases = []conformanceCase{
+	{"defaults of inputs", func(_ *testing.T, s *suite) {
+		s.createRepo("b")
+		request := s.spoutRequest("p")
+		request.Spout = nil
+		request.Input = &pps.Input{Cross: []*pps.Input{
+			{Cron: &pps.CronInput{Name: "tick", Spec: "@yearly"}}, {Pfs: &pps.PFSInput{Repo: "b", Glob: "*"}},
+			{Pfs: &pps.PFSInput{Name: "a", Repo: "b", Glob: "/"}}}}
+		_, err := s.pps.CreatePipeline(s.ctx, request)
+		s.ok(err)
+		info := s.inspectPipeline("p")
+		s.equal(info.Type, pps.PipelineInfo_PIPELINE_TYPE_TRANSFORM)
+		s.equal(info.Details.Input.Cross[2].GetPfs().GetName(), "a") // sorted by the names that were given
+		in, tick := info.Details.Input.Cross[1].Pfs, info.Details.Input.Cross[0].Cron
+		s.equal(*in, pps.PFSInput{Project: s.project, Name: "b", Repo: "b", RepoType: pfs.UserRepoType, Branch: "master", Glob: "/*"})
+		s.equal(tick.Project+"/"+tick.Repo, s.project+"/p_tick")
+		s.equal(tick.Start != nil, true)
+	}},
+	{"specifications are taken as JSON since 2.8", func(t *testing.T, s *suite) {
+		request := &pachyderm.CreatePipelineV2Request{JSON: fmt.Sprintf(`{"pipeline":{"name":"p","project":{"name":%q}},"transform":{"cmd":["x"]},"autoscaling":false}`, s.project)}
+		err := s.conn.Invoke(s.ctx, pachyderm.CreatePipelineV2, request, &pachyderm.CreatePipelineV2Response{})
+		if !s.is28() {
+			s.fails(err, codes.Unimplemented, "unknown method CreatePipelineV2")
+			return
+		}
+		s.ok(err)
+		s.equal(s.inspectPipeline("p").Version, 1)
+		request.JSON = strings.Replace(request.JSON, "cmd", "cnd", 1)
+		err = s.conn.Invoke(s.ctx, pachyderm.CreatePipelineV2, request, &pachyderm.CreatePipelineV2Response{})
+		s.fails(err, codes.InvalidArgument, "unexpected field")
+	}},
 	{"defaults", func(_ *testing.T, s *suite) {
 		s.createSpout("s")
 		info := s.inspectPipeline("s")

@@ -10,12 +10,33 @@ import (
 	"github.com/gogo/protobuf/types"
 	"github.com/pachyderm/pachyderm/v2/src/auth"
 	"github.com/pachyderm/pachyderm/v2/src/pfs"
+	"google.golang.org/grpc/status"
 )
 
 func (a *pfsAPI) CreateBranch(ctx context.Context, req *pfs.CreateBranchRequest) (*types.Empty, error) {
 	a.mu.Lock()
+	if a.neverEnds(req) {
+		a.panics = append(a.panics, "CreateBranch with a trigger never ends")
+		a.mu.Unlock()
+		<-ctx.Done()
+		return nil, status.FromContextError(ctx.Err()).Err()
+	}
 	defer a.mu.Unlock()
 	return &types.Empty{}, a.askedToCreateBranch(ctx, req, newID())
+}
+
+// neverEnds says whether 2.6 would look for a circle of triggers for ever: it
+// takes each branch of the repo for the oldest one.
+func (s *Server) neverEnds(req *pfs.CreateBranchRequest) bool {
+	if s.v211 || req.GetTrigger().GetBranch() == "" || req.GetBranch().GetRepo() == nil {
+		return false
+	}
+	r := s.repos[keyOfRepo(req.Branch.Repo)]
+	if r == nil || r.branches[req.Trigger.Branch] == nil || req.Trigger.Branch == req.Branch.Name {
+		return false
+	}
+	oldest := r.branchesByAge()[0].trigger
+	return oldest != nil && oldest.Branch != req.Branch.Name && r.branches[oldest.Branch] != nil
 }
 
 func (s *Server) askedToCreateBranch(ctx context.Context, req *pfs.CreateBranchRequest, id string) error {
@@ -158,6 +179,9 @@ func (s *Server) validateTrigger(key branchKey, t *pfs.Trigger) error {
 			return unknown("triggers cannot form a loop")
 		}
 		b := r.branches[name]
+		if b != nil && !s.v211 {
+			b = r.branchesByAge()[0]
+		}
 		if b == nil || b.trigger == nil {
 			return nil
 		}

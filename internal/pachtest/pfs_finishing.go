@@ -78,7 +78,8 @@ func (s *Server) finalize(c, base *commit) {
 	}
 }
 
-// trigger moves the heads of branches that wait for a number of commits.
+// trigger moves the heads of branches that wait for a number of commits. 2.6
+// does not look at the branch that a commit is on.
 func (s *Server) trigger(c *commit) {
 	for _, b := range c.repo.branchesByAge() {
 		t := b.trigger
@@ -86,7 +87,7 @@ func (s *Server) trigger(c *commit) {
 			continue
 		}
 		source := c.repo.branches[t.Branch]
-		if source == nil || source.head != c {
+		if s.v211 && (source == nil || source.head != c) {
 			continue
 		}
 		n := int64(1)

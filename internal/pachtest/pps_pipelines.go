@@ -152,7 +152,7 @@ func (a *ppsAPI) newPipelineInfo(key pipelineKey, req *pps.CreatePipelineRequest
 		},
 	}
 	d := info.Details
-	a.setDefaults(d)
+	a.setDefaults(key, d)
 	if d.Salt == "" || req.Reprocess {
 		d.Salt = newID()
 	}

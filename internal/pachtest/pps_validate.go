@@ -3,6 +3,7 @@
 package pachtest
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"regexp"
@@ -155,7 +156,7 @@ func validateDetails(key pipelineKey, d *pps.PipelineInfo_Details) error {
 
 // setDefaults fills in what a request left out. Since 2.8 the cluster's
 // default resources are shown.
-func (s *Server) setDefaults(d *pps.PipelineInfo_Details) {
+func (s *Server) setDefaults(key pipelineKey, d *pps.PipelineInfo_Details) {
 	if d.Transform.Image == "" {
 		d.Transform.Image = defaultImage
 	}
@@ -173,8 +174,26 @@ func (s *Server) setDefaults(d *pps.PipelineInfo_Details) {
 			service.Type = "NodePort"
 		}
 	}
+	pps.SortInput(d.Input)
+	pps.VisitInput(d.Input, func(in *pps.Input) error { //nolint:errcheck // it returns what the function does
+		if cron := in.Cron; cron != nil {
+			cron.Project = orDefault(cmp.Or(cron.Project, key.project))
+			cron.Repo = cmp.Or(cron.Repo, key.name+"_"+cron.Name)
+			if cron.Start == nil {
+				cron.Start = s.now()
+			}
+		}
+		return nil
+	})
+	triggers := map[string]int{}
 	visitInputs(d.Input, func(in *pps.PFSInput) {
-		if in.Branch == "" {
+		in.Project = cmp.Or(in.Project, key.project)
+		switch {
+		case in.Branch == "" && in.Trigger != nil:
+			triggers[in.Repo]++
+			in.Branch = fmt.Sprintf("%s-trigger-%d", key.name, triggers[in.Repo])
+			in.Trigger.Branch = cmp.Or(in.Trigger.Branch, "master")
+		case in.Branch == "":
 			in.Branch = "master"
 		}
 		if in.Name == "" {

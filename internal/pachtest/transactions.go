@@ -25,7 +25,7 @@ func (a *transactionAPI) BatchTransaction(ctx context.Context, req *transaction.
 	for n, r := range req.Requests {
 		var err error
 		switch {
-		case r.CreateBranch != nil:
+		case r.CreateBranch != nil && r.CreateBranch.Trigger == nil:
 			err = a.askedToCreateBranch(ctx, r.CreateBranch, id)
 		case r.DeleteBranch != nil:
 			err = a.askedToDeleteBranch(ctx, r.DeleteBranch)

@@ -112,6 +112,11 @@ func SortBranches(ids []BranchID) {
 // has (see [Client.RemoveTrigger]). On a pipeline's output branch it would
 // break the pipeline: look before.
 func (c *Client) SetBranch(ctx context.Context, id BranchID, head string, provenance []BranchID, trigger *Trigger) error {
+	if trigger != nil {
+		if err := c.makeWay(ctx, id, trigger); err != nil {
+			return err
+		}
+	}
 	newTrigger, err := trigger.proto()
 	if err != nil {
 		return err
@@ -129,6 +134,72 @@ func (c *Client) SetBranch(ctx context.Context, id BranchID, head string, proven
 	return nil
 }
 
+// makeWay has pachd take a trigger.
+//
+// The branch that is followed is made if it is missing: pachd takes a trigger
+// without it, but one is of no use, and before 2.7 its repo would be stuck. For
+// there pachd looks for triggers in a circle in a list of the repo's branches,
+// each of which it takes for the oldest: if that has a trigger on a branch that
+// exists, the call never ends, a processor is busy for ever, and a transaction
+// stays open. So no such call is made. A branch that is in its own way is made
+// anew, as in [Client.RemoveTrigger]; others are not touched.
+func (c *Client) makeWay(ctx context.Context, id BranchID, trigger *Trigger) error {
+	followed := BranchID{id.Project, id.Repo, trigger.Branch}
+	if _, err := c.InspectBranch(ctx, followed); IsNotFound(err) {
+		err = c.SetBranch(ctx, followed, "", nil, nil)
+		if err != nil {
+			return err
+		}
+	} else if err != nil {
+		return err
+	}
+	version, err := c.ServerVersion(ctx)
+	if err != nil || !version.Before(2, 7) {
+		return err
+	}
+	for range 2 {
+		oldest, err := c.oldestBranch(ctx, id)
+		if err != nil || oldest == nil || oldest.Trigger == nil || oldest.Trigger.Branch == id.Name {
+			return err // pachd comes to an end, perhaps with an error
+		}
+		if _, err := c.InspectBranch(ctx, BranchID{id.Project, id.Repo, oldest.Trigger.Branch}); IsNotFound(err) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		if oldest.ID != id || len(oldest.Readers) > 0 {
+			return fmt.Errorf("this was not sent, since Pachyderm %s would never answer, and be busy with it for ever: it cannot take a trigger as long as the oldest branch of the repo, %s, has one. "+
+				"Use Pachyderm 2.7 or later, or delete that branch and make it again, after what reads it has been deleted", version, oldest.ID)
+		}
+		if err := c.remakeBranch(ctx, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// oldestBranch returns the branch of a repo that was made first, with any
+// trigger that is stored, or nil.
+func (c *Client) oldestBranch(ctx context.Context, id BranchID) (*BranchInfo, error) {
+	stream, err := c.PFS.ListBranch(ctx, &pfs.ListBranchRequest{Repo: RepoID{id.Project, id.Repo}.proto()})
+	var all []*pfs.BranchInfo
+	if err == nil {
+		all, err = receive(stream.Recv, func(info *pfs.BranchInfo) *pfs.BranchInfo { return info })
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list branches of %s/%s: %w", id.Project, id.Repo, err)
+	}
+	if len(all) == 0 {
+		return nil, nil
+	}
+	oldest := all[len(all)-1] // they come newest first
+	b := &BranchInfo{ID: BranchID{id.Project, id.Repo, oldest.Branch.GetName()}, Readers: readersOf(oldest)}
+	if t := oldest.Trigger; t != nil && t.Branch != "" {
+		b.Trigger = &Trigger{Branch: t.Branch}
+	}
+	return b, nil
+}
+
 // RemoveTrigger takes the trigger away from a branch without provenance.
 // Pachyderm has no call for it. Where nothing reads the branch, it is deleted
 // and made again with the same head, in one transaction: there is no moment
@@ -140,6 +211,11 @@ func (c *Client) RemoveTrigger(ctx context.Context, branch *BranchInfo) error {
 	if len(branch.Readers) > 0 {
 		return c.SetBranch(ctx, id, "", nil, &Trigger{Branch: branch.Trigger.Branch})
 	}
+	return c.remakeBranch(ctx, id)
+}
+
+// remakeBranch deletes a branch and makes it again with the same head.
+func (c *Client) remakeBranch(ctx context.Context, id BranchID) error {
 	aside := BranchID{id.Project, id.Repo, id.Name + "-without-trigger"}
 	if _, err := c.InspectBranch(ctx, aside); !IsNotFound(err) {
 		if err == nil {

@@ -23,6 +23,11 @@ func (v Version) String() string {
 	return fmt.Sprintf("%d.%d.%d%s", v.Major, v.Minor, v.Micro, v.Additional)
 }
 
+// Before says whether a version is older than a release.
+func (v Version) Before(major, minor uint32) bool {
+	return v.Major < major || v.Major == major && v.Minor < minor
+}
+
 // ServerVersion returns the version of pachd. It needs no token; a sidecar has
 // no answer (see [IsUnknownMethod]).
 func (c *Client) ServerVersion(ctx context.Context) (Version, error) {
