@@ -88,13 +88,9 @@ func (m *branchModel) create(o *operation) bool {
 		return false
 	}
 	return o.make(creation{
-		look: func(ctx context.Context) (there, same bool, err error) {
-			b, err := o.client.InspectBranch(ctx, m.branchID())
-			if pachyderm.IsNotFound(err) {
-				return false, false, nil
-			}
-			return err == nil, err == nil && w.met(b), err
-		},
+		look: lookFor(func(ctx context.Context) (*pachyderm.BranchInfo, error) {
+			return o.client.InspectBranch(ctx, m.branchID())
+		}, w.met),
 		create: func(ctx context.Context) error {
 			return o.client.SetBranch(ctx, m.branchID(), w.head, w.provenance, w.trigger)
 		},

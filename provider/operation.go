@@ -93,6 +93,17 @@ type creation struct {
 	more   string // for the message that it exists already
 }
 
+// lookFor is how to look for an object that inspect returns.
+func lookFor[T any](inspect func(context.Context) (T, error), same func(T) bool) func(context.Context) (bool, bool, error) {
+	return func(ctx context.Context) (there, asked bool, err error) {
+		v, err := inspect(ctx)
+		if pachyderm.IsNotFound(err) {
+			return false, false, nil
+		}
+		return err == nil, err == nil && same(v), err
+	}
+}
+
 // make makes an object, and says whether it is there now and this operation's
 // own. What was there before is not, whatever it looks like. A call that got
 // no answer is followed up: as the state knows nothing of the object yet, it

@@ -47,10 +47,10 @@ func (o *pipelineOperation) delete() {
 	o.restore(p)
 }
 
-// unread says whether no other pipeline reads the output branch. Pachyderm
+// unread says whether no other pipeline reads the output repo. Pachyderm
 // refuses the delete otherwise, but only after it has stopped the pipeline.
 func (o *pipelineOperation) unread() bool {
-	readers, err := o.client.Downstream(o.ctx, o.id, o.wanted.outputBranch)
+	readers, err := o.client.Downstream(o.ctx, o.id)
 	if err != nil {
 		o.fail("destroy", err)
 		return false

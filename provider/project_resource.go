@@ -72,13 +72,8 @@ func (m *projectModel) plan(_ context.Context, _ *connection, _, state *projectM
 func (m *projectModel) create(o *operation) bool {
 	name, description := m.Name.ValueString(), m.Description.ValueString()
 	return o.make(creation{
-		look: func(ctx context.Context) (there, same bool, err error) {
-			p, err := o.client.InspectProject(ctx, name)
-			if pachyderm.IsNotFound(err) {
-				return false, false, nil
-			}
-			return err == nil, err == nil && p.Description == description, err
-		},
+		look: lookFor(func(ctx context.Context) (*pachyderm.Project, error) { return o.client.InspectProject(ctx, name) },
+			func(p *pachyderm.Project) bool { return p.Description == description }),
 		create: func(ctx context.Context) error { return o.client.CreateProject(ctx, name, description) },
 	})
 }

@@ -66,13 +66,8 @@ func (m *repoModel) repoID() pachyderm.RepoID {
 func (m *repoModel) create(o *operation) bool {
 	description := m.Description.ValueString()
 	return o.make(creation{
-		look: func(ctx context.Context) (there, same bool, err error) {
-			r, err := o.client.InspectRepo(ctx, m.repoID())
-			if pachyderm.IsNotFound(err) {
-				return false, false, nil
-			}
-			return err == nil, err == nil && r.Description == description, err
-		},
+		look: lookFor(func(ctx context.Context) (*pachyderm.Repo, error) { return o.client.InspectRepo(ctx, m.repoID()) },
+			func(r *pachyderm.Repo) bool { return r.Description == description }),
 		create: func(ctx context.Context) error { return o.client.CreateRepo(ctx, m.repoID(), description) },
 		more:   " The output repo of a pipeline cannot be imported; it belongs to the pipeline.",
 	})

@@ -19,24 +19,10 @@ func TestRepo(t *testing.T) {
 	eachVersion(t, func(t *testing.T, s *pachtest.Server) {
 		i := newInstance(t, s).as("pachyderm_repo")
 		config := func(changes object) object { return merged(object{"name": "images"}, changes) }
-		settled := func(config object) {
-			t.Helper()
-			writes := s.Writes()
-			if i.changes(config) {
-				t.Errorf("a second plan changes %v", plain(t, i.state))
-			}
-			i.must(i.refresh())
-			if i.changes(config) {
-				t.Errorf("a plan after refresh changes %v", plain(t, i.state))
-			}
-			if s.Writes() != writes {
-				t.Error("looking wrote something")
-			}
-		}
 		for _, c := range []object{config(object{"description": "one"}), config(object{"description": "two"}), config(nil), config(object{"description": ""}),
 			config(object{"force_destroy": true}), config(object{"timeouts": object{"delete": "1m"}})} {
 			i.must(i.apply(c))
-			settled(c)
+			settles(t, s, i, c)
 		}
 		if i.get("id") != "default/images" || i.get("project") != "default" {
 			t.Errorf("the state is %v", plain(t, i.state))

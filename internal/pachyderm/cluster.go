@@ -47,6 +47,12 @@ func (c *Client) ClusterIDs(ctx context.Context) (cluster, deployment string, er
 	return info.ID, info.DeploymentID, nil
 }
 
+// DeploymentID returns the id of the cluster's installation.
+func (c *Client) DeploymentID(ctx context.Context) (string, error) {
+	_, id, err := c.ClusterIDs(ctx)
+	return id, err
+}
+
 // Caller is whom the token belongs to.
 type Caller struct {
 	Name    string    // as robot:terraform

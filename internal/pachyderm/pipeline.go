@@ -10,10 +10,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/pachyderm/pachyderm/v2/src/admin"
 	"github.com/pachyderm/pachyderm/v2/src/pfs"
 	"github.com/pachyderm/pachyderm/v2/src/pps"
-	"github.com/pachyderm/pachyderm/v2/src/version/versionpb"
 )
 
 // PipelineID names a pipeline.
@@ -119,7 +117,7 @@ func (c *Client) UpdatePipeline(ctx context.Context, id PipelineID, spec Spec) e
 // DeletePipeline deletes a pipeline and, unless keepRepo is set, its output
 // repo with all data. The server takes a missing pipeline for deleted.
 func (c *Client) DeletePipeline(ctx context.Context, id PipelineID, keepRepo bool) error {
-	if _, err := c.PPS.DeletePipeline(ctx, &pps.DeletePipelineRequest{Pipeline: id.proto(), KeepRepo: keepRepo}); err != nil {
+	if _, err := c.PPS.DeletePipeline(Patiently(ctx), &pps.DeletePipelineRequest{Pipeline: id.proto(), KeepRepo: keepRepo}); err != nil {
 		return fmt.Errorf("delete pipeline %s: %w", id, err)
 	}
 	return nil
@@ -192,22 +190,22 @@ func (b *Branch) finishAll(ctx context.Context, head string) error {
 	return err
 }
 
-// Downstream lists the pipelines that read a spout's output branch, as project/name.
-func (c *Client) Downstream(ctx context.Context, id PipelineID, branch string) ([]string, error) {
-	info, err := c.PFS.InspectBranch(ctx, &pfs.InspectBranchRequest{Branch: c.Branch(id.Project, id.Name, branch).proto()})
+// Downstream lists the pipelines that read a pipeline's output repo, from any
+// branch of it, as project/name.
+func (c *Client) Downstream(ctx context.Context, id PipelineID) ([]string, error) {
+	repo, err := c.InspectRepo(ctx, RepoID(id))
+	if IsNotFound(err) {
+		return nil, nil
+	}
 	if err != nil {
-		if IsNotFound(err) {
-			return nil, nil
-		}
-		return nil, fmt.Errorf("inspect output branch of %s: %w", id, err)
+		return nil, err
 	}
+	readers, err := c.Readers(ctx, repo)
 	var names []string
-	for _, b := range info.Subvenance {
-		if b.GetRepo().GetType() == pfs.UserRepoType && b.Repo.Name != id.Name {
-			names = append(names, b.Repo.GetProject().GetName()+"/"+b.Repo.Name)
-		}
+	for _, reader := range readers {
+		names = append(names, reader.String())
 	}
-	return names, nil
+	return names, err
 }
 
 // HoldsData says whether the repo of an output branch has data in any commit,
@@ -255,13 +253,4 @@ func (c *Client) HoldsData(ctx context.Context, id PipelineID, branch string) (b
 		return false, fmt.Errorf("list commits of %s: %w", id, err)
 	}
 	return false, nil
-}
-
-// DeploymentID returns the id of the cluster's installation.
-func (c *Client) DeploymentID(ctx context.Context) (string, error) {
-	info, err := c.Admin.InspectCluster(ctx, &admin.InspectClusterRequest{ClientVersion: &versionpb.Version{Major: 2, Minor: 6}})
-	if err != nil {
-		return "", fmt.Errorf("inspect cluster: %w", err)
-	}
-	return info.DeploymentID, nil
 }

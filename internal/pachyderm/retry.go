@@ -28,9 +28,9 @@ var onceOnly = []string{"/CreatePipeline", "/CreatePipelineV2", "/StartCommit", 
 
 type patience struct{}
 
-// Patiently makes calls that may take long last as long as the context does,
-// in place of the timeout of single calls. It does nothing to a context without
-// a deadline.
+// Patiently lets calls that may take long last as long as the context does, in
+// place of the timeout of single calls; they are not repeated for longer than
+// any other. It does nothing to a context without a deadline.
 func Patiently(ctx context.Context) context.Context {
 	if _, ok := ctx.Deadline(); !ok {
 		return ctx
@@ -43,7 +43,8 @@ func Patiently(ctx context.Context) context.Context {
 // random from the upper half of their length.
 func (r Retry) Interceptor() grpc.UnaryClientInterceptor {
 	return func(ctx context.Context, method string, request, reply any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, options ...grpc.CallOption) error {
-		if r.Timeout > 0 && ctx.Value(patience{}) == nil {
+		began, patient := time.Now(), ctx.Value(patience{}) != nil
+		if r.Timeout > 0 && !patient {
 			var cancel context.CancelFunc
 			ctx, cancel = context.WithTimeout(ctx, r.Timeout)
 			defer cancel()
@@ -60,7 +61,8 @@ func (r Retry) Interceptor() grpc.UnaryClientInterceptor {
 				return err
 			}
 			wait := pause/2 + rand.N(pause/2+1)
-			if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < wait {
+			if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < wait ||
+				r.Timeout > 0 && patient && time.Since(began)+wait > r.Timeout {
 				return err
 			}
 			select {

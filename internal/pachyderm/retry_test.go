@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 )
 
 // A call that may take long has the time that the operation has, and any other
@@ -36,5 +38,21 @@ func TestPatiently(t *testing.T) {
 		if left > c.want || left < c.want-time.Minute/2 {
 			t.Errorf("%s: %v are left, not %v", name, left, c.want)
 		}
+	}
+}
+
+// While the server cannot be reached, it is no use to be patient.
+func TestPatientlyGivesUp(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+	defer cancel()
+	calls := 0
+	invoke := func(context.Context, string, any, any, *grpc.ClientConn, ...grpc.CallOption) error {
+		calls++
+		return status.Error(codes.Unavailable, "down")
+	}
+	err := Retry{Timeout: 20 * time.Millisecond, Initial: time.Millisecond, Max: time.Millisecond}.Interceptor()(Patiently(ctx), "/pfs_v2.API/DeleteRepo", nil, nil, nil, invoke)
+	if !IsUnavailable(err) || calls < 2 {
+		t.Errorf("%d calls, %v", calls, err)
 	}
 }
