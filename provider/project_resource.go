@@ -128,7 +128,11 @@ func (m *projectModel) delete(o *operation) {
 	if len(repos) > 0 && !m.empty(o, name, repos) {
 		return
 	}
-	if err := o.client.DeleteProject(o.ctx, name); err != nil && !pachyderm.IsNotFound(err) {
+	switch err := o.client.DeleteProject(o.ctx, name); {
+	case err == nil || pachyderm.IsNotFound(err):
+	case pachyderm.IsNotEmpty(err):
+		o.refuse("is not empty", "Something was created in it meanwhile, or is not shown to the token's owner, and was not deleted: %s", sentence(pachyderm.Reason(err)))
+	default:
 		o.fail("destroy", err)
 	}
 }

@@ -3,6 +3,8 @@
 package provider
 
 import (
+	"context"
+	"runtime"
 	"slices"
 	"testing"
 
@@ -61,6 +63,27 @@ func TestRepo(t *testing.T) {
 		}
 		withoutAnswer(t, s, "pachyderm_repo", "CreateRepo", "InspectRepo", config(object{"description": "x"}))
 	})
+}
+
+// An apply that is interrupted after the server has made the repo has it in the state.
+func TestRepoInterrupted(t *testing.T) {
+	t.Parallel()
+	s := pachtest.New(t)
+	i := newInstance(t, s).as("pachyderm_repo")
+	ctx, interrupt := context.WithCancel(t.Context())
+	i.ctx = ctx
+	create := s.Inject(pachtest.Fault{Method: "CreateRepo", StallReply: make(chan struct{})})
+	go func() {
+		<-create.Reached()
+		for !slices.Contains(s.Repos(""), "images") {
+			runtime.Gosched()
+		}
+		interrupt()
+	}()
+	i.must(i.apply(object{"name": "images"}))
+	if i.get("id") != "default/images" {
+		t.Errorf("the state is %v", plain(t, i.state))
+	}
 }
 
 // Data are only deleted for those who say so, and never under readers.
