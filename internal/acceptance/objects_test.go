@@ -185,11 +185,10 @@ func TestObjects(t *testing.T) {
 		}
 		commits = append(commits, head.ID)
 	}
-	for deadline := time.Now().Add(time.Minute); inspect().Head != commits[2]; time.Sleep(100 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("the branch is at %s, and the commits are %v", inspect().Head, commits)
-		}
-	}
+	await(t, "the trigger moves the branch to the third commit", time.Minute, func() (bool, error) {
+		head := inspect().Head
+		return head == commits[2], fmt.Errorf("the branch is at %s, and the commits are %v", head, commits)
+	})
 	if err := w.Refresh(t.Context()); err != nil { //nolint:staticcheck // the outputs have changed
 		t.Fatal(err)
 	}

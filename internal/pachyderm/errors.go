@@ -100,9 +100,6 @@ func IsUnanswered(err error) bool {
 	return IsUnavailable(err) || IsTimeout(err) || err != nil && code(err) == codes.Canceled
 }
 
-// IsInvalid says that a request was refused by validation (2.8 and newer have a code for it).
-func IsInvalid(err error) bool { return err != nil && code(err) == codes.InvalidArgument }
-
 // IsNotEmpty says that a project cannot be deleted since repos are in it.
 func IsNotEmpty(err error) bool {
 	return err != nil && code(err) == codes.FailedPrecondition && says(err, "still exists")

@@ -32,7 +32,7 @@ func (c *committer) run(ctx context.Context, uploads <-chan *upload) error {
 		case <-ctx.Done():
 			return fmt.Errorf("commit: %w", ctx.Err())
 		case u := <-uploads:
-			u.description = c.complete(u.description)
+			u.description = c.sign(u.description)
 			if err := c.commit(ctx, u); err != nil {
 				return err
 			}
@@ -47,12 +47,6 @@ func (c *committer) run(ctx context.Context, uploads <-chan *upload) error {
 			})
 		}
 	}
-}
-
-// complete adds what only the committer knows of a batch.
-func (c *committer) complete(d spoutcommit.Description) spoutcommit.Description {
-	d.Source, d.Writer, d.Epoch = c.Settings.Source, c.Writer, c.epoch
-	return d
 }
 
 // commitStart fixes where reading begins, before anything is read: otherwise

@@ -225,5 +225,11 @@ func do(ctx context.Context, request func(context.Context) error) error {
 
 // describe begins the description of a commit of this writer.
 func (in *Ingester) describe(reason spoutcommit.Reason, position json.RawMessage) spoutcommit.Description {
-	return spoutcommit.Description{Source: in.Settings.Source, Writer: in.Writer, Epoch: in.epoch, Reason: reason, Position: position}
+	return in.sign(spoutcommit.Description{Reason: reason, Position: position})
+}
+
+// sign adds who writes, and from what source.
+func (in *Ingester) sign(d spoutcommit.Description) spoutcommit.Description {
+	d.Source, d.Writer, d.Epoch = in.Settings.Source, in.Writer, in.epoch
+	return d
 }

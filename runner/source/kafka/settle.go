@@ -217,27 +217,17 @@ func (s *Source) listOffsets(ctx context.Context, address string, questions []*q
 		}
 		return nil
 	}
-	var done []*question
-	open := byPlace(questions)
+	answers := s.match(questions, doing)
 	for _, t := range answer.(*kmsg.ListOffsetsResponse).Topics {
 		for _, p := range t.Partitions {
-			q := open[place{t.Topic, p.Partition}]
+			q := answers.take(t.Topic, p.Partition, p.ErrorCode)
 			if q == nil {
 				continue
 			}
-			delete(open, place{t.Topic, p.Partition})
-			if err := codeError(p.ErrorCode); err != nil {
-				s.failed(q, err, doing)
-				continue
-			}
 			found(q, p.Offset)
-			done = append(done, q)
 		}
 	}
-	for _, q := range open {
-		s.failed(q, errors.New("the broker's answer leaves it out"), doing)
-	}
-	return done
+	return answers.end()
 }
 
 // compareEpochs asks up to where the logs still hold the leader epochs that
@@ -267,17 +257,11 @@ func (s *Source) compareEpochs(ctx context.Context, address string, questions []
 		}
 		return nil
 	}
-	var done []*question
-	open := byPlace(questions)
+	answers := s.match(questions, doing)
 	for _, t := range answer.(*kmsg.OffsetForLeaderEpochResponse).Topics {
 		for _, p := range t.Partitions {
-			q := open[place{t.Topic, p.Partition}]
+			q := answers.take(t.Topic, p.Partition, p.ErrorCode)
 			if q == nil {
-				continue
-			}
-			delete(open, place{t.Topic, p.Partition})
-			if err := codeError(p.ErrorCode); err != nil {
-				s.failed(q, err, doing)
 				continue
 			}
 			// No end at all means that the broker does not know the epoch;
@@ -285,13 +269,9 @@ func (s *Source) compareEpochs(ctx context.Context, address string, questions []
 			if p.EndOffset >= 0 && p.EndOffset < q.next {
 				q.diverged = p.EndOffset
 			}
-			done = append(done, q)
 		}
 	}
-	for _, q := range open {
-		s.failed(q, errors.New("the broker's answer leaves it out"), doing)
-	}
-	return done
+	return answers.end()
 }
 
 // checkRange compares a partition's next offset with the range that its log
@@ -352,6 +332,43 @@ func (s *Source) reposition(q *question, why string) error {
 	p.next, p.nextEpoch, p.checkRange, p.state = to, -1, false, stateAnnounce
 	s.kick()
 	return nil
+}
+
+// answers matches a broker's answer with what was asked.
+type answers struct {
+	source *Source
+	doing  string
+	open   map[place]*question // not answered yet
+	done   []*question
+}
+
+func (s *Source) match(questions []*question, doing string) *answers {
+	return &answers{source: s, doing: doing, open: byPlace(questions)}
+}
+
+// take returns the question that is answered, or nil if it was not asked or
+// the answer is an error, which then is noted.
+func (a *answers) take(topic string, partition int32, code int16) *question {
+	at := place{topic, partition}
+	q := a.open[at]
+	if q == nil {
+		return nil
+	}
+	delete(a.open, at)
+	if err := codeError(code); err != nil {
+		a.source.failed(q, err, a.doing)
+		return nil
+	}
+	a.done = append(a.done, q)
+	return q
+}
+
+// end returns the questions that were answered, and notes those left out.
+func (a *answers) end() []*question {
+	for _, q := range a.open {
+		a.source.failed(q, errors.New("the broker's answer leaves it out"), a.doing)
+	}
+	return a.done
 }
 
 // place is a partition of a topic by name.
