@@ -116,7 +116,7 @@ func TestRestartSpoutSaysWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	s := pachtest.New(t)
 	transformPipeline(t, s, "edges", nil)
-	i := newInstanceOf(t, object{"address": s.Address(), "request_timeout": "200ms"})
+	i := newInstance(t, s, onlyOnce)
 	i.must(i.apply(kafkaSpout(nil)))
 	fails := func(config object, want ...string) string {
 		t.Helper()
@@ -226,7 +226,7 @@ func TestRunPipelineSaysWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	s := pachtest.New(t)
 	transformPipeline(t, s, "nightly", &pps.Input{Cron: &pps.CronInput{Name: "tick", Spec: "@daily"}})
-	i := newInstanceOf(t, object{"address": s.Address(), "request_timeout": "200ms"})
+	i := newInstance(t, s, onlyOnce)
 	i.must(i.apply(kafkaSpout(nil)))
 	fails := func(config object, want ...string) {
 		t.Helper()
@@ -314,12 +314,12 @@ func TestFinishCommit(t *testing.T) {
 		}
 		fails(object{"repo": "none"}, "default/none@master", "not found")
 		fails(object{"repo": "images", "branch": "none"}, "default/images@none", "not found")
-		short := newInstanceOf(t, object{"address": s.Address(), "request_timeout": "200ms"})
+		once := newInstance(t, s, onlyOnce)
 		open()
 		for _, f := range failures {
 			for _, method := range []string{"InspectBranch", "FinishCommit"} {
 				fault := s.Inject(pachtest.Fault{Method: method, Count: -1, Before: f.err})
-				_, diagnostics := short.invoke(finishCommit, object{"repo": "images", "branch": "live"})
+				_, diagnostics := once.invoke(finishCommit, object{"repo": "images", "branch": "live"})
 				fault.Remove()
 				if err := contains(errorsIn(diagnostics), "default/images@live", f.want); err != nil {
 					t.Errorf("%s answers %s: %v", method, f.name, err)

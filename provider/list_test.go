@@ -140,7 +140,7 @@ func TestListErrors(t *testing.T) {
 	t.Parallel()
 	s := pachtest.New(t)
 	populated(t, s)
-	provider := newInstanceOf(t, object{"address": s.Address(), "request_timeout": "200ms"})
+	provider := newInstance(t, s, onlyOnce)
 	for kind, method := range map[string]string{"spout": "ListPipeline", "pipeline": "ListPipeline", "project": "ListProject", "repo": "ListRepo", "branch": "ListRepo", "secret": "ListSecret"} {
 		i := provider.as("pachyderm_" + kind)
 		for _, f := range failures {

@@ -110,7 +110,7 @@ func TestRobotToken(t *testing.T) {
 func TestRobotTokenSaysWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	s := pachtest.New(t, pachtest.WithAuth("root"))
-	i := newInstanceOf(t, object{"address": s.Address(), "auth_token": "root", "request_timeout": "200ms"})
+	i := newInstanceOf(t, object{"address": s.Address(), "auth_token": "root"}, onlyOnce)
 	for _, c := range []struct {
 		config object
 		want   string

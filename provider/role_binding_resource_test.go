@@ -16,10 +16,10 @@ import (
 )
 
 // bindingsOf prepares a cluster with authentication and a repo.
-func bindingsOf(t *testing.T, version string, config object) (*pachtest.Server, *instance) {
+func bindingsOf(t *testing.T, version string, config object, options ...Option) (*pachtest.Server, *instance) {
 	t.Helper()
 	s := pachtest.New(t, pachtest.WithVersion(version), pachtest.WithAuth("root"))
-	i := newInstanceOf(t, merged(object{"address": s.Address(), "auth_token": "root"}, config))
+	i := newInstanceOf(t, merged(object{"address": s.Address(), "auth_token": "root"}, config), options...)
 	repo := i.as("pachyderm_repo")
 	repo.must(repo.apply(object{"name": "images", "project": "default"}))
 	return s, i.as("pachyderm_role_binding")
@@ -190,7 +190,7 @@ func TestRoleBindingErrors(t *testing.T) {
 			return i.as("pachyderm_role_binding").apply(binding(object{"principal": "robot:other"}))
 		}},
 	} {
-		s, made := bindingsOf(t, pachtest.Version211, object{"request_timeout": "200ms"})
+		s, made := bindingsOf(t, pachtest.Version211, nil, onlyOnce)
 		made.must(made.apply(binding(nil)))
 		c.token = true
 		allFail(t, s, made, c)

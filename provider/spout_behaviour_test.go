@@ -214,11 +214,7 @@ func TestSpoutErrors(t *testing.T) {
 				continue // TestSpoutCreateWithoutAnswer
 			}
 			s := pachtest.New(t)
-			timeout := "30s"
-			if code == codes.Unavailable {
-				timeout = "500ms" // it is repeated until then
-			}
-			i := newInstanceOf(t, object{"address": s.Address(), "request_timeout": timeout})
+			i := newInstance(t, s, onlyOnce)
 			i.must(i.apply(kafkaSpout(nil)))
 			fault := s.Inject(pachtest.Fault{Method: c.method, Count: -1, Before: status.Error(code, "something broke")})
 			got := c.run(i)
