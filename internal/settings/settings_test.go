@@ -53,6 +53,8 @@ func TestRoundTrip(t *testing.T) {
 		s.File.Format = rapid.SampledFrom(Formats).Draw(t, "format")
 		s.File.Compression = rapid.SampledFrom(Compressions).Draw(t, "compression")
 		s.MemoryBudget = Bytes(rapid.Int64Range(64<<20, 1<<40).Draw(t, "memory"))
+		s.Record.Mask = rapid.SampledFrom([][]string{nil, {"a=hash"}, {"a.b=redact", "c=hash"}}).Draw(t, "mask")
+		s.Record.Filter = rapid.SampledFrom([]Filter{{}, {text: "key exists", Conditions: []Condition{{Of: Reference{Kind: "key"}, Operator: "exists"}}}}).Draw(t, "filter")
 		s.HTTPPort = rapid.SampledFrom([]int{0, 8080, 9464}).Draw(t, "port")
 		var environ []string
 		for name, value := range s.Environment() {
@@ -113,6 +115,17 @@ func TestProblems(t *testing.T) {
 		"SPOUT_MEMORY_BUDGET=32MiB":         "must be at least 64MiB, 8 times SPOUT_KAFKA_FETCH_MAX_BYTES",
 		"SPOUT_BATCH_MAX_BYTES=64 apples":   "must be a number of bytes, as 64MiB or 1GB",
 		"SPOUT_BATCH_MAX_RECORDS=-1":        "must not be negative",
+		"SPOUT_BATCH_MAX_FILES=0":           "must be at least 1",
+		"SPOUT_RECORD_FILTER=key is 1":      `SPOUT_RECORD_FILTER="key is 1" has the operator "is"`,
+		"SPOUT_RECORD_FIELDS=a,b.":          `SPOUT_RECORD_FIELDS="b." has the field "b."`,
+		"SPOUT_RECORD_FIELDS=a.b,a":         "is part of a, which is kept whole",
+		"SPOUT_RECORD_MASK=a":               `SPOUT_RECORD_MASK="a" must be FIELD=hash or FIELD=redact`,
+		"SPOUT_RECORD_MASK=a=hash,a=redact": "is there twice",
+		"SPOUT_RECORD_MASK=a=hash,a.b=hash": "is part of a, which is masked whole",
+		"SPOUT_RECORD_MAX_BYTES=-1":         "must be a number of bytes",
+		"SPOUT_RECORD_ON_REFUSED=drop":      "must be one of stop, dead_letter",
+		"SPOUT_RECORD_DEAD_LETTER_FOLDER=/": "must be one folder's name",
+		"SPOUT_FILE_PATH_TIME=now":          "must be one of event, ingestion",
 		"SPOUT_BATCH_MAX_AGE=10":            "must be a length of time, as 500ms, 10s or 5m",
 		"SPOUT_BATCH_MAX_AGE=1ms":           "must be at least 10ms",
 		"SPOUT_FILE_FORMAT=csv":             "must be one of lines, jsonl",
