@@ -1,33 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command bench measures the runner on a real Pachyderm and prints ratios,
-// since absolute figures depend on the machine. It also writes bench.json,
-// with one object a figure.
+// since absolute figures depend on the machine. It also puts them into
+// bench.json, one object a figure.
 //
 //	make bench
 package main
 
 import (
-	"cmp"
 	"context"
-	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
 	"os/signal"
 	"runtime"
-	"slices"
 	"syscall"
-)
 
-// figure is one line of the table, and one object of bench.json.
-type figure struct {
-	Name   string  `json:"name"`
-	Value  float64 `json:"value"`
-	Target float64 `json:"target,omitempty"` // 0 if there is none
-	Better string  `json:"better"`           // higher or lower
-	Unit   string  `json:"unit"`
-}
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/figures"
+)
 
 func main() {
 	size := flag.Int("size", 512, "MiB to ingest in each round")
@@ -48,7 +38,7 @@ func run(ctx context.Context, size, rounds int, output string) error {
 		return err
 	}
 	defer b.stop()
-	var figures []figure
+	var measured []figures.Figure
 	for _, record := range []int{1024, 100} {
 		var ends, puts, ratios []float64
 		for round := range rounds {
@@ -60,27 +50,17 @@ func run(ctx context.Context, size, rounds int, output string) error {
 			ends, puts, ratios = append(ends, end), append(puts, put), append(ratios, end/put)
 		}
 		name := fmt.Sprintf("%dB", record)
-		figures = append(figures,
-			figure{"end_to_end_" + name, median(ends), 0, "higher", "MB/s"},
-			figure{"plain_put_" + name, median(puts), 0, "higher", "MB/s"},
-			figure{"end_to_end_to_put_" + name, median(ratios), map[int]float64{1024: 0.9, 100: 0.8}[record], "higher", "ratio"})
+		measured = append(measured,
+			figures.Figure{Name: "end_to_end_" + name, Value: figures.Median(ends), Better: figures.Higher, Unit: "MB/s"},
+			figures.Figure{Name: "plain_put_" + name, Value: figures.Median(puts), Better: figures.Higher, Unit: "MB/s"},
+			figures.Figure{Name: "end_to_end_to_put_" + name, Value: figures.Median(ratios), Target: figures.Target(map[int]float64{1024: 0.9, 100: 0.8}[record]),
+				Better: figures.Higher, Unit: "ratio"})
 	}
 	fmt.Printf("\n%d cores, %d MiB a round, median of %d rounds\n", runtime.NumCPU(), size>>20, rounds)
-	for _, f := range figures {
-		target := ""
-		if f.Target != 0 {
-			target = fmt.Sprintf("  (target %.2f)", f.Target)
-		}
-		fmt.Printf("%-28s %8.2f %s%s\n", f.Name, f.Value, f.Unit, target)
-	}
-	text, err := json.MarshalIndent(figures, "", "  ")
+	all, err := figures.Save(output, measured)
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(output, append(text, '\n'), 0o644)
-}
-
-func median[T cmp.Ordered](values []T) T {
-	sorted := slices.Sorted(slices.Values(values))
-	return sorted[len(sorted)/2]
+	figures.Print(os.Stdout, all)
+	return nil
 }
