@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/figures"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/kafkatest"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
@@ -27,12 +28,12 @@ const (
 
 // endToEnd compares ingestion with each of the two things that it is made of:
 // consuming the records, and putting as many bytes into a repo.
-func endToEnd(ctx context.Context, b *bench) ([]figure, error) {
+func endToEnd(ctx context.Context, b *bench) ([]figures.Figure, error) {
 	d, err := b.deployment(ctx)
 	if err != nil {
 		return nil, err
 	}
-	var figures []figure
+	var measured []figures.Figure
 	for _, c := range []struct {
 		record int
 		target float64
@@ -52,16 +53,17 @@ func endToEnd(ctx context.Context, b *bench) ([]figure, error) {
 			for _, r := range all {
 				values = append(values, value(r))
 			}
-			return median(values)
+			return figures.Median(values)
 		}
 		name := fmt.Sprintf("_%dB", c.record)
-		figures = append(figures,
-			figure{"end_to_end" + name, of(func(r rates) float64 { return r.endToEnd }), 0, higher, "MB/s"},
-			figure{"plain_put" + name, of(func(r rates) float64 { return r.put }), 0, higher, "MB/s"},
-			figure{"consume_and_drop" + name, of(func(r rates) float64 { return r.consume }), 0, higher, "MB/s"},
-			figure{"end_to_end_to_slower" + name, of(func(r rates) float64 { return r.endToEnd / min(r.put, r.consume) }), c.target, higher, "ratio"})
+		ratio := of(func(r rates) float64 { return r.endToEnd / min(r.put, r.consume) })
+		measured = append(measured,
+			figures.Figure{Name: "end_to_end" + name, Value: of(func(r rates) float64 { return r.endToEnd }), Better: figures.Higher, Unit: "MB/s"},
+			figures.Figure{Name: "plain_put" + name, Value: of(func(r rates) float64 { return r.put }), Better: figures.Higher, Unit: "MB/s"},
+			figures.Figure{Name: "consume_and_drop" + name, Value: of(func(r rates) float64 { return r.consume }), Better: figures.Higher, Unit: "MB/s"},
+			figures.Figure{Name: "end_to_end_to_slower" + name, Value: ratio, Target: figures.Target(c.target), Better: figures.Higher, Unit: "ratio"})
 	}
-	return figures, nil
+	return measured, nil
 }
 
 // rates are what one round has measured, in MB (1e6 bytes) of file content a second.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/figures"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/kafkatest"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
@@ -25,7 +26,7 @@ const (
 
 // latency measures how long a single record on an idle topic takes until it
 // is in a FINISHED commit, beyond the linger, in small commits' time.
-func latency(ctx context.Context, b *bench) ([]figure, error) {
+func latency(ctx context.Context, b *bench) ([]figures.Figure, error) {
 	const name = "bench-latency"
 	d, err := b.deployment(ctx)
 	if err != nil {
@@ -56,13 +57,13 @@ func latency(ctx context.Context, b *bench) ([]figure, error) {
 		return nil, err
 	}
 	fmt.Printf("single record: median %v, worst %v, with a linger of %v; a small commit: %v\n",
-		median(delays).Round(time.Millisecond), slices.Max(delays).Round(time.Millisecond), linger, small.Round(time.Millisecond))
+		figures.Median(delays).Round(time.Millisecond), slices.Max(delays).Round(time.Millisecond), linger, small.Round(time.Millisecond))
 	beyond := func(delay time.Duration) float64 { return float64(delay-linger) / float64(small) }
-	return []figure{
-		{"small_commit", small.Seconds() * 1e3, 0, lower, "ms"},
-		{"single_record", median(delays).Seconds() * 1e3, 0, lower, "ms"},
-		{"single_record_beyond_linger", beyond(median(delays)), 3, lower, "small commits"},
-		{"single_record_beyond_linger_worst", beyond(slices.Max(delays)), 0, lower, "small commits"},
+	return []figures.Figure{
+		{Name: "small_commit", Value: small.Seconds() * 1e3, Better: figures.Lower, Unit: "ms"},
+		{Name: "single_record", Value: figures.Median(delays).Seconds() * 1e3, Better: figures.Lower, Unit: "ms"},
+		{Name: "single_record_beyond_linger", Value: beyond(figures.Median(delays)), Target: figures.Target(3), Better: figures.Lower, Unit: "small commits"},
+		{Name: "single_record_beyond_linger_worst", Value: beyond(slices.Max(delays)), Better: figures.Lower, Unit: "small commits"},
 	}, nil
 }
 
@@ -140,5 +141,5 @@ func (d *deployment) timeSmallCommits(ctx context.Context, name string) (time.Du
 		}
 		times = append(times, commit.Finished.Sub(began))
 	}
-	return median(times), d.deleteRepo(ctx, name)
+	return figures.Median(times), d.deleteRepo(ctx, name)
 }
