@@ -140,7 +140,7 @@ func (s *Source) Open(ctx context.Context, raw json.RawMessage) error {
 		if err := s.checkShard(); err != nil {
 			return err
 		}
-		s.samePattern = s.config.Pattern == position.Pattern
+		s.samePattern = s.config.Pattern != "" && s.config.Pattern == position.Pattern
 	}
 	s.position.Shard, s.position.Pattern = s.shard(), s.config.Pattern
 	if err := s.prepare(ctx); err != nil {
