@@ -136,11 +136,15 @@ func (p part) String() string {
 // systems that pods see a repo through.
 const maxElement = 255
 
-// longestElement returns a bound for the length of a path's elements.
-func (t PathTemplate) longestElement(topics []string) int {
+// longestElement returns a bound for the length of a path's elements, for
+// these topics, and others too if there may be some.
+func (t PathTemplate) longestElement(topics []string, others bool) int {
 	longest, length := 0, 0
 	widths := map[string]int{"topic": 1, "partition": 10, "first_offset": 20, "last_offset": 20, "ext": len("parquet.zst"),
 		"year": 4, "month": 2, "day": 2, "hour": 2, "minute": 2, ofRecord: maxPathValue}
+	if others {
+		widths["topic"] = 249 // as long as Kafka allows
+	}
 	for _, topic := range topics {
 		widths["topic"] = max(widths["topic"], len(topic))
 	}

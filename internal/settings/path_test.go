@@ -162,38 +162,3 @@ func TestReferencesInPaths(t *testing.T) {
 		}
 	}
 }
-
-func TestFilter(t *testing.T) {
-	t.Parallel()
-	f, err := ParseFilter(`value:a.b == "x y" and header:h != '' and key in (one, "two, three",4) and value:d missing and key exists`)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var shown []string
-	for _, c := range f.Conditions {
-		shown = append(shown, c.Of.String()+" "+c.Operator+" "+strings.Join(c.Texts, "|"))
-	}
-	if got := strings.Join(shown, "; "); got != "value:a.b == x y; header:h != ; key in one|two, three|4; value:d missing ; key exists " {
-		t.Error(got)
-	}
-	for text, want := range map[string]string{
-		"value:a":                      "ends within a condition",
-		"":                             "ends within a condition",
-		"a == b":                       `has "a", which is none of key, header:NAME and value:FIELD`,
-		"key = b":                      `has the operator "="`,
-		"key == b or key == c":         `has "or" where it should end`,
-		"key == b and":                 "ends within a condition",
-		"key == 'b":                    "quote that does not end",
-		"key in (a b)":                 "not like (order, refund)",
-		"key in ()":                    "no list after key in",
-		"key in (a,)":                  "not like (order, refund)",
-		"key == (":                     "no text after key ==",
-		"value: == x":                  "none of key",
-		"value:a..b == x":              `the field "a..b"`,
-		"key exists \"and\" key == b1": "where it should end",
-	} {
-		if _, err := ParseFilter(text); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%q: %v, want %s", text, err, want)
-		}
-	}
-}
