@@ -17,7 +17,8 @@ import (
 // segment is a part of a batch on its way to the uploader. Most batches are
 // one; a batch that outgrows its share of the memory is several.
 type segment struct {
-	files []*encode.File
+	files  []*encode.File
+	memory int // that they take
 	end   *batchEnd // set in a batch's last segment
 }
 
@@ -38,6 +39,7 @@ type batcher struct {
 	grain   time.Duration // of the paths' time
 	share   int           // memory that the files being filled may take
 	out     chan<- *segment
+	metrics *Metrics
 
 	files   map[fileKey]*encode.File
 	order   []*encode.File
@@ -85,14 +87,22 @@ func (b *batcher) run(ctx context.Context) error {
 func (b *batcher) next(ctx context.Context) (*source.Chunk, error) {
 	due := b.due()
 	if due.IsZero() {
-		return b.source.Next(ctx)
+		return b.read(ctx)
 	}
 	if b.timed != due {
 		b.stopTimer()
 		b.timed = due
 		b.timer, b.stopTimer = context.WithDeadline(ctx, due)
 	}
-	return b.source.Next(b.timer)
+	return b.read(b.timer)
+}
+
+func (b *batcher) read(ctx context.Context) (*source.Chunk, error) {
+	chunk, err := b.source.Next(ctx)
+	if err != nil {
+		return nil, &sourceError{err}
+	}
+	return chunk, nil
 }
 
 // movedAge is how long a position may move without records, as over aborted
@@ -182,6 +192,8 @@ func (b *batcher) add(stream source.Stream, records []source.Record) (int, error
 	n, err := file.Append(records, size+max(room, 0))
 	b.bytes += file.Size() - size
 	b.memory += file.Memory() - memory
+	b.metrics.filesMemory.Add(int64(file.Memory() - memory))
+	b.metrics.read.Add(int64(n))
 	b.records += int64(n)
 	return n, err
 }
@@ -216,7 +228,7 @@ func (b *batcher) flush(ctx context.Context, reason spoutcommit.Reason) error {
 // hand gives the open files to the uploader; it blocks while that is busy,
 // which is what keeps the memory bounded.
 func (b *batcher) hand(ctx context.Context, end *batchEnd) error {
-	s := &segment{files: b.order, end: end}
+	s := &segment{files: b.order, memory: b.memory, end: end}
 	clear(b.files)
 	b.order, b.memory = nil, 0
 	select {
