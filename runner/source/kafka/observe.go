@@ -25,6 +25,9 @@ func (s *Source) Observe() source.Observation {
 	var worst *partition
 	s.table.mu.Lock()
 	s.table.each(func(p *partition) {
+		if p.topic.missing && s.config.Pattern != "" {
+			return // it no longer matches
+		}
 		records, age := p.lag(now)
 		seen.Lags = append(seen.Lags, source.Lag{Stream: p.stream, Records: records, Age: age})
 		if p.failures == 0 && p.leader >= 0 && !p.topic.missing {
