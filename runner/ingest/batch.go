@@ -18,8 +18,8 @@ import (
 // one; a batch that outgrows its share of the memory is several.
 type segment struct {
 	files  []*encode.File
-	memory int // that they take
-	end   *batchEnd // set in a batch's last segment
+	memory int       // that they take
+	end    *batchEnd // set in a batch's last segment
 }
 
 // batchEnd is what is known of a batch once it is complete.

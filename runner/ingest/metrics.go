@@ -28,12 +28,12 @@ type Metrics struct {
 	filesMemory atomic.Int64 // bytes of files on their way
 	unfinished  atomic.Int64 // commits that were started and are not FINISHED
 
-	mu       sync.Mutex
-	counts   counts
-	recent   []CommitStatus // oldest first
-	history  []Sample       // oldest first
-	source   source.Source  // that is open; nil if none is
-	past     source.Totals  // of sources that were closed
+	mu      sync.Mutex
+	counts  counts
+	recent  []CommitStatus // oldest first
+	history []Sample       // oldest first
+	source  source.Source  // that is open; nil if none is
+	past    source.Totals  // of sources that were closed
 }
 
 // counts are the figures that commits and errors move, and whose they are.
