@@ -5,6 +5,8 @@ package web
 import (
 	"bytes"
 	"context"
+	"net/http"
+	"net/http/httptest"
 	"os/exec"
 	"strings"
 	"testing"
@@ -38,6 +40,13 @@ func render(t *testing.T, address string) (dom, complaints string) {
 		t.Fatalf("%s: %v\n%s", browser, err, problems.String())
 	}
 	return out.String(), problems.String()
+}
+
+func serve(t *testing.T, r Runner) string {
+	t.Helper()
+	server := httptest.NewServer(Handler(r, http.NotFoundHandler()))
+	t.Cleanup(server.Close)
+	return server.URL
 }
 
 func TestPageInABrowser(t *testing.T) {

@@ -4,7 +4,6 @@ package web
 
 import (
 	"encoding/json"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
@@ -48,53 +47,41 @@ func stalled() told {
 	return told{s}
 }
 
-func serve(t *testing.T, r Runner) string {
+// get asks the handler, as a browser would over the network.
+func get(t *testing.T, r Runner, path string) *httptest.ResponseRecorder {
 	t.Helper()
-	server := httptest.NewServer(Handler(r, http.NotFoundHandler()))
-	t.Cleanup(server.Close)
-	return server.URL
-}
-
-func get(t *testing.T, url string) (*http.Response, string) {
-	t.Helper()
-	answer, err := http.Get(url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer answer.Body.Close() //nolint:errcheck // it is read
-	body, err := io.ReadAll(answer.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return answer, string(body)
+	answer := httptest.NewRecorder()
+	Handler(r, http.NotFoundHandler()).ServeHTTP(answer, httptest.NewRequest(http.MethodGet, path, nil))
+	return answer
 }
 
 func TestReadyTellsWhyNot(t *testing.T) {
 	t.Parallel()
 	r := stalled()
-	answer, body := get(t, serve(t, r)+PathReady)
-	if answer.StatusCode != http.StatusServiceUnavailable || !strings.HasPrefix(body, "not ready: ingesting\nwaiting for commit c9 to be FINISHED by Pachyderm, for 32s\n") ||
-		!strings.HasPrefix(answer.Header.Get("Content-Type"), "text/plain") || answer.Header.Get("X-Content-Type-Options") != "nosniff" {
-		t.Error(answer.Status, answer.Header, body)
+	answer := get(t, r, PathReady)
+	body := answer.Body.String()
+	if answer.Code != http.StatusServiceUnavailable || !strings.HasPrefix(body, "not ready: ingesting\nwaiting for commit c9 to be FINISHED by Pachyderm, for 32s\n") ||
+		!strings.HasPrefix(answer.Header().Get("Content-Type"), "text/plain") || answer.Header().Get("X-Content-Type-Options") != "nosniff" {
+		t.Error(answer.Code, answer.Header(), body)
 	}
 	r.status.Health = ingest.Health{Ready: true, Status: "ingesting"}
-	if answer, body := get(t, serve(t, r)+PathReady); answer.StatusCode != http.StatusOK || body != "ready: ingesting\n" {
-		t.Error(answer.Status, body)
+	if answer := get(t, r, PathReady); answer.Code != http.StatusOK || answer.Body.String() != "ready: ingesting\n" {
+		t.Error(answer.Code, answer.Body)
 	}
-	if answer, body := get(t, serve(t, r)+PathHealth); answer.StatusCode != http.StatusOK || body != "ok\n" {
-		t.Error(answer.Status, body)
+	if answer := get(t, r, PathHealth); answer.Code != http.StatusOK || answer.Body.String() != "ok\n" {
+		t.Error(answer.Code, answer.Body)
 	}
-	if answer, _ := get(t, serve(t, r)+"/else"); answer.StatusCode != http.StatusNotFound {
-		t.Error(answer.Status)
+	if answer := get(t, r, "/else"); answer.Code != http.StatusNotFound {
+		t.Error(answer.Code)
 	}
 }
 
 func TestStatusIsJSON(t *testing.T) {
 	t.Parallel()
-	answer, body := get(t, serve(t, stalled())+PathStatus)
+	answer := get(t, stalled(), PathStatus)
 	var s ingest.Status
-	if err := json.Unmarshal([]byte(body), &s); err != nil || answer.Header.Get("Content-Type") != "application/json" {
-		t.Fatal(answer.Header, err)
+	if err := json.Unmarshal(answer.Body.Bytes(), &s); err != nil || answer.Header().Get("Content-Type") != "application/json" {
+		t.Fatal(answer.Header(), err)
 	}
 	if s.Lag.Partitions[0].Topic != nasty || s.Ready || len(s.History) != 360 || len(s.Problems) != 2 {
 		t.Error(s)
@@ -105,13 +92,14 @@ func TestStatusIsJSON(t *testing.T) {
 // lets run what is in the page and nothing more.
 func TestPageNeedsNothingElse(t *testing.T) {
 	t.Parallel()
-	answer, body := get(t, serve(t, stalled())+PathPage)
+	answer := get(t, stalled(), PathPage)
+	body := answer.Body.String()
 	for _, address := range regexp.MustCompile(`https?://[^"' ]+`).FindAllString(body, -1) {
 		if address != "http://www.w3.org/2000/svg" { // a name, not an address
 			t.Error(address)
 		}
 	}
-	policy := answer.Header.Get("Content-Security-Policy")
+	policy := answer.Header().Get("Content-Security-Policy")
 	if !strings.Contains(policy, "default-src 'none'") || strings.Contains(policy, "unsafe") || strings.Count(policy, "'sha256-") != 2 {
 		t.Error(policy)
 	}
