@@ -49,6 +49,7 @@ import (
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/spoutcommit"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/encode"
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/record"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 )
 
@@ -75,7 +76,7 @@ type Ingester struct {
 
 // New checks the configuration.
 func New(c Config) (*Ingester, error) {
-	encoder, err := encode.NewEncoder(c.Settings.File)
+	encoder, err := encode.NewEncoder(c.Settings)
 	if err != nil {
 		return nil, err
 	}
@@ -204,8 +205,8 @@ func (in *Ingester) session(ctx context.Context) error {
 func (in *Ingester) stream(ctx context.Context, src source.Source, c *committer) error {
 	group, ctx := errgroup.WithContext(ctx)
 	segments, uploads := make(chan *segment), make(chan *upload)
-	batcher := &batcher{source: src, encoder: in.encoder, limits: in.Settings.Batch,
-		grain: in.Settings.File.Path.TimeGrain(), share: fileShare(in.Settings), out: segments, metrics: in.Metrics}
+	batcher := &batcher{source: src, encoder: in.encoder, rules: record.NewRules(in.Settings), limits: in.Settings.Batch,
+		paths: newPaths(in.Settings.File), refused: in.Settings.Record.OnRefused, share: fileShare(in.Settings), out: segments, metrics: in.Metrics}
 	uploader := &uploader{client: in.Client, branch: in.Branch, in: segments, out: uploads, group: group,
 		metrics: in.Metrics, health: &in.health}
 	in.Metrics.filesMemory.Store(0) // of an earlier session

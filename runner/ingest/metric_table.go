@@ -36,6 +36,8 @@ const (
 
 	metricCommits         = "spout_commits_total"
 	metricRecords         = "spout_committed_records_total"
+	metricFiltered        = "spout_filtered_records_total"
+	metricDeadLetters     = "spout_dead_letters_total"
 	metricBytes           = "spout_committed_bytes_total"
 	metricFiles           = "spout_committed_files_total"
 	metricUnfinished      = "spout_unfinished_commits"
@@ -79,6 +81,8 @@ var MetricTable = []Metric{
 
 	{metricCommits, typeCounter, []string{"reason"}, "FINISHED commits by what they were made for: bytes, records or age (the limit that ended the batch), start (fixes where reading begins) or repair (brings back files)."},
 	{metricRecords, typeCounter, nil, "Records in FINISHED commits."},
+	{metricFiltered, typeCounter, nil, "Records that SPOUT_RECORD_FILTER left out, up to the newest FINISHED commit."},
+	{metricDeadLetters, typeCounter, nil, "Records that were refused and are in files of dead letters, in FINISHED commits."},
 	{metricBytes, typeCounter, nil, "Bytes of files in FINISHED commits."},
 	{metricFiles, typeCounter, nil, "Files in FINISHED commits."},
 	{metricUnfinished, typeGauge, nil, "Commits that were started and are not known to be FINISHED."},

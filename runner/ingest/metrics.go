@@ -29,16 +29,17 @@ type Metrics struct {
 	unfinished  atomic.Int64 // commits that were started and are not FINISHED
 
 	mu      sync.Mutex
-	counts  counts
+	counts  tally
 	recent  []CommitStatus // oldest first
 	history []Sample       // oldest first
 	source  source.Source  // that is open; nil if none is
 	past    source.Totals  // of sources that were closed
 }
 
-// counts are the figures that commits and errors move, and whose they are.
-type counts struct {
+// tally is the figures that commits and errors move, and whose they are.
+type tally struct {
 	records, bytes, files, gaps int64
+	filtered, deadLettered      int64
 	rejected, rollbacks         int64
 	commits                     map[spoutcommit.Reason]int64
 	restarts                    map[string]int64
@@ -46,7 +47,7 @@ type counts struct {
 	ingester                    *Ingester // whose figures they are
 }
 
-func (c *counts) total() (commits int64) {
+func (c *tally) total() (commits int64) {
 	for _, n := range c.commits {
 		commits += n
 	}
@@ -60,7 +61,7 @@ var durationBuckets = []float64{0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 
 // NewMetrics makes the metrics in a registry of their own.
 func NewMetrics() *Metrics {
 	m := &Metrics{registry: prometheus.NewRegistry(), histograms: map[string]prometheus.Histogram{},
-		counts: counts{commits: map[spoutcommit.Reason]int64{}, restarts: map[string]int64{}}}
+		counts: tally{commits: map[spoutcommit.Reason]int64{}, restarts: map[string]int64{}}}
 	for _, described := range MetricTable {
 		if described.Type == typeHistogram {
 			h := prometheus.NewHistogram(prometheus.HistogramOpts{Name: described.Name, Help: described.Help, Buckets: durationBuckets})
@@ -85,7 +86,7 @@ func (m *Metrics) Handler() http.Handler {
 }
 
 // update changes the counts.
-func (m *Metrics) update(change func(*counts)) {
+func (m *Metrics) update(change func(*tally)) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	change(&m.counts)
@@ -101,6 +102,8 @@ func (m *Metrics) committed(c CommitStatus) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.counts.records += c.Records
+	m.counts.filtered += c.Filtered
+	m.counts.deadLettered += c.DeadLettered
 	m.counts.bytes += c.Bytes
 	m.counts.files += int64(c.Files)
 	m.counts.gaps += int64(c.Gaps)
@@ -114,7 +117,7 @@ func (m *Metrics) committed(c CommitStatus) {
 
 // restarted notes that a session ended with an error.
 func (m *Metrics) restarted(cause string) {
-	m.update(func(c *counts) { c.restarts[cause]++ })
+	m.update(func(c *tally) { c.restarts[cause]++ })
 }
 
 // commits is the number of commits so far.
@@ -125,7 +128,7 @@ func (m *Metrics) commits() int64 {
 }
 
 // snapshot copies the counts.
-func (m *Metrics) snapshot() counts {
+func (m *Metrics) snapshot() tally {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	c := m.counts
@@ -190,6 +193,8 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	emit(metricReadTotal, float64(m.read.Load()))
 	emit(metricGaps, float64(n.gaps))
 	emit(metricRecords, float64(n.records))
+	emit(metricFiltered, float64(n.filtered))
+	emit(metricDeadLetters, float64(n.deadLettered))
 	emit(metricBytes, float64(n.bytes))
 	emit(metricFiles, float64(n.files))
 	emit(metricRejectedCommits, float64(n.rejected))

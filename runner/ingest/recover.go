@@ -90,7 +90,7 @@ func (in *Ingester) closeCommit(ctx context.Context, c *pachyderm.Commit) error 
 		return err
 	}
 	in.Log.Info("rolling back an open commit", "commit", c.ID, "writer", d.Writer)
-	in.Metrics.update(func(c *counts) { c.rollbacks++ })
+	in.Metrics.update(func(c *tally) { c.rollbacks++ })
 	return do(ctx, func(ctx context.Context) error {
 		return in.Branch.RollBack(ctx, c.ID, "superseded by "+in.Writer)
 	})

@@ -51,6 +51,8 @@ type StatusTotals struct {
 	Read       int64                        `json:"read_records" doc:"Records read; those read again after an error count again."`
 	Records    int64                        `json:"records" doc:"Records in FINISHED commits."`
 	Bytes      int64                        `json:"bytes" doc:"Bytes of their files."`
+	Filtered   int64                        `json:"filtered" doc:"Records that the filter left out."`
+	DeadLetter int64                        `json:"dead_lettered" doc:"Records that were refused and are in files of dead letters."`
 	Files      int64                        `json:"files" doc:"Number of their files."`
 	Commits    map[spoutcommit.Reason]int64 `json:"commits" doc:"FINISHED commits by reason."`
 	Unfinished int64                        `json:"unfinished_commits" doc:"Commits that are not FINISHED yet."`
@@ -103,6 +105,8 @@ type CommitStatus struct {
 	Finished      time.Time          `json:"finished" doc:"When it was seen FINISHED. In the log, this is the line's time."`
 	Reason        spoutcommit.Reason `json:"reason" doc:"Why it was made: bytes, records, age, start or repair."`
 	Records       int64              `json:"records" doc:"Records in its files."`
+	Filtered      int64              `json:"filtered" doc:"Records that the filter left out."`
+	DeadLettered  int64              `json:"dead_lettered" doc:"Records that were refused and are in its files of dead letters."`
 	Bytes         int64              `json:"bytes" doc:"Size of its files."`
 	Files         int                `json:"files" doc:"Number of its files."`
 	Gaps          int                `json:"gaps" doc:"Ranges of records that were gone at the source and passed over."`
@@ -113,7 +117,8 @@ type CommitStatus struct {
 
 func commitStatus(id string, started time.Time, u *upload) CommitStatus {
 	d, now := u.description, time.Now()
-	s := CommitStatus{ID: id, Finished: now.UTC(), Reason: d.Reason, Records: d.Written, Bytes: d.Bytes, Files: d.Files, Gaps: len(d.Gaps),
+	s := CommitStatus{ID: id, Finished: now.UTC(), Reason: d.Reason, Records: d.Written,
+		Filtered: d.Filtered, DeadLettered: d.DeadLettered, Bytes: d.Bytes, Files: d.Files, Gaps: len(d.Gaps),
 		UploadSeconds: seconds(u.uploading), CommitSeconds: seconds(now.Sub(started))}
 	if !u.began.IsZero() {
 		s.BatchSeconds = seconds(now.Sub(u.began))
@@ -142,7 +147,7 @@ func (in *Ingester) Status() Status {
 	n, seen := m.snapshot(), m.observe()
 	s := Status{Version: in.Version, Writer: in.Writer, Project: in.Branch.Project, Repo: in.Branch.Repo, Branch: in.Branch.Name,
 		Source: in.Settings.Source, Now: time.Now().UTC(), Started: in.started.UTC(), Epoch: in.epoch.Load(), Health: in.health.judge(seen.Troubles),
-		Totals: StatusTotals{Read: m.read.Load(), Records: n.records, Bytes: n.bytes, Files: n.files, Commits: n.commits, Restarts: n.restarts,
+		Totals: StatusTotals{Read: m.read.Load(), Records: n.records, Filtered: n.filtered, DeadLetter: n.deadLettered, Bytes: n.bytes, Files: n.files, Commits: n.commits, Restarts: n.restarts,
 			Unfinished: m.unfinished.Load(), Rejected: n.rejected, Rollbacks: n.rollbacks, Gaps: n.gaps, Reconnects: seen.Totals.Reconnects},
 		Memory: StatusMemory{Source: seen.Memory, Files: m.filesMemory.Load(), Budget: int64(in.Settings.MemoryBudget)},
 		Lag:    statusLag(seen),

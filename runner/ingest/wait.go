@@ -22,7 +22,7 @@ func (in *Ingester) awaitFinished(ctx context.Context, id string) (*pachyderm.Co
 func (in *Ingester) awaitCounting(ctx context.Context, id string) (*pachyderm.Commit, error) {
 	commit, err := in.awaitFinished(ctx, id)
 	if err == nil && commit.Error != "" {
-		in.Metrics.update(func(c *counts) { c.rejected++ })
+		in.Metrics.update(func(c *tally) { c.rejected++ })
 		err = &rejectedError{commit: id, reason: commit.Error}
 	}
 	return commit, err
