@@ -39,7 +39,7 @@ func (p parquetFiles) write(out *blocks, of *schema.Rows, rows *rowBlocks) error
 	if err != nil {
 		return err
 	}
-	w := parquet.NewWriter(out, layout.Schema, parquet.Compression(p.codec), parquet.CreatedBy("spout-runner", "1", "avro"),
+	w := parquet.NewGenericWriter[any](out, layout.Schema, parquet.Compression(p.codec), parquet.CreatedBy("spout-runner", "1", "avro"),
 		parquet.DataPageVersion(1), parquet.DictionaryMaxBytes(1<<20)) // what every reader understands
 	w.SetKeyValueMetadata("avro.schema", of.Text)
 	if of.ID != 0 {
@@ -58,7 +58,7 @@ func (p parquetFiles) write(out *blocks, of *schema.Rows, rows *rowBlocks) error
 // rowGroupWriter gathers the values of rows by column.
 type rowGroupWriter struct {
 	layout  *schema.Columns
-	to      *parquet.Writer
+	to      *parquet.GenericWriter[any]
 	columns [][]parquet.Value
 	scratch []byte // the rows, since a block is given back before their values are passed on
 	rows    int
