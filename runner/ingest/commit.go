@@ -4,6 +4,7 @@ package ingest
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"time"
 
@@ -49,14 +50,28 @@ func (c *committer) run(ctx context.Context, uploads <-chan *upload) error {
 	}
 }
 
-// commitStart fixes where reading begins, before anything is read: otherwise
-// a crash before the first batch would move a start at "latest".
-func (c *committer) commitStart(ctx context.Context) error {
-	u := &upload{description: c.describe(spoutcommit.ReasonStart, c.source.Position())}
+// commitPosition makes a commit that holds no records, but says the position:
+// before anything is read, since a crash before the first batch would else
+// move a start at "latest", and on top of what others have made. It brings
+// files back that the head has lost.
+func (c *committer) commitPosition(ctx context.Context, position json.RawMessage, from *recovered) error {
+	u := &upload{description: c.describe(spoutcommit.ReasonStart, position)}
+	if from.lost != "" {
+		fileSet, err := c.restore(ctx, *from)
+		if err != nil {
+			return err
+		}
+		u.fileSet, u.description.Reason, u.description.Restored = fileSet, spoutcommit.ReasonRepair, from.lost
+		from.lost = ""
+	}
 	if err := c.commit(ctx, u); err != nil {
 		return err
 	}
-	return c.confirm(ctx, c.head, u)
+	if _, err := c.awaitCounting(ctx, c.head); err != nil {
+		return err
+	}
+	c.report(c.head, u)
+	return nil
 }
 
 // commit makes one commit, up to FinishCommit.
