@@ -27,6 +27,7 @@ const (
 	bytesSetting
 	durationSetting
 	timeSetting
+	offsetsSetting // by topic and partition
 )
 
 // settingAttributes joins the attributes of the bundled runner to the
@@ -40,6 +41,10 @@ var settingAttributes = []struct {
 }{
 	{"kafka.brokers", "SPOUT_KAFKA_BROKERS", listSetting},
 	{"kafka.topics", "SPOUT_KAFKA_TOPICS", listSetting},
+	{"kafka.topics_pattern", "SPOUT_KAFKA_TOPICS_PATTERN", textSetting},
+	{"kafka.start_offsets", "SPOUT_KAFKA_START_OFFSETS", offsetsSetting},
+	{"kafka.on_shard_changed", "SPOUT_KAFKA_ON_SHARD_CHANGED", textSetting},
+	{"kafka.shard", "SPOUT_KAFKA_SHARD", textSetting},
 	{"kafka.start", "SPOUT_KAFKA_START", timeSetting},
 	{"kafka.client_id", "SPOUT_KAFKA_CLIENT_ID", textSetting},
 	{"kafka.isolation", "SPOUT_KAFKA_ISOLATION", textSetting},
@@ -158,6 +163,9 @@ func setting(attribute string, required bool) schema.Attribute {
 			return textAttribute(bytesKind, doc)
 		case durationSetting:
 			return textAttribute(durationKind, doc)
+		case offsetsSetting:
+			doc = strings.Replace(doc, ", as orders:0=1200,orders:1=1180", ", by topic and partition: the `offsets` of another spout's commit, or `{ orders = { 0 = 1200, 1 = 1180 } }`", 1)
+			return schema.MapAttribute{ElementType: types.MapType{ElemType: types.Int64Type}, Required: required, Optional: !required, MarkdownDescription: doc}
 		case timeSetting:
 			return textAttribute(timeKind, doc)
 		default:

@@ -24,6 +24,9 @@ var leafCases = []leaf{
 	{path: "image", a: "mirror.example.com/spout-runner:1", b: "mirror.example.com/spout-runner:2"},
 	{path: "kafka.brokers", a: []any{"a:1"}, b: []any{"a:1", "b:2"}},
 	{path: "kafka.topics", a: []any{"orders", "payments"}, b: []any{"payments"}},
+	{path: "kafka.shard", a: "1/2", b: "2/2"},
+	{path: "kafka.on_shard_changed", a: "continue", b: "stop"},
+	{path: "kafka.start_offsets", a: object{"orders": object{"0": 1200.0, "11": 5.0}}, b: object{"orders": object{"0": 7.0}}},
 	{path: "kafka.start", a: "latest", b: "2026-01-31T00:00:00Z"},
 	{path: "kafka.start", a: "2026-01-31T01:00:00+01:00", b: "latest", same: "2026-01-31T00:00:00Z"},
 	{path: "kafka.client_id", a: "one", b: "two"},
@@ -144,4 +147,26 @@ func TestEachAttribute(t *testing.T) {
 			})
 		}
 	})
+}
+
+// A pattern takes the place of topics, and comes back from the server.
+func TestTopicsPattern(t *testing.T) {
+	t.Parallel()
+	s := pachtest.New(t)
+	i := newInstance(t, s)
+	config := kafkaSpout(object{"kafka.topics": nil, "kafka.topics_pattern": "orders-(eu|us)"})
+	i.must(i.apply(config))
+	i.must(i.refresh())
+	if i.changes(config) {
+		t.Errorf("a plan after refresh changes something: %v", plain(t, i.state))
+	}
+	imported := newInstance(t, s)
+	imported.must(imported.importID("default/orders", nil))
+	if got := imported.get("kafka.topics_pattern"); got != "orders-(eu|us)" || imported.changes(config) {
+		t.Errorf("imported %v", plain(t, imported.state))
+	}
+	i.must(i.apply(kafkaSpout(nil)))
+	if i.changes(kafkaSpout(nil)) || i.get("kafka.topics_pattern") != nil {
+		t.Errorf("topics do not take the place of the pattern: %v", plain(t, i.state))
+	}
 }

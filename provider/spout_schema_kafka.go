@@ -11,7 +11,11 @@ func kafkaAttribute() schema.Attribute {
 		MarkdownDescription: "Read topics of Apache Kafka with the bundled runner. Exactly one of `kafka` and `transform` is set. Each attribute becomes the environment variable in parentheses, and only those that differ from their defaults are sent.",
 		Attributes: map[string]schema.Attribute{
 			"brokers":            setting("kafka.brokers", true),
-			"topics":             setting("kafka.topics", true),
+			"topics":             setting("kafka.topics", false),
+			"topics_pattern":     setting("kafka.topics_pattern", false),
+			"start_offsets":      setting("kafka.start_offsets", false),
+			"on_shard_changed":   setting("kafka.on_shard_changed", false),
+			"shard":              setting("kafka.shard", false),
 			"start":              setting("kafka.start", false),
 			"client_id":          setting("kafka.client_id", false),
 			"isolation":          setting("kafka.isolation", false),

@@ -34,11 +34,12 @@ type topic struct {
 	name       string
 	id         [16]byte // zero if the brokers do not tell
 	generation int
-	known      bool   // the position that Open was given has it
-	kept       string // with that id, "" if it tells none
-	partitions map[int32]*partition
-	former     []*partition // of a topic that was deleted, with data that are still being decoded
-	missing    bool         // the cluster has no such topic now
+	known      bool                 // the position that Open was given has it
+	kept       string               // with that id, "" if it tells none
+	partitions map[int32]*partition // of this shard
+	found      bool                 // the metadata have told its partitions
+	former     []*partition         // of a topic that was deleted, with data that are still being decoded
+	missing    bool                 // the cluster has no such topic now
 }
 
 // state says who takes care of a partition, and what for.
@@ -68,6 +69,7 @@ type partition struct {
 	startTime  int64 // for stateStart: a time in ms, or startEarliest or startLatest
 	next       int64 // offset to fetch next
 	nextEpoch  int32 // leader epoch of the last record before next, -1 if unknown
+	given      bool  // next is what SPOUT_KAFKA_START_OFFSETS says, and was not seen to be in the log yet
 	checkRange bool  // for stateCheck: see whether next lies in the log
 	beyond     int   // times in a row that next was seen beyond the end of the log
 	gap        *source.Gap
