@@ -66,7 +66,9 @@ func (w *world) kill(victim *writer) {
 	w.disconnect(victim)
 	victim.stop()
 	victim.alive, victim.frozen = false, false
-	<-victim.ended
+	if err := <-victim.ended; err == nil {
+		w.problem("%s ended without an error", victim.name)
+	}
 }
 
 // disconnect cuts a runner's connection. What was on its way to the server may
