@@ -72,7 +72,7 @@ func (m *model) refusesFinish(writer string, c *pachyderm.Commit, text string) s
 		}
 	}
 	switch {
-	case from.between(to) != d.Read || d.Read != d.Written:
+	case from.between(to) != d.Read || d.Read != d.Written+d.Filtered+d.DeadLettered:
 		return "I1: does not hold what is between its parent's position and its own"
 	case d.Epoch < epoch:
 		return "I4: has an older epoch than the commit below"
