@@ -92,11 +92,6 @@ func (l *link) send(ctx context.Context, method string, middle bool, requests ..
 		return nil, errDead
 	}
 	l.events = append(l.events, e)
-	for _, request := range requests {
-		if m, ok := request.(*pfs.ModifyFileRequest); ok && !middle {
-			l.sent += len(m.GetAddFile().GetRaw().GetValue())
-		}
-	}
 	l.mu.Unlock()
 	l.changed()
 	select {
@@ -105,6 +100,13 @@ func (l *link) send(ctx context.Context, method string, middle bool, requests ..
 	case <-ctx.Done():
 		return nil, status.FromContextError(ctx.Err()).Err()
 	}
+}
+
+// upload notes bytes of files that have left the runner.
+func (l *link) upload(n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.sent += n
 }
 
 func (l *link) bytesSent() int {
@@ -194,8 +196,9 @@ func plainly(server pachtest.Direct) sender {
 	}
 }
 
-// dialOptions make a gRPC client that has no network, but a sender.
-func dialOptions(send sender) []grpc.DialOption {
+// dialOptions make a gRPC client that has no network, but a sender. upload is
+// told of each piece of a file.
+func dialOptions(send sender, upload func(bytes int)) []grpc.DialOption {
 	return []grpc.DialOption{
 		grpc.WithUnaryInterceptor(func(ctx context.Context, method string, request, reply any, _ *grpc.ClientConn, _ grpc.UnaryInvoker, _ ...grpc.CallOption) error {
 			replies, err := send(ctx, method, false, request)
@@ -205,7 +208,7 @@ func dialOptions(send sender) []grpc.DialOption {
 			return err
 		}),
 		grpc.WithStreamInterceptor(func(ctx context.Context, desc *grpc.StreamDesc, _ *grpc.ClientConn, method string, _ grpc.Streamer, _ ...grpc.CallOption) (grpc.ClientStream, error) {
-			return &clientStream{send: send, ctx: ctx, method: method, uploads: desc.ClientStreams}, nil
+			return &clientStream{send: send, upload: upload, ctx: ctx, method: method, uploads: desc.ClientStreams}, nil
 		}),
 	}
 }
@@ -218,6 +221,7 @@ func assign(reply, from any) { reflect.ValueOf(reply).Elem().Set(reflect.ValueOf
 // Pachyderm's do.
 type clientStream struct {
 	send     sender
+	upload   func(bytes int)
 	ctx      context.Context
 	method   string
 	uploads  bool
@@ -234,6 +238,9 @@ func (s *clientStream) Context() context.Context     { return s.ctx }
 
 func (s *clientStream) SendMsg(m any) error {
 	s.requests = append(s.requests, proto.Clone(m.(proto.Message)))
+	if piece, ok := m.(*pfs.ModifyFileRequest); ok {
+		s.upload(len(piece.GetAddFile().GetRaw().GetValue()))
+	}
 	if s.uploads && len(s.requests) == 2 {
 		if _, err := s.send(s.ctx, s.method, true, m); err != nil {
 			s.asked, s.err = true, err

@@ -73,7 +73,7 @@ func newWorld(t *tape, trace bool) *world {
 	if w.server, err = pachtest.Start(pachtest.WithoutNetwork(), pachtest.WithVersion(version)); err != nil {
 		panic(err)
 	}
-	w.main = w.connect(plainly(w.server.Direct(pachtest.Main, "", "")))
+	w.main = w.connect(plainly(w.server.Direct(pachtest.Main, "", "")), func(int) {})
 	w.branch = w.main.Branch(pachyderm.DefaultProject, pipeline, "master")
 	w.model = model{branch: w.branch, owners: map[string]string{}}
 	_, err = w.main.PPS.CreatePipeline(context.Background(), &pps.CreatePipelineRequest{Pipeline: w.pipeline(),
@@ -99,8 +99,8 @@ func (*world) pipeline() *pps.Pipeline {
 	return &pps.Pipeline{Project: &pfs.Project{Name: pachyderm.DefaultProject}, Name: pipeline}
 }
 
-func (w *world) connect(send sender) *pachyderm.Client {
-	client, err := pachyderm.Connect(pachyderm.Options{Address: pachyderm.Address{Host: "simulated", Port: 1}, DialOptions: dialOptions(send)})
+func (w *world) connect(send sender, upload func(int)) *pachyderm.Client {
+	client, err := pachyderm.Connect(pachyderm.Options{Address: pachyderm.Address{Host: "simulated", Port: 1}, DialOptions: dialOptions(send, upload)})
 	if err != nil {
 		panic(err)
 	}

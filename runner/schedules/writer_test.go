@@ -32,7 +32,7 @@ type writer struct {
 func (w *world) startWriter() {
 	name := fmt.Sprintf("writer-%02d", len(w.writers)+1)
 	l := &link{owner: name, server: w.server.Direct(pachtest.Sidecar, pachyderm.DefaultProject, pipeline), wake: w.wake, step: func() int { return w.steps }}
-	client := w.connect(l.send)
+	client := w.connect(l.send, l.upload)
 	log := hclog.NewNullLogger()
 	if w.trace {
 		log = hclog.New(&hclog.LoggerOptions{Name: "        " + name, Output: os.Stdout, DisableTime: true})
