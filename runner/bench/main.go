@@ -48,6 +48,7 @@ func main() {
 	serve := flag.Int("serve", 0, "be a broker with records of so many bytes (what -run processor starts)")
 	client := flag.String("consume", "", "be a client (the same)")
 	brokers := flag.String("brokers", "", "brokers of -consume")
+	profile := flag.String("profile", "", "file for a profile of -consume's processor time")
 	count := flag.Int("partitions", partitions, "partitions of -serve and -consume")
 	flag.Usage = usage
 	flag.Parse()
@@ -58,7 +59,7 @@ func main() {
 	case *serve > 0:
 		err = beBroker(*serve, *count)
 	case *client != "":
-		err = beClient(ctx, *client, strings.Split(*brokers, ","), *count)
+		err = beClient(ctx, *client, strings.Split(*brokers, ","), *count, *profile)
 	default:
 		err = run(ctx, b, *pattern, *output)
 	}

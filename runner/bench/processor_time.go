@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"runtime/pprof"
 	"strings"
 	"syscall"
 	"time"
@@ -67,7 +68,18 @@ func beBroker(recordBytes, partitions int) error {
 }
 
 // beClient is the process of a client: it writes what a record costs.
-func beClient(ctx context.Context, client string, brokers []string, partitions int) error {
+func beClient(ctx context.Context, client string, brokers []string, partitions int, profile string) error {
+	if profile != "" {
+		file, err := os.Create(profile)
+		if err != nil {
+			return err
+		}
+		defer file.Close() //nolint:errcheck // a profile that is cut off says so itself
+		if err := pprof.StartCPUProfile(file); err != nil {
+			return err
+		}
+		defer pprof.StopCPUProfile()
+	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	records, total, began := 0, 0, time.Now()
@@ -214,6 +226,8 @@ func child(ctx context.Context, arguments ...string) *exec.Cmd {
 
 // measureClient returns what a client takes for a record.
 func measureClient(ctx context.Context, client string, recordBytes, partitions int) (c cost, err error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
 	broker := child(ctx, "-serve", fmt.Sprint(recordBytes), "-partitions", fmt.Sprint(partitions))
 	input, err := broker.StdinPipe()
 	if err != nil {
