@@ -58,10 +58,18 @@ var settingAttributes = []struct {
 	{"kafka.sasl.mechanism", "SPOUT_KAFKA_SASL_MECHANISM", textSetting},
 	{"kafka.batch.max_bytes", "SPOUT_BATCH_MAX_BYTES", bytesSetting},
 	{"kafka.batch.max_records", "SPOUT_BATCH_MAX_RECORDS", intSetting},
+	{"kafka.batch.max_files", "SPOUT_BATCH_MAX_FILES", intSetting},
 	{"kafka.batch.max_age", "SPOUT_BATCH_MAX_AGE", durationSetting},
 	{"kafka.file.format", "SPOUT_FILE_FORMAT", textSetting},
 	{"kafka.file.compression", "SPOUT_FILE_COMPRESSION", textSetting},
 	{"kafka.file.path", "SPOUT_FILE_PATH", textSetting},
+	{"kafka.file.path_time", "SPOUT_FILE_PATH_TIME", textSetting},
+	{"kafka.records.filter", "SPOUT_RECORD_FILTER", textSetting},
+	{"kafka.records.fields", "SPOUT_RECORD_FIELDS", listSetting},
+	{"kafka.records.mask", "SPOUT_RECORD_MASK", listSetting},
+	{"kafka.records.max_bytes", "SPOUT_RECORD_MAX_BYTES", bytesSetting},
+	{"kafka.records.on_refused", "SPOUT_RECORD_ON_REFUSED", textSetting},
+	{"kafka.records.dead_letter_folder", "SPOUT_RECORD_DEAD_LETTER_FOLDER", textSetting},
 	{"runner.memory_budget", "SPOUT_MEMORY_BUDGET", bytesSetting},
 	{"runner.http_port", "SPOUT_HTTP_PORT", intSetting},
 	{"runner.log_level", "SPOUT_LOG_LEVEL", textSetting},
@@ -76,6 +84,7 @@ var settingSecrets = []struct {
 	{"kafka.tls.client_certificate_secret", "private_key_key", "SPOUT_KAFKA_TLS_KEY", "tls.key"},
 	{"kafka.sasl.credentials_secret", "username_key", "SPOUT_KAFKA_SASL_USERNAME", "username"},
 	{"kafka.sasl.credentials_secret", "password_key", "SPOUT_KAFKA_SASL_PASSWORD", "password"},
+	{"kafka.records.mask_key_secret", "key", "SPOUT_RECORD_MASK_KEY", "key"},
 }
 
 // otherVariables are set by attributes that are not named after them.

@@ -218,10 +218,16 @@ func runnerTexts(env map[string]string, secrets []pachyderm.Secret, outputBranch
 			return nil, nil, false
 		}
 	}
-	// Two variables each, or none; and no mechanism without credentials.
+	// All variables of a secret, or none; and no mechanism without credentials.
+	wanted := 0
+	for _, s := range settingSecrets {
+		if _, ok := texts[s.secret+".name"]; ok {
+			wanted++
+		}
+	}
 	_, mechanism := texts["kafka.sasl.mechanism"]
 	_, credentials := texts["kafka.sasl.credentials_secret.name"]
-	return texts, present, len(secrets)%2 == 0 && mechanism == credentials
+	return texts, present, len(secrets) == wanted && mechanism == credentials
 }
 
 // objectFrom builds the object at a path from the texts of what is below it.

@@ -29,9 +29,10 @@ type Settings struct {
 	Source       string `env:"SPOUT_SOURCE" default:"kafka" doc:"What is read. This release knows kafka."`
 	OutputBranch string `env:"SPOUT_OUTPUT_BRANCH" default:"master" doc:"Branch of the pipeline's output repo that the commits are made on. It must be the pipeline's output branch."`
 
-	Kafka Kafka
-	Batch Batch
-	File  File
+	Kafka  Kafka
+	Record Record
+	Batch  Batch
+	File   File
 
 	MemoryBudget Bytes  `env:"SPOUT_MEMORY_BUDGET" default:"256MiB" doc:"Most memory that records and files on their way may take. Reading waits when it is used up. At least 8 times SPOUT_KAFKA_FETCH_MAX_BYTES. The process takes about a quarter more."`
 	HTTPPort     int    `env:"SPOUT_HTTP_PORT" default:"9464" doc:"Port of /healthz, /readyz and /metrics. 9090 and 9091 belong to Pachyderm's own containers. 0 turns it off."`
@@ -71,22 +72,25 @@ type Kafka struct {
 type Batch struct {
 	MaxBytes   Bytes    `env:"SPOUT_BATCH_MAX_BYTES" default:"64MiB" doc:"Bytes of files after which a batch is committed. With a compression, what is not compressed yet (the last MiB of each file) counts whole, so commits of many small streams come out smaller."`
 	MaxRecords int      `env:"SPOUT_BATCH_MAX_RECORDS" default:"0" doc:"Records after which a batch is committed; 0 for no such limit."`
+	MaxFiles   int      `env:"SPOUT_BATCH_MAX_FILES" default:"10000" doc:"Files after which a batch is committed. It bounds what a path by key, header or field of the value, or one file per record, can make of a batch; memory is bounded by SPOUT_MEMORY_BUDGET."`
 	MaxAge     Duration `env:"SPOUT_BATCH_MAX_AGE" default:"10s" doc:"Time since a batch's first record after which it is committed."`
 }
 
 // File says how records become files.
 type File struct {
-	Format      string       `env:"SPOUT_FILE_FORMAT" default:"lines" doc:"lines: each value and a newline. jsonl: a JSON object per line with topic, partition, offset, timestamp in milliseconds, key, headers and value. Values that are JSON stay JSON, keys and header values that are UTF-8 become strings, and all other bytes are in base64 under value_base64 or key_base64."`
+	Format      string       `env:"SPOUT_FILE_FORMAT" default:"lines" doc:"lines: each value and a newline. jsonl: a JSON object per line with topic, partition, offset, timestamp in milliseconds, key, headers and value. Values that are JSON stay JSON, keys and header values that are UTF-8 become strings, and all other bytes are in base64 under value_base64 or key_base64. raw: one file per record that holds its value; it costs Pachyderm more than all others, so use it for values that are files by themselves."`
 	Compression string       `env:"SPOUT_FILE_COMPRESSION" default:"none" doc:"none, gzip or zstd."`
-	Path        PathTemplate `env:"SPOUT_FILE_PATH" default:"{topic}/{partition}/{first_offset}-{last_offset}.{ext}" doc:"Path of a file in the output repo. Placeholders: {topic} {partition} {first_offset} {last_offset} {ext}, and {year} {month} {day} {hour} {minute} of the records' timestamps in UTC. {partition} and {first_offset} must be in it, and {topic} where several topics are read."`
+	Path        PathTemplate `env:"SPOUT_FILE_PATH" default:"{topic}/{partition}/{first_offset}-{last_offset}.{ext}" doc:"Path of a file in the output repo. Placeholders: {topic} {partition} {first_offset} {last_offset} {ext}, {year} {month} {day} {hour} {minute} of SPOUT_FILE_PATH_TIME in UTC, and {key} {header:NAME} {value:FIELD} of the record, the last for values that are JSON, as {value:customer.country}. Records whose paths differ go into different files. {partition} and {first_offset} must be in it, and {topic} where several topics are read. Of a record's own values only letters, digits, '-', '_' and '.' appear as they are, other bytes as %XX; what is missing is __HIVE_DEFAULT_PARTITION__, and values of more than 100 bytes end in a hash."`
+	PathTime    string       `env:"SPOUT_FILE_PATH_TIME" default:"event" doc:"The time that paths show: event is the record's timestamp, ingestion the time when the batch's first record was read."`
 }
 
 // Values that settings of a closed set may have. The provider's schema offers
 // the same lists.
 var (
 	Sources        = []string{"kafka"}
-	Formats        = []string{"lines", "jsonl"}
+	Formats        = []string{"lines", "jsonl", "raw"}
 	Compressions   = []string{"none", "gzip", "zstd"}
+	PathTimes      = []string{"event", "ingestion"}
 	Isolations     = []string{"read_committed", "read_uncommitted"}
 	OutOfRange     = []string{"stop", "earliest", "latest"}
 	TopicRecreated = []string{"stop", "restart"}

@@ -62,6 +62,8 @@ func TestRoundTrip(t *testing.T) {
 		s.File.Format = rapid.SampledFrom(Formats).Draw(t, "format")
 		s.File.Compression = rapid.SampledFrom(Compressions).Draw(t, "compression")
 		s.MemoryBudget = Bytes(rapid.Int64Range(64<<20, 1<<40).Draw(t, "memory"))
+		s.Record.Mask = rapid.SampledFrom([][]string{nil, {"a=hash"}, {"a.b=redact", "c=hash"}}).Draw(t, "mask")
+		s.Record.Filter = rapid.SampledFrom([]Filter{{}, {text: "key exists", Conditions: []Condition{{Of: Reference{Kind: "key"}, Operator: "exists"}}}}).Draw(t, "filter")
 		s.HTTPPort = rapid.SampledFrom([]int{0, 8080, 9464}).Draw(t, "port")
 		var environ []string
 		for name, value := range s.Environment() {

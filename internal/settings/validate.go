@@ -64,12 +64,27 @@ func (s Settings) validate() (p Problems) {
 	oneOf("SPOUT_LOG_LEVEL", s.LogLevel, LogLevels)
 	oneOf("SPOUT_FILE_FORMAT", s.File.Format, Formats)
 	oneOf("SPOUT_FILE_COMPRESSION", s.File.Compression, Compressions)
+	oneOf("SPOUT_FILE_PATH_TIME", s.File.PathTime, PathTimes)
 	if s.OutputBranch == "" {
 		p.add("SPOUT_OUTPUT_BRANCH", "", "must name a branch")
 	}
 	p = append(p, s.Kafka.validate(oneOf)...)
+	p = append(p, s.Record.validate(oneOf)...)
 	p = append(p, s.validateLimits()...)
-	if problem := s.File.Path.check(len(s.Kafka.Topics) > 1 || s.Kafka.Pattern != ""); problem != "" {
+	return append(p, s.validatePath()...)
+}
+
+func (s Settings) validatePath() (p Problems) {
+	problem := s.File.Path.check(len(s.Kafka.Topics) > 1 || s.Kafka.Pattern != "")
+	longest := s.File.Path.longestElement(s.Kafka.Topics, s.Kafka.Pattern != "")
+	switch {
+	case problem != "":
+	case len(s.File.Path.References()) > 0 && longest > maxElement:
+		problem = fmt.Sprintf("can have elements of %d bytes, more than the %d that file systems allow; put a / between its placeholders", longest, maxElement)
+	case s.Record.OnRefused == "dead_letter" && s.File.Path.root() == s.Record.DeadLetterFolder:
+		problem = "begins with the folder of the dead letters; use another one"
+	}
+	if problem != "" {
 		p.add("SPOUT_FILE_PATH", s.File.Path.String(), problem)
 	}
 	return p
@@ -164,6 +179,9 @@ func (s Settings) validateLimits() (p Problems) {
 	}
 	if s.Batch.MaxRecords < 0 {
 		p.add("SPOUT_BATCH_MAX_RECORDS", strconv.Itoa(s.Batch.MaxRecords), "must not be negative; 0 means no limit")
+	}
+	if s.Batch.MaxFiles < 1 {
+		p.add("SPOUT_BATCH_MAX_FILES", strconv.Itoa(s.Batch.MaxFiles), "must be at least 1")
 	}
 	if s.Batch.MaxAge.Std() < 10*time.Millisecond {
 		p.add("SPOUT_BATCH_MAX_AGE", s.Batch.MaxAge.String(), "must be at least 10ms; a commit costs Pachyderm 20 ms and more")
