@@ -127,7 +127,7 @@ func used() taken {
 func consumeRunner(ctx context.Context, brokers []string, _ int, count func(int)) error {
 	s := settings.Default()
 	s.Kafka.Brokers, s.Kafka.Topics = brokers, []string{consumedTopic}
-	encoder, err := encode.NewEncoder(s.File)
+	encoder, err := encode.NewEncoder(s)
 	if err != nil {
 		return err
 	}
@@ -136,7 +136,7 @@ func consumeRunner(ctx context.Context, brokers []string, _ int, count func(int)
 	if err := src.Open(ctx, nil); err != nil {
 		return err
 	}
-	files, size := map[source.Stream]*encode.File{}, 0
+	files, size := map[source.Stream]encode.File{}, 0
 	for {
 		chunk, err := src.Next(ctx)
 		if err != nil {
@@ -145,7 +145,7 @@ func consumeRunner(ctx context.Context, brokers []string, _ int, count func(int)
 		if len(chunk.Records) > 0 {
 			file := files[chunk.Stream]
 			if file == nil {
-				file = encoder.NewFile(chunk.Stream, time.Time{})
+				file = encoder.NewFile(encode.Place{Stream: chunk.Stream})
 				files[chunk.Stream] = file
 			}
 			before := file.Size()
@@ -154,7 +154,9 @@ func consumeRunner(ctx context.Context, brokers []string, _ int, count func(int)
 			}
 			if size += file.Size() - before; size >= batchBytes {
 				for _, file := range files {
-					file.Free()
+					if err := file.Write(func(string, ...[]byte) error { return nil }); err != nil {
+						return err
+					}
 				}
 				clear(files)
 				size = 0
