@@ -114,6 +114,11 @@ func (w *world) run() []string {
 		w.step(true)
 	}
 	w.leaveInPeace()
+	return w.finish()
+}
+
+// finish ends everything, and returns what was wrong.
+func (w *world) finish() []string {
 	for _, left := range w.alive() {
 		w.kill(left)
 	}
