@@ -10,7 +10,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -120,24 +119,6 @@ func (l *logs) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.text.String()
-}
-
-// await waits for a line of the log that has all of some texts, and returns it.
-func (l *logs) await(t *testing.T, texts ...string) string {
-	t.Helper()
-	ctx := testContext(t)
-	for {
-		for line := range strings.Lines(l.String()) {
-			if !slices.ContainsFunc(texts, func(text string) bool { return !strings.Contains(line, text) }) {
-				return line
-			}
-		}
-		select {
-		case <-l.grown:
-		case <-ctx.Done():
-			t.Fatalf("no log line has %q; the log is:\n%s", texts, l)
-		}
-	}
 }
 
 // reader reads topics with the runner's source.
