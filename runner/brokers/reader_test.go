@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -121,12 +122,31 @@ func (l *logs) String() string {
 	return l.text.String()
 }
 
+// await waits for a line of the log that has all of some texts, and returns it.
+func (l *logs) await(t *testing.T, texts ...string) string {
+	t.Helper()
+	ctx := testContext(t)
+	for {
+		for line := range strings.Lines(l.String()) {
+			if !slices.ContainsFunc(texts, func(text string) bool { return !strings.Contains(line, text) }) {
+				return line
+			}
+		}
+		select {
+		case <-l.grown:
+		case <-ctx.Done():
+			t.Fatalf("no log line has %q; the log is:\n%s", texts, l)
+		}
+	}
+}
+
 // reader reads topics with the runner's source.
 type reader struct {
 	*kafka.Source
 	t    *testing.T
 	logs *logs
 	have records
+	gaps []source.Gap
 	next map[source.Stream]int64 // after what was read
 }
 
@@ -203,6 +223,9 @@ func (r *reader) step(ctx context.Context) error {
 			r.t.Errorf("%v: record %v has %d headers, says %d", chunk.Stream, copied, len(copied.Headers), one.Headers.Count)
 		}
 		r.have = append(r.have, copied)
+	}
+	if chunk.Gap != nil {
+		r.gaps = append(r.gaps, *chunk.Gap)
 	}
 	r.Consume(chunk, len(chunk.Records))
 	r.next[chunk.Stream] = chunk.Next
