@@ -108,12 +108,12 @@ func TestLoginsRefused(t *testing.T) {
 		login login
 		tells []string // both the log and Check
 	}{
-		"PLAIN password":    {login{listener: kafkacluster.SASLTLS, mechanism: "plain", user: "reader", password: "wrong"}, []string{"SASL Authentication"}},
-		"SCRAM-256 user":    {login{listener: kafkacluster.SASL, mechanism: "scram-sha-256", user: "nobody", password: "wrong"}, []string{"SASL Authentication"}},
+		"PLAIN password":     {login{listener: kafkacluster.SASLTLS, mechanism: "plain", user: "reader", password: "wrong"}, []string{"SASL Authentication"}},
+		"SCRAM-256 user":     {login{listener: kafkacluster.SASL, mechanism: "scram-sha-256", user: "nobody", password: "wrong"}, []string{"SASL Authentication"}},
 		"SCRAM-512 password": {login{listener: kafkacluster.SASL, mechanism: "scram-sha-512", user: "reader", password: "wrong"}, []string{"SASL Authentication"}},
-		"authority":         {login{listener: kafkacluster.TLS, authority: stranger.PEM}, []string{"TLS handshake", "unknown authority"}},
-		"no certificate":    {login{listener: kafkacluster.MutualTLS}, []string{"certificate"}},
-		"no TLS":            {login{listener: kafkacluster.TLS, noTLS: true}, []string{"TLS listener spoken to without TLS"}},
+		"authority":          {login{listener: kafkacluster.TLS, authority: stranger.PEM}, []string{"TLS handshake", "unknown authority"}},
+		"no certificate":     {login{listener: kafkacluster.MutualTLS}, []string{"certificate"}},
+		"no TLS":             {login{listener: kafkacluster.TLS, noTLS: true}, []string{"TLS listener spoken to without TLS"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
