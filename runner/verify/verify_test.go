@@ -120,7 +120,9 @@ func (s *spout) ingest(n int) {
 		}
 	}
 	stop()
-	<-ended
+	if err := <-ended; err == nil {
+		s.t.Error("Run returned nil")
+	}
 }
 
 func (s *spout) reached() bool {
