@@ -40,6 +40,7 @@ var settingAttributes = []struct {
 }{
 	{"kafka.brokers", "SPOUT_KAFKA_BROKERS", listSetting},
 	{"kafka.topics", "SPOUT_KAFKA_TOPICS", listSetting},
+	{"kafka.shard", "SPOUT_KAFKA_SHARD", textSetting},
 	{"kafka.start", "SPOUT_KAFKA_START", timeSetting},
 	{"kafka.client_id", "SPOUT_KAFKA_CLIENT_ID", textSetting},
 	{"kafka.isolation", "SPOUT_KAFKA_ISOLATION", textSetting},

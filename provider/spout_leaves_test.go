@@ -24,6 +24,7 @@ var leafCases = []leaf{
 	{path: "image", a: "mirror.example.com/spout-runner:1", b: "mirror.example.com/spout-runner:2"},
 	{path: "kafka.brokers", a: []any{"a:1"}, b: []any{"a:1", "b:2"}},
 	{path: "kafka.topics", a: []any{"orders", "payments"}, b: []any{"payments"}},
+	{path: "kafka.shard", a: "1/2", b: "2/2"},
 	{path: "kafka.start", a: "latest", b: "2026-01-31T00:00:00Z"},
 	{path: "kafka.start", a: "2026-01-31T01:00:00+01:00", b: "latest", same: "2026-01-31T00:00:00Z"},
 	{path: "kafka.client_id", a: "one", b: "two"},

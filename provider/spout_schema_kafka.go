@@ -12,6 +12,7 @@ func kafkaAttribute() schema.Attribute {
 		Attributes: map[string]schema.Attribute{
 			"brokers":            setting("kafka.brokers", true),
 			"topics":             setting("kafka.topics", true),
+			"shard":              setting("kafka.shard", false),
 			"start":              setting("kafka.start", false),
 			"client_id":          setting("kafka.client_id", false),
 			"isolation":          setting("kafka.isolation", false),

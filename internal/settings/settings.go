@@ -37,6 +37,7 @@ type Settings struct {
 type Kafka struct {
 	Brokers  []string `env:"SPOUT_KAFKA_BROKERS" doc:"Brokers to ask for the cluster's metadata, as host:port, separated by commas."`
 	Topics   []string `env:"SPOUT_KAFKA_TOPICS" doc:"Topics to read, all partitions of each, separated by commas."`
+	Shard    Shard    `env:"SPOUT_KAFKA_SHARD" doc:"Which share of the partitions to read, where several spouts read the same topics: 2/8 is the second of eight. Partitions go round the shards in the order of their numbers, each topic beginning at a shard that its name decides. Empty for all of them. It cannot be changed on an output branch that holds data."`
 	Start    string   `env:"SPOUT_KAFKA_START" default:"earliest" doc:"Where to begin while the output branch holds no position yet: earliest, latest, or a time in RFC 3339, as 2026-01-31T00:00:00Z. Partitions that appear later are read from their beginning."`
 	ClientID string   `env:"SPOUT_KAFKA_CLIENT_ID" default:"spout-runner" doc:"Client id in the brokers' logs and quotas."`
 

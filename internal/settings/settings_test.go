@@ -45,6 +45,9 @@ func TestRoundTrip(t *testing.T) {
 		s.Kafka.Brokers = rapid.SliceOfN(rapid.StringMatching(`[a-z]{1,9}:[1-9][0-9]{3}`), 1, 3).Draw(t, "brokers")
 		s.Kafka.Topics = rapid.SliceOfNDistinct(rapid.StringMatching(`[a-z][a-z._-]{1,9}`), 1, 3, rapid.ID).Draw(t, "topics")
 		s.Kafka.Start = rapid.SampledFrom([]string{"earliest", "latest", "2026-01-31T00:00:00Z"}).Draw(t, "start")
+		if count := rapid.IntRange(0, 9).Draw(t, "shards"); count > 0 {
+			s.Kafka.Shard = Shard{Index: rapid.IntRange(1, count).Draw(t, "shard"), Count: count}
+		}
 		s.Kafka.ClientID = rapid.StringMatching(`[a-z]{1,9}`).Draw(t, "client")
 		s.Kafka.FetchMaxWait = Duration(rapid.Int64Range(1, 60_000).Draw(t, "wait") * int64(time.Millisecond))
 		s.Batch.MaxBytes = Bytes(rapid.Int64Range(1, 1<<40).Draw(t, "bytes"))
@@ -101,6 +104,7 @@ func TestProblems(t *testing.T) {
 		"SPOUT_KAFKA_BROKERS=kafka:0":       "must be host:port",
 		"SPOUT_KAFKA_TOPICS=a b":            `SPOUT_KAFKA_TOPICS="a b" is no name of a Kafka topic`,
 		"SPOUT_KAFKA_TOPICS=a,a":            "is there twice",
+		"SPOUT_KAFKA_SHARD=9/8":             `SPOUT_KAFKA_SHARD="9/8" must be a shard and their number, as 2/8`,
 		"SPOUT_KAFKA_START=yesterday":       "must be earliest, latest or a time as 2026-01-31T00:00:00Z",
 		"SPOUT_KAFKA_ISOLATION=none":        "must be one of read_committed, read_uncommitted",
 		"SPOUT_KAFKA_TLS=perhaps":           `SPOUT_KAFKA_TLS="perhaps" must be true or false`,

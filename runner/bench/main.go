@@ -1,86 +1,94 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command bench measures the runner on a real Pachyderm and prints ratios,
-// since absolute figures depend on the machine. It also writes bench.json,
-// with one object a figure.
+// since absolute figures depend on the machine. It also puts them into
+// bench.json, one object a figure.
 //
 //	make bench
+//	go run ./runner/bench -run latency
+//
+// To add figures, write a function that measures them and list it in
+// measurements; docs/guides/performance explains each.
 package main
 
 import (
-	"cmp"
 	"context"
-	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"os/signal"
+	"regexp"
 	"runtime"
-	"slices"
 	"syscall"
+
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/figures"
 )
 
-// figure is one line of the table, and one object of bench.json.
-type figure struct {
-	Name   string  `json:"name"`
-	Value  float64 `json:"value"`
-	Target float64 `json:"target,omitempty"` // 0 if there is none
-	Better string  `json:"better"`           // higher or lower
-	Unit   string  `json:"unit"`
+// measurement is something that is measured in one go.
+type measurement struct {
+	name    string // for -run, and in messages
+	doc     string // what it measures, in a line
+	measure func(ctx context.Context, b *bench) ([]figures.Figure, error)
+}
+
+var measurements = []measurement{
+	{"end-to-end", "Kafka to FINISHED commits, against a plain put and against consuming alone", endToEnd},
+	{"latency", "a single record on an idle topic, until it is in a FINISHED commit", latency},
 }
 
 func main() {
-	size := flag.Int("size", 512, "MiB to ingest in each round")
-	rounds := flag.Int("rounds", 3, "rounds; the median counts")
+	b := &bench{}
+	flag.IntVar(&b.mib, "size", 512, "MiB to ingest in each round")
+	flag.IntVar(&b.rounds, "rounds", 3, "rounds; the median counts")
+	pattern := flag.String("run", "", "measure only what this regular expression matches")
 	output := flag.String("output", "bench.json", "file for the figures")
+	flag.Usage = usage
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, *size<<20, *rounds, *output); err != nil {
+	if err := run(ctx, b, *pattern, *output); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, size, rounds int, output string) error {
-	b, err := start(ctx)
-	if err != nil {
-		return err
+func usage() {
+	out := flag.CommandLine.Output()
+	fmt.Fprintln(out, "What can be measured:") //nolint:errcheck // help
+	for _, m := range measurements {
+		fmt.Fprintf(out, "  %-14s %s\n", m.name, m.doc) //nolint:errcheck // help
 	}
-	defer b.stop()
-	var figures []figure
-	for _, record := range []int{1024, 100} {
-		var ends, puts, ratios []float64
-		for round := range rounds {
-			end, put, err := b.round(ctx, fmt.Sprintf("bench-%d-%d", record, round), record, size)
-			if err != nil {
-				return err
-			}
-			fmt.Printf("%d B records, round %d: end to end %.1f MB/s, plain put %.1f MB/s\n", record, round+1, end, put)
-			ends, puts, ratios = append(ends, end), append(puts, put), append(ratios, end/put)
-		}
-		name := fmt.Sprintf("%dB", record)
-		figures = append(figures,
-			figure{"end_to_end_" + name, median(ends), 0, "higher", "MB/s"},
-			figure{"plain_put_" + name, median(puts), 0, "higher", "MB/s"},
-			figure{"end_to_end_to_put_" + name, median(ratios), map[int]float64{1024: 0.9, 100: 0.8}[record], "higher", "ratio"})
-	}
-	fmt.Printf("\n%d cores, %d MiB a round, median of %d rounds\n", runtime.NumCPU(), size>>20, rounds)
-	for _, f := range figures {
-		target := ""
-		if f.Target != 0 {
-			target = fmt.Sprintf("  (target %.2f)", f.Target)
-		}
-		fmt.Printf("%-28s %8.2f %s%s\n", f.Name, f.Value, f.Unit, target)
-	}
-	text, err := json.MarshalIndent(figures, "", "  ")
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(output, append(text, '\n'), 0o644)
+	fmt.Fprintln(out, "Flags:") //nolint:errcheck // help
+	flag.PrintDefaults()
 }
 
-func median[T cmp.Ordered](values []T) T {
-	sorted := slices.Sorted(slices.Values(values))
-	return sorted[len(sorted)/2]
+func run(ctx context.Context, b *bench, pattern, output string) (err error) {
+	wanted, err := regexp.Compile(pattern)
+	if err != nil {
+		return fmt.Errorf("-run: %w", err)
+	}
+	defer func() { err = errors.Join(err, b.stop()) }()
+	var measured []figures.Figure
+	for _, m := range measurements {
+		if !wanted.MatchString(m.name) {
+			continue
+		}
+		fmt.Printf("%s: %s\n", m.name, m.doc)
+		got, err := m.measure(ctx, b)
+		if err != nil {
+			return fmt.Errorf("%s: %w", m.name, err)
+		}
+		measured = append(measured, got...)
+	}
+	if len(measured) == 0 {
+		return fmt.Errorf("-run %s: nothing of that name can be measured", pattern)
+	}
+	fmt.Printf("\n%d cores, %d MiB a round, median of %d rounds\n", runtime.NumCPU(), b.mib, b.rounds)
+	all, err := figures.Save(output, measured)
+	if err != nil {
+		return err
+	}
+	figures.Print(os.Stdout, all)
+	return nil
 }

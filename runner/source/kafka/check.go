@@ -71,7 +71,11 @@ func (s *Source) Check(ctx context.Context) (lines []string, err error) {
 			missing = append(missing, name)
 			continue
 		}
-		say("topic %s (id %s): %d partitions", name, topicID(t.id), len(t.partitions))
+		if shard := s.shard(); shard != "" {
+			say("topic %s (id %s): %d partitions in shard %s", name, topicID(t.id), len(t.partitions), shard)
+		} else {
+			say("topic %s (id %s): %d partitions", name, topicID(t.id), len(t.partitions))
+		}
 		for _, number := range slices.Sorted(maps.Keys(t.partitions)) {
 			p := t.partitions[number]
 			if p.state == stateStart {

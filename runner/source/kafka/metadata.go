@@ -196,7 +196,7 @@ func (s *Source) applyTopic(m *kmsg.MetadataResponseTopic) error {
 	if current == nil {
 		current = s.newTopic(name)
 	}
-	current.missing = false
+	current.missing, current.found = false, len(m.Partitions) > 0
 	switch {
 	case m.TopicID == [16]byte{} || m.TopicID == current.id:
 	case current.id == [16]byte{}:
@@ -213,7 +213,9 @@ func (s *Source) applyTopic(m *kmsg.MetadataResponseTopic) error {
 		s.setTopicID(current, m.TopicID)
 	}
 	for i := range m.Partitions {
-		s.applyPartition(current, &m.Partitions[i])
+		if s.config.Shard.Owns(name, m.Partitions[i].Partition) {
+			s.applyPartition(current, &m.Partitions[i])
+		}
 	}
 	return nil
 }

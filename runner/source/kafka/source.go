@@ -132,7 +132,11 @@ func (s *Source) Open(ctx context.Context, raw json.RawMessage) error {
 			return stopf("the position in the output branch is none of a Kafka source: %w; use another output branch, or restore the one that this spout wrote", err)
 		}
 		s.position = position
+		if err := s.checkShard(); err != nil {
+			return err
+		}
 	}
+	s.position.Shard = s.shard()
 	if err := s.prepare(ctx); err != nil {
 		s.control.close()
 		return err

@@ -58,7 +58,7 @@ func (s *Source) prepared(impatient bool) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, name := range s.config.Topics {
-		if topic := t.topics[name]; topic == nil || (topic.missing || len(topic.partitions) == 0) && !(topic.known && impatient) {
+		if topic := t.topics[name]; topic == nil || (topic.missing || !topic.found) && !(topic.known && impatient) {
 			return false
 		}
 	}
@@ -94,7 +94,7 @@ func (s *Source) notePosition() {
 				p.state = stateFetch // the position tells; no need to announce
 			}
 		}
-		if topic.missing || len(topic.partitions) == 0 {
+		if topic.missing || !topic.found {
 			s.log.Warn("topic is missing; going on without it until it is back", "topic", name)
 			continue
 		}
@@ -102,7 +102,10 @@ func (s *Source) notePosition() {
 			slices.Sort(later)
 			s.log.Warn("partitions cannot be read now; going on without them until they can", "topic", name, "partitions", later)
 		}
-		s.log.Info("reading topic", "topic", name, "topic_id", topicID(topic.id), "partitions", len(topic.partitions), "cluster", t.clusterID)
+		if len(topic.partitions) == 0 {
+			s.log.Warn("this shard has no partition of the topic", "topic", name, "shard", s.config.Shard)
+		}
+		s.log.Info("reading topic", "topic", name, "topic_id", topicID(topic.id), "partitions", len(topic.partitions), "shard", s.shard(), "cluster", t.clusterID)
 	}
 }
 

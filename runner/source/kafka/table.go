@@ -34,11 +34,12 @@ type topic struct {
 	name       string
 	id         [16]byte // zero if the brokers do not tell
 	generation int
-	known      bool   // the position that Open was given has it
-	kept       string // with that id, "" if it tells none
-	partitions map[int32]*partition
-	former     []*partition // of a topic that was deleted, with data that are still being decoded
-	missing    bool         // the cluster has no such topic now
+	known      bool                 // the position that Open was given has it
+	kept       string               // with that id, "" if it tells none
+	partitions map[int32]*partition // of this shard
+	found      bool                 // the metadata have told its partitions
+	former     []*partition         // of a topic that was deleted, with data that are still being decoded
+	missing    bool                 // the cluster has no such topic now
 }
 
 // state says who takes care of a partition, and what for.
