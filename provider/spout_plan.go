@@ -17,7 +17,10 @@ import (
 // the server decides which of them the change can touch.
 func (r *spoutResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse) {
 	if req.Plan.Raw.IsNull() {
-		return // destroy
+		var state spoutModel
+		resp.Diagnostics.Append(req.State.Get(ctx, &state)...)
+		r.planDestroy(ctx, &state, &resp.Diagnostics)
+		return
 	}
 	var config, plan, state spoutModel
 	resp.Diagnostics.Append(req.Config.Get(ctx, &config)...)
@@ -43,8 +46,10 @@ func (r *spoutResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanR
 		plan.unobserved(true)
 	case !plan.Project.Equal(state.Project) || !plan.Name.Equal(state.Name):
 		r.planReplace(&plan, &state, resp)
+		r.planDestroy(ctx, &state, &resp.Diagnostics)
 		plan.unobserved(true)
 	default:
+		planShard(ctx, req, resp)
 		spec := !plan.unchanged(ctx, &state)
 		plan.copyObserved(&state)
 		if spec || !plan.Paused.Equal(state.Paused) {
@@ -94,6 +99,33 @@ func (r *spoutResource) planReplace(plan, state *spoutModel, resp *resource.Modi
 	resp.RequiresReplace.Append(attribute)
 	warnOfReplace(&resp.Diagnostics, attribute, "spout", state.pipelineID(), state.ForceDestroy, state.KeepOutputRepo,
 		"The new spout begins with an empty repo, and reads its source from where it is configured to start.")
+}
+
+// planShard warns of what the runner stops at. It is no error: the plan may be
+// what sets the shard back, and the branch may be empty still.
+func planShard(ctx context.Context, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse) {
+	var was, is, branchWas, branchIs types.String
+	shard, branch := path.Root("kafka").AtName("shard"), path.Root("output_branch")
+	resp.Diagnostics.Append(req.State.GetAttribute(ctx, shard, &was)...)
+	resp.Diagnostics.Append(req.Plan.GetAttribute(ctx, shard, &is)...)
+	resp.Diagnostics.Append(req.State.GetAttribute(ctx, branch, &branchWas)...)
+	resp.Diagnostics.Append(req.Plan.GetAttribute(ctx, branch, &branchIs)...)
+	if is.IsUnknown() || branchIs.IsUnknown() || was.ValueString() == is.ValueString() || !branchWas.Equal(branchIs) {
+		return
+	}
+	resp.Diagnostics.AddAttributeWarning(shard, "Partitions move between spouts", fmt.Sprintf("kafka.shard changes from %q to %q, but what was read of the partitions stays where it is: "+
+		"as soon as the branch holds data of one shard, the runner stops at any other. Give the new shards to new spouts, which begin with repos of their own.", was.ValueString(), is.ValueString()))
+}
+
+// planDestroy refuses to destroy data that nobody has given up. What keeps it
+// from looking is left to destroy.
+func (r *spoutResource) planDestroy(ctx context.Context, state *spoutModel, diags *diag.Diagnostics) {
+	o, cancel := r.operation(ctx, state, nil, &diag.Diagnostics{})
+	defer cancel()
+	if o != nil {
+		o.diags = diags
+		o.planDelete()
+	}
 }
 
 // warnOfReplace says what it means that a pipeline is replaced. Destroy asks

@@ -143,3 +143,24 @@ func TestSpoutUnknownValues(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Another shard of the same branch is what the runner stops at.
+func TestPlanWarnsOfAnotherShard(t *testing.T) {
+	t.Parallel()
+	i := newInstance(t, pachtest.New(t))
+	shard := func(shard string, more object) object { return kafkaSpout(merged(object{"kafka.shard": shard}, more)) }
+	i.must(i.apply(shard("1/2", nil)))
+	for _, c := range []struct {
+		config object
+		warned bool
+	}{
+		{shard("1/2", object{"description": "same"}), false}, {shard("1/4", nil), true}, {kafkaSpout(nil), true},
+		{shard("1/4", object{"output_branch": "four"}), false},
+	} {
+		_, diagnostics := i.plan(c.config)
+		i.must(diagnostics)
+		if got := len(diagnostics) > 0; got != c.warned {
+			t.Errorf("%v: warned: %v", c.config, got)
+		}
+	}
+}

@@ -1,7 +1,7 @@
 # Spouts have the key of their topic; with shards "orders/1-of-4" and so on.
 
 output "sources" {
-  description = "What to read of each topic: a list of project, repo, branch and name, of as many elements as it has shards. As the input of a pipeline: { union = [for s in module.ingest.sources[\"orders\"] : { pfs = merge(s, { glob = \"/*\" }) }] }."
+  description = "What to read of each topic: a list of project, repo, branch and name, of as many elements as it has shards. As the input of a pipeline: { union = [for s in module.ingest.sources[\"orders\"] : { pfs = merge(s, { glob = \"/*/*\" }) }] }."
   value = { for topic, t in local.topics : topic => [for key, s in local.spouts : {
     project = pachyderm_spout.this[key].project
     repo    = pachyderm_spout.this[key].output_repo

@@ -91,9 +91,9 @@ variable "topics" {
     error_message = "name_prefix, a topic's name and, with shards, \"-1-of-4\" make the name of a spout: 1 to 51 lower-case letters, digits and '-', with a letter or digit at both ends. Set name for a topic whose own does not fit."
   }
   validation {
-    condition = length(var.topics) == length(distinct([for topic, t in var.topics :
-      coalesce(t.name, lower(replace(topic, "/[^a-zA-Z0-9]+/", "-")))
-    ]))
+    condition = length(flatten([for t in values(var.topics) : range(t.shards)])) == length(distinct(flatten([for topic, t in var.topics : [
+      for i in range(1, t.shards + 1) : join("", [coalesce(t.name, lower(replace(topic, "/[^a-zA-Z0-9]+/", "-"))), t.shards == 1 ? "" : "-${i}-of-${t.shards}"])
+    ]])))
     error_message = "Two of topics make the same name of a spout. Set name for one of them."
   }
 }
