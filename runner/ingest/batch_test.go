@@ -104,7 +104,7 @@ func TestBatchLimits(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				encoder, err := encode.NewEncoder(settings.Default().File)
+				encoder, err := encode.NewEncoder(settings.Default())
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -116,7 +116,7 @@ func TestBatchLimits(t *testing.T) {
 				go func() { done <- b.run(ctx) }()
 				for _, want := range test.want {
 					s := <-out
-					got := batch{time.Since(began), s.end.reason, s.end.records, string(s.end.position)}
+					got := batch{time.Since(began), s.end.reason, s.end.counts.written, string(s.end.position)}
 					if got != want {
 						t.Errorf("got %+v, want %+v", got, want)
 					}

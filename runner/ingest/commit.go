@@ -118,6 +118,9 @@ func (c *committer) report(id string, u *upload) {
 	d := u.description
 	c.Metrics.committed(d)
 	fields := []any{"commit", id, "reason", d.Reason, "records", d.Written, "files", d.Files, "bytes", d.Bytes}
+	if d.Read != d.Written {
+		fields = append(fields, "filtered", d.Filtered, "dead_lettered", d.DeadLettered)
+	}
 	if !u.began.IsZero() {
 		fields = append(fields, "since_first_record", time.Since(u.began).Round(time.Millisecond).String())
 	}

@@ -47,6 +47,7 @@ import (
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/spoutcommit"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/encode"
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/record"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 )
 
@@ -71,7 +72,7 @@ type Ingester struct {
 
 // New checks the configuration.
 func New(c Config) (*Ingester, error) {
-	encoder, err := encode.NewEncoder(c.Settings.File)
+	encoder, err := encode.NewEncoder(c.Settings)
 	if err != nil {
 		return nil, err
 	}
@@ -192,8 +193,8 @@ func (in *Ingester) session(ctx context.Context) error {
 func (in *Ingester) stream(ctx context.Context, src source.Source, c *committer) error {
 	group, ctx := errgroup.WithContext(ctx)
 	segments, uploads := make(chan *segment), make(chan *upload)
-	batcher := &batcher{source: src, encoder: in.encoder, limits: in.Settings.Batch,
-		grain: in.Settings.File.Path.TimeGrain(), share: fileShare(in.Settings), out: segments}
+	batcher := &batcher{source: src, encoder: in.encoder, rules: record.NewRules(in.Settings), limits: in.Settings.Batch,
+		paths: newPaths(in.Settings.File), refused: in.Settings.Record.OnRefused, share: fileShare(in.Settings), out: segments}
 	uploader := &uploader{client: in.Client, branch: in.Branch, in: segments, out: uploads, group: group}
 	c.group = group
 	group.Go(func() error { return batcher.run(ctx) })

@@ -21,6 +21,7 @@ type Metrics struct {
 	registry *prometheus.Registry
 
 	records, bytes, files, gaps   prometheus.Counter
+	filtered, deadLetters         prometheus.Counter
 	batches                       *prometheus.CounterVec
 	rollbacks, rejected, sessions prometheus.Counter
 	lastCommit                    prometheus.Gauge
@@ -38,6 +39,8 @@ func NewMetrics() *Metrics {
 		return c
 	}
 	m.records = counter("spout_records_total", "Records in commits that are FINISHED.")
+	m.filtered = counter("spout_filtered_records_total", "Records that SPOUT_RECORD_FILTER has left out, up to the last commit that is FINISHED.")
+	m.deadLetters = counter("spout_dead_letters_total", "Records that were refused and are in files of dead letters, in commits that are FINISHED.")
 	m.bytes = counter("spout_bytes_total", "Bytes of files in commits that are FINISHED.")
 	m.files = counter("spout_files_total", "Files in commits that are FINISHED.")
 	m.gaps = counter("spout_gaps_total", "Ranges of records that no longer existed at the source.")
@@ -57,6 +60,8 @@ func (m *Metrics) Handler() http.Handler {
 
 func (m *Metrics) committed(d spoutcommit.Description) {
 	m.records.Add(float64(d.Written))
+	m.filtered.Add(float64(d.Filtered))
+	m.deadLetters.Add(float64(d.DeadLettered))
 	m.bytes.Add(float64(d.Bytes))
 	m.files.Add(float64(d.Files))
 	m.gaps.Add(float64(len(d.Gaps)))

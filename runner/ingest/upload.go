@@ -61,28 +61,27 @@ func (u *uploader) run(ctx context.Context) error {
 	}
 }
 
-func (u *uploader) put(ctx context.Context, file *encode.File) (err error) {
+func (u *uploader) put(ctx context.Context, file encode.File) (err error) {
 	if u.files == nil {
 		if u.files, err = u.branch.NewFileSet(ctx); err != nil {
 			return err
 		}
 	}
-	if err := file.Seal(); err != nil {
-		return err
-	}
-	u.count++
-	u.bytes += int64(file.Size())
-	if err := u.files.Put(file.Path(), file.Parts()...); err != nil {
-		return err
-	}
-	file.Free()
-	return nil
+	return file.Write(func(path string, parts ...[]byte) error {
+		u.count++
+		for _, part := range parts {
+			u.bytes += int64(len(part))
+		}
+		return u.files.Put(path, parts...)
+	})
 }
 
 // finish closes the batch's file set and hands it to the committer.
 func (u *uploader) finish(ctx context.Context, end *batchEnd) error {
 	out := &upload{began: end.began, description: spoutcommit.Description{
-		Reason: end.reason, Position: end.position, Read: end.records, Written: end.records,
+		Reason: end.reason, Position: end.position,
+		Read: end.counts.written + end.counts.filtered + end.counts.deadLettered, Written: end.counts.written,
+		Filtered: end.counts.filtered, DeadLettered: end.counts.deadLettered,
 		Files: u.count, Bytes: u.bytes, Gaps: end.gaps,
 	}}
 	if u.files != nil {

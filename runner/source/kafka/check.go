@@ -64,7 +64,12 @@ func (s *Source) Check(ctx context.Context) (lines []string, err error) {
 	s.table.mu.Lock()
 	defer s.table.mu.Unlock()
 	var missing []string
-	for _, name := range s.config.Topics {
+	names := s.config.Topics
+	if s.config.Pattern != "" {
+		names = slices.Sorted(maps.Keys(s.table.topics))
+		say("%d topics match %s", len(names), s.config.Pattern)
+	}
+	for _, name := range names {
 		t := s.table.topics[name]
 		if t == nil {
 			say("topic %s: does not exist, or this user may not see it", name)
@@ -78,7 +83,7 @@ func (s *Source) Check(ctx context.Context) (lines []string, err error) {
 		}
 		for _, number := range slices.Sorted(maps.Keys(t.partitions)) {
 			p := t.partitions[number]
-			if p.state == stateStart {
+			if !p.settled() {
 				say("topic %s partition %d: its leader, broker %d, does not tell its offsets", name, number, p.leader)
 				missing = append(missing, fmt.Sprintf("%s/%d", name, number))
 				continue

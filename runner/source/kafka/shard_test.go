@@ -107,7 +107,7 @@ func TestAnotherShardStops(t *testing.T) {
 	}{
 		{none, none, nil}, {none, one, nil}, {one, none, nil}, {half, half, nil},
 		{none, half, []string{"all partitions", "shard 1/2", "SPOUT_KAFKA_SHARD back to \"\""}},
-		{half, one, []string{"shard 1/2", "all partitions", "SPOUT_KAFKA_SHARD back to \"1/2\"", "another spout or output branch"}},
+		{half, one, []string{"shard 1/2", "all partitions", "SPOUT_KAFKA_SHARD back to \"1/2\"", "SPOUT_KAFKA_ON_SHARD_CHANGED=continue"}},
 		{half, other, []string{"shard 1/2", "shard 1/4", "by two spouts or by none"}},
 	} {
 		position := func(shard settings.Shard) json.RawMessage {

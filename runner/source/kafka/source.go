@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package kafka reads all partitions of some topics of a Kafka cluster.
+// Package kafka reads the partitions of some topics of a Kafka cluster: all of
+// them, or the share that several spouts have agreed upon.
 //
 // One goroutine, the supervisor, keeps the table of partitions in accord with
 // the cluster's metadata and settles where each partition is read from: the
@@ -37,6 +38,7 @@ import (
 // Source is a [source.Source] of Kafka topics.
 type Source struct {
 	config       settings.Kafka
+	wants        func(topic string) bool
 	log          hclog.Logger
 	complain     complaints
 	dialer       *dialer
@@ -52,6 +54,8 @@ type Source struct {
 	position     *position     // of the consumer; no lock, see source.Source
 	patience     time.Duration // see checkPatience
 	opened       bool
+	samePattern  bool // the position was made with the pattern that is set
+	resharded    bool // the position was made with another shard
 	group        errgroup.Group
 	done         chan struct{} // closed when all goroutines have ended
 	cancel       context.CancelFunc
@@ -97,6 +101,7 @@ func New(config settings.Kafka, memory settings.Bytes, log hclog.Logger, opts ..
 	}
 	s := &Source{
 		config:       config,
+		wants:        config.Selector(),
 		log:          log,
 		complain:     complaints{log: log},
 		memory:       newMemory(int64(memory)),
@@ -135,8 +140,9 @@ func (s *Source) Open(ctx context.Context, raw json.RawMessage) error {
 		if err := s.checkShard(); err != nil {
 			return err
 		}
+		s.samePattern = s.config.Pattern != "" && s.config.Pattern == position.Pattern
 	}
-	s.position.Shard = s.shard()
+	s.position.Shard, s.position.Pattern = s.shard(), s.config.Pattern
 	if err := s.prepare(ctx); err != nil {
 		s.control.close()
 		return err
@@ -187,8 +193,8 @@ func (s *Source) Consume(chunk *source.Chunk, n int) {
 	}
 	stream := chunk.Stream
 	t := s.position.Topics[stream.Topic]
-	if t.Generation != stream.Generation {
-		if stream.Generation < t.Generation {
+	if t == nil || t.Generation != stream.Generation {
+		if t != nil && stream.Generation < t.Generation {
 			return // a topic that is no more
 		}
 		t = &topicPosition{ID: s.table.identity(stream), Generation: stream.Generation, Partitions: map[int32]mark{}}

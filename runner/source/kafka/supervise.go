@@ -39,7 +39,7 @@ func (s *Source) prepare(ctx context.Context) error {
 		case err != nil:
 			s.complain.trouble(ctx, "metadata", err, "cannot reach Kafka; trying again", "brokers", s.config.Brokers)
 		default:
-			if s.prepared(time.Now().After(impatient)) {
+			if s.prepared(time.Now().After(impatient) && !s.resharded) {
 				s.notePosition()
 				return nil
 			}
@@ -64,7 +64,8 @@ func (s *Source) prepared(impatient bool) bool {
 	}
 	ready := true
 	t.each(func(p *partition) {
-		ready = ready && (p.settled() || p.topic.known && impatient)
+		gone := p.topic.missing && s.config.Pattern != "" // all others were told
+		ready = ready && (p.settled() || p.topic.known && (impatient || gone))
 	})
 	return ready
 }
@@ -75,6 +76,9 @@ func (s *Source) notePosition() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s.position.Cluster = t.clusterID
+	if len(t.topics) == 0 {
+		s.log.Warn("no topic matches the pattern, or this user may describe none that does; waiting for one", "pattern", s.config.Pattern)
+	}
 	for name, topic := range t.topics {
 		known := s.position.Topics[name]
 		if known == nil || known.Generation != topic.generation {
@@ -90,6 +94,10 @@ func (s *Source) notePosition() {
 				later = append(later, number)
 			} else if _, ok := known.Partitions[number]; !ok {
 				known.Partitions[number] = mark{p.next, p.nextEpoch}
+				if p.gap != nil { // which has to be announced
+					known.Partitions[number] = mark{p.gap.From, -1}
+					continue
+				}
 				p.consumed.Store(p.next)
 				p.state = stateFetch // the position tells; no need to announce
 			}
@@ -170,7 +178,7 @@ func (s *Source) unsettled() (at time.Time, ok bool) {
 		return time.Time{}, true
 	}
 	t.each(func(p *partition) {
-		if p.settled() {
+		if p.settled() || p.topic.missing && s.config.Pattern != "" {
 			return
 		}
 		retry := p.retryAt

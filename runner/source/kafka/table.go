@@ -69,6 +69,7 @@ type partition struct {
 	startTime  int64 // for stateStart: a time in ms, or startEarliest or startLatest
 	next       int64 // offset to fetch next
 	nextEpoch  int32 // leader epoch of the last record before next, -1 if unknown
+	given      bool  // next is what SPOUT_KAFKA_START_OFFSETS says, and was not seen to be in the log yet
 	checkRange bool  // for stateCheck: see whether next lies in the log
 	beyond     int   // times in a row that next was seen beyond the end of the log
 	gap        *source.Gap
