@@ -49,7 +49,7 @@ func (r *spoutResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanR
 		r.planDestroy(ctx, &state, &resp.Diagnostics)
 		plan.unobserved(true)
 	default:
-		planShard(ctx, req, resp)
+		planShard(&plan, &state, &resp.Diagnostics)
 		spec := !plan.unchanged(ctx, &state)
 		plan.copyObserved(&state)
 		if spec || !plan.Paused.Equal(state.Paused) {
@@ -103,18 +103,22 @@ func (r *spoutResource) planReplace(plan, state *spoutModel, resp *resource.Modi
 
 // planShard warns of what the runner stops at. It is no error: the plan may be
 // what sets the shard back, and the branch may be empty still.
-func planShard(ctx context.Context, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse) {
-	var was, is, branchWas, branchIs types.String
-	shard, branch := path.Root("kafka").AtName("shard"), path.Root("output_branch")
-	resp.Diagnostics.Append(req.State.GetAttribute(ctx, shard, &was)...)
-	resp.Diagnostics.Append(req.Plan.GetAttribute(ctx, shard, &is)...)
-	resp.Diagnostics.Append(req.State.GetAttribute(ctx, branch, &branchWas)...)
-	resp.Diagnostics.Append(req.Plan.GetAttribute(ctx, branch, &branchIs)...)
-	if is.IsUnknown() || branchIs.IsUnknown() || was.ValueString() == is.ValueString() || !branchWas.Equal(branchIs) {
+func planShard(plan, state *spoutModel, diags *diag.Diagnostics) {
+	was, is := nestedText(state.Kafka, "shard"), nestedText(plan.Kafka, "shard")
+	if plan.Kafka.IsUnknown() || is.IsUnknown() || was.Equal(is) || !plan.OutputBranch.Equal(state.OutputBranch) || nestedText(plan.Kafka, "on_shard_changed").ValueString() == "continue" {
 		return
 	}
-	resp.Diagnostics.AddAttributeWarning(shard, "Partitions move between spouts", fmt.Sprintf("kafka.shard changes from %q to %q, but what was read of the partitions stays where it is: "+
-		"as soon as the branch holds data of one shard, the runner stops at any other. Give the new shards to new spouts, which begin with repos of their own.", was.ValueString(), is.ValueString()))
+	diags.AddAttributeWarning(path.Root("kafka").AtName("shard"), "Partitions move between spouts", fmt.Sprintf("kafka.shard changes from %q to %q, but what was read of the partitions stays where it is: "+
+		"if the output branch holds data, the runner stops. Give the new shards to new spouts, which begin at kafka.start_offsets; or read about kafka.on_shard_changed.", was.ValueString(), is.ValueString()))
+}
+
+// nestedText is an attribute of an object, null if there is none.
+func nestedText(o types.Object, name string) types.String {
+	text, ok := o.Attributes()[name].(types.String)
+	if !ok {
+		return types.StringNull()
+	}
+	return text
 }
 
 // planDestroy refuses to destroy data that nobody has given up. What keeps it

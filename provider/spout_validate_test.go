@@ -3,6 +3,7 @@
 package provider
 
 import (
+	"maps"
 	"strings"
 	"testing"
 
@@ -157,14 +158,18 @@ func TestSpoutUnknownValues(t *testing.T) {
 func TestPlanWarnsOfAnotherShard(t *testing.T) {
 	t.Parallel()
 	i := newInstance(t, pachtest.New(t))
-	shard := func(shard string, more object) object { return kafkaSpout(merged(object{"kafka.shard": shard}, more)) }
+	shard := func(shard string, more object) object {
+		changes := object{"kafka.shard": shard}
+		maps.Copy(changes, more)
+		return kafkaSpout(changes)
+	}
 	i.must(i.apply(shard("1/2", nil)))
 	for _, c := range []struct {
 		config object
 		warned bool
 	}{
 		{shard("1/2", object{"description": "same"}), false}, {shard("1/4", nil), true}, {kafkaSpout(nil), true},
-		{shard("1/4", object{"output_branch": "four"}), false},
+		{shard("1/4", object{"output_branch": "four"}), false}, {shard("1/4", object{"kafka.on_shard_changed": "continue", "kafka.start_offsets": object{"orders": object{"1": 7}}}), false},
 	} {
 		_, diagnostics := i.plan(c.config)
 		i.must(diagnostics)

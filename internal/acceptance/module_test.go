@@ -7,8 +7,10 @@ package acceptance
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -71,90 +73,101 @@ func TestModuleRealTests(t *testing.T) {
 	}
 }
 
-// shard is a spout that reads a share of a topic's partitions.
+// shard is a spout that reads a share of a topic's partitions, from the
+// offsets on at which its set of spouts begins.
 type shard struct {
 	settings.Shard
-	name     string
-	branch   *pachyderm.Branch
-	produced *audit.Produced
+	*audit.Produced
+	name   string
+	branch *pachyderm.Branch
+	starts map[source.Stream]int64
 }
 
-// TestShards reads a topic by several spouts. Each holds every record of its
-// partitions once, in order, and all of them together every record.
-func TestShards(t *testing.T) {
-	t.Parallel()
-	const partitions, count = 7, 3
-	c := cluster.Start(t)
-	broker, err := kafkatest.Start(1, kafkatest.Topic{Name: "records", Partitions: partitions})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(broker.Stop)
-	project, client, w := newProject(t, c), newClient(t, c), newWorkspace(t, c)
-	var shards []shard
+// Starts implements [audit.Truth].
+func (s *shard) Starts() map[source.Stream]int64 { return maps.Clone(s.starts) }
+
+// sharded is a topic and the spouts that share it.
+type sharded struct {
+	t          *testing.T
+	cluster    *cluster.Cluster
+	broker     *kafkatest.Broker
+	client     *pachyderm.Client
+	project    string
+	partitions int32
+	sent       int
+}
+
+// shards are the spouts of a set of so many that begins now.
+func (s *sharded) shards(prefix string, count int) []*shard {
+	var all []*shard
 	for i := range count {
-		s := shard{Shard: settings.Shard{Index: i + 1, Count: count}, name: fmt.Sprintf("records-%d-of-%d", i+1, count), produced: audit.NewProduced(kafka.Offsets)}
-		s.branch = client.Branch(project, s.name, "master")
-		shards = append(shards, s)
+		one := &shard{Shard: settings.Shard{Index: i + 1, Count: count}, Produced: audit.NewProduced(kafka.Offsets),
+			name: fmt.Sprintf("%srecords-%d-of-%d", prefix, i+1, count), starts: map[source.Stream]int64{}}
+		one.branch = s.client.Branch(s.project, one.name, "master")
+		for p := range s.partitions {
+			if one.Owns("records", p) {
+				// Records go round the partitions.
+				one.starts[source.Stream{Topic: "records", Partition: p}] = int64((s.sent + int(s.partitions-1-p)) / int(s.partitions))
+			}
+		}
+		all = append(all, one)
 	}
-	copyModule(t, filepath.Join(w.Dir, "kafka-ingest"))
-	config := func(shards int, force bool) string { return shardsConfig(project, broker, shards, force) }
-	if err := applyConfig(t.Context(), w, config(count, false)); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { destroyShards(t, w, config(count, true)) })
-	planIsEmpty(t, w)
+	return all
+}
 
-	sent := 0
-	produce := func(n int) {
-		t.Helper()
-		records := make([]*kgo.Record, n)
-		for i := range records {
-			sent++
-			records[i] = &kgo.Record{Topic: "records", Partition: int32(sent % partitions), Value: fmt.Appendf(nil, `{"n":%d}`, sent)}
-		}
-		if err := broker.Produce(t.Context(), func(topic string, partition int32, offset int64, value string) {
-			for _, s := range shards {
-				if s.Owns(topic, partition) {
-					s.produced.Add(source.Stream{Topic: topic, Partition: partition}, offset, value)
-				}
-			}
-		}, records...); err != nil {
-			t.Fatal(err)
-		}
+// produce sends n records, and notes for each which of the shards is to have it.
+func (s *sharded) produce(n int, shards []*shard) {
+	s.t.Helper()
+	records := make([]*kgo.Record, n)
+	for i := range records {
+		records[i] = &kgo.Record{Topic: "records", Partition: int32(s.sent) % s.partitions, Value: fmt.Appendf(nil, `{"n":%d}`, s.sent)}
+		s.sent++
 	}
-	checkShards := func() {
-		t.Helper()
-		total := int64(0)
-		for _, s := range shards {
-			await(t, s.name+" holds all of its records", 2*time.Minute, func() (bool, error) {
-				last, d, err := ingest.LastCommit(t.Context(), s.branch)
-				if err != nil || last == nil {
-					return false, err
-				}
-				return s.produced.Reached(d.Position)
-			})
-			report, err := audit.Branch(t.Context(), s.branch, audit.Decode, s.produced)
-			if err != nil {
-				t.Fatal(err)
+	if err := s.broker.Produce(s.t.Context(), func(topic string, partition int32, offset int64, value string) {
+		for _, one := range shards {
+			if one.Owns(topic, partition) {
+				one.Add(source.Stream{Topic: topic, Partition: partition}, offset, value)
 			}
-			if !report.OK() || report.Records == 0 {
-				t.Errorf("%s: %s", s.name, report)
-			}
-			total += report.Records
 		}
-		if total != int64(sent) {
-			t.Errorf("the shards hold %d records of %d", total, sent)
-		}
+	}, records...); err != nil {
+		s.t.Fatal(err)
 	}
-	produce(2000)
-	checkShards()
+}
 
-	// A pipeline reads all of them as one input: a count for each partition.
-	await(t, "the downstream pipeline has counted all records", 2*time.Minute, func() (bool, error) {
+// audit waits until each of the shards holds its records, and counts them.
+func (s *sharded) audit(shards []*shard) (records int) {
+	s.t.Helper()
+	for _, one := range shards {
+		await(s.t, one.name+" holds all of its records", 2*time.Minute, func() (bool, error) {
+			last, d, err := ingest.LastCommit(s.t.Context(), one.branch)
+			if err != nil || last == nil {
+				return false, err
+			}
+			return one.Reached(d.Position)
+		})
+		report, err := audit.Branch(s.t.Context(), one.branch, audit.Decode, one)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		if !report.OK() || report.Records == 0 {
+			s.t.Errorf("%s: %s", one.name, report)
+		}
+		records += int(report.Records)
+	}
+	return records
+}
+
+// counted waits until the pipeline downstream has counted all records.
+func (s *sharded) counted() {
+	s.t.Helper()
+	await(s.t, "the downstream pipeline has counted all records", 2*time.Minute, func() (bool, error) {
+		text, err := s.cluster.Pachctl(s.t.Context(), "glob", "file", "count@master:/*", "--project", s.project)
+		if err != nil {
+			return false, err
+		}
 		counts := 0
-		for p := range partitions {
-			text, err := c.Pachctl(t.Context(), "get", "file", fmt.Sprintf("count@master:/%05d", p), "--project", project)
+		for _, name := range regexp.MustCompile(`/\S+-records-\d+-of-\d+-\d+`).FindAllString(text, -1) {
+			text, err := s.cluster.Pachctl(s.t.Context(), "get", "file", "count@master:"+name, "--project", s.project)
 			if err != nil {
 				return false, err
 			}
@@ -164,55 +177,116 @@ func TestShards(t *testing.T) {
 			}
 			counts += n
 		}
-		return counts == sent, fmt.Errorf("it has counted %d", counts)
+		return counts == s.sent, fmt.Errorf("it has counted %d in %s", counts, text)
 	})
+}
+
+// TestShards reads a topic by several spouts. Each holds every record of its
+// partitions once, in order, and all of them together every record; also when
+// others take over, as the module's README says.
+func TestShards(t *testing.T) {
+	t.Parallel()
+	const partitions = 7
+	c := cluster.Start(t)
+	broker, err := kafkatest.Start(1, kafkatest.Topic{Name: "records", Partitions: partitions})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(broker.Stop)
+	s := &sharded{t: t, cluster: c, broker: broker, client: newClient(t, c), project: newProject(t, c), partitions: partitions}
+	w := newWorkspace(t, c)
+	copyModule(t, filepath.Join(w.Dir, "kafka-ingest"))
+	apply := func(config string) {
+		t.Helper()
+		if err := applyConfig(t.Context(), w, requirements+config); err != nil {
+			t.Fatal(err)
+		}
+		planIsEmpty(t, w)
+	}
+	apply(s.module("old", "shards = 3", false) + s.downstream("old"))
+	t.Cleanup(func() { s.destroy(w) })
+	old := s.shards("old-", 3)
+	s.produce(2000, old)
+	if got := s.audit(old); got != s.sent {
+		t.Errorf("the shards hold %d records of %d", got, s.sent)
+	}
+	s.counted()
 
 	// Another number of shards is refused as long as there are data, and
 	// nothing of it is done.
-	err = applyConfig(t.Context(), w, config(count+1, false))
+	err = applyConfig(t.Context(), w, requirements+s.module("old", "shards = 4", false)+s.downstream("old"))
 	expectMessage(t, err, "holds data", "force_destroy")
-	if list, err := c.Pachctl(t.Context(), "list", "pipeline", "--project", project); err != nil || strings.Contains(list, fmt.Sprintf("of-%d", count+1)) {
+	if list, err := c.Pachctl(t.Context(), "list", "pipeline", "--project", s.project); err != nil || strings.Contains(list, "of-4") {
 		t.Errorf("some of it was done: %v\n%s", err, list)
 	}
-	if err := w.Write("main.tf", config(count, false)); err != nil {
-		t.Fatal(err)
+
+	// Others take over where they stand.
+	apply(s.module("old", "shards = 3, paused = true", false) + s.downstream("old"))
+	young := s.shards("young-", 4)
+	s.produce(500, young)
+	apply(s.module("old", "shards = 3, paused = true", false) + s.downstream("old", "young") + s.reached("old") +
+		s.module("young", `shards = 4, start_offsets = merge([for s in data.pachyderm_spout.old : s.last_commit.spout.offsets["records"]]...)`, false))
+	s.produce(500, young)
+	if got := s.audit(old) + s.audit(young); got != s.sent {
+		t.Errorf("the shards hold %d records of %d", got, s.sent)
 	}
-	planIsEmpty(t, w)
-	produce(500)
-	checkShards()
+	s.counted()
 }
 
-func shardsConfig(project string, broker *kafkatest.Broker, shards int, force bool) string {
-	return requirements + fmt.Sprintf(`
-module "ingest" {
+// module is an instance of the module, whose name is the prefix, too.
+func (s *sharded) module(name, topic string, force bool) string {
+	return fmt.Sprintf(`
+module %[1]q {
   source        = "./kafka-ingest"
-  project       = %[1]q
-  brokers       = [%[2]s]
-  topics        = { records = { shards = %[3]d } }
+  project       = %[2]q
+  name_prefix   = "%[1]s-"
+  brokers       = [%[3]s]
+  topics        = { records = { %[4]s } }
   batch         = { max_age = "300ms" }
   file          = { format = "jsonl" }
-  image         = %[4]q
+  image         = %[5]q
   runner        = { http_port = 0 }
-  force_destroy = %[5]t
+  force_destroy = %[6]t
 }
+`, name, s.project, s.broker.AddressList(), topic, image, force)
+}
+
+// reached looks how far the spouts of a module have read.
+func (s *sharded) reached(module string) string {
+	return fmt.Sprintf(`
+data "pachyderm_spout" %[1]q {
+  for_each = module.%[1]s.repos
+  project  = %[2]q
+  name     = each.value
+}
+`, module, s.project)
+}
+
+// downstream counts the records of each partition of each repo.
+func (s *sharded) downstream(modules ...string) string {
+	sources := ""
+	for _, module := range modules {
+		sources += fmt.Sprintf(`module.%s.sources["records"], `, module)
+	}
+	return fmt.Sprintf(`
 resource "pachyderm_pipeline" "count" {
   project       = %[1]q
   name          = "count"
   force_destroy = true
   spec = jsonencode({
-    transform         = { image = "debian:12", cmd = ["/bin/sh"], stdin = ["for p in /pfs/records/records/*; do find -L $p -type f -exec cat {} + | wc -l > /pfs/out/$(basename $p); done"] }
-    input             = { union = [for s in module.ingest.sources["records"] : { pfs = merge(s, { glob = "/*/*" }) }] }
+    transform         = { image = "debian:12", cmd = ["/bin/sh"], stdin = ["for p in /pfs/*-records-*/records/*; do cat $p/* | wc -l > /pfs/out/$(basename $(dirname $(dirname $p)))-$(basename $p); done"] }
+    input             = { union = [for s in concat(%[2]s) : { pfs = merge(s, { name = s.repo, glob = "/*/*" }) }] }
     resource_requests = { cpu = 0.1, memory = "64M" }
   })
 }
-`, project, broker.AddressList(), shards, image, force)
+`, s.project, strings.TrimSuffix(sources, ", "))
 }
 
-func destroyShards(t *testing.T, w *terraformcli.Workspace, config string) {
-	if err := applyConfig(context.Background(), w, config); err != nil {
-		t.Error(err)
+func (s *sharded) destroy(w *terraformcli.Workspace) {
+	if err := applyConfig(context.Background(), w, requirements+s.module("old", "shards = 3", true)+s.reached("old")+s.downstream("old", "young")+s.module("young", "shards = 4", true)); err != nil {
+		s.t.Error(err)
 	}
 	if err := w.Destroy(context.Background()); err != nil {
-		t.Errorf("destroy: %v", err)
+		s.t.Errorf("destroy: %v", err)
 	}
 }

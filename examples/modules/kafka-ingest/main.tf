@@ -42,11 +42,13 @@ resource "pachyderm_spout" "this" {
     topics  = [each.value.topic]
     shard   = each.value.shard
     start   = each.value.start != null ? each.value.start : var.start
-    batch   = anytrue([for v in values(each.value.batch) : v != null]) ? each.value.batch : null
-    file    = anytrue([for v in values(each.value.file) : v != null]) ? each.value.file : null
-    records = each.value.records
-    tls     = var.tls
-    sasl    = var.sasl
+    # Each shard takes those of its partitions.
+    start_offsets = each.value.start_offsets == null ? null : { (each.value.topic) = each.value.start_offsets }
+    batch         = anytrue([for v in values(each.value.batch) : v != null]) ? each.value.batch : null
+    file          = anytrue([for v in values(each.value.file) : v != null]) ? each.value.file : null
+    records       = each.value.records
+    tls           = var.tls
+    sasl          = var.sasl
   }
 
   metadata = length(each.value.labels) + length(var.annotations) == 0 ? null : {

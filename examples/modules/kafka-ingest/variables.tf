@@ -37,6 +37,7 @@ variable "topics" {
     - shards: how many spouts share the topic's partitions, 1 to 64. Default: 1. See the README before you change it.
     - description: what the spout is for. Default: "Topic <name>".
     - start: where to begin while the output repo is empty: "earliest", "latest" or a time in RFC 3339. Default: var.start.
+    - start_offsets: where single partitions begin while the output repo is empty: { "0" = 1200, "1" = 1180 }.
     - batch, file: as the variables of the same name, attribute by attribute.
     - records: which records are written and what is taken out of them, as kafka.records of the resource pachyderm_spout.
     - trigger: as the variable of the same name, in its place.
@@ -44,10 +45,11 @@ variable "topics" {
     - resource_requests, paused: in place of the variables of the same name.
   EOT
   type = map(object({
-    name        = optional(string)
-    shards      = optional(number, 1)
-    description = optional(string)
-    start       = optional(string)
+    name          = optional(string)
+    shards        = optional(number, 1)
+    description   = optional(string)
+    start         = optional(string)
+    start_offsets = optional(map(number))
     batch = optional(object({
       max_bytes   = optional(string)
       max_records = optional(number)
