@@ -96,8 +96,8 @@ func (o *pipelineOperation) refuseData() {
 		"To stop the %s and leave everything as it is, set paused = true instead.", o.kind, o.id, o.kind))
 }
 
-// restore starts a pipeline again that ran before it was to be deleted: a delete
-// that fails leaves it stopped.
+// restore starts a pipeline again that ran before: a delete or an update that
+// fails may leave it stopped.
 func (o *pipelineOperation) restore(before *pachyderm.Pipeline) {
 	ctx, cancel := o.after()
 	defer cancel()
@@ -107,6 +107,6 @@ func (o *pipelineOperation) restore(before *pachyderm.Pipeline) {
 	if err != nil || before.Stopped || !p.Stopped {
 		return
 	}
-	tflog.Warn(ctx, "starting the pipeline again, since it was not deleted")
+	tflog.Warn(ctx, "starting the pipeline again, which was stopped for what has failed")
 	again.start()
 }

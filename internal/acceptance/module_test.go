@@ -23,7 +23,6 @@ import (
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/kafkatest"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
-	"github.com/spoutworks/terraform-provider-pachyderm/internal/terraformcli"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/audit"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/ingest"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
@@ -203,8 +202,12 @@ func TestShards(t *testing.T) {
 		}
 		planIsEmpty(t, w)
 	}
-	apply(s.module("old", "shards = 3", false) + s.downstream("old"))
-	t.Cleanup(func() { s.destroy(w) })
+	apply(s.module("old", "shards = 3", false) + s.downstream())
+	t.Cleanup(func() {
+		if err := w.Destroy(context.Background()); err != nil {
+			t.Errorf("destroy: %v", err)
+		}
+	})
 	old := s.shards("old-", 3)
 	s.produce(2000, old)
 	if got := s.audit(old); got != s.sent {
@@ -214,23 +217,23 @@ func TestShards(t *testing.T) {
 
 	// Another number of shards is refused as long as there are data, and
 	// nothing of it is done.
-	err = applyConfig(t.Context(), w, requirements+s.module("old", "shards = 4", false)+s.downstream("old"))
+	err = applyConfig(t.Context(), w, requirements+s.module("old", "shards = 4", false)+s.downstream())
 	expectMessage(t, err, "holds data", "force_destroy")
 	if list, err := c.Pachctl(t.Context(), "list", "pipeline", "--project", s.project); err != nil || strings.Contains(list, "of-4") {
 		t.Errorf("some of it was done: %v\n%s", err, list)
 	}
 
 	// Others take over where they stand.
-	apply(s.module("old", "shards = 3, paused = true", false) + s.downstream("old"))
+	apply(s.module("old", "shards = 3, paused = true", false))
 	young := s.shards("young-", 4)
 	s.produce(500, young)
-	apply(s.module("old", "shards = 3, paused = true", false) + s.downstream("old", "young") + s.reached("old") +
-		s.module("young", `shards = 4, start_offsets = merge([for s in data.pachyderm_spout.old : s.last_commit.spout.offsets["records"]]...)`, false))
+	const begin = `shards = 4, start_offsets = merge([for s in data.pachyderm_spout.old : s.last_commit.spout.offsets["records"]]...)`
+	apply(s.module("old", "shards = 3, paused = true", false) + s.reached("old") + s.module("young", begin, false))
 	s.produce(500, young)
 	if got := s.audit(old) + s.audit(young); got != s.sent {
 		t.Errorf("the shards hold %d records of %d", got, s.sent)
 	}
-	s.counted()
+	apply(s.module("old", "shards = 3, paused = true", true) + s.reached("old") + s.module("young", begin, true))
 }
 
 // module is an instance of the module, whose name is the prefix, too.
@@ -263,11 +266,7 @@ data "pachyderm_spout" %[1]q {
 }
 
 // downstream counts the records of each partition of each repo.
-func (s *sharded) downstream(modules ...string) string {
-	sources := ""
-	for _, module := range modules {
-		sources += fmt.Sprintf(`module.%s.sources["records"], `, module)
-	}
+func (s *sharded) downstream() string {
 	return fmt.Sprintf(`
 resource "pachyderm_pipeline" "count" {
   project       = %[1]q
@@ -275,18 +274,9 @@ resource "pachyderm_pipeline" "count" {
   force_destroy = true
   spec = jsonencode({
     transform         = { image = "debian:12", cmd = ["/bin/sh"], stdin = ["for p in /pfs/*-records-*/records/*; do cat $p/* | wc -l > /pfs/out/$(basename $(dirname $(dirname $p)))-$(basename $p); done"] }
-    input             = { union = [for s in concat(%[2]s) : { pfs = merge(s, { name = s.repo, glob = "/*/*" }) }] }
+    input             = { union = [for s in module.old.sources["records"] : { pfs = merge(s, { name = s.repo, glob = "/*/*" }) }] }
     resource_requests = { cpu = 0.1, memory = "64M" }
   })
 }
-`, s.project, strings.TrimSuffix(sources, ", "))
-}
-
-func (s *sharded) destroy(w *terraformcli.Workspace) {
-	if err := applyConfig(context.Background(), w, requirements+s.module("old", "shards = 3", true)+s.reached("old")+s.downstream("old", "young")+s.module("young", "shards = 4", true)); err != nil {
-		s.t.Error(err)
-	}
-	if err := w.Destroy(context.Background()); err != nil {
-		s.t.Errorf("destroy: %v", err)
-	}
+`, s.project)
 }
