@@ -20,6 +20,7 @@ import (
 	"os/signal"
 	"regexp"
 	"runtime"
+	"strings"
 	"syscall"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/figures"
@@ -34,6 +35,7 @@ type measurement struct {
 
 var measurements = []measurement{
 	{"end-to-end", "Kafka to FINISHED commits, against a plain put and against consuming alone", endToEnd},
+	{"processor", "processor time a record, against franz-go and kafka-go, and with 1,000 partitions", processorTime},
 	{"latency", "a single record on an idle topic, until it is in a FINISHED commit", latency},
 }
 
@@ -43,11 +45,25 @@ func main() {
 	flag.IntVar(&b.rounds, "rounds", 3, "rounds; the median counts")
 	pattern := flag.String("run", "", "measure only what this regular expression matches")
 	output := flag.String("output", "bench.json", "file for the figures")
+	serve := flag.Int("serve", 0, "be a broker with records of so many bytes (what -run processor starts)")
+	client := flag.String("consume", "", "be a client (the same)")
+	brokers := flag.String("brokers", "", "brokers of -consume")
+	profile := flag.String("profile", "", "file for a profile of -consume's processor time")
+	count := flag.Int("partitions", partitions, "partitions of -serve and -consume")
 	flag.Usage = usage
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, b, *pattern, *output); err != nil {
+	var err error
+	switch {
+	case *serve > 0:
+		err = beBroker(*serve, *count)
+	case *client != "":
+		err = beClient(ctx, *client, strings.Split(*brokers, ","), *count, *profile)
+	default:
+		err = run(ctx, b, *pattern, *output)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
