@@ -13,6 +13,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework/providerserver"
 	"github.com/spoutworks/terraform-provider-pachyderm/provider"
@@ -36,6 +37,7 @@ func main() {
 	}
 	if !*attach {
 		economize()
+		go endWithParent(time.Second, 5*time.Second)
 	}
 	err := providerserver.Serve(context.Background(), provider.New(version), providerserver.ServeOpts{
 		Address: "registry.terraform.io/spoutworks/pachyderm",
@@ -44,6 +46,19 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
+}
+
+// endWithParent ends this process some time after the one that started it,
+// which else only a Terraform does that is not killed itself. The calls that
+// it was waiting for are cancelled by then; what remains is to finish what
+// must not be left half done.
+func endWithParent(look, remains time.Duration) {
+	parent := os.Getppid()
+	for os.Getppid() == parent { // Windows never tells
+		time.Sleep(look)
+	}
+	time.Sleep(remains)
+	os.Exit(1)
 }
 
 // economize saves CPU time, of which Terraform and its providers need much

@@ -3,10 +3,14 @@
 package terraformcli
 
 import (
+	"context"
 	"fmt"
+	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 
 	"github.com/hashicorp/terraform-exec/tfexec"
 )
@@ -19,6 +23,9 @@ const ProviderSource = "spoutworks/pachyderm"
 type Workspace struct {
 	*tfexec.Terraform
 	Dir string
+
+	path string
+	env  []string
 }
 
 // NewWorkspace prepares dir, which holds the configuration or will. provider
@@ -44,13 +51,23 @@ func (c CLI) NewWorkspace(dir, provider, version string, env map[string]string) 
 		return nil, fmt.Errorf("prepare %s: %w", c.Product, err)
 	}
 	all := map[string]string{"PATH": os.Getenv("PATH"), "HOME": os.Getenv("HOME"), "TF_CLI_CONFIG_FILE": config, "CHECKPOINT_DISABLE": "1"}
-	for name, value := range env {
-		all[name] = value
-	}
+	maps.Copy(all, env)
 	if err := terraform.SetEnv(all); err != nil {
 		return nil, fmt.Errorf("prepare %s: %w", c.Product, err)
 	}
-	return &Workspace{Terraform: terraform, Dir: dir}, nil
+	w := &Workspace{Terraform: terraform, Dir: dir, path: c.Path}
+	for name, value := range all {
+		w.env = append(w.env, name+"="+value)
+	}
+	return w, nil
+}
+
+// Command prepares a command of the command line as a process of the caller's
+// own, for what tfexec does not do: to send it signals, to see all it says.
+func (w *Workspace) Command(ctx context.Context, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, w.path, args...)
+	cmd.Dir, cmd.Env = w.Dir, slices.Clone(w.env)
+	return cmd
 }
 
 // Write writes a file of the configuration.
