@@ -90,7 +90,7 @@ func (in *Ingester) closeCommit(ctx context.Context, c *pachyderm.Commit) error 
 		return err
 	}
 	in.Log.Info("rolling back an open commit", "commit", c.ID, "writer", d.Writer)
-	in.Metrics.rollbacks.Inc()
+	in.Metrics.update(func(c *tally) { c.rollbacks++ })
 	return do(ctx, func(ctx context.Context) error {
 		return in.Branch.RollBack(ctx, c.ID, "superseded by "+in.Writer)
 	})
@@ -152,8 +152,8 @@ func (in *Ingester) hasLostFiles(ctx context.Context, h history) (bool, error) {
 // claim takes an epoch above all that were seen, or finds out that this writer
 // has been superseded.
 func (in *Ingester) claim(newest spoutcommit.Description) error {
-	if in.epoch == 0 {
-		in.epoch = newest.Epoch + 1
+	if in.epoch.Load() == 0 {
+		in.epoch.Store(newest.Epoch + 1)
 	}
 	return in.supersededBy(newest)
 }
@@ -162,7 +162,7 @@ func (in *Ingester) claim(newest spoutcommit.Description) error {
 // one. Two that have started at the same moment may have taken the same epoch;
 // their names decide then, so that exactly one of them goes on.
 func (in *Ingester) supersededBy(d spoutcommit.Description) error {
-	if in.epoch != 0 && d.NewerThan(spoutcommit.Description{Epoch: in.epoch, Writer: in.Writer}) {
+	if own := in.epoch.Load(); own != 0 && d.NewerThan(spoutcommit.Description{Epoch: own, Writer: in.Writer}) {
 		return &SupersededError{By: d.Writer}
 	}
 	return nil
