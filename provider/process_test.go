@@ -40,6 +40,7 @@ type cliProcess struct {
 	*testing.T
 	*terraformcli.Workspace
 	provider string // the program
+	cli      terraformcli.CLI
 }
 
 // newProcess prepares a configuration against a fake pachd. More lines may be
@@ -61,7 +62,14 @@ func newProcess(t *testing.T, s *pachtest.Server, config string, env map[string]
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &cliProcess{T: t, Workspace: w, provider: built.path}
+	return &cliProcess{T: t, Workspace: w, provider: built.path, cli: built.cli}
+}
+
+func (p *cliProcess) write(name, text string) {
+	p.Helper()
+	if err := p.Write(name, text); err != nil {
+		p.Fatal(err)
+	}
 }
 
 // running is a command that has been started.
