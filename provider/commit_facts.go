@@ -26,17 +26,19 @@ type commitFacts struct {
 
 // spoutFacts is what the bundled runner says of a commit.
 type spoutFacts struct {
-	Source         types.String                `tfsdk:"source"`
-	Writer         types.String                `tfsdk:"writer"`
-	Reason         types.String                `tfsdk:"reason"`
-	RecordsRead    types.Int64                 `tfsdk:"records_read"`
-	RecordsWritten types.Int64                 `tfsdk:"records_written"`
-	Files          types.Int64                 `tfsdk:"files"`
-	Bytes          types.Int64                 `tfsdk:"bytes"`
-	Restored       types.String                `tfsdk:"restored"`
-	Gaps           []gapFacts                  `tfsdk:"gaps"`
-	Position       types.String                `tfsdk:"position"`
-	Offsets        map[string]map[string]int64 `tfsdk:"offsets"`
+	Source              types.String                `tfsdk:"source"`
+	Writer              types.String                `tfsdk:"writer"`
+	Reason              types.String                `tfsdk:"reason"`
+	RecordsRead         types.Int64                 `tfsdk:"records_read"`
+	RecordsWritten      types.Int64                 `tfsdk:"records_written"`
+	RecordsFiltered     types.Int64                 `tfsdk:"records_filtered"`
+	RecordsDeadLettered types.Int64                 `tfsdk:"records_dead_lettered"`
+	Files               types.Int64                 `tfsdk:"files"`
+	Bytes               types.Int64                 `tfsdk:"bytes"`
+	Restored            types.String                `tfsdk:"restored"`
+	Gaps                []gapFacts                  `tfsdk:"gaps"`
+	Position            types.String                `tfsdk:"position"`
+	Offsets             map[string]map[string]int64 `tfsdk:"offsets"`
 }
 
 type gapFacts struct {
@@ -60,14 +62,16 @@ func commitFactAttributes() map[string]schema.Attribute {
 		"finished_at":  computedText("When it could be read."),
 		"size_bytes":   computedNumber("Size of all files at this commit, those of earlier ones included; an upper bound while it is not finished."),
 		"spout": schema.SingleNestedAttribute{Computed: true, MarkdownDescription: "What the bundled runner says of the commit; null for commits of others.", Attributes: map[string]schema.Attribute{
-			"source":          computedText("Kind of the source, as `kafka`."),
-			"writer":          computedText("Pod and process that wrote it."),
-			"reason":          computedText("Why the batch ended: `bytes`, `records` or `age`; `start` for the first commit, which fixes where reading begins, and `repair` for one that brings older files back."),
-			"records_read":    computedNumber("Records that were taken from the source since the commit before."),
-			"records_written": computedNumber("Records in this commit's own files."),
-			"files":           computedNumber("Files of this commit itself."),
-			"bytes":           computedNumber("Their size in bytes."),
-			"restored":        computedText("For a repair, the commit whose files it brought back."),
+			"source":                computedText("Kind of the source, as `kafka`."),
+			"writer":                computedText("Pod and process that wrote it."),
+			"reason":                computedText("Why the batch ended: `bytes`, `records`, `files` or `age`; `start` for one without records that fixes where reading begins, and `repair` for one that brings older files back."),
+			"records_read":          computedNumber("Records that were taken from the source since the commit before."),
+			"records_written":       computedNumber("Records in this commit's own files."),
+			"records_filtered":      computedNumber("Records that the filter has left out."),
+			"records_dead_lettered": computedNumber("Records that were refused, and are in files of dead letters."),
+			"files":                 computedNumber("Files of this commit itself."),
+			"bytes":                 computedNumber("Their size in bytes."),
+			"restored":              computedText("For a repair, the commit whose files it brought back."),
 			"gaps": schema.ListNestedAttribute{Computed: true, MarkdownDescription: "Records that were gone at the source before they could be read, and were passed over as configured.",
 				NestedObject: schema.NestedAttributeObject{Attributes: map[string]schema.Attribute{
 					"topic": computedText("Topic."), "partition": computedNumber("Partition."), "from": computedNumber("First offset that was gone."),
@@ -105,7 +109,8 @@ func commitFactsOf(o *operation, c *pachyderm.Commit) commitFacts {
 		return facts
 	}
 	facts.Spout = &spoutFacts{Source: types.StringValue(d.Source), Writer: textOrNull(d.Writer), Reason: textOrNull(string(d.Reason)),
-		RecordsRead: types.Int64Value(d.Read), RecordsWritten: types.Int64Value(d.Written), Files: types.Int64Value(int64(d.Files)), Bytes: types.Int64Value(d.Bytes),
+		RecordsRead: types.Int64Value(d.Read), RecordsWritten: types.Int64Value(d.Written),
+		RecordsFiltered: types.Int64Value(d.Filtered), RecordsDeadLettered: types.Int64Value(d.DeadLettered), Files: types.Int64Value(int64(d.Files)), Bytes: types.Int64Value(d.Bytes),
 		Restored: textOrNull(d.Restored), Gaps: []gapFacts{}, Position: textOrNull(string(d.Position)), Offsets: offsets}
 	for _, g := range d.Gaps {
 		facts.Spout.Gaps = append(facts.Spout.Gaps, gapFacts{types.StringValue(g.Topic), types.Int64Value(int64(g.Partition)),

@@ -27,6 +27,7 @@ const (
 	bytesSetting
 	durationSetting
 	timeSetting
+	offsetsSetting // by topic and partition
 )
 
 // settingAttributes joins the attributes of the bundled runner to the
@@ -40,6 +41,10 @@ var settingAttributes = []struct {
 }{
 	{"kafka.brokers", "SPOUT_KAFKA_BROKERS", listSetting},
 	{"kafka.topics", "SPOUT_KAFKA_TOPICS", listSetting},
+	{"kafka.topics_pattern", "SPOUT_KAFKA_TOPICS_PATTERN", textSetting},
+	{"kafka.start_offsets", "SPOUT_KAFKA_START_OFFSETS", offsetsSetting},
+	{"kafka.on_shard_changed", "SPOUT_KAFKA_ON_SHARD_CHANGED", textSetting},
+	{"kafka.shard", "SPOUT_KAFKA_SHARD", textSetting},
 	{"kafka.start", "SPOUT_KAFKA_START", timeSetting},
 	{"kafka.client_id", "SPOUT_KAFKA_CLIENT_ID", textSetting},
 	{"kafka.isolation", "SPOUT_KAFKA_ISOLATION", textSetting},
@@ -53,10 +58,18 @@ var settingAttributes = []struct {
 	{"kafka.sasl.mechanism", "SPOUT_KAFKA_SASL_MECHANISM", textSetting},
 	{"kafka.batch.max_bytes", "SPOUT_BATCH_MAX_BYTES", bytesSetting},
 	{"kafka.batch.max_records", "SPOUT_BATCH_MAX_RECORDS", intSetting},
+	{"kafka.batch.max_files", "SPOUT_BATCH_MAX_FILES", intSetting},
 	{"kafka.batch.max_age", "SPOUT_BATCH_MAX_AGE", durationSetting},
 	{"kafka.file.format", "SPOUT_FILE_FORMAT", textSetting},
 	{"kafka.file.compression", "SPOUT_FILE_COMPRESSION", textSetting},
 	{"kafka.file.path", "SPOUT_FILE_PATH", textSetting},
+	{"kafka.file.path_time", "SPOUT_FILE_PATH_TIME", textSetting},
+	{"kafka.records.filter", "SPOUT_RECORD_FILTER", textSetting},
+	{"kafka.records.fields", "SPOUT_RECORD_FIELDS", listSetting},
+	{"kafka.records.mask", "SPOUT_RECORD_MASK", listSetting},
+	{"kafka.records.max_bytes", "SPOUT_RECORD_MAX_BYTES", bytesSetting},
+	{"kafka.records.on_refused", "SPOUT_RECORD_ON_REFUSED", textSetting},
+	{"kafka.records.dead_letter_folder", "SPOUT_RECORD_DEAD_LETTER_FOLDER", textSetting},
 	{"runner.memory_budget", "SPOUT_MEMORY_BUDGET", bytesSetting},
 	{"runner.http_port", "SPOUT_HTTP_PORT", intSetting},
 	{"runner.log_level", "SPOUT_LOG_LEVEL", textSetting},
@@ -71,6 +84,7 @@ var settingSecrets = []struct {
 	{"kafka.tls.client_certificate_secret", "private_key_key", "SPOUT_KAFKA_TLS_KEY", "tls.key"},
 	{"kafka.sasl.credentials_secret", "username_key", "SPOUT_KAFKA_SASL_USERNAME", "username"},
 	{"kafka.sasl.credentials_secret", "password_key", "SPOUT_KAFKA_SASL_PASSWORD", "password"},
+	{"kafka.records.mask_key_secret", "key", "SPOUT_RECORD_MASK_KEY", "key"},
 }
 
 // otherVariables are set by attributes that are not named after them.
@@ -158,6 +172,9 @@ func setting(attribute string, required bool) schema.Attribute {
 			return textAttribute(bytesKind, doc)
 		case durationSetting:
 			return textAttribute(durationKind, doc)
+		case offsetsSetting:
+			doc = strings.Replace(doc, ", as orders:0=1200,orders:1=1180", ", by topic and partition: the `offsets` of another spout's commit, or `{ orders = { 0 = 1200, 1 = 1180 } }`", 1)
+			return schema.MapAttribute{ElementType: types.MapType{ElemType: types.Int64Type}, Required: required, Optional: !required, MarkdownDescription: doc}
 		case timeSetting:
 			return textAttribute(timeKind, doc)
 		default:

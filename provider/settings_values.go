@@ -6,7 +6,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/big"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/hashicorp/terraform-plugin-framework/attr"
@@ -47,11 +50,10 @@ func (l leaves) unknown(at string) bool {
 			if v.IsUnknown() {
 				return true
 			}
-			if list, ok := v.(types.List); ok {
-				for _, element := range list.Elements() {
-					if element.IsUnknown() {
-						return true
-					}
+			switch v.(type) {
+			case types.List, types.Map:
+				if value, err := v.ToTerraformValue(context.Background()); err != nil || !value.IsFullyKnown() {
+					return true
 				}
 			}
 		}
@@ -83,6 +85,8 @@ func (l leaves) text(at string) (string, bool) {
 			}
 		}
 		return strings.Join(parts, ","), true
+	case types.Map:
+		return offsetsText(v), true
 	case types.Int64:
 		return fmt.Sprint(v.ValueInt64()), true
 	case basetypes.StringValuable:
@@ -90,6 +94,19 @@ func (l leaves) text(at string) (string, bool) {
 		return s.ValueString(), true
 	}
 	return "", false
+}
+
+// offsetsText renders offsets by topic and partition as their variable has them.
+func offsetsText(topics types.Map) string {
+	var entries []string
+	for _, topic := range slices.Sorted(maps.Keys(topics.Elements())) {
+		if partitions, ok := topics.Elements()[topic].(types.Map); ok {
+			for _, partition := range slices.Sorted(maps.Keys(partitions.Elements())) {
+				entries = append(entries, fmt.Sprintf("%s:%s=%s", topic, partition, partitions.Elements()[partition]))
+			}
+		}
+	}
+	return strings.Join(entries, ",")
 }
 
 // settingsOf reads the runner's settings out of the attributes. Problems are
@@ -115,14 +132,15 @@ func settingsOf(l leaves, outputBranch types.String) (settings.Settings, diag.Di
 	var problems settings.Problems
 	if errors.As(err, &problems) {
 		for _, p := range problems {
-			if unknown[p.Variable] || p.Variable == "SPOUT_MEMORY_BUDGET" && unknown["SPOUT_KAFKA_FETCH_MAX_BYTES"] {
+			if unknown[p.Variable] || p.Variable == "SPOUT_MEMORY_BUDGET" && unknown["SPOUT_KAFKA_FETCH_MAX_BYTES"] ||
+				p.Variable == "SPOUT_KAFKA_TOPICS" && unknown["SPOUT_KAFKA_TOPICS_PATTERN"] {
 				continue
 			}
 			attribute, ok := attributeOf(p.Variable)
 			if !ok {
 				attribute = "kafka"
 			}
-			if p.Value == "" && l[attribute] != nil && l[attribute].IsNull() && (attribute == "kafka.brokers" || attribute == "kafka.topics") {
+			if p.Value == "" && l[attribute] != nil && l[attribute].IsNull() && attribute == "kafka.brokers" {
 				continue // the schema says that it is required
 			}
 			if p.Variable == "SPOUT_MEMORY_BUDGET" && !l.has(attribute) {
@@ -200,10 +218,16 @@ func runnerTexts(env map[string]string, secrets []pachyderm.Secret, outputBranch
 			return nil, nil, false
 		}
 	}
-	// Two variables each, or none; and no mechanism without credentials.
+	// All variables of a secret, or none; and no mechanism without credentials.
+	wanted := 0
+	for _, s := range settingSecrets {
+		if _, ok := texts[s.secret+".name"]; ok {
+			wanted++
+		}
+	}
 	_, mechanism := texts["kafka.sasl.mechanism"]
 	_, credentials := texts["kafka.sasl.credentials_secret.name"]
-	return texts, present, len(secrets)%2 == 0 && mechanism == credentials
+	return texts, present, len(secrets) == wanted && mechanism == credentials
 }
 
 // objectFrom builds the object at a path from the texts of what is below it.
@@ -243,6 +267,10 @@ func terraformValue(ctx context.Context, t attr.Type, text string, ok bool) tfty
 			return tftypes.NewValue(tf, nil)
 		}
 		return tftypes.NewValue(tf, n)
+	case tf.Is(offsetsType):
+		return offsetsValue(text)
+	case tf.Is(tftypes.Bool):
+		return tftypes.NewValue(tf, text == "true")
 	case tf.Is(tftypes.List{ElementType: tftypes.String}):
 		var list []tftypes.Value
 		for part := range strings.SplitSeq(text, ",") {
@@ -251,4 +279,23 @@ func terraformValue(ctx context.Context, t attr.Type, text string, ok bool) tfty
 		return tftypes.NewValue(tf, list)
 	}
 	return tftypes.NewValue(tf, text)
+}
+
+var offsetsType = tftypes.Map{ElementType: tftypes.Map{ElementType: tftypes.Number}}
+
+// offsetsValue is the reverse of offsetsText.
+func offsetsValue(text string) tftypes.Value {
+	var offsets settings.StartOffsets
+	if offsets.UnmarshalText([]byte(text)) != nil {
+		return tftypes.NewValue(offsetsType, nil)
+	}
+	topics := map[string]tftypes.Value{}
+	for topic, partitions := range offsets {
+		next := map[string]tftypes.Value{}
+		for partition, offset := range partitions {
+			next[strconv.Itoa(int(partition))] = tftypes.NewValue(tftypes.Number, offset)
+		}
+		topics[topic] = tftypes.NewValue(offsetsType.ElementType, next)
+	}
+	return tftypes.NewValue(offsetsType, topics)
 }

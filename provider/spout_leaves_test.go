@@ -24,6 +24,9 @@ var leafCases = []leaf{
 	{path: "image", a: "mirror.example.com/spout-runner:1", b: "mirror.example.com/spout-runner:2"},
 	{path: "kafka.brokers", a: []any{"a:1"}, b: []any{"a:1", "b:2"}},
 	{path: "kafka.topics", a: []any{"orders", "payments"}, b: []any{"payments"}},
+	{path: "kafka.shard", a: "1/2", b: "2/2"},
+	{path: "kafka.on_shard_changed", a: "continue", b: "stop"},
+	{path: "kafka.start_offsets", a: object{"orders": object{"0": 1200.0, "11": 5.0}}, b: object{"orders": object{"0": 7.0}}},
 	{path: "kafka.start", a: "latest", b: "2026-01-31T00:00:00Z"},
 	{path: "kafka.start", a: "2026-01-31T01:00:00+01:00", b: "latest", same: "2026-01-31T00:00:00Z"},
 	{path: "kafka.client_id", a: "one", b: "two"},
@@ -44,9 +47,20 @@ var leafCases = []leaf{
 	{path: "kafka.file.format", a: "jsonl", b: "lines"},
 	{path: "kafka.file.compression", a: "zstd", b: "gzip"},
 	{path: "kafka.file.path", a: "{partition}/{first_offset}.{ext}", b: "x/{partition}/{first_offset}.{ext}"},
+	{path: "kafka.file", a: object{"format": "parquet", "compression": "snappy"}, b: object{"format": "avro"}},
+	{path: "kafka.file.path_time", a: "ingestion", b: "event"},
+	{path: "kafka.batch.max_files", a: 100.0, b: 200.0},
+	{path: "kafka.records.filter", a: `value:status == "paid" and key exists`, b: "header:env != test"},
+	{path: "kafka.records.fields", a: []any{"id"}, b: []any{"id", "customer.name"}},
+	{path: "kafka.records.mask", a: []any{"email=hash"}, b: []any{"email=redact", "card.number=redact"}},
+	{path: "kafka.records.mask_key_secret", a: object{"name": "kafka-user", "key": "password"}, b: object{"name": "kafka-user", "key": "pass"}},
+	{path: "kafka.records.max_bytes", a: "1MiB", b: "2MiB", same: "1024KiB"},
+	{path: "kafka.records.on_refused", a: "dead_letter", b: "stop"},
+	{path: "kafka.records.dead_letter_folder", a: "rejects", b: "refused"},
 	{path: "runner.memory_budget", a: "1GiB", b: "512MiB", same: "1024MiB"},
 	{path: "runner.http_port", a: 0.0, b: 8080.0},
 	{path: "runner.log_level", a: "debug", b: "warn"},
+	{path: "runner.prometheus_scrape", a: false, b: true},
 	{path: "runner.image_pull_secrets", a: []any{"mirror"}, b: []any{"mirror", "other"}},
 	{path: "transform.image", transform: true, a: "x:1", b: "x:2"},
 	{path: "transform.cmd", transform: true, a: []any{"/a"}, b: []any{"/a", "b"}},
@@ -75,6 +89,7 @@ var leafCases = []leaf{
 	{path: "pod_patch", a: `[{"op":"add","path":"/a","value":1}]`, b: `[{"op":"remove","path":"/a"}]`, same: `[ {"path": "/a", "op": "add", "value": 1} ]`},
 	{path: "metadata.labels", a: object{"team": "a"}, b: object{"team": "b"}},
 	{path: "metadata.annotations", a: object{"note": "a"}, b: object{"note": "b", "more": "c"}},
+	{path: "metadata.annotations", a: object{"prometheus.io/scrape": "false"}, b: object{"prometheus.io/path": "/federate", "more": "c"}},
 }
 
 // versionsDiffer are attributes that newer servers fill in, and a few others.
@@ -144,4 +159,26 @@ func TestEachAttribute(t *testing.T) {
 			})
 		}
 	})
+}
+
+// A pattern takes the place of topics, and comes back from the server.
+func TestTopicsPattern(t *testing.T) {
+	t.Parallel()
+	s := pachtest.New(t)
+	i := newInstance(t, s)
+	config := kafkaSpout(object{"kafka.topics": nil, "kafka.topics_pattern": "orders-(eu|us)"})
+	i.must(i.apply(config))
+	i.must(i.refresh())
+	if i.changes(config) {
+		t.Errorf("a plan after refresh changes something: %v", plain(t, i.state))
+	}
+	imported := newInstance(t, s)
+	imported.must(imported.importID("default/orders", nil))
+	if got := imported.get("kafka.topics_pattern"); got != "orders-(eu|us)" || imported.changes(config) {
+		t.Errorf("imported %v", plain(t, imported.state))
+	}
+	i.must(i.apply(kafkaSpout(nil)))
+	if i.changes(kafkaSpout(nil)) || i.get("kafka.topics_pattern") != nil {
+		t.Errorf("topics do not take the place of the pattern: %v", plain(t, i.state))
+	}
 }

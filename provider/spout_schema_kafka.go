@@ -11,7 +11,11 @@ func kafkaAttribute() schema.Attribute {
 		MarkdownDescription: "Read topics of Apache Kafka with the bundled runner. Exactly one of `kafka` and `transform` is set. Each attribute becomes the environment variable in parentheses, and only those that differ from their defaults are sent.",
 		Attributes: map[string]schema.Attribute{
 			"brokers":            setting("kafka.brokers", true),
-			"topics":             setting("kafka.topics", true),
+			"topics":             setting("kafka.topics", false),
+			"topics_pattern":     setting("kafka.topics_pattern", false),
+			"start_offsets":      setting("kafka.start_offsets", false),
+			"on_shard_changed":   setting("kafka.on_shard_changed", false),
+			"shard":              setting("kafka.shard", false),
 			"start":              setting("kafka.start", false),
 			"client_id":          setting("kafka.client_id", false),
 			"isolation":          setting("kafka.isolation", false),
@@ -43,12 +47,27 @@ func kafkaAttribute() schema.Attribute {
 			"batch": schema.SingleNestedAttribute{Optional: true, MarkdownDescription: "When a batch of records is committed: as soon as one of the limits is reached.", Attributes: map[string]schema.Attribute{
 				"max_bytes":   setting("kafka.batch.max_bytes", false),
 				"max_records": setting("kafka.batch.max_records", false),
+				"max_files":   setting("kafka.batch.max_files", false),
 				"max_age":     setting("kafka.batch.max_age", false),
 			}},
 			"file": schema.SingleNestedAttribute{Optional: true, MarkdownDescription: "How records become files in the output repo.", Attributes: map[string]schema.Attribute{
 				"format":      setting("kafka.file.format", false),
 				"compression": setting("kafka.file.compression", false),
 				"path":        setting("kafka.file.path", false),
+				"path_time":   setting("kafka.file.path_time", false),
+			}},
+			"records": schema.SingleNestedAttribute{Optional: true, MarkdownDescription: "Which records are written, and what is taken out of them. Each commit says how many were read, written, left out and refused. What needs more than this is a pipeline of its own.", Attributes: map[string]schema.Attribute{
+				"filter": setting("kafka.records.filter", false),
+				"fields": setting("kafka.records.fields", false),
+				"mask":   setting("kafka.records.mask", false),
+				"mask_key_secret": schema.SingleNestedAttribute{Optional: true, MarkdownDescription: "Kubernetes secret with the key of the HMAC-SHA-256 that masks hash with. It must be in Pachyderm's namespace.",
+					Attributes: map[string]schema.Attribute{
+						"name": secretName(),
+						"key":  secretKey("HMAC key", "key"),
+					}},
+				"max_bytes":          setting("kafka.records.max_bytes", false),
+				"on_refused":         setting("kafka.records.on_refused", false),
+				"dead_letter_folder": setting("kafka.records.dead_letter_folder", false),
 			}},
 		}}
 }
@@ -58,6 +77,7 @@ func runnerAttribute() schema.Attribute {
 		"memory_budget":      setting("runner.memory_budget", false),
 		"http_port":          setting("runner.http_port", false),
 		"log_level":          setting("runner.log_level", false),
+		"prometheus_scrape":  prometheusScrapeAttribute(),
 		"image_pull_secrets": pullSecretsAttribute(),
 	}}
 }

@@ -40,6 +40,7 @@ func sections(variables []settings.Variable) []section {
 	out := []section{
 		{Title: "General"},
 		{Title: "Kafka", prefix: settings.Prefix + "KAFKA_"},
+		{Title: "Records", prefix: settings.Prefix + "RECORD_"},
 		{Title: "Batches", prefix: settings.Prefix + "BATCH_"},
 		{Title: "Files", prefix: settings.Prefix + "FILE_"},
 	}

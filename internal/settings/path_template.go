@@ -18,11 +18,19 @@ type PathTemplate struct {
 }
 
 // part is literal text or, if name is not empty, a placeholder.
-type part struct{ literal, name string }
+type part struct {
+	literal, name string
+	of            Reference // what of the record, if name is "record"
+}
 
-// Placeholders lists what may stand in braces in a path template.
+// Placeholders lists what may stand in braces in a path template, besides the
+// references to parts of a record.
 var Placeholders = []string{"topic", "partition", "first_offset", "last_offset", "ext",
 	"year", "month", "day", "hour", "minute"}
+
+// ofRecord is the name of placeholders whose value each record has itself:
+// {key}, {header:NAME} and {value:FIELD}.
+const ofRecord = "record"
 
 // timeGrain says how long the path of a record stays the same, per placeholder.
 var timeGrain = map[string]time.Duration{"year": 24 * time.Hour, "month": 24 * time.Hour,
@@ -49,10 +57,15 @@ func ParsePathTemplate(text string) (PathTemplate, error) {
 		if !ok {
 			return PathTemplate{}, fmt.Errorf("has a { without a }")
 		}
+		p := part{name: name}
 		if !slices.Contains(Placeholders, name) {
-			return PathTemplate{}, fmt.Errorf("has the unknown placeholder {%s}; known are {%s}", name, strings.Join(Placeholders, "} {"))
+			of, err := ParseReference(name)
+			if err != nil {
+				return PathTemplate{}, fmt.Errorf("has the unknown placeholder {%s}; known are {%s} {key} {header:NAME} {value:FIELD}", name, strings.Join(Placeholders, "} {"))
+			}
+			p = part{name: ofRecord, of: of}
 		}
-		t.parts = append(t.parts, part{name: name})
+		t.parts = append(t.parts, p)
 		rest = after
 	}
 	if err := t.checkLiterals(); err != nil {
@@ -73,7 +86,10 @@ func (t PathTemplate) checkLiterals() error {
 			}
 		}
 	}
-	sample := t.Render(PathFields{Topic: "t", Ext: "x"})
+	if err := t.checkSeparators(); err != nil {
+		return err
+	}
+	sample := t.Render(PathFields{Topic: "t", Ext: "x", Values: strings.Repeat("v/", len(t.References()))})
 	if strings.HasSuffix(sample, "/") || sample == "" {
 		return fmt.Errorf("must end in a file's name, not in a folder")
 	}
@@ -86,6 +102,84 @@ func (t PathTemplate) checkLiterals() error {
 		}
 	}
 	return nil
+}
+
+// checkSeparators makes sure that a path tells which value stands where:
+// between a value of a record and another placeholder there must be a character
+// that no value has in it.
+func (t PathTemplate) checkSeparators() error {
+	before, apart := part{}, true // the placeholder before, and whether something has separated it
+	for _, p := range t.parts {
+		switch p.name {
+		case "":
+			apart = apart || strings.ContainsFunc(p.literal, func(c rune) bool { return c > '~' || c != '%' && !plainInPath[c] })
+			continue
+		case "ext":
+			continue // the same in all paths
+		}
+		if !apart && (p.name == ofRecord || before.name == ofRecord) {
+			return fmt.Errorf("has nothing between %s and %s that could not be in a value, so that different records could get the same path; put a / or one of = , ; : & between them", before, p)
+		}
+		before, apart = p, false
+	}
+	return nil
+}
+
+func (p part) String() string {
+	if p.name == ofRecord {
+		return "{" + p.of.String() + "}"
+	}
+	return "{" + p.name + "}"
+}
+
+// maxElement is how long the name of a file or folder may be in the file
+// systems that pods see a repo through.
+const maxElement = 255
+
+// longestElement returns a bound for the length of a path's elements, for
+// these topics, and others too if there may be some.
+func (t PathTemplate) longestElement(topics []string, others bool) int {
+	longest, length := 0, 0
+	widths := map[string]int{"topic": 1, "partition": 10, "first_offset": 20, "last_offset": 20, "ext": len("parquet.zst"),
+		"year": 4, "month": 2, "day": 2, "hour": 2, "minute": 2, ofRecord: maxPathValue}
+	if others {
+		widths["topic"] = 249 // as long as Kafka allows
+	}
+	for _, topic := range topics {
+		widths["topic"] = max(widths["topic"], len(topic))
+	}
+	for _, p := range t.parts {
+		for i, element := range strings.Split(p.literal, "/") {
+			if i > 0 {
+				length = 0
+			}
+			length += len(element)
+			longest = max(longest, length)
+		}
+		length += widths[p.name]
+		longest = max(longest, length)
+	}
+	return longest
+}
+
+// root is the name of the template's first folder or file, as far as it is literal.
+func (t PathTemplate) root() string {
+	if len(t.parts) == 0 {
+		return ""
+	}
+	root, _, _ := strings.Cut(strings.TrimPrefix(t.parts[0].literal, "/"), "/")
+	return root
+}
+
+// References lists what the template shows of each record, in order.
+func (t PathTemplate) References() []Reference {
+	var list []Reference
+	for _, p := range t.parts {
+		if p.name == ofRecord {
+			list = append(list, p.of)
+		}
+	}
+	return list
 }
 
 // check returns what is wrong with the template in view of the other settings.
@@ -125,6 +219,7 @@ type PathFields struct {
 	FirstOffset, LastOffset int64
 	Ext                     string
 	Time                    time.Time
+	Values                  string // of the template's references, each after [AppendPathValue], with a / between them
 }
 
 // Render fills in the placeholders. Partitions get at least 5 digits and
@@ -134,6 +229,10 @@ func (t PathTemplate) Render(f PathFields) string {
 	at := f.Time.UTC()
 	for _, p := range t.parts {
 		switch p.name {
+		case ofRecord:
+			var value string
+			value, f.Values, _ = strings.Cut(f.Values, "/")
+			b.WriteString(value)
 		case "":
 			b.WriteString(p.literal)
 		case "topic":

@@ -45,14 +45,25 @@ func TestRoundTrip(t *testing.T) {
 		s.Kafka.Brokers = rapid.SliceOfN(rapid.StringMatching(`[a-z]{1,9}:[1-9][0-9]{3}`), 1, 3).Draw(t, "brokers")
 		s.Kafka.Topics = rapid.SliceOfNDistinct(rapid.StringMatching(`[a-z][a-z._-]{1,9}`), 1, 3, rapid.ID).Draw(t, "topics")
 		s.Kafka.Start = rapid.SampledFrom([]string{"earliest", "latest", "2026-01-31T00:00:00Z"}).Draw(t, "start")
+		if count := rapid.IntRange(0, 9).Draw(t, "shards"); count > 0 {
+			s.Kafka.Shard = Shard{Index: rapid.IntRange(1, count).Draw(t, "shard"), Count: count}
+		}
+		for range rapid.IntRange(0, 3).Draw(t, "offsets") {
+			if s.Kafka.StartOffsets == nil {
+				s.Kafka.StartOffsets = StartOffsets{}
+			}
+			s.Kafka.StartOffsets[s.Kafka.Topics[0]] = rapid.MapOfN(rapid.Int32Range(0, 100), rapid.Int64Min(0), 1, 3).Draw(t, "partitions")
+		}
 		s.Kafka.ClientID = rapid.StringMatching(`[a-z]{1,9}`).Draw(t, "client")
 		s.Kafka.FetchMaxWait = Duration(rapid.Int64Range(1, 60_000).Draw(t, "wait") * int64(time.Millisecond))
 		s.Batch.MaxBytes = Bytes(rapid.Int64Range(1, 1<<40).Draw(t, "bytes"))
 		s.Batch.MaxRecords = rapid.IntRange(0, 1<<30).Draw(t, "records")
 		s.Batch.MaxAge = Duration(rapid.Int64Range(int64(10*time.Millisecond), int64(1000*time.Hour)).Draw(t, "age"))
 		s.File.Format = rapid.SampledFrom(Formats).Draw(t, "format")
-		s.File.Compression = rapid.SampledFrom(Compressions).Draw(t, "compression")
+		s.File.Compression = rapid.SampledFrom([]string{"none", "gzip", "zstd"}).Draw(t, "compression")
 		s.MemoryBudget = Bytes(rapid.Int64Range(64<<20, 1<<40).Draw(t, "memory"))
+		s.Record.Mask = rapid.SampledFrom([][]string{nil, {"a=hash"}, {"a.b=redact", "c=hash"}}).Draw(t, "mask")
+		s.Record.Filter = rapid.SampledFrom([]Filter{{}, {text: "key exists", Conditions: []Condition{{Of: Reference{Kind: "key"}, Operator: "exists"}}}}).Draw(t, "filter")
 		s.HTTPPort = rapid.SampledFrom([]int{0, 8080, 9464}).Draw(t, "port")
 		var environ []string
 		for name, value := range s.Environment() {
@@ -95,30 +106,38 @@ func TestSecretsAreNotRendered(t *testing.T) {
 func TestProblems(t *testing.T) {
 	t.Parallel()
 	for environment, want := range map[string]string{
-		"SPOUT_KAFKA_BROKER=x":              "SPOUT_KAFKA_BROKER is not a setting of this runner; did you mean SPOUT_KAFKA_BROKERS?",
-		"SPOUT_BACTH_MAX_AGE=1s":            "did you mean SPOUT_BATCH_MAX_AGE?",
-		"SPOUT_KAFKA_BROKERS=kafka":         `SPOUT_KAFKA_BROKERS="kafka" must be host:port, as kafka.example.com:9092`,
-		"SPOUT_KAFKA_BROKERS=kafka:0":       "must be host:port",
-		"SPOUT_KAFKA_TOPICS=a b":            `SPOUT_KAFKA_TOPICS="a b" is no name of a Kafka topic`,
-		"SPOUT_KAFKA_TOPICS=a,a":            "is there twice",
-		"SPOUT_KAFKA_START=yesterday":       "must be earliest, latest or a time as 2026-01-31T00:00:00Z",
-		"SPOUT_KAFKA_ISOLATION=none":        "must be one of read_committed, read_uncommitted",
-		"SPOUT_KAFKA_TLS=perhaps":           `SPOUT_KAFKA_TLS="perhaps" must be true or false`,
-		"SPOUT_KAFKA_TLS_CERT=x":            "SPOUT_KAFKA_TLS=\"false\" must be true",
-		"SPOUT_KAFKA_TLS_SERVER_NAME=x":     "SPOUT_KAFKA_TLS=\"false\" must be true",
-		"SPOUT_KAFKA_SASL_MECHANISM=md5":    "must be one of plain, scram-sha-256, scram-sha-512",
-		"SPOUT_KAFKA_FETCH_MAX_BYTES=1":     "must be from 64KiB to 1GiB",
-		"SPOUT_KAFKA_FETCH_MAX_BYTES=64MiB": "SPOUT_MEMORY_BUDGET=\"256MiB\" must be at least 512MiB",
-		"SPOUT_KAFKA_FETCH_MAX_WAIT=500us":  "must be from 1ms to 1m",
-		"SPOUT_MEMORY_BUDGET=32MiB":         "must be at least 64MiB, 8 times SPOUT_KAFKA_FETCH_MAX_BYTES",
-		"SPOUT_BATCH_MAX_BYTES=64 apples":   "must be a number of bytes, as 64MiB or 1GB",
-		"SPOUT_BATCH_MAX_RECORDS=-1":        "must not be negative",
-		"SPOUT_BATCH_MAX_AGE=10":            "must be a length of time, as 500ms, 10s or 5m",
-		"SPOUT_BATCH_MAX_AGE=1ms":           "must be at least 10ms",
-		"SPOUT_FILE_FORMAT=csv":             "must be one of lines, jsonl",
-		"SPOUT_FILE_PATH={topic}":           "must have {partition} and {first_offset}",
-		"SPOUT_HTTP_PORT=9090":              "must be a port from 1 to 65535 that Pachyderm does not use",
-		"SPOUT_LOG_LEVEL=loud":              "must be one of trace, debug, info, warn, error",
+		"SPOUT_KAFKA_BROKER=x":                            "SPOUT_KAFKA_BROKER is not a setting of this runner; did you mean SPOUT_KAFKA_BROKERS?",
+		"SPOUT_BACTH_MAX_AGE=1s":                          "did you mean SPOUT_BATCH_MAX_AGE?",
+		"SPOUT_KAFKA_BROKERS=kafka":                       `SPOUT_KAFKA_BROKERS="kafka" must be host:port, as kafka.example.com:9092`,
+		"SPOUT_KAFKA_BROKERS=kafka:0":                     "must be host:port",
+		"SPOUT_KAFKA_TOPICS=a b":                          `SPOUT_KAFKA_TOPICS="a b" is no name of a Kafka topic`,
+		"SPOUT_KAFKA_TOPICS=a,a":                          "is there twice",
+		"SPOUT_KAFKA_SHARD=9/8":                           `SPOUT_KAFKA_SHARD="9/8" must be a shard and their number, as 2/8`,
+		"SPOUT_KAFKA_TOPICS_PATTERN=x.*":                  `SPOUT_KAFKA_TOPICS_PATTERN="x.*" cannot be set together with SPOUT_KAFKA_TOPICS`,
+		"SPOUT_KAFKA_START_OFFSETS=x":                     `SPOUT_KAFKA_START_OFFSETS="x" has "x"; it must be a list of topic:partition=offset`,
+		"SPOUT_KAFKA_START_OFFSETS=orders:0=1,orders:0=2": "has partition 0 of topic orders twice",
+		"SPOUT_KAFKA_START_OFFSETS=orders:-1=1":           "must be a list of topic:partition=offset",
+		"SPOUT_KAFKA_START_OFFSETS=orders:1=-1":           "must be a list of topic:partition=offset",
+		"SPOUT_KAFKA_START_OFFSETS=refunds:0=1":           "has the topic refunds, which is not read",
+		"SPOUT_KAFKA_ON_SHARD_CHANGED=no":                 "must be one of stop, continue",
+		"SPOUT_KAFKA_START=yesterday":                     "must be earliest, latest or a time as 2026-01-31T00:00:00Z",
+		"SPOUT_KAFKA_ISOLATION=none":                      "must be one of read_committed, read_uncommitted",
+		"SPOUT_KAFKA_TLS=perhaps":                         `SPOUT_KAFKA_TLS="perhaps" must be true or false`,
+		"SPOUT_KAFKA_TLS_CERT=x":                          "SPOUT_KAFKA_TLS=\"false\" must be true",
+		"SPOUT_KAFKA_TLS_SERVER_NAME=x":                   "SPOUT_KAFKA_TLS=\"false\" must be true",
+		"SPOUT_KAFKA_SASL_MECHANISM=md5":                  "must be one of plain, scram-sha-256, scram-sha-512",
+		"SPOUT_KAFKA_FETCH_MAX_BYTES=1":                   "must be from 64KiB to 1GiB",
+		"SPOUT_KAFKA_FETCH_MAX_BYTES=64MiB":               "SPOUT_MEMORY_BUDGET=\"256MiB\" must be at least 512MiB",
+		"SPOUT_KAFKA_FETCH_MAX_WAIT=500us":                "must be from 1ms to 1m",
+		"SPOUT_MEMORY_BUDGET=32MiB":                       "must be at least 64MiB, 8 times SPOUT_KAFKA_FETCH_MAX_BYTES",
+		"SPOUT_BATCH_MAX_BYTES=64 apples":                 "must be a number of bytes, as 64MiB or 1GB",
+		"SPOUT_BATCH_MAX_RECORDS=-1":                      "must not be negative",
+		"SPOUT_BATCH_MAX_AGE=10":                          "must be a length of time, as 500ms, 10s or 5m",
+		"SPOUT_BATCH_MAX_AGE=1ms":                         "must be at least 10ms",
+		"SPOUT_FILE_FORMAT=csv":                           "must be one of lines, jsonl",
+		"SPOUT_FILE_PATH={topic}":                         "must have {partition} and {first_offset}",
+		"SPOUT_HTTP_PORT=9090":                            "must be a port from 1 to 65535 that Pachyderm does not use",
+		"SPOUT_LOG_LEVEL=loud":                            "must be one of trace, debug, info, warn, error",
 	} {
 		_, err := Parse(least(environment))
 		var problems Problems
@@ -241,5 +260,38 @@ func ExampleParse() {
 	fmt.Println(err)
 	// Output:
 	// SPOUT_KAFKA_TOPIC is not a setting of this runner; did you mean SPOUT_KAFKA_TOPICS?
-	// SPOUT_KAFKA_TOPICS must name at least one topic
+	// SPOUT_KAFKA_TOPICS must name at least one topic, or SPOUT_KAFKA_TOPICS_PATTERN must match some
+}
+
+// TestPatterns: either topics or a pattern, which is about the whole name.
+func TestPatterns(t *testing.T) {
+	t.Parallel()
+	parse := func(environ ...string) (Settings, error) {
+		return Parse(append([]string{"SPOUT_KAFKA_BROKERS=kafka:9092"}, environ...))
+	}
+	s, err := parse("SPOUT_KAFKA_TOPICS_PATTERN=orders-(eu|us)|x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	wants := s.Kafka.Selector()
+	for topic, want := range map[string]bool{"orders-eu": true, "orders-us": true, "x": true, "orders-eux": false, "my-orders-eu": false, "": false} {
+		if wants(topic) != want {
+			t.Errorf("%s: %v", topic, !want)
+		}
+	}
+	for environment, want := range map[string]string{
+		"":                               "must name at least one topic, or SPOUT_KAFKA_TOPICS_PATTERN must match some",
+		"SPOUT_KAFKA_TOPICS_PATTERN=a(":  `SPOUT_KAFKA_TOPICS_PATTERN="a(" is no regular expression of RE2: missing closing )`,
+		"SPOUT_KAFKA_TOPICS_PATTERN=(?=": "is no regular expression of RE2",
+	} {
+		if _, err := parse(environment); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want %s", environment, err, want)
+		}
+	}
+	if _, err := parse("SPOUT_KAFKA_TOPICS_PATTERN=x.*", "SPOUT_FILE_PATH={partition}/{first_offset}"); err == nil || !strings.Contains(err.Error(), "must have {topic}") {
+		t.Errorf("a path without topics: %v", err)
+	}
+	if _, err := parse("SPOUT_KAFKA_TOPICS_PATTERN=x.*", "SPOUT_KAFKA_START_OFFSETS=xy:0=1"); err != nil {
+		t.Error(err)
+	}
 }

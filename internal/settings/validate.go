@@ -5,6 +5,7 @@ package settings
 import (
 	"encoding/pem"
 	"fmt"
+	"maps"
 	"net"
 	"regexp"
 	"slices"
@@ -63,12 +64,30 @@ func (s Settings) validate() (p Problems) {
 	oneOf("SPOUT_LOG_LEVEL", s.LogLevel, LogLevels)
 	oneOf("SPOUT_FILE_FORMAT", s.File.Format, Formats)
 	oneOf("SPOUT_FILE_COMPRESSION", s.File.Compression, Compressions)
+	oneOf("SPOUT_FILE_PATH_TIME", s.File.PathTime, PathTimes)
+	if s.File.Compression == "snappy" && s.File.Format != "avro" && s.File.Format != "parquet" {
+		p.add("SPOUT_FILE_COMPRESSION", s.File.Compression, "is for avro and parquet only; take zstd, which is as fast, or none")
+	}
 	if s.OutputBranch == "" {
 		p.add("SPOUT_OUTPUT_BRANCH", "", "must name a branch")
 	}
 	p = append(p, s.Kafka.validate(oneOf)...)
+	p = append(p, s.Record.validate(oneOf)...)
 	p = append(p, s.validateLimits()...)
-	if problem := s.File.Path.check(len(s.Kafka.Topics) > 1); problem != "" {
+	return append(p, s.validatePath()...)
+}
+
+func (s Settings) validatePath() (p Problems) {
+	problem := s.File.Path.check(len(s.Kafka.Topics) > 1 || s.Kafka.Pattern != "")
+	longest := s.File.Path.longestElement(s.Kafka.Topics, s.Kafka.Pattern != "")
+	switch {
+	case problem != "":
+	case len(s.File.Path.References()) > 0 && longest > maxElement:
+		problem = fmt.Sprintf("can have elements of %d bytes, more than the %d that file systems allow; put a / between its placeholders", longest, maxElement)
+	case s.Record.OnRefused == "dead_letter" && s.File.Path.root() == s.Record.DeadLetterFolder:
+		problem = "begins with the folder of the dead letters; use another one"
+	}
+	if problem != "" {
 		p.add("SPOUT_FILE_PATH", s.File.Path.String(), problem)
 	}
 	return p
@@ -87,17 +106,7 @@ func (k Kafka) validate(oneOf func(variable, value string, allowed []string)) (p
 			p.add("SPOUT_KAFKA_BROKERS", broker, "must be host:port, as kafka.example.com:9092")
 		}
 	}
-	if len(k.Topics) == 0 {
-		p.add("SPOUT_KAFKA_TOPICS", "", "must name at least one topic")
-	}
-	for i, topic := range k.Topics {
-		switch {
-		case !topicName.MatchString(topic) || topic == "." || topic == "..":
-			p.add("SPOUT_KAFKA_TOPICS", topic, "is no name of a Kafka topic: letters, digits, '.', '_' and '-', at most 249")
-		case slices.Contains(k.Topics[:i], topic):
-			p.add("SPOUT_KAFKA_TOPICS", topic, "is there twice; name each topic once")
-		}
-	}
+	p = append(p, k.validateTopics()...)
 	if _, isTime := k.StartTime(); !isTime && !slices.Contains(startKeywords, k.Start) {
 		p.add("SPOUT_KAFKA_START", k.Start, "must be earliest, latest or a time as 2026-01-31T00:00:00Z")
 	}
@@ -107,6 +116,7 @@ func (k Kafka) validate(oneOf func(variable, value string, allowed []string)) (p
 	oneOf("SPOUT_KAFKA_ISOLATION", k.Isolation, Isolations)
 	oneOf("SPOUT_KAFKA_ON_OUT_OF_RANGE", k.OnOutOfRange, OutOfRange)
 	oneOf("SPOUT_KAFKA_ON_TOPIC_RECREATED", k.OnTopicRecreated, TopicRecreated)
+	oneOf("SPOUT_KAFKA_ON_SHARD_CHANGED", k.OnShardChanged, ShardChanged)
 	if k.SASLMechanism != "" {
 		oneOf("SPOUT_KAFKA_SASL_MECHANISM", k.SASLMechanism, SASLMechanisms)
 	}
@@ -115,6 +125,36 @@ func (k Kafka) validate(oneOf func(variable, value string, allowed []string)) (p
 	}
 	if !k.TLS && (k.TLSCA != "" || k.TLSServerName != "" || k.TLSCert != "") {
 		p.add("SPOUT_KAFKA_TLS", "false", "must be true, since other TLS settings are given")
+	}
+	return p
+}
+
+// validateTopics checks which topics are named.
+func (k Kafka) validateTopics() (p Problems) {
+	switch {
+	case len(k.Topics) == 0 && k.Pattern == "":
+		p.add("SPOUT_KAFKA_TOPICS", "", "must name at least one topic, or SPOUT_KAFKA_TOPICS_PATTERN must match some")
+	case len(k.Topics) > 0 && k.Pattern != "":
+		p.add("SPOUT_KAFKA_TOPICS_PATTERN", k.Pattern, "cannot be set together with SPOUT_KAFKA_TOPICS; set one of the two, as a pattern of names with | between them")
+		return p
+	}
+	for i, topic := range k.Topics {
+		switch {
+		case !topicName.MatchString(topic) || topic == "." || topic == "..":
+			p.add("SPOUT_KAFKA_TOPICS", topic, "is no name of a Kafka topic: letters, digits, '.', '_' and '-', at most 249")
+		case slices.Contains(k.Topics[:i], topic):
+			p.add("SPOUT_KAFKA_TOPICS", topic, "is there twice; name each topic once")
+		}
+	}
+	if _, err := k.pattern(); err != nil {
+		p.add("SPOUT_KAFKA_TOPICS_PATTERN", k.Pattern, "is no regular expression of RE2: "+strings.TrimPrefix(err.Error(), "error parsing regexp: ")+"; write it as orders-.*")
+		return p
+	}
+	wants := k.Selector()
+	for _, topic := range slices.Sorted(maps.Keys(k.StartOffsets)) {
+		if (len(k.Topics) > 0 || k.Pattern != "") && !wants(topic) {
+			p.add("SPOUT_KAFKA_START_OFFSETS", k.StartOffsets.String(), "has the topic "+topic+", which is not read; SPOUT_KAFKA_TOPICS or SPOUT_KAFKA_TOPICS_PATTERN must have it too")
+		}
 	}
 	return p
 }
@@ -142,6 +182,9 @@ func (s Settings) validateLimits() (p Problems) {
 	}
 	if s.Batch.MaxRecords < 0 {
 		p.add("SPOUT_BATCH_MAX_RECORDS", strconv.Itoa(s.Batch.MaxRecords), "must not be negative; 0 means no limit")
+	}
+	if s.Batch.MaxFiles < 1 {
+		p.add("SPOUT_BATCH_MAX_FILES", strconv.Itoa(s.Batch.MaxFiles), "must be at least 1")
 	}
 	if s.Batch.MaxAge.Std() < 10*time.Millisecond {
 		p.add("SPOUT_BATCH_MAX_AGE", s.Batch.MaxAge.String(), "must be at least 10ms; a commit costs Pachyderm 20 ms and more")

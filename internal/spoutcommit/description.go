@@ -22,17 +22,19 @@ const descriptionPrefix = "spout/1 "
 // FinishCommit sets it, so it is atomic with the commit's data. A commit that
 // is still open, or was rolled back, has one without a position.
 type Description struct {
-	Source   string          `json:"source"`
-	Writer   string          `json:"writer"`             // pod and process
-	Epoch    int64           `json:"epoch"`              // rises with every new writer of the branch
-	Reason   Reason          `json:"reason,omitempty"`   // why the commit was made
-	Read     int64           `json:"read"`               // records taken from the source since the parent's position
-	Written  int64           `json:"written"`            // records in this commit's files
-	Files    int             `json:"files"`              // files of this commit
-	Bytes    int64           `json:"bytes"`              // their size
-	Gaps     []StreamGap     `json:"gaps,omitempty"`     // records that were gone at the source
-	Restored string          `json:"restored,omitempty"` // the commit whose files a repair brought back
-	Position json.RawMessage `json:"position,omitempty"` // of the source, after this commit
+	Source       string          `json:"source"`
+	Writer       string          `json:"writer"`                  // pod and process
+	Epoch        int64           `json:"epoch"`                   // rises with every new writer of the branch
+	Reason       Reason          `json:"reason,omitempty"`        // why the commit was made
+	Read         int64           `json:"read"`                    // records taken from the source since the parent's position: the sum of the next three
+	Written      int64           `json:"written"`                 // records in this commit's files
+	Filtered     int64           `json:"filtered,omitempty"`      // records that the filter has left out
+	DeadLettered int64           `json:"dead_lettered,omitempty"` // records in this commit's files of dead letters
+	Files        int             `json:"files"`                   // files of this commit, those of dead letters included
+	Bytes        int64           `json:"bytes"`                   // their size
+	Gaps         []StreamGap     `json:"gaps,omitempty"`          // records that were gone at the source
+	Restored     string          `json:"restored,omitempty"`      // the commit whose files a repair brought back
+	Position     json.RawMessage `json:"position,omitempty"`      // of the source, after this commit
 }
 
 // Reason says why a commit was made.
@@ -40,10 +42,11 @@ type Reason string
 
 // Reasons of commits. All but the first two end a batch.
 const (
-	ReasonStart   Reason = "start"   // no data: fixes where reading begins
+	ReasonStart   Reason = "start"   // no data: fixes where reading begins, or goes on after a commit of somebody else's
 	ReasonRepair  Reason = "repair"  // no new data: brings back files that the head had lost
 	ReasonBytes   Reason = "bytes"   // SPOUT_BATCH_MAX_BYTES was reached
 	ReasonRecords Reason = "records" // SPOUT_BATCH_MAX_RECORDS was reached
+	ReasonFiles   Reason = "files"   // SPOUT_BATCH_MAX_FILES was reached
 	ReasonAge     Reason = "age"     // SPOUT_BATCH_MAX_AGE was reached
 )
 

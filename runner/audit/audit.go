@@ -13,6 +13,7 @@ package audit
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -37,26 +38,48 @@ type Truth interface {
 	Offsets(position json.RawMessage) (map[source.Stream]int64, error)
 }
 
+// Squashes is a [Truth] that knows of commits that were squashed: their data
+// are in the next commit that counts, beside its own.
+type Squashes interface {
+	// Squashed returns the descriptions of the commits that were squashed
+	// into a commit.
+	Squashed(commit string) []spoutcommit.Description
+}
+
 // Entry is a record as a file or the source has it.
 type Entry struct {
 	Stream source.Stream
 	Offset int64 // -1 where the file's format does not show it
 	Value  string
+	Fate   Fate
 }
+
+// Fate is what becomes of a record.
+type Fate int
+
+// Fates of records. A [Truth] says which one a record should have, and with
+// what value; a file that it has it.
+const (
+	Written Fate = iota
+	Filtered
+	DeadLettered
+)
 
 // Decoder reads the records of a file.
 type Decoder func(path string, content []byte) ([]Entry, error)
 
 // Report is the result of an audit.
 type Report struct {
-	Commits    int   // that count, those without records included
-	RolledBack int   // commits with an error
-	Repairs    int   // commits that brought lost files back
-	Records    int64 // in all commits that count
-	Lost       int64 // records of the source that are in no commit
-	Duplicated int64 // records that are in more than one place
-	Reordered  int64 // records that come before an older one of their stream
-	Problems   []string
+	Commits      int   // that count, those without records included
+	RolledBack   int   // commits with an error
+	Repairs      int   // commits that brought lost files back
+	Records      int64 // in all commits that count
+	Filtered     int64 // left out, as the commits say
+	DeadLettered int64 // in files of dead letters
+	Lost         int64 // records of the source that are in no commit
+	Duplicated   int64 // records that are in more than one place
+	Reordered    int64 // records that come before an older one of their stream
+	Problems     []string
 }
 
 // OK says whether nothing at all is wrong.
@@ -65,8 +88,11 @@ func (r *Report) OK() bool {
 }
 
 func (r *Report) String() string {
-	text := fmt.Sprintf("commits %d, rolled back %d, repairs %d, records %d, lost %d, duplicated %d, reordered %d",
-		r.Commits, r.RolledBack, r.Repairs, r.Records, r.Lost, r.Duplicated, r.Reordered)
+	text := fmt.Sprintf("commits %d, rolled back %d, repairs %d, records %d", r.Commits, r.RolledBack, r.Repairs, r.Records)
+	if r.Filtered+r.DeadLettered > 0 {
+		text += fmt.Sprintf(", filtered %d, dead-lettered %d", r.Filtered, r.DeadLettered)
+	}
+	text += fmt.Sprintf(", lost %d, duplicated %d, reordered %d", r.Lost, r.Duplicated, r.Reordered)
 	for i, problem := range r.Problems {
 		if i == 20 {
 			return text + fmt.Sprintf("\n… and %d more", len(r.Problems)-i)
@@ -156,6 +182,12 @@ func (a *auditor) commit(ctx context.Context, commit *pachyderm.Commit) error {
 		a.report.problem(commit, "I4: epoch %d after %d", d.Epoch, a.epoch)
 	}
 	a.epoch = d.Epoch
+	if s, ok := a.truth.(Squashes); ok {
+		for _, squashed := range s.Squashed(commit.ID) {
+			d.Read, d.Written, d.Filtered = d.Read+squashed.Read, d.Written+squashed.Written, d.Filtered+squashed.Filtered
+			d.DeadLettered, d.Files, d.Bytes = d.DeadLettered+squashed.DeadLettered, d.Files+squashed.Files, d.Bytes+squashed.Bytes
+		}
+	}
 	added, err := a.compareFiles(ctx, commit, d)
 	if err != nil {
 		return err
@@ -167,14 +199,12 @@ func (a *auditor) commit(ctx context.Context, commit *pachyderm.Commit) error {
 	return a.compareRecords(commit, d, entries)
 }
 
-// foreign takes over what a user has made of the files. A commit of
-// Pachyderm's own changes nothing, or empties the branch until it is repaired.
+// foreign takes over what a user has made of the files, perhaps inside of a
+// commit that Pachyderm had left open. A commit of Pachyderm's own may also
+// empty the branch until it is repaired.
 func (a *auditor) foreign(ctx context.Context, commit *pachyderm.Commit) error {
-	if commit.Auto {
-		return nil
-	}
 	list, err := a.branch.Files(ctx, commit.ID)
-	if err != nil {
+	if err != nil || commit.Auto && len(list) == 0 {
 		return err
 	}
 	a.files = byPath(list)
@@ -243,7 +273,12 @@ func (a *auditor) read(ctx context.Context, commit *pachyderm.Commit, files []pa
 		if err != nil {
 			a.report.problem(commit, "file %s: %v", file.Path, err)
 		}
+		last := map[source.Stream]int64{}
 		for _, e := range entries {
+			if before, ok := last[e.Stream]; ok && e.Offset >= 0 && e.Offset < before {
+				a.report.Reordered++
+			}
+			last[e.Stream] = e.Offset
 			out[e.Stream] = append(out[e.Stream], e)
 		}
 	}
@@ -256,38 +291,52 @@ func (a *auditor) compareRecords(commit *pachyderm.Commit, d spoutcommit.Descrip
 	if err != nil {
 		return fmt.Errorf("commit %s: %w", commit.ID, err)
 	}
-	var count int64
+	counts := map[Fate]int64{}
 	for stream, entries := range got {
-		count += int64(len(entries))
+		for _, e := range entries {
+			counts[e.Fate]++
+		}
 		if _, ok := after[stream]; !ok {
 			a.report.problem(commit, "has %d records of %v, which its position does not name", len(entries), stream)
 		}
 	}
-	if d.Read != d.Written || d.Written != count {
-		a.report.problem(commit, "I6: read %d, written %d, in its files %d", d.Read, d.Written, count)
+	if d.Read != d.Written+d.Filtered+d.DeadLettered || d.Written != counts[Written] || d.DeadLettered != counts[DeadLettered] {
+		a.report.problem(commit, "I6: read %d, written %d, filtered %d, dead-lettered %d, in its files %d and %d",
+			d.Read, d.Written, d.Filtered, d.DeadLettered, counts[Written], counts[DeadLettered])
 	}
-	a.report.Records += count
+	a.report.Records += counts[Written]
+	a.report.DeadLettered += counts[DeadLettered]
+	a.report.Filtered += d.Filtered
+	var read int64
 	for stream, to := range after {
 		from := a.positions[stream]
 		if to < from {
 			a.report.problem(commit, "I2: %v goes back from %d to %d", stream, from, to)
 		}
-		if problem := a.compareStream(stream, a.truth.Records(stream, from, to), got[stream]); problem != "" {
+		want := a.truth.Records(stream, from, to)
+		read += int64(len(want))
+		if problem := a.compareStream(stream, want, got[stream]); problem != "" {
 			a.report.problem(commit, "I1: %v from %d to %d: %s", stream, from, to, problem)
 		}
 		a.positions[stream] = to
+	}
+	if read != d.Read {
+		a.report.problem(commit, "I6: says that it has read %d records, but the source has %d between the positions", d.Read, read)
 	}
 	return nil
 }
 
 // compareStream returns what is wrong with one stream's records in a commit.
+// They may be spread over files; within each they are in order (see read).
 func (a *auditor) compareStream(stream source.Stream, want, got []Entry) (problem string) {
+	want = slices.DeleteFunc(slices.Clone(want), func(e Entry) bool { return e.Fate == Filtered })
+	got = slices.Clone(got)
+	slices.SortStableFunc(got, func(a, b Entry) int { return cmp.Compare(a.Offset, b.Offset) })
 	seen := a.seen[stream]
 	if seen == nil {
 		seen = map[int64]bool{}
 		a.seen[stream] = seen
 	}
-	last := int64(-1)
 	for i, e := range got {
 		if e.Offset < 0 && i < len(want) {
 			e.Offset = want[i].Offset // a format without offsets: they are what the order says
@@ -296,11 +345,7 @@ func (a *auditor) compareStream(stream source.Stream, want, got []Entry) (proble
 			a.report.Duplicated++
 		}
 		seen[e.Offset] = true
-		if e.Offset < last {
-			a.report.Reordered++
-		}
-		last = e.Offset
-		if problem == "" && (i >= len(want) || want[i].Offset != e.Offset || !sameValue(want[i].Value, e.Value)) {
+		if problem == "" && (i >= len(want) || want[i].Offset != e.Offset || want[i].Fate != e.Fate || !sameValue(want[i].Value, e.Value)) {
 			problem = fmt.Sprintf("record %d of %d is offset %d, %.60q", i, len(got), e.Offset, e.Value)
 			if i < len(want) {
 				problem += fmt.Sprintf(", and should be offset %d, %.60q", want[i].Offset, want[i].Value)
@@ -328,7 +373,7 @@ func (a *auditor) finish() {
 	starts := a.truth.Starts()
 	for stream, end := range a.truth.Ends() {
 		for _, e := range a.truth.Records(stream, starts[stream], end) {
-			if !a.seen[stream][e.Offset] {
+			if e.Fate != Filtered && !a.seen[stream][e.Offset] {
 				a.report.Lost++
 			}
 		}

@@ -17,8 +17,10 @@ import (
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 )
 
-// Decode reads files by the ending of their names: .txt (lines, with the
-// default path template) and .jsonl, each also with .gz or .zst.
+// Decode reads files by the ending of their names: .avro, .parquet, .jsonl
+// (dead letters too), .txt (lines) and .bin (raw), the last three also with .gz
+// or .zst. The paths of the last two must begin with {topic}/{partition}/, and their names with
+// {first_offset}.
 func Decode(path string, content []byte) ([]Entry, error) {
 	name, content, err := decompress(path, content)
 	if err != nil {
@@ -29,6 +31,13 @@ func Decode(path string, content []byte) ([]Entry, error) {
 		return decodeJSONL(content)
 	case strings.HasSuffix(name, ".txt"):
 		return decodeLines(name, content)
+	case strings.HasSuffix(name, ".avro"):
+		return entriesOfRows(readAvro(content))
+	case strings.HasSuffix(name, ".parquet"):
+		return entriesOfRows(readParquet(content))
+	case strings.HasSuffix(name, ".bin"):
+		stream, offset, err := coordinates(name)
+		return []Entry{{Stream: stream, Offset: offset, Value: string(content)}}, err
 	}
 	return nil, fmt.Errorf("unknown kind of file")
 }
@@ -63,6 +72,7 @@ func decodeJSONL(content []byte) ([]Entry, error) {
 			Offset    int64           `json:"offset"`
 			Value     json.RawMessage `json:"value"`
 			Base64    *string         `json:"value_base64"`
+			Reason    *string         `json:"reason"` // of a dead letter
 		}
 		if err := json.Unmarshal(line, &r); err != nil {
 			return entries, fmt.Errorf("line %d: %w", len(entries)+1, err)
@@ -75,25 +85,41 @@ func decodeJSONL(content []byte) ([]Entry, error) {
 			}
 			value = string(b)
 		}
-		entries = append(entries, Entry{source.Stream{Topic: r.Topic, Partition: r.Partition}, r.Offset, value})
+		entry := Entry{Stream: source.Stream{Topic: r.Topic, Partition: r.Partition}, Offset: r.Offset, Value: value}
+		if r.Reason != nil {
+			entry.Fate = DeadLettered
+		}
+		entries = append(entries, entry)
 	}
 	return entries, nil
 }
 
-// decodeLines takes the stream from the path, /TOPIC/PARTITION/FIRST-LAST.txt.
 func decodeLines(path string, content []byte) ([]Entry, error) {
-	parts := strings.Split(strings.TrimPrefix(path, "/"), "/")
-	if len(parts) != 3 {
-		return nil, fmt.Errorf("its path is not TOPIC/PARTITION/FIRST-LAST")
-	}
-	partition, err := strconv.ParseInt(parts[1], 10, 32)
+	stream, _, err := coordinates(path)
 	if err != nil {
-		return nil, fmt.Errorf("its path shows no partition: %w", err)
+		return nil, err
 	}
-	stream := source.Stream{Topic: parts[0], Partition: int32(partition)}
 	var entries []Entry
 	for line := range bytes.Lines(content) {
-		entries = append(entries, Entry{stream, -1, string(bytes.TrimSuffix(line, []byte("\n")))})
+		entries = append(entries, Entry{Stream: stream, Offset: -1, Value: string(bytes.TrimSuffix(line, []byte("\n")))})
 	}
 	return entries, nil
+}
+
+// coordinates takes the stream and the first offset from a path,
+// /TOPIC/PARTITION/…/FIRST….
+func coordinates(path string) (stream source.Stream, first int64, err error) {
+	parts := strings.Split(strings.TrimPrefix(path, "/"), "/")
+	name := parts[len(parts)-1]
+	if len(parts) < 3 || len(name) < 20 {
+		return stream, 0, fmt.Errorf("its path is not like TOPIC/PARTITION/FIRST-LAST")
+	}
+	partition, err := strconv.ParseInt(parts[1], 10, 32)
+	if err == nil {
+		first, err = strconv.ParseInt(name[:20], 10, 64)
+	}
+	if err != nil {
+		return stream, 0, fmt.Errorf("its path is not like TOPIC/PARTITION/FIRST-LAST: %w", err)
+	}
+	return source.Stream{Topic: parts[0], Partition: int32(partition)}, first, nil
 }

@@ -34,7 +34,7 @@ func (p *Produced) Add(stream source.Stream, offset int64, value string) {
 	if n := len(list); n > 0 && list[n-1].Offset > offset {
 		p.unsure[stream] = true
 	}
-	p.records[stream] = append(list, Entry{stream, offset, value})
+	p.records[stream] = append(list, Entry{Stream: stream, Offset: offset, Value: value})
 	p.count++
 }
 

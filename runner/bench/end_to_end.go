@@ -7,17 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"time"
 
-	"github.com/gogo/protobuf/types"
-	"github.com/pachyderm/pachyderm/v2/src/pfs"
-	"github.com/pachyderm/pachyderm/v2/src/pps"
+	"github.com/hashicorp/go-hclog"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/spoutworks/terraform-provider-pachyderm/internal/artifacts"
-	"github.com/spoutworks/terraform-provider-pachyderm/internal/cluster"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/figures"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/kafkatest"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
@@ -27,71 +22,85 @@ import (
 )
 
 const (
-	image      = "bench.local/spout-runner:latest"
 	partitions = 4
 	batchBytes = 64 << 20
 )
 
-// bench is a running Pachyderm with the runner's image.
-type bench struct {
-	dir     string
-	cluster *cluster.Cluster
-	client  *pachyderm.Client
-}
-
-func start(ctx context.Context) (*bench, error) {
-	dir, err := os.MkdirTemp("", "spout-bench-")
+// endToEnd compares ingestion with each of the two things that it is made of:
+// consuming the records, and putting as many bytes into a repo.
+func endToEnd(ctx context.Context, b *bench) ([]figures.Figure, error) {
+	d, err := b.deployment(ctx)
 	if err != nil {
 		return nil, err
 	}
-	b := &bench{dir: dir}
-	images := filepath.Join(dir, "image")
-	if _, err := artifacts.Runner(ctx, images, "bench"); err != nil {
-		return nil, errors.Join(err, os.RemoveAll(dir))
+	var measured []figures.Figure
+	for _, c := range []struct {
+		record int
+		target float64
+	}{{1024, 0.9}, {100, 0.8}} {
+		var all []rates
+		for round := range b.rounds {
+			r, err := d.round(ctx, fmt.Sprintf("bench-%d-%d", c.record, round), c.record, b.mib<<20)
+			if err != nil {
+				return nil, err
+			}
+			fmt.Printf("%d B records, round %d: end to end %.1f MB/s, plain put %.1f MB/s, consuming alone %.1f MB/s\n",
+				c.record, round+1, r.endToEnd, r.put, r.consume)
+			all = append(all, r)
+		}
+		of := func(value func(rates) float64) float64 {
+			var values []float64
+			for _, r := range all {
+				values = append(values, value(r))
+			}
+			return figures.Median(values)
+		}
+		name := fmt.Sprintf("_%dB", c.record)
+		ratio := of(func(r rates) float64 { return r.endToEnd / min(r.put, r.consume) })
+		measured = append(measured,
+			figures.Figure{Name: "end_to_end" + name, Value: of(func(r rates) float64 { return r.endToEnd }), Better: figures.Higher, Unit: "MB/s"},
+			figures.Figure{Name: "plain_put" + name, Value: of(func(r rates) float64 { return r.put }), Better: figures.Higher, Unit: "MB/s"},
+			figures.Figure{Name: "consume_and_drop" + name, Value: of(func(r rates) float64 { return r.consume }), Better: figures.Higher, Unit: "MB/s"},
+			figures.Figure{Name: "end_to_end_to_slower" + name, Value: ratio, Target: figures.Target(c.target), Better: figures.Higher, Unit: "ratio"})
 	}
-	if b.cluster, err = cluster.New(ctx, cluster.Options{Images: map[string]string{image: images}, Log: os.Stderr}); err != nil {
-		return nil, errors.Join(err, os.RemoveAll(dir))
-	}
-	b.client, err = connect(b.cluster.Address())
-	return b, err
+	return measured, nil
 }
 
-func connect(address string) (*pachyderm.Client, error) {
-	parsed, err := pachyderm.ParseAddress(address)
-	if err != nil {
-		return nil, err
-	}
-	return pachyderm.Connect(pachyderm.Options{Address: parsed, UserAgent: "spout-bench"})
-}
+// rates are what one round has measured, in MB (1e6 bytes) of file content a second.
+type rates struct{ endToEnd, put, consume float64 }
 
-func (b *bench) stop() {
-	if err := errors.Join(b.cluster.Stop(), os.RemoveAll(b.dir)); err != nil {
-		fmt.Fprintln(os.Stderr, "bench:", err)
-	}
-}
-
-// round ingests size bytes of records, and then puts as many bytes plainly.
-// Both rates are in MB (1e6 bytes) of file content a second.
-func (b *bench) round(ctx context.Context, name string, record, size int) (endToEnd, put float64, err error) {
+// round ingests size bytes of records, puts as many bytes plainly, and
+// consumes the records again and drops them.
+func (d *deployment) round(ctx context.Context, name string, record, size int) (r rates, err error) {
 	broker, err := kafkatest.Start(1, kafkatest.Topic{Name: name, Partitions: partitions})
 	if err != nil {
-		return 0, 0, err
+		return r, err
 	}
 	defer broker.Stop()
 	if err := produce(ctx, broker, name, record, size); err != nil {
-		return 0, 0, err
+		return r, err
 	}
-	if endToEnd, err = b.ingest(ctx, broker, name, size/record); err != nil {
-		return 0, 0, err
+	s := settings.Default()
+	s.Kafka.Brokers, s.Kafka.Topics = broker.Addresses(), []string{name}
+	s.Batch.MaxBytes = batchBytes
+	s.HTTPPort = 0
+	if r.endToEnd, err = d.ingest(ctx, s, name, size/record); err != nil {
+		return r, err
 	}
 	// Through a sidecar, as the runner writes; other bytes, as Pachyderm keeps equal chunks once.
-	address, stopSidecar, err := b.cluster.StartSidecar(ctx, pachyderm.DefaultProject, name)
+	address, stopSidecar, err := d.StartSidecar(ctx, pachyderm.DefaultProject, name)
 	if err != nil {
-		return 0, 0, err
+		return r, err
 	}
 	defer stopSidecar()
-	put, err = b.put(ctx, address, name+"-put", size+size/record)
-	return endToEnd, put, errors.Join(err, b.remove(ctx, name))
+	if r.put, err = d.plainPut(ctx, address, name+"-put", size+size/record); err != nil {
+		return r, err
+	}
+	if err := errors.Join(d.deleteSpout(ctx, name), d.deleteRepo(ctx, name+"-put")); err != nil {
+		return r, err
+	}
+	r.consume, err = consume(ctx, s, size/record)
+	return r, err
 }
 
 // fill makes text that no storage can shrink much.
@@ -125,20 +134,37 @@ func produce(ctx context.Context, broker *kafkatest.Broker, topic string, record
 	return nil
 }
 
+// consume reads all records with the runner's own source, and drops them.
+func consume(ctx context.Context, s settings.Settings, records int) (rate float64, err error) {
+	src := kafka.New(s.Kafka, ingest.SourceShare(s), hclog.NewNullLogger())
+	defer src.Close() //nolint:errcheck // a measurement
+	began := time.Now()
+	if err := src.Open(ctx, nil); err != nil {
+		return 0, err
+	}
+	bytes := 0
+	for records > 0 {
+		chunk, err := src.Next(ctx)
+		if err != nil {
+			return 0, err
+		}
+		for i := range chunk.Records {
+			bytes += len(chunk.Records[i].Value) + 1 // and a newline, as in a file
+		}
+		records -= len(chunk.Records)
+		src.Consume(chunk, len(chunk.Records))
+		chunk.Release()
+	}
+	return float64(bytes) / 1e6 / time.Since(began).Seconds(), nil
+}
+
 // ingest runs a spout in its pod until all records are in FINISHED commits. The
 // time is Pachyderm's own, from the commit that fixes the start to the last.
-func (b *bench) ingest(ctx context.Context, broker *kafkatest.Broker, name string, records int) (rate float64, err error) {
-	s := settings.Default()
-	s.Kafka.Brokers, s.Kafka.Topics = broker.Addresses(), []string{name}
-	s.Batch.MaxBytes = batchBytes
-	s.HTTPPort = 0
-	pipeline := &pps.Pipeline{Project: &pfs.Project{Name: pachyderm.DefaultProject}, Name: name}
-	_, err = b.client.PPS.CreatePipeline(ctx, &pps.CreatePipelineRequest{Pipeline: pipeline, Spout: &pps.Spout{},
-		Transform: &pps.Transform{Image: image, Cmd: []string{"/spout-runner"}, Env: s.Environment()}})
+func (d *deployment) ingest(ctx context.Context, s settings.Settings, name string, records int) (rate float64, err error) {
+	branch, err := d.createSpout(ctx, name, s)
 	if err != nil {
 		return 0, err
 	}
-	branch := b.client.Branch(pachyderm.DefaultProject, name, "master")
 	ticker := time.NewTicker(100 * time.Millisecond)
 	defer ticker.Stop()
 	for {
@@ -155,8 +181,8 @@ func (b *bench) ingest(ctx context.Context, broker *kafkatest.Broker, name strin
 
 // measure computes the rate once all records are in finished commits.
 func measure(ctx context.Context, branch *pachyderm.Branch, records int64) (rate float64, done bool, err error) {
-	head, d, err := ingest.LastCommit(ctx, branch)
-	if err != nil || head == nil || !reached(d, records) {
+	head, desc, err := ingest.LastCommit(ctx, branch)
+	if err != nil || head == nil || !reached(desc, records) {
 		return 0, false, err
 	}
 	var bytes, count int64
@@ -196,65 +222,4 @@ func reached(d spoutcommit.Description, records int64) bool {
 		sum += next
 	}
 	return err == nil && sum == records
-}
-
-// put writes size bytes into a repo in commits of the same size as the
-// runner's, one call each, and waits until the last is FINISHED.
-func (b *bench) put(ctx context.Context, address, repo string, size int) (rate float64, err error) {
-	client, err := connect(address)
-	if err != nil {
-		return 0, err
-	}
-	defer client.Close() //nolint:errcheck // a measurement
-	r := &pfs.Repo{Project: &pfs.Project{Name: pachyderm.DefaultProject}, Name: repo, Type: pfs.UserRepoType}
-	if _, err := client.PFS.CreateRepo(ctx, &pfs.CreateRepoRequest{Repo: r}); err != nil {
-		return 0, err
-	}
-	content := make([]byte, size)
-	fill(rand.New(rand.NewPCG(rand.Uint64(), 0)), content)
-	began := time.Now()
-	for at := 0; at < size; at += batchBytes {
-		if err := putOne(ctx, client, r, fmt.Sprintf("/%012d", at), content[at:min(at+batchBytes, size)]); err != nil {
-			return 0, err
-		}
-	}
-	branch := client.Branch(pachyderm.DefaultProject, repo, "master")
-	head, err := branch.Head(ctx)
-	if err != nil {
-		return 0, err
-	}
-	if _, err := branch.WaitFinished(ctx, head.ID); err != nil {
-		return 0, err
-	}
-	return float64(size) / 1e6 / time.Since(began).Seconds(), nil
-}
-
-func putOne(ctx context.Context, client *pachyderm.Client, repo *pfs.Repo, path string, content []byte) error {
-	stream, err := client.PFS.ModifyFile(ctx)
-	if err != nil {
-		return err
-	}
-	commit := &pfs.Commit{Repo: repo, Branch: &pfs.Branch{Repo: repo, Name: "master"}}
-	if err := stream.Send(&pfs.ModifyFileRequest{Body: &pfs.ModifyFileRequest_SetCommit{SetCommit: commit}}); err != nil {
-		return err
-	}
-	const piece = 2 << 20 // as pachctl sends
-	for at := 0; at < len(content); at += piece {
-		err := stream.Send(&pfs.ModifyFileRequest{Body: &pfs.ModifyFileRequest_AddFile{AddFile: &pfs.AddFile{Path: path,
-			Source: &pfs.AddFile_Raw{Raw: &types.BytesValue{Value: content[at:min(at+piece, len(content))]}}}}})
-		if err != nil {
-			_, reason := stream.CloseAndRecv()
-			return errors.Join(err, reason)
-		}
-	}
-	_, err = stream.CloseAndRecv()
-	return err
-}
-
-// remove deletes what a round has made.
-func (b *bench) remove(ctx context.Context, name string) error {
-	pipeline := &pps.Pipeline{Project: &pfs.Project{Name: pachyderm.DefaultProject}, Name: name}
-	_, err := b.client.PPS.DeletePipeline(ctx, &pps.DeletePipelineRequest{Pipeline: pipeline, Force: true})
-	_, err2 := b.client.PFS.DeleteRepo(ctx, &pfs.DeleteRepoRequest{Repo: &pfs.Repo{Project: pipeline.Project, Name: name + "-put", Type: pfs.UserRepoType}})
-	return errors.Join(err, err2)
 }

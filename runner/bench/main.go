@@ -5,58 +5,102 @@
 // bench.json, one object a figure.
 //
 //	make bench
+//	go run ./runner/bench -run latency
+//
+// To add figures, write a function that measures them and list it in
+// measurements; docs/guides/performance explains each.
 package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"os/signal"
+	"regexp"
 	"runtime"
+	"strings"
 	"syscall"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/figures"
 )
 
+// measurement is something that is measured in one go.
+type measurement struct {
+	name    string // for -run, and in messages
+	doc     string // what it measures, in a line
+	measure func(ctx context.Context, b *bench) ([]figures.Figure, error)
+}
+
+var measurements = []measurement{
+	{"end-to-end", "Kafka to FINISHED commits, against a plain put and against consuming alone", endToEnd},
+	{"processor", "processor time a record, against franz-go and kafka-go, and with 1,000 partitions", processorTime},
+	{"latency", "a single record on an idle topic, until it is in a FINISHED commit", latency},
+}
+
 func main() {
-	size := flag.Int("size", 512, "MiB to ingest in each round")
-	rounds := flag.Int("rounds", 3, "rounds; the median counts")
+	b := &bench{}
+	flag.IntVar(&b.mib, "size", 512, "MiB to ingest in each round")
+	flag.IntVar(&b.rounds, "rounds", 3, "rounds; the median counts")
+	pattern := flag.String("run", "", "measure only what this regular expression matches")
 	output := flag.String("output", "bench.json", "file for the figures")
+	serve := flag.Int("serve", 0, "be a broker with records of so many bytes (what -run processor starts)")
+	client := flag.String("consume", "", "be a client (the same)")
+	brokers := flag.String("brokers", "", "brokers of -consume")
+	profile := flag.String("profile", "", "file for a profile of -consume's processor time")
+	count := flag.Int("partitions", partitions, "partitions of -serve and -consume")
+	flag.Usage = usage
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, *size<<20, *rounds, *output); err != nil {
+	var err error
+	switch {
+	case *serve > 0:
+		err = beBroker(*serve, *count)
+	case *client != "":
+		err = beClient(ctx, *client, strings.Split(*brokers, ","), *count, *profile)
+	default:
+		err = run(ctx, b, *pattern, *output)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, size, rounds int, output string) error {
-	b, err := start(ctx)
+func usage() {
+	out := flag.CommandLine.Output()
+	fmt.Fprintln(out, "What can be measured:") //nolint:errcheck // help
+	for _, m := range measurements {
+		fmt.Fprintf(out, "  %-14s %s\n", m.name, m.doc) //nolint:errcheck // help
+	}
+	fmt.Fprintln(out, "Flags:") //nolint:errcheck // help
+	flag.PrintDefaults()
+}
+
+func run(ctx context.Context, b *bench, pattern, output string) (err error) {
+	wanted, err := regexp.Compile(pattern)
 	if err != nil {
-		return err
+		return fmt.Errorf("-run: %w", err)
 	}
-	defer b.stop()
+	defer func() { err = errors.Join(err, b.stop()) }()
 	var measured []figures.Figure
-	for _, record := range []int{1024, 100} {
-		var ends, puts, ratios []float64
-		for round := range rounds {
-			end, put, err := b.round(ctx, fmt.Sprintf("bench-%d-%d", record, round), record, size)
-			if err != nil {
-				return err
-			}
-			fmt.Printf("%d B records, round %d: end to end %.1f MB/s, plain put %.1f MB/s\n", record, round+1, end, put)
-			ends, puts, ratios = append(ends, end), append(puts, put), append(ratios, end/put)
+	for _, m := range measurements {
+		if !wanted.MatchString(m.name) {
+			continue
 		}
-		name := fmt.Sprintf("%dB", record)
-		measured = append(measured,
-			figures.Figure{Name: "end_to_end_" + name, Value: figures.Median(ends), Better: figures.Higher, Unit: "MB/s"},
-			figures.Figure{Name: "plain_put_" + name, Value: figures.Median(puts), Better: figures.Higher, Unit: "MB/s"},
-			figures.Figure{Name: "end_to_end_to_put_" + name, Value: figures.Median(ratios), Target: figures.Target(map[int]float64{1024: 0.9, 100: 0.8}[record]),
-				Better: figures.Higher, Unit: "ratio"})
+		fmt.Printf("%s: %s\n", m.name, m.doc)
+		got, err := m.measure(ctx, b)
+		if err != nil {
+			return fmt.Errorf("%s: %w", m.name, err)
+		}
+		measured = append(measured, got...)
 	}
-	fmt.Printf("\n%d cores, %d MiB a round, median of %d rounds\n", runtime.NumCPU(), size>>20, rounds)
+	if len(measured) == 0 {
+		return fmt.Errorf("-run %s: nothing of that name can be measured", pattern)
+	}
+	fmt.Printf("\n%d cores, %d MiB a round, median of %d rounds\n", runtime.NumCPU(), b.mib, b.rounds)
 	all, err := figures.Save(output, measured)
 	if err != nil {
 		return err

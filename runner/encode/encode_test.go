@@ -11,7 +11,6 @@ import (
 	"math"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
@@ -23,11 +22,14 @@ import (
 
 var stream = source.Stream{Topic: "orders", Partition: 3}
 
+// wholeFile are the compressions of whole files.
+var wholeFile = []string{"none", "gzip", "zstd"}
+
 func newEncoder(t testing.TB, format, compression string) *Encoder {
 	t.Helper()
-	file := settings.Default().File
-	file.Format, file.Compression = format, compression
-	e, err := NewEncoder(file)
+	s := settings.Default()
+	s.File.Format, s.File.Compression = format, compression
+	e, err := NewEncoder(s)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,11 +109,11 @@ func TestJSONLinesKeepBytes(t *testing.T) {
 
 func TestFileContent(t *testing.T) {
 	t.Parallel()
-	for _, compression := range settings.Compressions {
+	for _, compression := range wholeFile {
 		for _, records := range []int{1, 3, 20_000} {
 			t.Run(fmt.Sprint(compression, records), func(t *testing.T) {
 				t.Parallel()
-				f := newEncoder(t, "lines", compression).NewFile(stream, time.Time{})
+				f := newEncoder(t, "lines", compression).NewFile(Place{Stream: stream})
 				var want bytes.Buffer
 				for offset := range records {
 					value := []byte(fmt.Sprintf("%d %s", offset, strings.Repeat("x", offset%200)))
@@ -121,24 +123,48 @@ func TestFileContent(t *testing.T) {
 					}
 				}
 				before := f.Size()
-				if err := f.Seal(); err != nil {
-					t.Fatal(err)
-				}
-				content := bytes.Join(f.Parts(), nil)
-				if len(content) != f.Size() || f.Size() > before+64 {
-					t.Fatalf("size %d before, %d after, content %d", before, f.Size(), len(content))
+				path, content := written(t, f)
+				if len(content) > before+64 {
+					t.Fatalf("size %d before, content %d", before, len(content))
 				}
 				if got := decompress(t, compression, content); !bytes.Equal(got, want.Bytes()) {
 					t.Fatalf("content differs: %d bytes, want %d", len(got), want.Len())
 				}
 				extension := map[string]string{"none": "txt", "gzip": "txt.gz", "zstd": "txt.zst"}[compression]
-				if got, want := f.Path(), fmt.Sprintf("/orders/00003/%020d-%020d.%s", 0, records-1, extension); got != want {
-					t.Fatalf("path %s, want %s", got, want)
+				if want := fmt.Sprintf("/orders/00003/%020d-%020d.%s", 0, records-1, extension); path != want {
+					t.Fatalf("path %s, want %s", path, want)
 				}
-				f.Free()
 			})
 		}
 	}
+}
+
+// written ends a file and returns its path and content.
+func written(t testing.TB, f File) (path string, content []byte) {
+	t.Helper()
+	files := allWritten(t, f)
+	if len(files) != 1 {
+		t.Fatalf("%d files", len(files))
+	}
+	for path, content = range files {
+	}
+	return path, content
+}
+
+func allWritten(t testing.TB, f File) map[string][]byte {
+	t.Helper()
+	files := map[string][]byte{}
+	err := f.Write(func(path string, parts ...[]byte) error {
+		if _, ok := files[path]; ok {
+			t.Errorf("%s is written twice", path)
+		}
+		files[path] = bytes.Join(parts, nil)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
 }
 
 func decompress(t *testing.T, compression string, content []byte) []byte {
@@ -173,7 +199,7 @@ func TestAppendStopsAtLimit(t *testing.T) {
 	for i := range records {
 		records[i] = source.Record{Offset: int64(100 + i), Value: []byte("123456789")}
 	}
-	f := newEncoder(t, "lines", "none").NewFile(stream, time.Time{})
+	f := newEncoder(t, "lines", "none").NewFile(Place{Stream: stream}).(*textFile)
 	for _, want := range []int{3, 1} { // a file at its limit still takes one: the caller asks before
 		if n, err := f.Append(records, 25); n != want || err != nil {
 			t.Fatal(n, err)
@@ -189,12 +215,63 @@ func TestGenerationHasItsOwnPath(t *testing.T) {
 	t.Parallel()
 	again := stream
 	again.Generation = 2
-	f := newEncoder(t, "lines", "none").NewFile(again, time.Time{})
+	f := newEncoder(t, "lines", "none").NewFile(Place{Stream: again})
 	if _, err := f.Append([]source.Record{{Offset: 1}}, math.MaxInt); err != nil {
 		t.Fatal(err)
 	}
-	if got := f.Path(); !strings.HasPrefix(got, "/orders~2/00003/") {
+	if got, _ := written(t, f); !strings.HasPrefix(got, "/orders~2/00003/") {
 		t.Fatal(got)
+	}
+}
+
+// TestRaw: a file per record, with its value.
+func TestRaw(t *testing.T) {
+	t.Parallel()
+	for _, compression := range wholeFile {
+		f := newEncoder(t, "raw", compression).NewFile(Place{Stream: stream})
+		want := map[string]string{}
+		for offset := range 500 {
+			value := strings.Repeat("x", offset*offset%70_000)
+			extension := map[string]string{"none": "bin", "gzip": "bin.gz", "zstd": "bin.zst"}[compression]
+			want[fmt.Sprintf("/orders/00003/%020d-%020d.%s", offset, offset, extension)] = value
+			if n, err := f.Append([]source.Record{{Offset: int64(offset), Value: []byte(value)}}, math.MaxInt); n != 1 || err != nil {
+				t.Fatal(n, err)
+			}
+		}
+		if f.Memory() < f.Size() {
+			t.Errorf("memory %d, size %d", f.Memory(), f.Size())
+		}
+		got := allWritten(t, f)
+		if len(got) != len(want) {
+			t.Fatalf("%d files", len(got))
+		}
+		for path, content := range got {
+			if value, ok := want[path]; !ok || string(decompress(t, compression, content)) != value {
+				t.Fatalf("%s has %d bytes", path, len(content))
+			}
+		}
+	}
+}
+
+// TestDeadLetters: they say why, where and what, byte by byte.
+func TestDeadLetters(t *testing.T) {
+	t.Parallel()
+	f := newEncoder(t, "lines", "gzip").NewDeadLetters(stream)
+	headers := source.Headers{Count: 1, Raw: []byte("\x02h\x02v")}
+	for i, r := range []source.Record{
+		{Offset: 7, Timestamp: 1, Key: []byte("k"), Value: []byte(" {\n}"), Headers: headers},
+		{Offset: 9, Key: []byte{0xff}},
+	} {
+		if err := f.Add(r, fmt.Sprintf("reason %d", i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	path, content := written(t, f)
+	want := `{"reason":"reason 0","topic":"orders","partition":3,"offset":7,"timestamp":1,"key":"k","headers":[{"key":"h","value":"v"}],"value_base64":"IHsKfQ=="}
+{"reason":"reason 1","topic":"orders","partition":3,"offset":9,"timestamp":0,"key_base64":"/w==","value":null}
+`
+	if path != "/_dead_letters/orders/00003/00000000000000000007-00000000000000000009.jsonl" || string(content) != want {
+		t.Errorf("%s\n%s", path, content)
 	}
 }
 
@@ -211,14 +288,16 @@ func BenchmarkAppend(b *testing.B) {
 				e := newEncoder(b, format, "none")
 				b.SetBytes(int64(size))
 				b.ReportAllocs()
-				f := e.NewFile(stream, time.Time{})
+				f := e.NewFile(Place{Stream: stream})
 				for done := 0; done < b.N; done += len(records) {
 					if _, err := f.Append(records, math.MaxInt); err != nil {
 						b.Fatal(err)
 					}
 					if f.Size() > 16<<20 {
-						f.Free()
-						f = e.NewFile(stream, time.Time{})
+						if err := f.Write(func(string, ...[]byte) error { return nil }); err != nil {
+							b.Fatal(err)
+						}
+						f = e.NewFile(Place{Stream: stream})
 					}
 				}
 			})

@@ -7,39 +7,106 @@ import (
 	"time"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/schema"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 )
 
 // Encoder makes files as the settings say.
 type Encoder struct {
+	settings    settings.Settings
 	format      format
 	compression compression
-	path        settings.PathTemplate
+	container   *container // of rows; nil for other formats
 }
 
 // NewEncoder returns an encoder for validated settings.
-func NewEncoder(s settings.File) (*Encoder, error) {
-	format, err := formatNamed(s.Format)
+func NewEncoder(s settings.Settings) (*Encoder, error) {
+	container, err := containerNamed(s.File.Format, s.File.Compression)
 	if err != nil {
 		return nil, err
 	}
-	compression, err := compressionNamed(s.Compression)
-	if err != nil {
+	e := &Encoder{settings: s, container: container}
+	if container != nil {
+		return e, nil // it compresses inside
+	}
+	if e.compression, err = compressionNamed(s.File.Compression); err != nil {
 		return nil, err
 	}
-	return &Encoder{format: format, compression: compression, path: s.Path}, nil
+	if s.File.Format == formatRaw {
+		return e, nil
+	}
+	e.format, err = formatNamed(s.File.Format)
+	return e, err
+}
+
+// Place is what the path of a file shows, besides offsets.
+type Place struct {
+	Stream source.Stream
+	Time   time.Time
+	Values string       // of the records, as settings.PathFields has them
+	Rows   *schema.Rows // of avro and parquet files; nil for records whose values are bytes
+}
+
+// File is the content of a file that is being written, or of one file per
+// record: records of one stream in their order. It is used by one goroutine at
+// a time.
+type File interface {
+	// Append adds records until one of them brings the size to limit or
+	// beyond, and returns how many it took: at least one.
+	Append(records []source.Record, limit int) (taken int, err error)
+
+	// Size is the number of bytes the file will have at most, as far as is
+	// known: what is not compressed yet counts whole.
+	Size() int
+
+	// Memory is about the memory that the file takes.
+	Memory() int
+
+	// Write ends the file and passes it, or each one, to put. Its memory is
+	// given back: the file must not be used after it.
+	Write(put func(path string, parts ...[]byte) error) error
+}
+
+// NewFile begins a file of the settings' format.
+func (e *Encoder) NewFile(at Place) File {
+	switch {
+	case e.container != nil && at.Rows == nil:
+		return &rowFile{encoder: e, place: at, schema: schema.Envelope}
+	case e.container != nil:
+		return &rowFile{encoder: e, place: at, schema: at.Rows}
+	case e.settings.File.Format == formatRaw:
+		return &rawFile{encoder: e, place: at}
+	}
+	return &textFile{place: at, format: e.format, compression: e.compression, path: e.path}
+}
+
+// path is the path of a file of records from first to last.
+func (e *Encoder) path(at Place, extension string, first, last int64) string {
+	return e.settings.File.Path.Render(settings.PathFields{
+		Topic: topicFolder(at.Stream), Partition: at.Stream.Partition, FirstOffset: first, LastOffset: last,
+		Ext: extension + e.compression.extension, Time: at.Time, Values: at.Values,
+	})
+}
+
+// topicFolder is a stream's topic in paths. ~ is in no topic's name: a topic
+// that was made again shares no path with its former self.
+func topicFolder(stream source.Stream) string {
+	if stream.Generation > 0 {
+		return fmt.Sprintf("%s~%d", stream.Topic, stream.Generation)
+	}
+	return stream.Topic
 }
 
 // compressFrom is how much raw data a file gathers before it gets a compressor
 // of its own. Compressors take megabytes; a thousand quiet streams share one.
 const compressFrom = 1 << 20
 
-// File is the content of a file that is being written: records of one stream
-// in their order. It is used by one goroutine at a time.
-type File struct {
-	encoder *Encoder
-	stream  source.Stream
-	time    time.Time // of the path
+// textFile is a file whose format puts one record after the other.
+type textFile struct {
+	place       Place
+	format      format
+	compression compression
+	path        func(at Place, extension string, first, last int64) string
 
 	first, last int64
 	records     int
@@ -51,23 +118,17 @@ type File struct {
 	packed      blocks
 }
 
-// NewFile begins a file of a stream whose path shows the time at.
-func (e *Encoder) NewFile(stream source.Stream, at time.Time) *File {
-	return &File{encoder: e, stream: stream, time: at}
-}
-
-// Append adds records until one of them brings the file's size (see
-// [File.Size]) to limit or beyond, and returns how many it took: at least one.
-func (f *File) Append(records []source.Record, limit int) (taken int, err error) {
+// Append implements [File].
+func (f *textFile) Append(records []source.Record, limit int) (taken int, err error) {
 	if f.records == 0 {
 		f.first = records[0].Offset
 	}
 	for i := range records {
 		r := &records[i]
-		f.room(f.encoder.format.most(r))
+		f.room(f.format.most(r))
 		tail := &f.raw[len(f.raw)-1]
 		size, capacity := len(*tail), cap(*tail)
-		*tail = f.encoder.format.append(*tail, f.stream, r)
+		*tail = f.format.append(*tail, f.place.Stream, r)
 		f.rawSize += len(*tail) - size
 		f.rawCapacity += cap(*tail) - capacity
 		taken++
@@ -82,7 +143,7 @@ func (f *File) Append(records []source.Record, limit int) (taken int, err error)
 
 // room makes sure that the last raw block has room for need bytes, so that
 // appending seldom has to move what the block holds.
-func (f *File) room(need int) {
+func (f *textFile) room(need int) {
 	if n := len(f.raw); n == 0 || cap(f.raw[n-1])-len(f.raw[n-1]) < need {
 		block := newBlock(n, need)
 		f.raw = append(f.raw, block)
@@ -92,12 +153,12 @@ func (f *File) room(need int) {
 
 // compress moves raw data through the compressor: once there is enough of it
 // for a compressor of its own, or at the end.
-func (f *File) compress(end bool) error {
-	if f.encoder.compression.pool == nil || !end && f.rawSize < compressFrom {
+func (f *textFile) compress(end bool) error {
+	if f.compression.pool == nil || !end && f.rawSize < compressFrom {
 		return nil
 	}
 	if f.compressor == nil {
-		f.compressor = f.encoder.compression.pool.Get().(compressor)
+		f.compressor = f.compression.pool.Get().(compressor)
 		f.compressor.Reset(&f.packed)
 	}
 	for _, block := range f.raw {
@@ -113,78 +174,38 @@ func (f *File) compress(end bool) error {
 	if err := f.compressor.Close(); err != nil {
 		return fmt.Errorf("compress: %w", err)
 	}
-	f.encoder.compression.pool.Put(f.compressor)
+	f.compression.pool.Put(f.compressor)
 	f.compressor = nil
 	return nil
 }
 
-// Size is the number of bytes the file will have at most, as far as is known:
-// what is not compressed yet counts whole.
-func (f *File) Size() int { return f.packed.size + f.rawSize }
+// Size implements [File].
+func (f *textFile) Size() int { return f.packed.size + f.rawSize }
 
-// Memory is about the memory that the file takes.
-func (f *File) Memory() int {
+// Memory implements [File].
+func (f *textFile) Memory() int {
 	memory := f.packed.capacity + f.rawCapacity
 	if f.compressor != nil {
-		memory += f.encoder.compression.memory
+		memory += f.compression.memory
 	}
 	return memory
 }
 
-// Seal ends the file. Its path and content are final after it.
-func (f *File) Seal() error { return f.compress(true) }
-
-// Path is the file's path in the repo; it must be sealed.
-func (f *File) Path() string {
-	topic := f.stream.Topic
-	if f.stream.Generation > 0 {
-		// ~ is in no topic's name: a topic that was made again shares no path with its former self.
-		topic = fmt.Sprintf("%s~%d", topic, f.stream.Generation)
+// Write implements [File].
+func (f *textFile) Write(put func(path string, parts ...[]byte) error) error {
+	if err := f.compress(true); err != nil {
+		return err
 	}
-	return f.encoder.path.Render(settings.PathFields{
-		Topic: topic, Partition: f.stream.Partition, FirstOffset: f.first, LastOffset: f.last,
-		Ext: f.encoder.format.extension + f.encoder.compression.extension, Time: f.time,
-	})
-}
-
-// Parts is the file's content, in pieces; it must be sealed.
-func (f *File) Parts() [][]byte {
-	if f.encoder.compression.pool == nil {
-		return f.raw
+	parts := f.packed.list
+	if f.compression.pool == nil {
+		parts = f.raw
 	}
-	return f.packed.list
-}
-
-// Free gives the file's memory back. The file must not be used after it.
-func (f *File) Free() {
-	for _, block := range f.raw {
-		freeBlock(block)
+	if err := put(f.path(f.place, f.format.extension, f.first, f.last), parts...); err != nil {
+		return err
 	}
-	for _, block := range f.packed.list {
+	for _, block := range parts {
 		freeBlock(block)
 	}
 	f.raw, f.packed = nil, blocks{}
-}
-
-// blocks is a growing list of blocks that can be written to.
-type blocks struct {
-	list           [][]byte
-	size, capacity int
-}
-
-func (b *blocks) Write(data []byte) (int, error) {
-	for rest := data; len(rest) > 0; {
-		n := len(b.list)
-		if n == 0 || len(b.list[n-1]) == cap(b.list[n-1]) {
-			b.list = append(b.list, newBlock(n, 1))
-			b.capacity += cap(b.list[n])
-			n++
-		}
-		tail := b.list[n-1]
-		fits := min(len(rest), cap(tail)-len(tail))
-		b.list[n-1] = append(tail, rest[:fits]...)
-		rest = rest[fits:]
-	}
-	b.size += len(data)
-	return len(data), nil
+	return nil
 }

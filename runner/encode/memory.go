@@ -37,3 +37,47 @@ func freeBlock(b []byte) {
 		}
 	}
 }
+
+// blocks is a growing list of blocks that can be written to.
+type blocks struct {
+	list           [][]byte
+	size, capacity int
+}
+
+func (b *blocks) Write(data []byte) (int, error) {
+	for rest := data; len(rest) > 0; {
+		n := len(b.list)
+		if n == 0 || len(b.list[n-1]) == cap(b.list[n-1]) {
+			b.list = append(b.list, newBlock(n, 1))
+			b.capacity += cap(b.list[n])
+			n++
+		}
+		tail := b.list[n-1]
+		fits := min(len(rest), cap(tail)-len(tail))
+		b.list[n-1] = append(tail, rest[:fits]...)
+		rest = rest[fits:]
+	}
+	b.size += len(data)
+	return len(data), nil
+}
+
+// reset empties the list, and keeps its first block.
+func (b *blocks) reset() {
+	if len(b.list) == 0 {
+		return
+	}
+	for _, block := range b.list[1:] {
+		freeBlock(block)
+	}
+	b.list = b.list[:1]
+	b.list[0] = b.list[0][:0]
+	b.size, b.capacity = 0, cap(b.list[0])
+}
+
+// free gives the memory back.
+func (b *blocks) free() {
+	for _, block := range b.list {
+		freeBlock(block)
+	}
+	*b = blocks{}
+}

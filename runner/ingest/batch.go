@@ -5,64 +5,94 @@ package ingest
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/spoutcommit"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/encode"
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/record"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 )
 
 // segment is a part of a batch on its way to the uploader. Most batches are
 // one; a batch that outgrows its share of the memory is several.
 type segment struct {
-	files []*encode.File
-	end   *batchEnd // set in a batch's last segment
+	files  []encode.File
+	memory int       // that they take
+	end    *batchEnd // set in a batch's last segment
 }
 
 // batchEnd is what is known of a batch once it is complete.
 type batchEnd struct {
 	reason   spoutcommit.Reason
 	position json.RawMessage
-	records  int64
+	counts   counts
 	gaps     []spoutcommit.StreamGap
 	began    time.Time // when its first record was read
+}
+
+// counts are what has become of a batch's records.
+type counts struct {
+	written      int64 // in its files
+	filtered     int64 // left out
+	deadLettered int64 // refused, and in files of dead letters
 }
 
 // batcher reads a source and sorts its records into the files of batches.
 type batcher struct {
 	source  source.Source
 	encoder *encode.Encoder
+	rules   *record.Rules // nil if records are taken as they are
 	limits  settings.Batch
-	grain   time.Duration // of the paths' time
-	share   int           // memory that the files being filled may take
+	paths   paths
+	refused string // what to do with records that are refused
+	share   int    // memory that the files being filled may take
 	out     chan<- *segment
+	metrics *Metrics
 
-	files   map[fileKey]*encode.File
-	order   []*encode.File
-	memory  int // of the open files
-	bytes   int // of the batch, in earlier segments too
-	records int64
-	gaps    []spoutcommit.StreamGap
-	began   time.Time // when the batch's first record was read
-	moved   time.Time // since when the position has moved without a record
+	open   map[fileKey]encode.File
+	dead   map[source.Stream]*encode.DeadLetters
+	order  []encode.File
+	memory int // of the open files
+	told   int // what of it the metrics know
+	bytes  int // of the batch, in earlier segments too
+	files  int // as bytes
+	counts counts
+	gaps   []spoutcommit.StreamGap
+	began  time.Time // when the batch's first record was read that is not left out
+	moved  time.Time // since when the position has moved without such a record
+
+	single [1]source.Record // what addOne passes on
 
 	timer     context.Context // ends when the batch must be committed
 	timed     time.Time       // when the timer ends
 	stopTimer context.CancelFunc
 }
 
+// paths is what the batcher needs to know of the files' paths.
+type paths struct {
+	grain     time.Duration // how long records share a path, 0 for ever
+	ingestion bool          // it is the time of ingestion that they show
+	each      bool          // each record has a file of its own
+}
+
+func newPaths(s settings.File) paths {
+	return paths{grain: s.Path.TimeGrain(), ingestion: s.PathTime == "ingestion", each: s.Format == "raw"}
+}
+
 // fileKey tells the files of a segment apart: one for each stream and, if
-// paths show a time, for each span of it.
+// paths show a time or values of the records, for each of those.
 type fileKey struct {
 	stream source.Stream
 	span   int64
+	values string
 }
 
 // run reads until ctx ends or the source fails.
 func (b *batcher) run(ctx context.Context) error {
-	b.files, b.stopTimer = map[fileKey]*encode.File{}, func() {}
+	b.open, b.dead, b.stopTimer = map[fileKey]encode.File{}, map[source.Stream]*encode.DeadLetters{}, func() {}
 	defer func() { b.stopTimer() }()
 	for {
 		chunk, err := b.next(ctx)
@@ -85,14 +115,22 @@ func (b *batcher) run(ctx context.Context) error {
 func (b *batcher) next(ctx context.Context) (*source.Chunk, error) {
 	due := b.due()
 	if due.IsZero() {
-		return b.source.Next(ctx)
+		return b.read(ctx)
 	}
 	if b.timed != due {
 		b.stopTimer()
 		b.timed = due
 		b.timer, b.stopTimer = context.WithDeadline(ctx, due)
 	}
-	return b.source.Next(b.timer)
+	return b.read(b.timer)
+}
+
+func (b *batcher) read(ctx context.Context) (*source.Chunk, error) {
+	chunk, err := b.source.Next(ctx)
+	if err != nil {
+		return nil, &sourceError{err}
+	}
+	return chunk, nil
 }
 
 // movedAge is how long a position may move without records, as over aborted
@@ -126,18 +164,22 @@ func (b *batcher) take(ctx context.Context, chunk *source.Chunk) error {
 	}
 	if len(chunk.Records) == 0 {
 		b.source.Consume(chunk, 0)
-		if b.began.IsZero() && b.moved.IsZero() {
-			b.moved = time.Now()
-		}
+		b.move()
+	}
+	add := b.add
+	if b.rules != nil {
+		add = b.addByRules
 	}
 	for at := 0; at < len(chunk.Records); {
-		b.begin()
-		n, err := b.add(chunk.Stream, chunk.Records[at:])
+		n, err := add(chunk.Stream, chunk.Records[at:])
 		if err != nil {
 			return err
 		}
 		at += n
 		b.source.Consume(chunk, at)
+		b.metrics.read.Add(int64(n))
+		b.metrics.filesMemory.Add(int64(b.memory - b.told))
+		b.told = b.memory
 		if reason := b.full(); reason != "" {
 			err = b.flush(ctx, reason)
 		} else if b.memory >= b.share {
@@ -156,34 +198,133 @@ func (b *batcher) begin() {
 	}
 }
 
+// move notes that the position moves without a record.
+func (b *batcher) move() {
+	if b.began.IsZero() && b.moved.IsZero() {
+		b.moved = time.Now()
+	}
+}
+
 // add appends the records that go into one file and fit the limits.
 func (b *batcher) add(stream source.Stream, records []source.Record) (int, error) {
-	key := fileKey{stream: stream}
-	if b.grain > 0 {
-		key.span = span(records[0].Timestamp, b.grain)
+	b.begin()
+	key := fileKey{stream: stream, span: b.span(&records[0])}
+	if b.paths.grain > 0 && !b.paths.ingestion {
 		for i := range records {
-			if span(records[i].Timestamp, b.grain) != key.span {
+			if b.span(&records[i]) != key.span {
 				records = records[:i]
 				break
 			}
 		}
 	}
 	if b.limits.MaxRecords > 0 {
-		records = records[:min(int64(len(records)), int64(b.limits.MaxRecords)-b.records)]
+		records = records[:min(int64(len(records)), int64(b.limits.MaxRecords)-b.counts.written-b.counts.deadLettered)]
 	}
-	file := b.files[key]
+	file := b.open[key]
 	if file == nil {
-		file = b.encoder.NewFile(stream, time.UnixMilli(key.span*b.grain.Milliseconds()))
-		b.files[key] = file
+		file = b.newFile(key)
+	}
+	return b.append(file, records)
+}
+
+// addByRules is [batcher.add] for records that have to be looked at one by
+// one. It takes all of them unless the batch is full, or memory.
+func (b *batcher) addByRules(stream source.Stream, records []source.Record) (int, error) {
+	for i := range records {
+		r := records[i] // the rules may give it another value
+		keep, err := b.rules.Apply(&r)
+		var refused *record.Refused
+		switch {
+		case errors.As(err, &refused):
+			err = b.refuse(stream, &records[i], refused)
+		case err != nil:
+		case keep:
+			err = b.addOne(stream, &r)
+		default:
+			b.move()
+			b.counts.filtered++
+			continue
+		}
+		if err != nil {
+			return i, err
+		}
+		if b.full() != "" || b.memory >= b.share {
+			return i + 1, nil
+		}
+	}
+	return len(records), nil
+}
+
+func (b *batcher) addOne(stream source.Stream, r *source.Record) error {
+	b.begin()
+	values := b.rules.Route(r)
+	file := b.open[fileKey{stream: stream, span: b.span(r), values: string(values)}]
+	if file == nil {
+		file = b.newFile(fileKey{stream: stream, span: b.span(r), values: string(values)})
+	}
+	b.single[0] = *r
+	_, err := b.append(file, b.single[:])
+	return err
+}
+
+// refuse does with a record that cannot be written what the policy says.
+func (b *batcher) refuse(stream source.Stream, r *source.Record, why *record.Refused) error {
+	if b.refused != "dead_letter" {
+		return &source.Stop{Err: fmt.Errorf("the record of topic %s, partition %d, offset %d cannot be written: %w. Change the settings, or set SPOUT_RECORD_ON_REFUSED to dead_letter to have such records written to a folder of their own",
+			stream.Topic, stream.Partition, r.Offset, why)}
+	}
+	b.begin()
+	file := b.dead[stream]
+	if file == nil {
+		file = b.encoder.NewDeadLetters(stream)
+		b.dead[stream] = file
 		b.order = append(b.order, file)
+		b.files++
+	}
+	size, memory := file.Size(), file.Memory()
+	err := file.Add(*r, why.Reason)
+	b.bytes += file.Size() - size
+	b.memory += file.Memory() - memory
+	b.counts.deadLettered++
+	return err
+}
+
+func (b *batcher) newFile(key fileKey) encode.File {
+	file := b.encoder.NewFile(encode.Place{Stream: key.stream, Time: time.UnixMilli(key.span * b.paths.grain.Milliseconds()), Values: key.values})
+	b.open[key] = file
+	b.order = append(b.order, file)
+	if !b.paths.each {
+		b.files++
+	}
+	return file
+}
+
+// append puts records into a file, as many as the batch has room for.
+func (b *batcher) append(file encode.File, records []source.Record) (int, error) {
+	if b.paths.each {
+		records = records[:min(len(records), b.limits.MaxFiles-b.files)]
 	}
 	size, memory := file.Size(), file.Memory()
 	room := min(int(b.limits.MaxBytes)-b.bytes, b.share-b.memory)
 	n, err := file.Append(records, size+max(room, 0))
 	b.bytes += file.Size() - size
 	b.memory += file.Memory() - memory
-	b.records += int64(n)
+	b.counts.written += int64(n)
+	if b.paths.each {
+		b.files += n
+	}
 	return n, err
+}
+
+// span numbers the stretch of time that a record's path shows.
+func (b *batcher) span(r *source.Record) int64 {
+	switch {
+	case b.paths.grain == 0:
+		return 0
+	case b.paths.ingestion:
+		return span(b.began.UnixMilli(), b.paths.grain)
+	}
+	return span(r.Timestamp, b.paths.grain)
 }
 
 // span numbers the stretches of time that share a path.
@@ -200,25 +341,28 @@ func (b *batcher) full() spoutcommit.Reason {
 	switch {
 	case b.bytes >= int(b.limits.MaxBytes):
 		return spoutcommit.ReasonBytes
-	case b.limits.MaxRecords > 0 && b.records >= int64(b.limits.MaxRecords):
+	case b.limits.MaxRecords > 0 && b.counts.written+b.counts.deadLettered >= int64(b.limits.MaxRecords):
 		return spoutcommit.ReasonRecords
+	case b.limits.MaxFiles > 0 && b.files >= b.limits.MaxFiles:
+		return spoutcommit.ReasonFiles
 	}
 	return ""
 }
 
 // flush ends the batch at the source's position.
 func (b *batcher) flush(ctx context.Context, reason spoutcommit.Reason) error {
-	end := &batchEnd{reason: reason, position: b.source.Position(), records: b.records, gaps: b.gaps, began: b.began}
-	b.bytes, b.records, b.gaps, b.began, b.moved = 0, 0, nil, time.Time{}, time.Time{}
+	end := &batchEnd{reason: reason, position: b.source.Position(), counts: b.counts, gaps: b.gaps, began: b.began}
+	b.bytes, b.files, b.counts, b.gaps, b.began, b.moved = 0, 0, counts{}, nil, time.Time{}, time.Time{}
 	return b.hand(ctx, end)
 }
 
 // hand gives the open files to the uploader; it blocks while that is busy,
 // which is what keeps the memory bounded.
 func (b *batcher) hand(ctx context.Context, end *batchEnd) error {
-	s := &segment{files: b.order, end: end}
-	clear(b.files)
-	b.order, b.memory = nil, 0
+	s := &segment{files: b.order, memory: b.memory, end: end}
+	clear(b.open)
+	clear(b.dead)
+	b.order, b.memory, b.told = nil, 0, 0
 	select {
 	case b.out <- s:
 		return nil

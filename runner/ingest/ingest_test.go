@@ -41,6 +41,7 @@ type bench struct {
 	log      *log
 	settings settings.Settings
 	source   func() *memorySource
+	expect   func(*audit.Entry) // what the files should hold of a record, if not its value
 	writers  int
 }
 
@@ -137,7 +138,7 @@ func (b *bench) awaitAll() {
 // audit checks every commit.
 func (b *bench) audit() *audit.Report {
 	b.t.Helper()
-	report, err := audit.Branch(b.t.Context(), b.branch(), audit.Decode, truth{b.log})
+	report, err := audit.Branch(b.t.Context(), b.branch(), audit.Decode, expected{truth{b.log}, b.expect})
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -153,6 +154,22 @@ type truth struct{ log *log }
 func (t truth) Records(stream source.Stream, from, to int64) (out []audit.Entry) {
 	for _, r := range t.log.partitions[stream.Partition][from:to] {
 		out = append(out, audit.Entry{Stream: stream, Offset: r.Offset, Value: string(r.Value)})
+	}
+	return out
+}
+
+// expected is a truth with what the settings make of it.
+type expected struct {
+	truth
+	expect func(*audit.Entry)
+}
+
+func (e expected) Records(stream source.Stream, from, to int64) []audit.Entry {
+	out := e.truth.Records(stream, from, to)
+	for i := range out {
+		if e.expect != nil {
+			e.expect(&out[i])
+		}
 	}
 	return out
 }

@@ -27,6 +27,7 @@ resource "pachyderm_spout" "this" {
     start   = each.value.start != null ? each.value.start : var.start
     batch   = anytrue([for v in values(each.value.batch) : v != null]) ? each.value.batch : null
     file    = anytrue([for v in values(each.value.file) : v != null]) ? each.value.file : null
+    records = each.value.records
     tls     = var.tls
     sasl    = var.sasl
   }

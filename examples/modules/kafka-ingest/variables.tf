@@ -37,6 +37,7 @@ variable "topics" {
     - description: what the spout is for. Default: "Topic <name>".
     - start: where to begin while the output repo is empty: "earliest", "latest" or a time in RFC 3339. Default: var.start.
     - batch, file: as the variables of the same name, attribute by attribute.
+    - records: which records are written and what is taken out of them, as kafka.records of the resource pachyderm_spout.
     - trigger: as the variable of the same name, in its place.
     - labels: added to var.labels.
     - resource_requests, paused: in place of the variables of the same name.
@@ -48,13 +49,27 @@ variable "topics" {
     batch = optional(object({
       max_bytes   = optional(string)
       max_records = optional(number)
+      max_files   = optional(number)
       max_age     = optional(string)
     }), {})
     file = optional(object({
       format      = optional(string)
       compression = optional(string)
       path        = optional(string)
+      path_time   = optional(string)
     }), {})
+    records = optional(object({
+      filter = optional(string)
+      fields = optional(list(string))
+      mask   = optional(list(string))
+      mask_key_secret = optional(object({
+        name = string
+        key  = optional(string)
+      }))
+      max_bytes          = optional(string)
+      on_refused         = optional(string)
+      dead_letter_folder = optional(string)
+    }))
     trigger = optional(object({
       branch          = optional(string, "batched")
       all             = optional(bool, false)
@@ -97,10 +112,11 @@ variable "start" {
 }
 
 variable "batch" {
-  description = "When a batch becomes a commit: as soon as one of the limits is reached. Left out, 64MiB, no limit of records, 10s."
+  description = "When a batch becomes a commit: as soon as one of the limits is reached. Left out, 64MiB, no limit of records, 10000 files, 10s."
   type = object({
     max_bytes   = optional(string)
     max_records = optional(number)
+    max_files   = optional(number)
     max_age     = optional(string)
   })
   default  = {}
@@ -108,11 +124,12 @@ variable "batch" {
 }
 
 variable "file" {
-  description = "How records become files: format \"lines\" or \"jsonl\", compression \"none\", \"gzip\" or \"zstd\", and the path with placeholders."
+  description = "How records become files: format, compression, and the path with placeholders, as kafka.file of the resource pachyderm_spout."
   type = object({
     format      = optional(string)
     compression = optional(string)
     path        = optional(string)
+    path_time   = optional(string)
   })
   default  = {}
   nullable = false

@@ -21,7 +21,12 @@ resource "pachyderm_spout" "orders" {
     file = {
       format      = "jsonl"
       compression = "zstd"
-      path        = "{topic}/{year}-{month}-{day}/{partition}-{first_offset}-{last_offset}.{ext}"
+      path        = "{topic}/{year}-{month}-{day}/country={value:customer.country}/{partition}-{first_offset}-{last_offset}.{ext}"
+    }
+    records = {
+      filter     = "value:status in (paid, refunded) and header:env != test"
+      mask       = ["customer.email=hash", "card.number=redact"]
+      on_refused = "dead_letter" # what is no JSON goes to /_dead_letters
     }
   }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"math/bits"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 )
@@ -131,76 +132,144 @@ type recordCursor struct {
 // records refer to the cursor's data. Nothing is allocated.
 func (c *recordCursor) read(table []source.Record) ([]source.Record, error) {
 	var (
-		data     = c.data
-		at       = c.at
 		base     = c.head.baseOffset
 		first    = c.head.firstTime
 		appended = c.head.attributes&attrLogAppendTime != 0
 		maxDelta = int64(c.head.lastDelta)
 	)
 	for c.left > 0 && len(table) < cap(table) {
-		var length, timeDelta, offsetDelta, n int64
-		if length, at = varint(data, at); at < 0 || length < 0 || length > int64(len(data)-at) {
-			return table, fmt.Errorf("%w: a record is longer than its batch", errBatch)
-		}
-		record := data[: at+int(length) : at+int(length)]
-		at++ // attributes, unused
-		timeDelta, at = varint(record, at)
-		offsetDelta, at = varint(record, at)
-		if at < 0 || offsetDelta < 0 || offsetDelta > maxDelta {
-			return table, fmt.Errorf("%w: a record's offset lies outside of it", errBatch)
-		}
 		table = table[:len(table)+1]
 		r := &table[len(table)-1]
-		r.Offset = base + offsetDelta
+		next := readShort(c.data, c.at, r)
+		if next < 0 {
+			var err error
+			if next, err = readRecord(c.data, c.at, r); err != nil {
+				return table[:len(table)-1], err
+			}
+		}
+		if r.Offset < 0 || r.Offset > maxDelta {
+			return table[:len(table)-1], fmt.Errorf("%w: a record's offset lies outside of it", errBatch)
+		}
+		r.Offset += base
 		if appended {
 			r.Timestamp = c.head.maxTime
 		} else {
-			r.Timestamp = first + timeDelta
+			r.Timestamp += first
 		}
-		n, at = varint(record, at)
-		switch {
-		case at < 0 || n > int64(len(record)-at):
-			return table[:len(table)-1], fmt.Errorf("%w: a key is longer than its record", errBatch)
-		case n < 0:
-			r.Key = nil
-		default:
-			r.Key = record[at : at+int(n) : at+int(n)]
-			at += int(n)
-		}
-		n, at = varint(record, at)
-		switch {
-		case at < 0 || n > int64(len(record)-at):
-			return table[:len(table)-1], fmt.Errorf("%w: a value is longer than its record", errBatch)
-		case n < 0:
-			r.Value = nil
-		default:
-			r.Value = record[at : at+int(n) : at+int(n)]
-			at += int(n)
-		}
-		n, at = varint(record, at)
-		switch {
-		case at < 0 || n < 0:
-			return table[:len(table)-1], fmt.Errorf("%w: a record ends before its headers", errBatch)
-		case n == 0:
-			r.Headers = source.Headers{}
-		default:
-			if !validHeaders(record, at, n) {
-				return table[:len(table)-1], fmt.Errorf("%w: headers are longer than their record", errBatch)
-			}
-			r.Headers = source.Headers{Count: int(n), Raw: record[at:]}
-		}
-		at = len(record)
 		c.left--
-		c.at = at
+		c.at = next
 		if r.Offset < c.from {
 			table = table[:len(table)-1]
 		}
 	}
-	if c.left == 0 && c.at != len(data) {
-		return table, fmt.Errorf("%w: %d bytes follow its last record", errBatch, len(data)-c.at)
+	if c.left == 0 && c.at != len(c.data) {
+		return table, fmt.Errorf("%w: %d bytes follow its last record", errBatch, len(c.data)-c.at)
 	}
 	return table, nil
+}
+
+// readShort reads a record that begins at data[at:], if it has no headers and
+// no number of more than four bytes, and others follow it in data: nearly all
+// records. It returns the place after it, or a negative one for readRecord to
+// look at it. Offset and timestamp are still relative to the batch.
+func readShort(data []byte, at int, r *source.Record) int {
+	if len(data)-at < 40 { // room for the loads up to the key
+		return -1
+	}
+	length, n := shortVarint(data[at:])
+	at += n
+	if n > 4 || length < 0 || length > int64(len(data)-at-8) {
+		return -1
+	}
+	end := at + int(length)
+	at++ // attributes, unused
+	r.Timestamp, n = shortVarint(data[at:])
+	if at += n; n > 4 {
+		return -1
+	}
+	r.Offset, n = shortVarint(data[at:])
+	if at += n; n > 4 {
+		return -1
+	}
+	size, n := shortVarint(data[at:])
+	if at += n; n > 4 || size > int64(end-at) {
+		return -1
+	}
+	if r.Key = nil; size >= 0 {
+		r.Key = data[at : at+int(size) : at+int(size)]
+		at += int(size)
+	}
+	size, n = shortVarint(data[at:]) // at is at most end, and 8 bytes follow that
+	if at += n; n > 4 || size > int64(end-at) {
+		return -1
+	}
+	if r.Value = nil; size >= 0 {
+		r.Value = data[at : at+int(size) : at+int(size)]
+		at += int(size)
+	}
+	if at != end-1 || data[at] != 0 {
+		return -1 // it has headers
+	}
+	r.Headers = source.Headers{}
+	return end
+}
+
+// shortVarint reads a zigzag varint at the beginning of b, which has at least
+// 8 bytes, and its length. It is right if that is at most 4.
+func shortVarint(b []byte) (int64, int) {
+	w := binary.LittleEndian.Uint64(b)
+	n := bits.TrailingZeros64(^w&0x8080808080808080)/8 + 1
+	w &= 1<<(8*n&63) - 1
+	v := w&0x7f | w>>1&0x3f80 | w>>2&0x1fc000 | w>>3&0xfe00000
+	return int64(v>>1) ^ -int64(v&1), n
+}
+
+// readRecord reads any record that begins at data[at:] and returns the place
+// after it. Offset and timestamp are still relative to the batch.
+func readRecord(data []byte, at int, r *source.Record) (int, error) {
+	var n int64
+	if n, at = varint(data, at); at < 0 || n < 0 || n > int64(len(data)-at) {
+		return 0, fmt.Errorf("%w: a record is longer than its batch", errBatch)
+	}
+	record := data[: at+int(n) : at+int(n)]
+	at++ // attributes, unused
+	r.Timestamp, at = varint(record, at)
+	if r.Offset, at = varint(record, at); at < 0 {
+		return 0, fmt.Errorf("%w: a record ends before its key", errBatch)
+	}
+	n, at = varint(record, at)
+	switch {
+	case at < 0 || n > int64(len(record)-at):
+		return 0, fmt.Errorf("%w: a key is longer than its record", errBatch)
+	case n < 0:
+		r.Key = nil
+	default:
+		r.Key = record[at : at+int(n) : at+int(n)]
+		at += int(n)
+	}
+	n, at = varint(record, at)
+	switch {
+	case at < 0 || n > int64(len(record)-at):
+		return 0, fmt.Errorf("%w: a value is longer than its record", errBatch)
+	case n < 0:
+		r.Value = nil
+	default:
+		r.Value = record[at : at+int(n) : at+int(n)]
+		at += int(n)
+	}
+	n, at = varint(record, at)
+	switch {
+	case at < 0 || n < 0:
+		return 0, fmt.Errorf("%w: a record ends before its headers", errBatch)
+	case n == 0:
+		r.Headers = source.Headers{}
+	default:
+		if !validHeaders(record, at, n) {
+			return 0, fmt.Errorf("%w: headers are longer than their record", errBatch)
+		}
+		r.Headers = source.Headers{Count: int(n), Raw: record[at:]}
+	}
+	return len(record), nil
 }
 
 // validHeaders says whether count headers stand in record from at on.
@@ -223,14 +292,6 @@ func validHeaders(record []byte, at int, count int64) bool {
 // varint reads a zigzag varint at b[at:] and returns the place after it, or a
 // negative one if there is none; a negative at stays negative.
 func varint(b []byte, at int) (int64, int) {
-	if uint(at) < uint(len(b)) && b[at] < 0x80 {
-		c := b[at]
-		return int64(c>>1) ^ -int64(c&1), at + 1
-	}
-	return longVarint(b, at)
-}
-
-func longVarint(b []byte, at int) (int64, int) {
 	if at < 0 || at >= len(b) {
 		return 0, -1
 	}

@@ -64,17 +64,26 @@ func (s *Source) Check(ctx context.Context) (lines []string, err error) {
 	s.table.mu.Lock()
 	defer s.table.mu.Unlock()
 	var missing []string
-	for _, name := range s.config.Topics {
+	names := s.config.Topics
+	if s.config.Pattern != "" {
+		names = slices.Sorted(maps.Keys(s.table.topics))
+		say("%d topics match %s", len(names), s.config.Pattern)
+	}
+	for _, name := range names {
 		t := s.table.topics[name]
 		if t == nil {
 			say("topic %s: does not exist, or this user may not see it", name)
 			missing = append(missing, name)
 			continue
 		}
-		say("topic %s (id %s): %d partitions", name, topicID(t.id), len(t.partitions))
+		if shard := s.shard(); shard != "" {
+			say("topic %s (id %s): %d partitions in shard %s", name, topicID(t.id), len(t.partitions), shard)
+		} else {
+			say("topic %s (id %s): %d partitions", name, topicID(t.id), len(t.partitions))
+		}
 		for _, number := range slices.Sorted(maps.Keys(t.partitions)) {
 			p := t.partitions[number]
-			if p.state == stateStart {
+			if !p.settled() {
 				say("topic %s partition %d: its leader, broker %d, does not tell its offsets", name, number, p.leader)
 				missing = append(missing, fmt.Sprintf("%s/%d", name, number))
 				continue

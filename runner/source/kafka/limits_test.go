@@ -59,7 +59,11 @@ func TestMemoryIsBounded(t *testing.T) {
 			for total < n {
 				var held []*source.Chunk
 				for {
-					ctx, cancel := context.WithTimeout(testContext(t), 150*time.Millisecond)
+					wait := patience // for the first; then until nothing more comes
+					if len(held) > 0 {
+						wait = 150 * time.Millisecond
+					}
+					ctx, cancel := context.WithTimeout(context.Background(), wait)
 					chunk, err := s.Next(ctx)
 					cancel()
 					if errors.Is(err, context.DeadlineExceeded) {

@@ -126,7 +126,7 @@ func (s *Source) askAny(ctx context.Context, request kmsg.Request) (kmsg.Respons
 func (s *Source) refreshMetadata(ctx context.Context) error {
 	request := kmsg.NewPtrMetadataRequest()
 	request.AllowAutoTopicCreation = false
-	for _, name := range s.config.Topics {
+	for _, name := range s.config.Topics { // none are all, for a pattern
 		topic := kmsg.NewMetadataRequestTopic()
 		topic.Topic = kmsg.StringPtr(name)
 		request.Topics = append(request.Topics, topic)
@@ -156,11 +156,20 @@ func (s *Source) applyMetadata(metadata *kmsg.MetadataResponse) error {
 			t.brokers[m.NodeID] = newBroker(s, m.NodeID, address)
 		}
 	}
+	told := map[string]bool{}
 	for i := range metadata.Topics {
-		if m := &metadata.Topics[i]; m.Topic != nil {
-			if err := s.applyTopic(m); err != nil {
-				return err
-			}
+		m := &metadata.Topics[i]
+		if m.Topic == nil || m.IsInternal && s.config.Pattern != "" || !s.wants(*m.Topic) {
+			continue
+		}
+		told[*m.Topic] = true
+		if err := s.applyTopic(m); err != nil {
+			return err
+		}
+	}
+	for name, known := range t.topics {
+		if s.config.Pattern != "" && !told[name] {
+			s.complainOfTopic(name, known, kerr.UnknownTopicOrPartition)
 		}
 	}
 	s.assign()
@@ -196,7 +205,8 @@ func (s *Source) applyTopic(m *kmsg.MetadataResponseTopic) error {
 	if current == nil {
 		current = s.newTopic(name)
 	}
-	current.missing = false
+	current.missing, current.found = false, len(m.Partitions) > 0
+	s.troubles.over("topic " + name)
 	switch {
 	case m.TopicID == [16]byte{} || m.TopicID == current.id:
 	case current.id == [16]byte{}:
@@ -213,13 +223,21 @@ func (s *Source) applyTopic(m *kmsg.MetadataResponseTopic) error {
 		s.setTopicID(current, m.TopicID)
 	}
 	for i := range m.Partitions {
-		s.applyPartition(current, &m.Partitions[i])
+		if s.config.Shard.Owns(name, m.Partitions[i].Partition) {
+			s.applyPartition(current, &m.Partitions[i])
+		}
+	}
+	if s.running == nil && current.found {
+		return s.checkStarts(current, len(m.Partitions))
 	}
 	return nil
 }
 
 func (s *Source) complainOfTopic(name string, current *topic, err error) {
 	cause := "topic " + name
+	if s.config.Pattern == "" { // by a pattern, topics may come and go
+		s.troubles.note(cause, "topic %s cannot be read: %v", name, err)
+	}
 	switch {
 	case !errors.Is(err, kerr.UnknownTopicOrPartition) && !errors.Is(err, kerr.UnknownTopicID):
 		level := hclog.Warn
@@ -229,6 +247,8 @@ func (s *Source) complainOfTopic(name string, current *topic, err error) {
 		s.complain.about(cause, level, "brokers do not tell about a topic; waiting for it", "topic", name, "error", err)
 	case current == nil:
 		s.complain.about(cause, hclog.Warn, "topic does not exist; waiting for it", "topic", name)
+	case current.missing && s.config.Pattern != "":
+		// It was said once. Topics that match a pattern come and go.
 	default:
 		current.missing = true
 		s.complain.about(cause, hclog.Warn, "topic was deleted; waiting for it to be made again", "topic", name)
@@ -239,23 +259,25 @@ func (s *Source) complainOfTopic(name string, current *topic, err error) {
 func (s *Source) newTopic(name string) *topic {
 	t := &topic{name: name, partitions: map[int32]*partition{}}
 	s.table.topics[name] = t
+	if s.running != nil {
+		s.log.Info("new topic", "topic", name)
+	}
 	return t
 }
 
-// seed puts what the position knows of the configured topics into the table.
+// seed puts what the position knows of the topics to read into the table.
 // They are missing until the metadata tell of them, be it while the source is
 // opened or later, when the position is the consumer's.
 func (s *Source) seed() {
-	for _, name := range s.config.Topics {
-		known := s.position.Topics[name]
-		if known == nil {
+	for name, known := range s.position.Topics {
+		if !s.wants(name) {
 			continue
 		}
 		t := s.newTopic(name)
 		t.generation, t.known, t.kept, t.missing = known.Generation, true, known.ID, true
 		for number, m := range known.Partitions {
 			p := s.newPartition(t, number)
-			p.state, p.next, p.nextEpoch, p.checkRange = stateCheck, m.next, m.epoch, true
+			p.state, p.next, p.nextEpoch, p.checkRange, p.given = stateCheck, m.next, m.epoch, true, false
 			p.consumed.Store(m.next)
 			t.partitions[number] = p
 		}
@@ -310,6 +332,9 @@ func (s *Source) applyPartition(t *topic, m *kmsg.MetadataResponseTopicPartition
 		p.state = stateCheck
 	}
 	if p.leader != leader {
+		if p.leader >= 0 && leader >= 0 {
+			s.counters.moves.Add(1)
+		}
 		p.retryAt = time.Time{}
 	}
 	p.leader, p.leaderEpoch = leader, m.LeaderEpoch
@@ -319,10 +344,13 @@ func (s *Source) applyPartition(t *topic, m *kmsg.MetadataResponseTopicPartition
 func (s *Source) newPartition(t *topic, number int32) *partition {
 	p := &partition{topic: t, leader: -1, leaderEpoch: -1, nextEpoch: -1, startTime: startEarliest,
 		stream: source.Stream{Topic: t.name, Partition: number, Generation: t.generation}}
+	offset, given := s.config.StartOffsets[t.name][number]
 	switch {
+	case given && s.mayBegin(t):
+		p.state, p.next, p.checkRange, p.given = stateCheck, offset, true, true
 	case s.running != nil:
 		s.log.Info("new partition", "topic", t.name, "partition", number)
-	case !t.known:
+	case !t.known && !s.samePattern:
 		p.startTime = s.configuredStart()
 	}
 	return p

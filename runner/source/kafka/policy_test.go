@@ -342,7 +342,7 @@ func TestPositionsThatAreNoneStop(t *testing.T) {
 
 func TestPositionForm(t *testing.T) {
 	t.Parallel()
-	const text = `{"cluster":"c","topics":{"a":{"partitions":{}},"b":{"id":"AAAAAAAAAAAAAAAAAAAAAQ","generation":2,"partitions":{"0":[5,-1],"2":[7,3],"10":[0,0]}}}}`
+	const text = `{"cluster":"c","shard":"2/8","pattern":"x|y","topics":{"a":{"partitions":{}},"b":{"id":"AAAAAAAAAAAAAAAAAAAAAQ","generation":2,"partitions":{"0":[5,-1],"2":[7,3],"10":[0,0]}}}}`
 	p, err := parsePosition(json.RawMessage(text))
 	if err != nil {
 		t.Fatal(err)

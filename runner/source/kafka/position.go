@@ -14,19 +14,22 @@ import (
 // position says which records of a cluster were consumed. Its JSON is, on one
 // line and with sorted topics and partitions,
 //
-//	{"cluster":"<cluster id>","topics":{"orders":{"id":"<topic id>","generation":1,
+//	{"cluster":"<cluster id>","shard":"2/8","pattern":"ord.*","topics":{"orders":{"id":"<topic id>","generation":1,
 //	 "partitions":{"0":[1200,5],"1":[1180,5]}}}}
 //
 // where a partition has the offset of the next record to read and the leader
 // epoch of the last record before it, -1 if that is not known. The topic id is
 // written as Kafka's own tools do. Left out are: cluster and id if the brokers
-// do not tell them, and generation while the topic is the one that was read
+// do not tell them, shard if all partitions are read, pattern if topics are
+// named one by one, and generation while the topic is the one that was read
 // first (it counts how often the topic was deleted and made again).
 //
 // Topics that are no longer read stay in the position, so that a topic which
 // is taken out of the settings and put in again is read on where it was left.
 type position struct {
 	Cluster string                    `json:"cluster"`
+	Shard   string                    `json:"shard"`
+	Pattern string                    `json:"pattern"`
 	Topics  map[string]*topicPosition `json:"topics"`
 }
 
@@ -81,6 +84,16 @@ func (p *position) render() json.RawMessage {
 	if p.Cluster != "" {
 		out = append(out, `"cluster":`...)
 		out = append(out, quote(p.Cluster)...)
+		out = append(out, ',')
+	}
+	if p.Shard != "" {
+		out = append(out, `"shard":`...)
+		out = append(out, quote(p.Shard)...)
+		out = append(out, ',')
+	}
+	if p.Pattern != "" {
+		out = append(out, `"pattern":`...)
+		out = append(out, quote(p.Pattern)...)
 		out = append(out, ',')
 	}
 	out = append(out, `"topics":{`...)

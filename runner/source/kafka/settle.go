@@ -124,7 +124,7 @@ func (s *Source) settled(q *question) {
 	if q.changed() {
 		return
 	}
-	q.p.state, q.p.checkRange = stateFetch, false
+	q.p.state, q.p.checkRange, q.p.given = stateFetch, false, false
 	s.wakeLeader(q.p)
 }
 
@@ -286,6 +286,9 @@ func (s *Source) checkRange(q *question) error {
 	switch {
 	case q.next < q.start:
 		p.beyond = 0
+		if p.given && s.config.OnOutOfRange == "stop" {
+			return q.wrongStart()
+		}
 		return s.reposition(q, "these records are no longer kept (retention, or they were deleted)")
 	case q.diverged >= 0 && q.next > q.start: // or all that could be compared is deleted
 		return q.cutOff(fmt.Sprintf("it was cut off at offset %d and written anew (an unclean leader election)", q.diverged))
@@ -295,11 +298,20 @@ func (s *Source) checkRange(q *question) error {
 			p.fault(errors.New("next offset lies beyond the end"))
 			return nil
 		}
+		if p.given {
+			return q.wrongStart()
+		}
 		return q.cutOff(fmt.Sprintf("it was cut off at offset %d or below (an unclean leader election, or lost disks)", q.end))
 	}
-	p.state, p.checkRange, p.beyond = stateFetch, false, 0
+	p.state, p.checkRange, p.given, p.beyond = stateFetch, false, false, 0
 	s.wakeLeader(p)
 	return nil
+}
+
+// wrongStart returns the error for a start offset that the log does not have.
+func (q *question) wrongStart() error {
+	return stopf("SPOUT_KAFKA_START_OFFSETS says to begin topic %s partition %d at offset %d, but its log has the offsets [%d,%d): set it to one of these, or to %d for what is written from now on",
+		q.p.stream.Topic, q.p.stream.Partition, q.next, q.start, q.end, q.end)
 }
 
 // cutOff returns the error for a log that was cut off below what was read of
@@ -329,7 +341,7 @@ func (s *Source) reposition(q *question, why string) error {
 	s.log.Warn("records are gone; going on elsewhere", "topic", p.stream.Topic, "partition", p.stream.Partition,
 		"wanted", q.next, "log_start", q.start, "log_end", q.end, "next", to, "reason", why)
 	p.gap = &source.Gap{From: q.next, To: to, Reason: why}
-	p.next, p.nextEpoch, p.checkRange, p.state = to, -1, false, stateAnnounce
+	p.next, p.nextEpoch, p.checkRange, p.given, p.state = to, -1, false, false, stateAnnounce
 	s.kick()
 	return nil
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package kafka reads all partitions of some topics of a Kafka cluster.
+// Package kafka reads the partitions of some topics of a Kafka cluster: all of
+// them, or the share that several spouts have agreed upon.
 //
 // One goroutine, the supervisor, keeps the table of partitions in accord with
 // the cluster's metadata and settles where each partition is read from: the
@@ -37,6 +38,7 @@ import (
 // Source is a [source.Source] of Kafka topics.
 type Source struct {
 	config       settings.Kafka
+	wants        func(topic string) bool
 	log          hclog.Logger
 	complain     complaints
 	dialer       *dialer
@@ -46,12 +48,15 @@ type Source struct {
 	fetchVersion int16         // newest version of the fetch request to use
 	memory       *memory
 	counters     counters
+	troubles     troubles
 	chunks       chan *source.Chunk
 	control      control
 	kicked       chan struct{} // tells the supervisor to look at the table
 	position     *position     // of the consumer; no lock, see source.Source
 	patience     time.Duration // see checkPatience
 	opened       bool
+	samePattern  bool // the position was made with the pattern that is set
+	resharded    bool // the position was made with another shard
 	group        errgroup.Group
 	done         chan struct{} // closed when all goroutines have ended
 	cancel       context.CancelFunc
@@ -97,6 +102,7 @@ func New(config settings.Kafka, memory settings.Bytes, log hclog.Logger, opts ..
 	}
 	s := &Source{
 		config:       config,
+		wants:        config.Selector(),
 		log:          log,
 		complain:     complaints{log: log},
 		memory:       newMemory(int64(memory)),
@@ -132,7 +138,12 @@ func (s *Source) Open(ctx context.Context, raw json.RawMessage) error {
 			return stopf("the position in the output branch is none of a Kafka source: %w; use another output branch, or restore the one that this spout wrote", err)
 		}
 		s.position = position
+		if err := s.checkShard(); err != nil {
+			return err
+		}
+		s.samePattern = s.config.Pattern != "" && s.config.Pattern == position.Pattern
 	}
+	s.position.Shard, s.position.Pattern = s.shard(), s.config.Pattern
 	if err := s.prepare(ctx); err != nil {
 		s.control.close()
 		return err
@@ -183,8 +194,8 @@ func (s *Source) Consume(chunk *source.Chunk, n int) {
 	}
 	stream := chunk.Stream
 	t := s.position.Topics[stream.Topic]
-	if t.Generation != stream.Generation {
-		if stream.Generation < t.Generation {
+	if t == nil || t.Generation != stream.Generation {
+		if t != nil && stream.Generation < t.Generation {
 			return // a topic that is no more
 		}
 		t = &topicPosition{ID: s.table.identity(stream), Generation: stream.Generation, Partitions: map[int32]mark{}}
@@ -196,16 +207,22 @@ func (s *Source) Consume(chunk *source.Chunk, n int) {
 		}
 	}
 	t.Partitions[stream.Partition] = m
-	s.table.consumed(stream, m.next)
+	s.table.consumed(stream, m.next, chunk.Records[:min(n, len(chunk.Records))])
 	s.counters.records.Add(int64(min(n, len(chunk.Records))))
 }
 
 // Position implements [source.Source]; see the type position for its form.
-func (s *Source) Position() json.RawMessage { return s.position.render() }
+func (s *Source) Position() json.RawMessage {
+	raw := s.position.render()
+	s.table.sent(raw)
+	return raw
+}
 
 // Acknowledge implements [source.Source]. Kafka needs no acknowledgement: its
-// retention does not depend on what was read.
-func (s *Source) Acknowledge(context.Context, json.RawMessage) {}
+// retention does not depend on what was read. The lag does.
+func (s *Source) Acknowledge(_ context.Context, position json.RawMessage) {
+	s.table.durable(position)
+}
 
 // Close implements [source.Source]. Chunks that Next returned stay valid until
 // they are released.

@@ -5,6 +5,7 @@ package kafka
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -37,9 +38,11 @@ func (s *Source) prepare(ctx context.Context) error {
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case err != nil:
+			s.troubles.note("metadata", "cannot reach Kafka at %s: %v", strings.Join(s.config.Brokers, ", "), err)
 			s.complain.trouble(ctx, "metadata", err, "cannot reach Kafka; trying again", "brokers", s.config.Brokers)
 		default:
-			if s.prepared(time.Now().After(impatient)) {
+			s.troubles.over("metadata")
+			if s.prepared(time.Now().After(impatient) && !s.resharded) {
 				s.notePosition()
 				return nil
 			}
@@ -58,13 +61,14 @@ func (s *Source) prepared(impatient bool) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, name := range s.config.Topics {
-		if topic := t.topics[name]; topic == nil || (topic.missing || len(topic.partitions) == 0) && !(topic.known && impatient) {
+		if topic := t.topics[name]; topic == nil || (topic.missing || !topic.found) && !(topic.known && impatient) {
 			return false
 		}
 	}
 	ready := true
 	t.each(func(p *partition) {
-		ready = ready && (p.settled() || p.topic.known && impatient)
+		gone := p.topic.missing && s.config.Pattern != "" // all others were told
+		ready = ready && (p.settled() || p.topic.known && (impatient || gone))
 	})
 	return ready
 }
@@ -75,6 +79,9 @@ func (s *Source) notePosition() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s.position.Cluster = t.clusterID
+	if len(t.topics) == 0 {
+		s.log.Warn("no topic matches the pattern, or this user may describe none that does; waiting for one", "pattern", s.config.Pattern)
+	}
 	for name, topic := range t.topics {
 		known := s.position.Topics[name]
 		if known == nil || known.Generation != topic.generation {
@@ -90,11 +97,15 @@ func (s *Source) notePosition() {
 				later = append(later, number)
 			} else if _, ok := known.Partitions[number]; !ok {
 				known.Partitions[number] = mark{p.next, p.nextEpoch}
+				if p.gap != nil { // which has to be announced
+					known.Partitions[number] = mark{p.gap.From, -1}
+					continue
+				}
 				p.consumed.Store(p.next)
 				p.state = stateFetch // the position tells; no need to announce
 			}
 		}
-		if topic.missing || len(topic.partitions) == 0 {
+		if topic.missing || !topic.found {
 			s.log.Warn("topic is missing; going on without it until it is back", "topic", name)
 			continue
 		}
@@ -102,7 +113,10 @@ func (s *Source) notePosition() {
 			slices.Sort(later)
 			s.log.Warn("partitions cannot be read now; going on without them until they can", "topic", name, "partitions", later)
 		}
-		s.log.Info("reading topic", "topic", name, "topic_id", topicID(topic.id), "partitions", len(topic.partitions), "cluster", t.clusterID)
+		if len(topic.partitions) == 0 {
+			s.log.Warn("this shard has no partition of the topic", "topic", name, "shard", s.config.Shard)
+		}
+		s.log.Info("reading topic", "topic", name, "topic_id", topicID(topic.id), "partitions", len(topic.partitions), "shard", s.shard(), "cluster", t.clusterID)
 	}
 }
 
@@ -151,9 +165,11 @@ func (s *Source) supervise(ctx context.Context) error {
 			return err
 		case err != nil:
 			failures++
+			s.troubles.note("metadata", "cannot ask Kafka at %s for metadata: %v", strings.Join(s.config.Brokers, ", "), err)
 			s.complain.trouble(ctx, "metadata", err, "cannot ask Kafka for metadata; trying again", "brokers", s.config.Brokers)
 		default:
 			failures = 0
+			s.troubles.over("metadata")
 		}
 	}
 }
@@ -167,7 +183,7 @@ func (s *Source) unsettled() (at time.Time, ok bool) {
 		return time.Time{}, true
 	}
 	t.each(func(p *partition) {
-		if p.settled() {
+		if p.settled() || p.topic.missing && s.config.Pattern != "" {
 			return
 		}
 		retry := p.retryAt

@@ -20,6 +20,7 @@ type table struct {
 	ids       map[source.Stream]string // topic ids by topic and generation
 	failure   error                    // why reading ended
 	refresh   bool                     // metadata are wanted before their time
+	positions []sentPosition           // that are not acknowledged yet, oldest first
 }
 
 func (t *table) init() {
@@ -34,11 +35,12 @@ type topic struct {
 	name       string
 	id         [16]byte // zero if the brokers do not tell
 	generation int
-	known      bool   // the position that Open was given has it
-	kept       string // with that id, "" if it tells none
-	partitions map[int32]*partition
-	former     []*partition // of a topic that was deleted, with data that are still being decoded
-	missing    bool         // the cluster has no such topic now
+	known      bool                 // the position that Open was given has it
+	kept       string               // with that id, "" if it tells none
+	partitions map[int32]*partition // of this shard
+	found      bool                 // the metadata have told its partitions
+	former     []*partition         // of a topic that was deleted, with data that are still being decoded
+	missing    bool                 // the cluster has no such topic now
 }
 
 // state says who takes care of a partition, and what for.
@@ -68,6 +70,7 @@ type partition struct {
 	startTime  int64 // for stateStart: a time in ms, or startEarliest or startLatest
 	next       int64 // offset to fetch next
 	nextEpoch  int32 // leader epoch of the last record before next, -1 if unknown
+	given      bool  // next is what SPOUT_KAFKA_START_OFFSETS says, and was not seen to be in the log yet
 	checkRange bool  // for stateCheck: see whether next lies in the log
 	beyond     int   // times in a row that next was seen beyond the end of the log
 	gap        *source.Gap
@@ -80,6 +83,16 @@ type partition struct {
 	failures  int     // errors in a row
 	damaged   int     // damaged batches in a row
 	retryAt   time.Time
+
+	failure     error     // the last, if failures is not 0
+	failedSince time.Time // the first
+
+	endKnown      bool // highWatermark is what a broker said
+	consumedSoFar progress
+	durableSoFar  progress
+	durableNext   int64     // offset after what is durable, if that is less than what was consumed
+	oldest        int64     // timestamp of the first record that was consumed, in ms
+	caughtUp      time.Time // when everything was durable last
 
 	highWatermark atomic.Int64
 	consumed      atomic.Int64 // offset after what the consumer consumed
@@ -112,7 +125,11 @@ func (p *partition) drained() bool {
 
 // fault notes that reading p failed, and when to see to it again.
 func (p *partition) fault(err error) {
+	if p.failures == 0 {
+		p.failedSince = time.Now()
+	}
 	p.failures++
+	p.failure = err
 	p.retryAt = time.Now().Add(delayAfter(p.failures, err))
 	if p.state == stateFetch {
 		p.state = stateCheck
@@ -127,13 +144,14 @@ func (t *table) identity(stream source.Stream) string {
 	return t.ids[stream]
 }
 
-// consumed notes the offset after what the consumer consumed.
-func (t *table) consumed(stream source.Stream, next int64) {
+// consumed notes what the consumer consumed, and the offset after it.
+func (t *table) consumed(stream source.Stream, next int64, records []source.Record) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if topic := t.topics[stream.Topic]; topic != nil && topic.generation == stream.Generation {
 		if p := topic.partitions[stream.Partition]; p != nil {
 			p.consumed.Store(next)
+			p.took(records)
 		}
 	}
 }
@@ -149,7 +167,7 @@ func (t *table) each(visit func(*partition)) {
 
 // counters count what a source did since it was made.
 type counters struct {
-	fetches, bytes, batches, records, skipped, reconnects, damaged atomic.Int64
+	fetches, bytes, batches, records, skipped, reconnects, damaged, moves atomic.Int64
 }
 
 // Stats says what a source did since it was made.

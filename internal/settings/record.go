@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package settings
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// Record says which records become files, and what is taken out of them.
+type Record struct {
+	Filter  Filter   `env:"SPOUT_RECORD_FILTER" doc:"Conditions that records must meet to be kept, joined by and: value:status == \"paid\" and header:env != test and value:type in (order, refund) and key exists and value:deleted missing. value:A.B is a field of a value that is JSON, as text; the last of several headers of one name counts; null is missing, and != and missing hold for what is missing. Other records are left out and counted in the commit's description."`
+	Fields  []string `env:"SPOUT_RECORD_FIELDS" doc:"Fields of values that are JSON objects to keep, as id or customer.name, separated by commas; the others are left out, within lists too. Null values stay."`
+	Mask    []string `env:"SPOUT_RECORD_MASK" doc:"Fields of JSON values whose content must not be seen, separated by commas: customer.email=hash, card.number=redact. hash writes the SHA-256 of the content in hexadecimal (HMAC-SHA-256 where SPOUT_RECORD_MASK_KEY is set, which nobody can guess contents from), redact writes \"***\". Null stays null. Paths show what is masked, filters see what is not."`
+	MaskKey string   `env:"SPOUT_RECORD_MASK_KEY" secret:"true" doc:"Key of the HMAC-SHA-256 that hash masks with."`
+
+	MaxBytes         Bytes  `env:"SPOUT_RECORD_MAX_BYTES" default:"0" doc:"Most bytes of a record's key, value and headers together; 0 for no limit. A larger one is refused."`
+	OnRefused        string `env:"SPOUT_RECORD_ON_REFUSED" default:"stop" doc:"What to do with a record that is refused: it is larger than SPOUT_RECORD_MAX_BYTES, is no JSON where the path, the filter, the fields or the mask need it, or does not fit its schema. stop ends the runner with a message; dead_letter writes it, as it came (not masked), in a JSON line with the reason, into SPOUT_RECORD_DEAD_LETTER_FOLDER of the same commit."`
+	DeadLetterFolder string `env:"SPOUT_RECORD_DEAD_LETTER_FOLDER" default:"_dead_letters" doc:"Folder of the output repo for records that were refused, in files TOPIC/PARTITION/FIRST-LAST.jsonl."`
+}
+
+// RefusedPolicies are the values of SPOUT_RECORD_ON_REFUSED, MaskMethods those
+// after the = of a mask.
+var (
+	RefusedPolicies = []string{"stop", "dead_letter"}
+	MaskMethods     = []string{"hash", "redact"}
+)
+
+// Masked is a field of JSON values that is masked.
+type Masked struct {
+	Field  []string
+	Method string
+}
+
+// Masks returns Mask's entries, which must be valid.
+func (r Record) Masks() []Masked {
+	list := make([]Masked, len(r.Mask))
+	for i, text := range r.Mask {
+		list[i], _ = parseMask(text) //nolint:errcheck // validated
+	}
+	return list
+}
+
+func parseMask(text string) (Masked, error) {
+	name, method, _ := strings.Cut(text, "=")
+	field, err := ParseField(name)
+	if err != nil {
+		return Masked{}, err
+	}
+	if !slices.Contains(MaskMethods, method) {
+		return Masked{}, fmt.Errorf("must be FIELD=hash or FIELD=redact, as customer.email=hash")
+	}
+	return Masked{field, method}, nil
+}
+
+// folderName is the shape of folders of the runner's own.
+var folderName = regexp.MustCompile(`^[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}$`)
+
+func (r Record) validate(oneOf func(variable, value string, allowed []string)) (p Problems) {
+	oneOf("SPOUT_RECORD_ON_REFUSED", r.OnRefused, RefusedPolicies)
+	fields := map[string]bool{}
+	for _, text := range r.Fields {
+		if _, err := ParseField(text); err != nil {
+			p.add("SPOUT_RECORD_FIELDS", text, err.Error())
+		}
+		fields[text] = true
+	}
+	for _, text := range r.Fields {
+		if outer := outerField(text, fields); outer != "" {
+			p.add("SPOUT_RECORD_FIELDS", text, "is part of "+outer+", which is kept whole; name one of them")
+		}
+	}
+	masks := map[string]bool{}
+	for _, text := range r.Mask {
+		if _, err := parseMask(text); err != nil {
+			p.add("SPOUT_RECORD_MASK", text, err.Error())
+		}
+		name, _, _ := strings.Cut(text, "=")
+		if masks[name] {
+			p.add("SPOUT_RECORD_MASK", text, "is there twice; name each field once")
+		}
+		masks[name] = true
+	}
+	for _, text := range r.Mask {
+		name, _, _ := strings.Cut(text, "=")
+		if outer := outerField(name, masks); outer != "" {
+			p.add("SPOUT_RECORD_MASK", text, "is part of "+outer+", which is masked whole; name one of them")
+		}
+	}
+	if r.MaxBytes < 0 {
+		p.add("SPOUT_RECORD_MAX_BYTES", r.MaxBytes.String(), "must not be negative; 0 means no limit")
+	}
+	if !folderName.MatchString(r.DeadLetterFolder) {
+		p.add("SPOUT_RECORD_DEAD_LETTER_FOLDER", r.DeadLetterFolder, "must be one folder's name: letters, digits, '.', '_' and '-', no '.' at the beginning, at most 100")
+	}
+	return p
+}
+
+// outerField returns the field that a field is a part of, "" if none is listed.
+func outerField(field string, listed map[string]bool) string {
+	for i, c := range field {
+		if c == '.' && listed[field[:i]] {
+			return field[:i]
+		}
+	}
+	return ""
+}
+
+// ReadsJSON says whether something looks into values, which must be JSON then.
+func (s Settings) ReadsJSON() bool {
+	inValue := func(r Reference) bool { return r.Kind == "value" }
+	return len(s.Record.Fields) > 0 || len(s.Record.Mask) > 0 || slices.ContainsFunc(s.File.Path.References(), inValue) ||
+		slices.ContainsFunc(s.Record.Filter.Conditions, func(c Condition) bool { return inValue(c.Of) })
+}

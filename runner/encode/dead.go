@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package encode
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
+)
+
+// DeadLetters is a file of records that could not be written as the settings
+// ask: JSON lines with the reason, the coordinates and the bytes as they came.
+type DeadLetters struct {
+	textFile
+	reason string
+}
+
+// NewDeadLetters begins a file of dead letters of a stream. They are never
+// compressed: they are few, and people look at them.
+func (e *Encoder) NewDeadLetters(stream source.Stream) *DeadLetters {
+	d := &DeadLetters{}
+	d.textFile = textFile{place: Place{Stream: stream}, path: e.deadLetterPath,
+		format: format{extension: "jsonl", most: d.most, append: d.append}}
+	return d
+}
+
+func (e *Encoder) deadLetterPath(at Place, extension string, first, last int64) string {
+	return fmt.Sprintf("/%s/%s/%05d/%020d-%020d.%s", e.settings.Record.DeadLetterFolder, topicFolder(at.Stream), at.Stream.Partition, first, last, extension)
+}
+
+// Add appends a record with the reason why it is here.
+func (d *DeadLetters) Add(r source.Record, reason string) error {
+	d.reason = reason
+	_, err := d.Append([]source.Record{r}, 0)
+	return err
+}
+
+func (d *DeadLetters) most(r *source.Record) int { return mostJSON(r) + len(d.reason) }
+
+// append writes keys and headers as jsonl files do, which loses nothing, and
+// values always in base64: there is no telling what they are.
+func (d *DeadLetters) append(dst []byte, stream source.Stream, r *source.Record) []byte {
+	dst = appendText(append(dst, '{'), "reason", []byte(d.reason))
+	dst = append(dst, `,"topic":`...)
+	dst = appendString(dst, stream.Topic)
+	dst = append(dst, `,"partition":`...)
+	dst = strconv.AppendInt(dst, int64(stream.Partition), 10)
+	dst = append(dst, `,"offset":`...)
+	dst = strconv.AppendInt(dst, r.Offset, 10)
+	dst = append(dst, `,"timestamp":`...)
+	dst = strconv.AppendInt(dst, r.Timestamp, 10)
+	dst = appendText(append(dst, ','), "key", r.Key)
+	dst = appendHeaders(dst, r.Headers)
+	if r.Value == nil {
+		return append(dst, `,"value":null}`+"\n"...)
+	}
+	dst = appendBase64(append(dst, `,"value_base64":`...), r.Value)
+	return append(dst, '}', '\n')
+}

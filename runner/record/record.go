@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package record decides what becomes of each record before it is written:
+// whether it is kept, left out or refused, which fields of its value are taken
+// out or masked, and which folder it goes into. It is deliberately no more
+// than that: what needs more is a pipeline of its own.
+package record
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
+)
+
+// Refused says why a record cannot be written as the settings ask.
+type Refused struct{ Reason string }
+
+func (r *Refused) Error() string { return r.Reason }
+
+// Rules are the settings about records, ready to be used. They are used by one
+// goroutine.
+type Rules struct {
+	filter     []settings.Condition
+	fields     *names // nil to keep all
+	masks      *names // nil for none
+	route      []settings.Reference
+	maxBytes   int
+	readsValue bool
+
+	selected, masked, path []byte // reused from record to record
+}
+
+// NewRules returns the rules of validated settings, nil if there are none: all
+// records are kept as they are, and their paths do not depend on what is in them.
+func NewRules(s settings.Settings) *Rules {
+	r := &Rules{filter: s.Record.Filter.Conditions, route: s.File.Path.References(), maxBytes: int(s.Record.MaxBytes), readsValue: s.ReadsJSON()}
+	for _, text := range s.Record.Fields {
+		field, err := settings.ParseField(text)
+		if err != nil {
+			panic(err) // validated
+		}
+		if r.fields == nil {
+			r.fields = &names{}
+		}
+		r.fields.add(field)
+	}
+	for _, m := range s.Record.Masks() {
+		if r.masks == nil {
+			r.masks = &names{}
+		}
+		r.masks.add(m.Field).masks = newMasks(m.Method, s.Record.MaskKey)
+	}
+	if r.filter == nil && r.fields == nil && r.masks == nil && r.route == nil && r.maxBytes == 0 {
+		return nil
+	}
+	return r
+}
+
+// Apply decides about a record. One that is kept may get another value, which
+// is valid until the next call; the error of one that cannot be written is a
+// [*Refused].
+func (r *Rules) Apply(rec *source.Record) (keep bool, err error) {
+	if size := len(rec.Key) + len(rec.Value) + len(rec.Headers.Raw); r.maxBytes > 0 && size > r.maxBytes {
+		return false, &Refused{fmt.Sprintf("it has %d bytes, more than the %d that are allowed", size, r.maxBytes)}
+	}
+	hasValue := r.readsValue && rec.Value != nil
+	if hasValue && !json.Valid(rec.Value) {
+		return false, &Refused{"its value is not JSON"}
+	}
+	for i := range r.filter {
+		if !r.holds(&r.filter[i], rec) {
+			return false, nil
+		}
+	}
+	if !hasValue {
+		return true, nil
+	}
+	if r.fields != nil {
+		if kind(rec.Value) != '{' {
+			return false, &Refused{"its value is no JSON object, so that no fields of it can be selected"}
+		}
+		r.selected, _ = r.fields.appendSelected(r.selected[:0], bytes.TrimSpace(rec.Value))
+		rec.Value = r.selected
+	}
+	if r.masks != nil {
+		r.masked = r.masks.appendMasked(r.masked[:0], rec.Value)
+		rec.Value = r.masked
+	}
+	return true, nil
+}
+
+// Route returns what the path shows of a record that Apply has kept: the
+// escaped values, with a / between them. It is valid until the next call.
+func (r *Rules) Route(rec *source.Record) []byte {
+	r.path = r.path[:0]
+	for i := range r.route {
+		if i > 0 {
+			r.path = append(r.path, '/')
+		}
+		if value, ok := look(&r.route[i], rec); ok {
+			r.path = settings.AppendPathValue(r.path, value)
+		} else {
+			r.path = append(r.path, settings.MissingPathValue...)
+		}
+	}
+	return r.path
+}
+
+// holds says whether a record meets a condition.
+func (r *Rules) holds(c *settings.Condition, rec *source.Record) bool {
+	value, ok := look(&c.Of, rec)
+	switch c.Operator {
+	case "exists":
+		return ok
+	case "missing":
+		return !ok
+	case "!=":
+		return !ok || string(value) != c.Texts[0]
+	}
+	return ok && slices.ContainsFunc(c.Texts, func(text string) bool { return string(value) == text })
+}
+
+// look returns a part of a record; ok is false if it is missing.
+func look(of *settings.Reference, rec *source.Record) (part []byte, ok bool) {
+	switch of.Kind {
+	case "key":
+		return rec.Key, rec.Key != nil
+	case "header":
+		for key, value := range rec.Headers.All() {
+			if string(key) == of.Header {
+				part = value
+			}
+		}
+		return part, part != nil
+	}
+	if rec.Value == nil {
+		return nil, false
+	}
+	if part = find(rec.Value, of.Field); part == nil {
+		return nil, false
+	}
+	return text(part), true
+}
