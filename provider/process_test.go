@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -39,10 +40,12 @@ type cliProcess struct {
 	*testing.T
 	*terraformcli.Workspace
 	provider string // the program
+	cli      terraformcli.CLI
 }
 
-// newProcess prepares a configuration against a fake pachd.
-func newProcess(t *testing.T, s *pachtest.Server, config string, env map[string]string) *cliProcess {
+// newProcess prepares a configuration against a fake pachd. More lines may be
+// put into the provider block.
+func newProcess(t *testing.T, s *pachtest.Server, config string, env map[string]string, providerLines ...string) *cliProcess {
 	t.Helper()
 	built, err := builtProvider()
 	if err != nil {
@@ -51,7 +54,7 @@ func newProcess(t *testing.T, s *pachtest.Server, config string, env map[string]
 	w, err := built.cli.NewWorkspace(t.TempDir(), built.path, "0.1.0", env)
 	if err == nil {
 		required := "terraform {\n  required_providers {\n    pachyderm = { source = \"" + terraformcli.ProviderSource + "\" }\n  }\n}\n"
-		err = w.Write("main.tf", required+withProvider(s, config))
+		err = w.Write("main.tf", required+withProvider(s, config, providerLines...))
 	}
 	if err == nil {
 		err = w.Init(t.Context())
@@ -59,7 +62,14 @@ func newProcess(t *testing.T, s *pachtest.Server, config string, env map[string]
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &cliProcess{T: t, Workspace: w, provider: built.path}
+	return &cliProcess{T: t, Workspace: w, provider: built.path, cli: built.cli}
+}
+
+func (p *cliProcess) write(name, text string) {
+	p.Helper()
+	if err := p.Write(name, text); err != nil {
+		p.Fatal(err)
+	}
 }
 
 // running is a command that has been started.
@@ -68,9 +78,14 @@ type running struct {
 	output bytes.Buffer // both kinds
 }
 
-func (p *cliProcess) start(args ...string) *running {
+func (p *cliProcess) start(args ...string) *running { return p.startWith(nil, args...) }
+
+// startWith starts a command with more in its environment.
+func (p *cliProcess) startWith(env []string, args ...string) *running {
 	p.Helper()
-	r := &running{cmd: p.Command(p.Context(), append(args, "-no-color")...)}
+	args = slices.Insert(slices.Clone(args), 1, "-no-color")
+	r := &running{cmd: p.Command(p.Context(), args...)}
+	r.cmd.Env = append(r.cmd.Env, env...)
 	r.cmd.Stdout, r.cmd.Stderr = &r.output, &r.output
 	if err := r.cmd.Start(); err != nil {
 		p.Fatal(err)
@@ -90,9 +105,11 @@ func (r *running) wait(t *testing.T) (said string, code int) {
 }
 
 // run runs a command that must end with the code.
-func (p *cliProcess) run(code int, args ...string) string {
+func (p *cliProcess) run(code int, args ...string) string { return p.runWith(nil, code, args...) }
+
+func (p *cliProcess) runWith(env []string, code int, args ...string) string {
 	p.Helper()
-	said, got := p.start(args...).wait(p.T)
+	said, got := p.startWith(env, args...).wait(p.T)
 	if got != code {
 		p.Fatalf("terraform %s ended with %d, want %d:\n%s", strings.Join(args, " "), got, code, said)
 	}

@@ -45,7 +45,7 @@ func (r *spoutResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanR
 		r.planReplace(&plan, &state, resp)
 		plan.unobserved(true)
 	default:
-		spec := !plan.unchanged(ctx, &state)
+		spec := !plan.unchanged(ctx, &state) || !plan.RestartTriggers.Equal(state.RestartTriggers)
 		plan.copyObserved(&state)
 		if spec || !plan.Paused.Equal(state.Paused) {
 			plan.unobserved(spec)
