@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"slices"
 
 	"github.com/hashicorp/terraform-exec/tfexec"
 )
@@ -23,9 +22,7 @@ const ProviderSource = "spoutworks/pachyderm"
 type Workspace struct {
 	*tfexec.Terraform
 	Dir string
-
-	path string
-	env  []string
+	env []string
 }
 
 // NewWorkspace prepares dir, which holds the configuration or will. provider
@@ -55,18 +52,17 @@ func (c CLI) NewWorkspace(dir, provider, version string, env map[string]string) 
 	if err := terraform.SetEnv(all); err != nil {
 		return nil, fmt.Errorf("prepare %s: %w", c.Product, err)
 	}
-	w := &Workspace{Terraform: terraform, Dir: dir, path: c.Path}
+	w := &Workspace{Terraform: terraform, Dir: dir}
 	for name, value := range all {
 		w.env = append(w.env, name+"="+value)
 	}
 	return w, nil
 }
 
-// Command prepares a command of the command line as a process of the caller's
-// own, for what tfexec does not do: to send it signals, to see all it says.
+// Command is the command line with arguments that tfexec does not know.
 func (w *Workspace) Command(ctx context.Context, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, w.path, args...)
-	cmd.Dir, cmd.Env = w.Dir, slices.Clone(w.env)
+	cmd := exec.CommandContext(ctx, w.ExecPath(), args...)
+	cmd.Dir, cmd.Env = w.Dir, append([]string{"TF_IN_AUTOMATION=1", "TF_INPUT=0"}, w.env...)
 	return cmd
 }
 
