@@ -50,6 +50,8 @@ var settingAttributes = []struct {
 	{"kafka.isolation", "SPOUT_KAFKA_ISOLATION", textSetting},
 	{"kafka.on_out_of_range", "SPOUT_KAFKA_ON_OUT_OF_RANGE", textSetting},
 	{"kafka.on_topic_recreated", "SPOUT_KAFKA_ON_TOPIC_RECREATED", textSetting},
+	{"kafka.on_corrupt_batch", "SPOUT_KAFKA_ON_CORRUPT_BATCH", textSetting},
+	{"kafka.group_id", "SPOUT_KAFKA_GROUP_ID", textSetting},
 	{"kafka.metadata_interval", "SPOUT_KAFKA_METADATA_INTERVAL", durationSetting},
 	{"kafka.fetch_max_bytes", "SPOUT_KAFKA_FETCH_MAX_BYTES", bytesSetting},
 	{"kafka.fetch_max_wait", "SPOUT_KAFKA_FETCH_MAX_WAIT", durationSetting},

@@ -33,6 +33,8 @@ var leafCases = []leaf{
 	{path: "kafka.isolation", a: "read_uncommitted", b: "read_committed"},
 	{path: "kafka.on_out_of_range", a: "latest", b: "earliest"},
 	{path: "kafka.on_topic_recreated", a: "restart", b: "stop"},
+	{path: "kafka.on_corrupt_batch", a: "skip", b: "stop"},
+	{path: "kafka.group_id", a: "orders-spout", b: "spout"},
 	{path: "kafka.metadata_interval", a: "60s", b: "2m", same: "1m"},
 	{path: "kafka.fetch_max_bytes", a: "1MiB", b: "2MiB", same: "1024KiB"},
 	{path: "kafka.fetch_max_wait", a: "1s", b: "2s", same: "1000ms"},

@@ -18,6 +18,8 @@ func kafkaAttribute() schema.Attribute {
 			"shard":              setting("kafka.shard", false),
 			"start":              setting("kafka.start", false),
 			"client_id":          setting("kafka.client_id", false),
+			"group_id":           setting("kafka.group_id", false),
+			"on_corrupt_batch":   setting("kafka.on_corrupt_batch", false),
 			"isolation":          setting("kafka.isolation", false),
 			"on_out_of_range":    setting("kafka.on_out_of_range", false),
 			"on_topic_recreated": setting("kafka.on_topic_recreated", false),

@@ -119,6 +119,7 @@ func TestProblems(t *testing.T) {
 		"SPOUT_KAFKA_START_OFFSETS=orders:-1=1":           "must be a list of topic:partition=offset",
 		"SPOUT_KAFKA_START_OFFSETS=orders:1=-1":           "must be a list of topic:partition=offset",
 		"SPOUT_KAFKA_START_OFFSETS=refunds:0=1":           "has the topic refunds, which is not read",
+		"SPOUT_KAFKA_ON_CORRUPT_BATCH=no":                 "must be one of stop, skip",
 		"SPOUT_KAFKA_ON_SHARD_CHANGED=no":                 "must be one of stop, continue",
 		"SPOUT_KAFKA_START=yesterday":                     "must be earliest, latest or a time as 2026-01-31T00:00:00Z",
 		"SPOUT_KAFKA_ISOLATION=none":                      "must be one of read_committed, read_uncommitted",

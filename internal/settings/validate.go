@@ -113,6 +113,7 @@ func (k Kafka) validate(oneOf func(variable, value string, allowed []string)) (p
 	oneOf("SPOUT_KAFKA_ISOLATION", k.Isolation, Isolations)
 	oneOf("SPOUT_KAFKA_ON_OUT_OF_RANGE", k.OnOutOfRange, OutOfRange)
 	oneOf("SPOUT_KAFKA_ON_TOPIC_RECREATED", k.OnTopicRecreated, TopicRecreated)
+	oneOf("SPOUT_KAFKA_ON_CORRUPT_BATCH", k.OnCorruptBatch, CorruptBatch)
 	oneOf("SPOUT_KAFKA_ON_SHARD_CHANGED", k.OnShardChanged, ShardChanged)
 	if k.SASLMechanism != "" {
 		oneOf("SPOUT_KAFKA_SASL_MECHANISM", k.SASLMechanism, SASLMechanisms)

@@ -175,6 +175,8 @@ var newestKnown = map[int16]int16{
 	kmsg.OffsetForLeaderEpoch.Int16(): 4,
 	kmsg.Fetch.Int16():                13,
 	kmsg.ApiVersions.Int16():          0,
+	kmsg.FindCoordinator.Int16():      3,
+	kmsg.OffsetCommit.Int16():         8,
 }
 
 // oldestOfUse is the oldest version of a request that is of use here, if it is
@@ -184,6 +186,8 @@ var oldestOfUse = map[int16]int16{
 	kmsg.ListOffsets.Int16():          1,
 	kmsg.Fetch.Int16():                4,
 	kmsg.Metadata.Int16():             4,
+	kmsg.FindCoordinator.Int16():      1,
+	kmsg.OffsetCommit.Int16():         2,
 }
 
 var errVersion = errors.New("no version of a request is known to both sides")

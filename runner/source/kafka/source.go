@@ -53,6 +53,7 @@ type Source struct {
 	kicked       chan struct{} // tells the supervisor to look at the table
 	position     *position     // of the consumer; no lock, see source.Source
 	patience     time.Duration // see checkPatience
+	publisher    *publisher    // nil if offsets are not published
 	opened       bool
 	samePattern  bool // the position was made with the pattern that is set
 	resharded    bool // the position was made with another shard
@@ -115,6 +116,9 @@ func New(config settings.Kafka, memory settings.Bytes, log hclog.Logger, opts ..
 		patience:     checkPatience,
 		cancel:       func() {},
 	}
+	if config.GroupID != "" {
+		s.publisher = newPublisher(s, config.GroupID)
+	}
 	s.table.init()
 	s.dialer, s.invalid = newDialer(config, o.dial)
 	return s
@@ -153,6 +157,12 @@ func (s *Source) Open(ctx context.Context, raw json.RawMessage) error {
 		defer s.control.close()
 		return s.supervise(s.fetching)
 	})
+	if s.publisher != nil {
+		s.group.Go(func() error { return s.publisher.run(s.fetching) })
+		if raw != nil {
+			s.publisher.offer(raw)
+		}
+	}
 	go func() {
 		_ = s.group.Wait() // why it ended is in the table
 		close(s.done)
@@ -214,8 +224,13 @@ func (s *Source) Consume(chunk *source.Chunk, n int) {
 func (s *Source) Position() json.RawMessage { return s.position.render() }
 
 // Acknowledge implements [source.Source]. Kafka needs no acknowledgement: its
-// retention does not depend on what was read.
-func (s *Source) Acknowledge(context.Context, json.RawMessage) {}
+// retention does not depend on what was read. If there is a group id, the
+// position is published as offsets of that group.
+func (s *Source) Acknowledge(_ context.Context, position json.RawMessage) {
+	if s.publisher != nil {
+		s.publisher.offer(position)
+	}
+}
 
 // Close implements [source.Source]. Chunks that Next returned stay valid until
 // they are released.
