@@ -63,12 +63,18 @@ type Kafka struct {
 	TLS           bool   `env:"SPOUT_KAFKA_TLS" default:"false" doc:"Use TLS."`
 	TLSServerName string `env:"SPOUT_KAFKA_TLS_SERVER_NAME" doc:"Name expected in the brokers' certificates, if it is not the host's."`
 	TLSCA         string `env:"SPOUT_KAFKA_TLS_CA" doc:"Certificates of the authorities to trust in place of the system's, in PEM."`
+	TLSCAFile     string `env:"SPOUT_KAFKA_TLS_CA_FILE" doc:"File with such certificates, of a secret that is mounted into the pod. It is read at the start."`
+	TLSCertFile   string `env:"SPOUT_KAFKA_TLS_CERT_FILE" doc:"File with the client certificate in PEM, for mutual TLS, of a secret that is mounted into the pod. It is read again for each connection, so a certificate can be renewed while the spout runs."`
+	TLSKeyFile    string `env:"SPOUT_KAFKA_TLS_KEY_FILE" doc:"File with the key of the client certificate in PEM."`
 	TLSCert       string `env:"SPOUT_KAFKA_TLS_CERT" secret:"true" doc:"Client certificate in PEM, for mutual TLS."`
 	TLSKey        string `env:"SPOUT_KAFKA_TLS_KEY" secret:"true" doc:"Key of the client certificate in PEM."`
 
-	SASLMechanism string `env:"SPOUT_KAFKA_SASL_MECHANISM" doc:"plain, scram-sha-256 or scram-sha-512; empty for none."`
-	SASLUsername  string `env:"SPOUT_KAFKA_SASL_USERNAME" secret:"true" doc:"SASL user name."`
-	SASLPassword  string `env:"SPOUT_KAFKA_SASL_PASSWORD" secret:"true" doc:"SASL password."`
+	SASLMechanism  string   `env:"SPOUT_KAFKA_SASL_MECHANISM" doc:"plain, scram-sha-256, scram-sha-512 or oauthbearer; empty for none."`
+	SASLUsername   string   `env:"SPOUT_KAFKA_SASL_USERNAME" secret:"true" doc:"SASL user name; for oauthbearer the client id."`
+	SASLPassword   string   `env:"SPOUT_KAFKA_SASL_PASSWORD" secret:"true" doc:"SASL password; for oauthbearer the client secret."`
+	SASLTokenURL   string   `env:"SPOUT_KAFKA_SASL_TOKEN_URL" doc:"For oauthbearer: the endpoint that gives tokens to clients (OAuth 2.0, client credentials), as https://login.example.com/oauth2/token. Its certificate is checked as the brokers' are."`
+	SASLScope      string   `env:"SPOUT_KAFKA_SASL_SCOPE" doc:"For oauthbearer: scopes to ask for, separated by blanks."`
+	SASLExtensions []string `env:"SPOUT_KAFKA_SASL_EXTENSIONS" doc:"For oauthbearer: what the brokers want to know besides the token, as logicalCluster=lkc-1,identityPoolId=pool-1, separated by commas."`
 }
 
 // Batch says when a commit is made. Whichever limit is reached first ends the batch.
@@ -99,7 +105,7 @@ var (
 	TopicRecreated = []string{"stop", "restart"}
 	ShardChanged   = []string{"stop", "continue"}
 	CorruptBatch   = []string{"stop", "skip"}
-	SASLMechanisms = []string{"plain", "scram-sha-256", "scram-sha-512"}
+	SASLMechanisms = []string{"plain", "scram-sha-256", "scram-sha-512", "oauthbearer"}
 	LogLevels      = []string{"trace", "debug", "info", "warn", "error"}
 	reservedPorts  = []int{1080, 1600, 1650, 1653, 9090, 9091}
 	startKeywords  = []string{"earliest", "latest"}

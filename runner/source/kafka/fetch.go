@@ -170,6 +170,9 @@ func (b *broker) fetch(ctx context.Context) error {
 	c := b.conn
 	unhook := context.AfterFunc(ctx, func() { c.Close() })
 	defer unhook()
+	if err := c.renew(ctx); err != nil {
+		return err
+	}
 	if err := b.fillRequest(); err != nil {
 		return err
 	}

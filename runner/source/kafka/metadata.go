@@ -241,7 +241,7 @@ func (s *Source) complainOfTopic(name string, current *topic, err error) {
 		if isDenied(err) {
 			level = hclog.Error
 		}
-		s.complain.about(cause, level, "brokers do not tell about a topic; waiting for it", "topic", name, "error", err)
+		s.complain.about(cause, level, "brokers do not tell about a topic; waiting for it", "topic", name, "error", err, "fix", remedy(err))
 	case current == nil:
 		s.complain.about(cause, hclog.Warn, "topic does not exist; waiting for it", "topic", name)
 	case current.missing && s.config.Pattern != "":

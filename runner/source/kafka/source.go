@@ -15,8 +15,8 @@
 //	 │ ask its leader          │ at the metadata  │ say so in a chunk that
 //	 │                         │ and the log      │ has no record
 //
-// Connections are opened and authenticated by segmentio/kafka-go; its Reader is
-// not used, since it delivers what was aborted, checks no checksum, stalls at
+// The mechanisms of SASL are those of segmentio/kafka-go; its Reader is not
+// used, since it delivers what was aborted, checks no checksum, stalls at
 // compacted tails and passes over lost records without a word.
 package kafka
 
