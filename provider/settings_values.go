@@ -269,6 +269,8 @@ func terraformValue(ctx context.Context, t attr.Type, text string, ok bool) tfty
 		return tftypes.NewValue(tf, n)
 	case tf.Is(offsetsType):
 		return offsetsValue(text)
+	case tf.Is(tftypes.Bool):
+		return tftypes.NewValue(tf, text == "true")
 	case tf.Is(tftypes.List{ElementType: tftypes.String}):
 		var list []tftypes.Value
 		for part := range strings.SplitSeq(text, ",") {

@@ -55,7 +55,8 @@ func (m *spoutModel) expand(ctx context.Context) (pachyderm.Spec, diag.Diagnosti
 	}
 	var metadata *metadataModel
 	if e.object(m.Metadata, &metadata); metadata != nil {
-		s.Labels, s.Annotations = e.texts(metadata.Labels), e.texts(metadata.Annotations)
+		s.Labels = e.texts(metadata.Labels)
+		s.Annotations = overlaid(s.Annotations, e.texts(metadata.Annotations))
 	}
 	var tolerations []tolerationModel
 	e.add(m.Tolerations.ElementsAs(ctx, &tolerations, false))
@@ -106,6 +107,9 @@ func (e *expander) runner(m *spoutModel, s *pachyderm.Spec) {
 	maps.Copy(env, s.Env)
 	s.Env = env
 	s.Secrets = secretsOf(l)
+	if scrape, ok := l["runner.prometheus_scrape"].(types.Bool); !ok || scrape.IsNull() || scrape.ValueBool() {
+		s.Annotations = scrapeAnnotations(parsed.HTTPPort)
+	}
 	if list, ok := l["runner.image_pull_secrets"].(types.List); ok {
 		s.ImagePullSecrets = e.list(list)
 	}

@@ -112,13 +112,14 @@ func (m *spoutModel) flatten(ctx context.Context, s pachyderm.Spec, asTransform 
 	m.Kafka, m.Runner = types.ObjectNull(objectTypes("kafka")), types.ObjectNull(objectTypes("runner"))
 	m.Transform, m.Image = types.ObjectNull(objectTypes("transform")), types.StringNull()
 
-	env, secrets := s.Env, s.Secrets
+	env, secrets, annotations := s.Env, s.Secrets, s.Annotations
 	if asTransform || !f.runner(m, s) {
 		m.Transform = f.transform(s)
 	} else {
 		env = maps.Clone(s.Env)
 		maps.DeleteFunc(env, func(name, _ string) bool { return strings.HasPrefix(name, settings.Prefix) })
 		_, secrets = splitSecrets(s.Secrets)
+		annotations, _ = splitScrape(s)
 	}
 	m.Env = f.texts(env)
 	m.SecretEnv, m.SecretMounts = f.secrets(secrets)
@@ -136,8 +137,8 @@ func (m *spoutModel) flatten(ctx context.Context, s pachyderm.Spec, asTransform 
 		m.Scheduling = f.object("scheduling", schedulingModel{f.texts(s.NodeSelector), textOrNull(s.PriorityClassName)})
 	}
 	m.Metadata = types.ObjectNull(objectTypes("metadata"))
-	if len(s.Labels) > 0 || len(s.Annotations) > 0 {
-		m.Metadata = f.object("metadata", metadataModel{f.texts(s.Labels), f.texts(s.Annotations)})
+	if len(s.Labels) > 0 || len(annotations) > 0 {
+		m.Metadata = f.object("metadata", metadataModel{f.texts(s.Labels), f.texts(annotations)})
 	}
 	m.Tolerations = f.tolerations(s.Tolerations)
 	return f.diags
@@ -164,6 +165,9 @@ func (f *flattener) runner(m *spoutModel, s pachyderm.Spec) bool {
 	}
 	if len(s.ImagePullSecrets) > 0 {
 		texts["runner.image_pull_secrets"] = strings.Join(s.ImagePullSecrets, ",")
+	}
+	if _, scraped := splitScrape(s); !scraped {
+		texts["runner.prometheus_scrape"] = "false"
 	}
 	kafka, d := objectFrom(f.ctx, spoutTypes["kafka"].(types.ObjectType), "kafka", texts, present)
 	f.add(d)

@@ -64,6 +64,7 @@ var leafCases = []leaf{
 	{path: "runner.memory_budget", a: "1GiB", b: "512MiB", same: "1024MiB"},
 	{path: "runner.http_port", a: 0.0, b: 8080.0},
 	{path: "runner.log_level", a: "debug", b: "warn"},
+	{path: "runner.prometheus_scrape", a: false, b: true},
 	{path: "runner.image_pull_secrets", a: []any{"mirror"}, b: []any{"mirror", "other"}},
 	{path: "transform.image", transform: true, a: "x:1", b: "x:2"},
 	{path: "transform.cmd", transform: true, a: []any{"/a"}, b: []any{"/a", "b"}},
@@ -92,6 +93,7 @@ var leafCases = []leaf{
 	{path: "pod_patch", a: `[{"op":"add","path":"/a","value":1}]`, b: `[{"op":"remove","path":"/a"}]`, same: `[ {"path": "/a", "op": "add", "value": 1} ]`},
 	{path: "metadata.labels", a: object{"team": "a"}, b: object{"team": "b"}},
 	{path: "metadata.annotations", a: object{"note": "a"}, b: object{"note": "b", "more": "c"}},
+	{path: "metadata.annotations", a: object{"prometheus.io/scrape": "false"}, b: object{"prometheus.io/path": "/federate", "more": "c"}},
 }
 
 // versionsDiffer are attributes that newer servers fill in, and a few others.

@@ -85,6 +85,7 @@ func runnerAttribute() schema.Attribute {
 		"memory_budget":      setting("runner.memory_budget", false),
 		"http_port":          setting("runner.http_port", false),
 		"log_level":          setting("runner.log_level", false),
+		"prometheus_scrape":  prometheusScrapeAttribute(),
 		"image_pull_secrets": pullSecretsAttribute(),
 	}}
 }

@@ -36,6 +36,7 @@ func (r *spoutResource) ValidateConfig(ctx context.Context, req resource.Validat
 	v.service()
 	v.resources()
 	v.tolerations()
+	v.scrape()
 	if m.ForceDestroy.ValueBool() && m.KeepOutputRepo.ValueBool() {
 		v.fail("force_destroy", "force_destroy and keep_output_repo are both true: the one deletes the data, the other keeps them. Set one of them.")
 	}

@@ -22,6 +22,7 @@ import (
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/ingest"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source/kafka"
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/web"
 )
 
 // errLogged is an error that the log has told of already.
@@ -45,14 +46,18 @@ func (c runCommand) Run(ctx context.Context) error {
 	in, err := ingest.New(ingest.Config{
 		Settings: s, Client: client, Branch: client.Branch(c.Project, c.Pipeline, s.OutputBranch),
 		NewSource: func() source.Source { return newSource(s, log) },
-		Writer:    writerName(), Log: log.Named("ingest"), Metrics: ingest.NewMetrics(),
+		Writer:    writerName(), Version: version, Log: log.Named("ingest"), Metrics: ingest.NewMetrics(),
 	})
 	if err != nil {
 		return logged(log, err)
 	}
 	serve(s.HTTPPort, in)
 	log.Info("spout-runner starts", "version", version, "writer", in.Writer, "branch", in.Branch.String(), "source", s.Source)
-	return logged(log, in.Run(ctx))
+	err = in.Run(ctx)
+	if s.HTTPPort != 0 {
+		stay(ctx, log, err)
+	}
+	return logged(log, err)
 }
 
 // logged says in the log why the runner ends, each problem with the settings
@@ -97,27 +102,32 @@ func writerName() string {
 	return name + "/" + hex.EncodeToString(id)
 }
 
-// serve answers /healthz, /readyz and /metrics in the background. A port that
+// serve answers over HTTP in the background; see package web. A port that
 // cannot be had is no reason not to ingest.
 func serve(port int, in *ingest.Ingester) {
 	if port == 0 {
 		return
 	}
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprintln(w, "ok") //nolint:errcheck // the caller has gone
-	})
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		ready, status := in.Ready()
-		if !ready {
-			w.WriteHeader(http.StatusServiceUnavailable)
-		}
-		fmt.Fprintln(w, status) //nolint:errcheck // the caller has gone
-	})
-	mux.Handle("GET /metrics", in.Metrics.Handler())
-	server := &http.Server{Addr: net.JoinHostPort("", strconv.Itoa(port)), Handler: mux, ReadHeaderTimeout: 10 * time.Second}
+	server := &http.Server{Addr: net.JoinHostPort("", strconv.Itoa(port)), Handler: web.Handler(in, in.Metrics.Handler()), ReadHeaderTimeout: 10 * time.Second}
 	go func() {
 		err := server.ListenAndServe() // until the process ends
-		in.Log.Error("no health checks and metrics: choose another SPOUT_HTTP_PORT", "port", port, "reason", err)
+		in.Log.Error("no health checks, metrics and status page: choose another SPOUT_HTTP_PORT", "port", port, "reason", err)
 	}()
+}
+
+// stoppedFor is how long a runner that only an operator can help stays, so
+// that /readyz, the status page and the metrics can tell why. Then Pachyderm
+// starts it again.
+const stoppedFor = time.Minute
+
+// stay keeps the process for a while after an error that calls for an operator.
+func stay(ctx context.Context, log hclog.Logger, err error) {
+	if !source.IsStop(err) || ctx.Err() != nil {
+		return
+	}
+	log.Error("stopped: an operator has to decide", "reason", err, "trying_again_in", stoppedFor.String())
+	select {
+	case <-ctx.Done():
+	case <-time.After(stoppedFor):
+	}
 }

@@ -19,8 +19,9 @@ import (
 // segment is a part of a batch on its way to the uploader. Most batches are
 // one; a batch that outgrows its share of the memory is several.
 type segment struct {
-	files []encode.File
-	end   *batchEnd // set in a batch's last segment
+	files  []encode.File
+	memory int       // that they take
+	end    *batchEnd // set in a batch's last segment
 }
 
 // batchEnd is what is known of a batch once it is complete.
@@ -49,11 +50,13 @@ type batcher struct {
 	refused string // what to do with records that are refused
 	share   int    // memory that the files being filled may take
 	out     chan<- *segment
+	metrics *Metrics
 
 	open   map[fileKey]encode.File
 	dead   map[source.Stream]*encode.DeadLetters
 	order  []encode.File
 	memory int // of the open files
+	told   int // what of it the metrics know
 	bytes  int // of the batch, in earlier segments too
 	files  int // as bytes
 	counts counts
@@ -112,14 +115,22 @@ func (b *batcher) run(ctx context.Context) error {
 func (b *batcher) next(ctx context.Context) (*source.Chunk, error) {
 	due := b.due()
 	if due.IsZero() {
-		return b.source.Next(ctx)
+		return b.read(ctx)
 	}
 	if b.timed != due {
 		b.stopTimer()
 		b.timed = due
 		b.timer, b.stopTimer = context.WithDeadline(ctx, due)
 	}
-	return b.source.Next(b.timer)
+	return b.read(b.timer)
+}
+
+func (b *batcher) read(ctx context.Context) (*source.Chunk, error) {
+	chunk, err := b.source.Next(ctx)
+	if err != nil {
+		return nil, &sourceError{err}
+	}
+	return chunk, nil
 }
 
 // movedAge is how long a position may move without records, as over aborted
@@ -166,6 +177,9 @@ func (b *batcher) take(ctx context.Context, chunk *source.Chunk) error {
 		}
 		at += n
 		b.source.Consume(chunk, at)
+		b.metrics.read.Add(int64(n))
+		b.metrics.filesMemory.Add(int64(b.memory - b.told))
+		b.told = b.memory
 		if reason := b.full(); reason != "" {
 			err = b.flush(ctx, reason)
 		} else if b.memory >= b.share {
@@ -345,10 +359,10 @@ func (b *batcher) flush(ctx context.Context, reason spoutcommit.Reason) error {
 // hand gives the open files to the uploader; it blocks while that is busy,
 // which is what keeps the memory bounded.
 func (b *batcher) hand(ctx context.Context, end *batchEnd) error {
-	s := &segment{files: b.order, end: end}
+	s := &segment{files: b.order, memory: b.memory, end: end}
 	clear(b.open)
 	clear(b.dead)
-	b.order, b.memory = nil, 0
+	b.order, b.memory, b.told = nil, 0, 0
 	select {
 	case b.out <- s:
 		return nil

@@ -9,8 +9,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/hashicorp/go-hclog"
-
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/spoutcommit"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/encode"
@@ -109,7 +107,7 @@ func TestBatchLimits(t *testing.T) {
 					t.Fatal(err)
 				}
 				out := make(chan *segment)
-				b := &batcher{source: &scripted{steps: test.steps}, encoder: encoder, limits: test.limits, share: 1 << 20, out: out}
+				b := &batcher{source: &scripted{steps: test.steps}, encoder: encoder, limits: test.limits, share: 1 << 20, out: out, metrics: NewMetrics()}
 				ctx, cancel := context.WithCancel(t.Context())
 				done := make(chan error, 1)
 				began := time.Now()
@@ -128,27 +126,4 @@ func TestBatchLimits(t *testing.T) {
 			})
 		})
 	}
-}
-
-// TestLongWaitsAreTold: /readyz and the log say what a wait that takes long is for.
-func TestLongWaitsAreTold(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		in := &Ingester{Config: Config{Log: hclog.NewNullLogger()}}
-		in.status.set(statusIngesting)
-		done := in.waiting("for a commit")
-		time.Sleep(patience / 2)
-		if ready, _ := in.Ready(); !ready {
-			t.Error("not ready after a short wait")
-		}
-		time.Sleep(patience)
-		if ready, status := in.Ready(); ready || status != "ingesting, waiting for a commit" {
-			t.Error(ready, status)
-		}
-		done()
-		synctest.Wait()
-		if ready, status := in.Ready(); !ready {
-			t.Error(status)
-		}
-	})
 }

@@ -4,6 +4,7 @@ package ingest
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"time"
 
@@ -18,10 +19,11 @@ import (
 // the branch in this process.
 type committer struct {
 	*Ingester
-	source source.Source
+	source source.Source // nil before it is opened
 	group  *errgroup.Group
 
 	head      string        // the last commit of the branch as far as we know
+	started   time.Time     // when it was started, if it is ours
 	confirmed chan struct{} // closed once head is FINISHED and counts; nil if it does already
 }
 
@@ -36,10 +38,10 @@ func (c *committer) run(ctx context.Context, uploads <-chan *upload) error {
 			if err := c.commit(ctx, u); err != nil {
 				return err
 			}
-			id, done := c.head, make(chan struct{})
+			id, started, done := c.head, c.started, make(chan struct{})
 			c.confirmed = done
 			c.group.Go(func() error {
-				if err := c.confirm(ctx, id, u); err != nil {
+				if err := c.confirm(ctx, id, started, u); err != nil {
 					return err
 				}
 				close(done)
@@ -49,19 +51,31 @@ func (c *committer) run(ctx context.Context, uploads <-chan *upload) error {
 	}
 }
 
-// commitStart fixes where reading begins, before anything is read: otherwise
-// a crash before the first batch would move a start at "latest".
-func (c *committer) commitStart(ctx context.Context) error {
-	u := &upload{description: c.describe(spoutcommit.ReasonStart, c.source.Position())}
+// commitPosition makes a commit that holds no records, but says the position:
+// before anything is read, since a crash before the first batch would else
+// move a start at "latest", and on top of what others have made. It brings
+// files back that the head has lost.
+func (c *committer) commitPosition(ctx context.Context, position json.RawMessage, from *recovered) error {
+	u := &upload{description: c.describe(spoutcommit.ReasonStart, position)}
+	if from.lost != "" {
+		fileSet, err := c.restore(ctx, *from)
+		if err != nil {
+			return err
+		}
+		u.fileSet, u.description.Reason, u.description.Restored = fileSet, spoutcommit.ReasonRepair, from.lost
+		from.lost = ""
+	}
 	if err := c.commit(ctx, u); err != nil {
 		return err
 	}
-	return c.confirm(ctx, c.head, u)
+	return c.confirm(ctx, c.head, c.started, u)
 }
 
 // commit makes one commit, up to FinishCommit.
 func (c *committer) commit(ctx context.Context, u *upload) error {
 	defer u.done()
+	defer c.health.waiting("Pachyderm to make a commit")()
+	began := time.Now()
 	id, err := call(ctx, func(ctx context.Context) (string, error) {
 		return c.Branch.Start(ctx, c.describe("", nil).String())
 	})
@@ -84,7 +98,7 @@ func (c *committer) commit(ctx context.Context, u *upload) error {
 	}); err != nil {
 		return err
 	}
-	c.head, c.confirmed = id, nil
+	c.head, c.started, c.confirmed = id, began, nil
 	return nil
 }
 
@@ -105,24 +119,22 @@ func (c *committer) fill(ctx context.Context, id string, u *upload) error {
 }
 
 // confirm waits until a commit counts, and acknowledges it to the source.
-func (c *committer) confirm(ctx context.Context, id string, u *upload) error {
+func (c *committer) confirm(ctx context.Context, id string, started time.Time, u *upload) error {
+	c.Metrics.unfinished.Add(1)
+	defer c.Metrics.unfinished.Add(-1)
 	if _, err := c.awaitCounting(ctx, id); err != nil {
 		return err
 	}
-	c.source.Acknowledge(ctx, u.description.Position)
-	c.report(id, u)
+	if c.source != nil {
+		c.source.Acknowledge(ctx, u.description.Position)
+	}
+	c.health.overcome()
+	c.report(commitStatus(id, started, u))
 	return nil
 }
 
-func (c *committer) report(id string, u *upload) {
-	d := u.description
-	c.Metrics.committed(d)
-	fields := []any{"commit", id, "reason", d.Reason, "records", d.Written, "files", d.Files, "bytes", d.Bytes}
-	if d.Read != d.Written {
-		fields = append(fields, "filtered", d.Filtered, "dead_lettered", d.DeadLettered)
-	}
-	if !u.began.IsZero() {
-		fields = append(fields, "since_first_record", time.Since(u.began).Round(time.Millisecond).String())
-	}
-	c.Log.Info("committed", fields...)
+// report tells metrics, status page and log of a commit that is FINISHED.
+func (c *committer) report(s CommitStatus) {
+	c.Metrics.committed(s)
+	c.Log.Info(logCommitted, s.logFields()...)
 }

@@ -38,6 +38,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -58,16 +60,19 @@ type Config struct {
 	Client    *pachyderm.Client    // of the sidecar in the spout's own pod
 	Branch    *pachyderm.Branch    // the output branch, of that client
 	Writer    string               // names this process in descriptions and logs
+	Version   string               // of the program
 	Log       hclog.Logger
 	Metrics   *Metrics
+	Random    *rand.Rand // draws the pauses between sessions; nil for the process's own source
 }
 
 // Ingester moves records from a source into a branch.
 type Ingester struct {
 	Config
 	encoder *encode.Encoder
-	epoch   int64 // 0 until the branch has been seen
-	status  status
+	epoch   atomic.Int64 // 0 until the branch has been seen
+	health  health
+	started time.Time
 }
 
 // New checks the configuration.
@@ -76,7 +81,9 @@ func New(c Config) (*Ingester, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Ingester{Config: c, encoder: encoder}, nil
+	in := &Ingester{Config: c, encoder: encoder, started: time.Now()}
+	c.Metrics.belongTo(in)
+	return in, nil
 }
 
 // SupersededError says that a newer writer has taken the branch over.
@@ -101,6 +108,12 @@ const (
 // Run ingests until ctx ends or an operator is needed; it never returns nil.
 // Outages of the source and of Pachyderm are waited for.
 func (in *Ingester) Run(ctx context.Context) error {
+	watching, stop := context.WithCancel(ctx)
+	var watcher sync.WaitGroup
+	watcher.Go(func() { in.watch(watching) })
+	defer watcher.Wait()
+	defer stop()
+
 	pause := minPause
 	var rejections rejections
 	for {
@@ -114,19 +127,27 @@ func (in *Ingester) Run(ctx context.Context) error {
 			return fmt.Errorf("stopped: %w", context.Cause(ctx))
 		}
 		if needsOperator(err) {
-			in.status.set("stopped: %v", err)
+			in.health.fail(phaseStopped, err)
 			return err
 		}
-		wait := pause/2 + rand.N(pause)
+		wait := pause/2 + in.jitter(pause)
 		pause = min(2*pause, maxPause)
-		in.status.set("starting again: %v", err)
+		in.health.fail(phaseRestarting, err)
 		in.Log.Warn("starting again from the last commit", "reason", err, "in", wait.Round(time.Millisecond).String())
-		in.Metrics.sessions.Inc()
+		in.Metrics.restarted(cause(err))
 		select {
 		case <-ctx.Done():
 		case <-time.After(wait):
 		}
 	}
+}
+
+// jitter returns a random time below limit.
+func (in *Ingester) jitter(limit time.Duration) time.Duration {
+	if in.Random == nil {
+		return rand.N(limit)
+	}
+	return time.Duration(in.Random.Int64N(int64(limit)))
 }
 
 // rejections counts how often in a row Pachyderm has rejected what a session
@@ -162,30 +183,38 @@ func needsOperator(err error) bool {
 
 // session recovers, and then ingests until something fails.
 func (in *Ingester) session(ctx context.Context) error {
-	in.status.set("looking at the branch's head")
+	in.health.enter(phaseRecovering)
 	from, err := in.recover(ctx)
 	if err != nil {
 		return err
 	}
-	src := in.NewSource()
-	defer src.Close() //nolint:errcheck // the position is what counts, and it is in the branch
-	in.status.set("opening the source")
-	if err := src.Open(ctx, from.position); err != nil {
-		return fmt.Errorf("open the source: %w", err)
-	}
-	in.Metrics.watch(src)
-	defer in.Metrics.watch(nil)
-
-	c := &committer{Ingester: in, source: src, head: from.head}
-	// What the source has decided on where to begin, at first or with a topic
-	// that is new to it, must not depend on when that happens to be asked.
-	if !bytes.Equal(src.Position(), from.position) {
-		if err := c.commitStart(ctx); err != nil {
+	c := &committer{Ingester: in, head: from.head}
+	// A head that is somebody else's must not be what a position hangs on:
+	// whoever squashes the commit below would squash the position with it.
+	if from.position != nil && (from.silent || from.lost != "") {
+		if err := c.commitPosition(ctx, from.position, &from); err != nil {
 			return err
 		}
 	}
-	in.status.set(statusIngesting)
-	in.Log.Info("ingesting", "branch", in.Branch.String(), "after_commit", c.head, "epoch", in.epoch)
+	src := in.NewSource()
+	defer src.Close() //nolint:errcheck // the position is what counts, and it is in the branch
+	in.Metrics.watch(src)
+	defer in.Metrics.watch(nil)
+	in.health.enter(phaseOpening)
+	if err := src.Open(ctx, from.position); err != nil {
+		return fmt.Errorf("open the source: %w", &sourceError{err})
+	}
+
+	c.source = src
+	// What the source has decided on where to begin, at first or with a topic
+	// that is new to it, must not depend on when that happens to be asked.
+	if !bytes.Equal(src.Position(), from.position) {
+		if err := c.commitPosition(ctx, src.Position(), &from); err != nil {
+			return err
+		}
+	}
+	in.health.enter(phaseIngesting)
+	in.Log.Info("ingesting", "branch", in.Branch.String(), "after_commit", c.head, "epoch", in.epoch.Load())
 	return in.stream(ctx, src, c)
 }
 
@@ -194,8 +223,10 @@ func (in *Ingester) stream(ctx context.Context, src source.Source, c *committer)
 	group, ctx := errgroup.WithContext(ctx)
 	segments, uploads := make(chan *segment), make(chan *upload)
 	batcher := &batcher{source: src, encoder: in.encoder, rules: record.NewRules(in.Settings), limits: in.Settings.Batch,
-		paths: newPaths(in.Settings.File), refused: in.Settings.Record.OnRefused, share: fileShare(in.Settings), out: segments}
-	uploader := &uploader{client: in.Client, branch: in.Branch, in: segments, out: uploads, group: group}
+		paths: newPaths(in.Settings.File), refused: in.Settings.Record.OnRefused, share: fileShare(in.Settings), out: segments, metrics: in.Metrics}
+	uploader := &uploader{client: in.Client, branch: in.Branch, in: segments, out: uploads, group: group,
+		metrics: in.Metrics, health: &in.health}
+	in.Metrics.filesMemory.Store(0) // of an earlier session
 	c.group = group
 	group.Go(func() error { return batcher.run(ctx) })
 	group.Go(func() error { return uploader.run(ctx) })
@@ -231,6 +262,6 @@ func (in *Ingester) describe(reason spoutcommit.Reason, position json.RawMessage
 
 // sign adds who writes, and from what source.
 func (in *Ingester) sign(d spoutcommit.Description) spoutcommit.Description {
-	d.Source, d.Writer, d.Epoch = in.Settings.Source, in.Writer, in.epoch
+	d.Source, d.Writer, d.Epoch = in.Settings.Source, in.Writer, in.epoch.Load()
 	return d
 }

@@ -18,8 +18,9 @@ import (
 type upload struct {
 	fileSet     string // "" if the batch has no files
 	description spoutcommit.Description
-	began       time.Time // when the batch's first record was read
-	release     func()    // ends the renewal of the file set; may be nil
+	began       time.Time     // when the batch's first record was read
+	uploading   time.Duration // from its first file until all were at the server
+	release     func()        // ends the renewal of the file set; may be nil
 }
 
 func (u *upload) done() {
@@ -36,9 +37,13 @@ type uploader struct {
 	out    chan<- *upload
 	group  *errgroup.Group // of the session, for renewals
 
-	files *pachyderm.FileSet // open for the present batch; nil before its first file
-	count int
-	bytes int64
+	metrics *Metrics
+	health  *health
+
+	files  *pachyderm.FileSet // open for the present batch; nil before its first file
+	opened time.Time          // when it was
+	count  int
+	bytes  int64
 }
 
 func (u *uploader) run(ctx context.Context) error {
@@ -47,10 +52,8 @@ func (u *uploader) run(ctx context.Context) error {
 		case <-ctx.Done():
 			return fmt.Errorf("upload: %w", ctx.Err())
 		case s := <-u.in:
-			for _, file := range s.files {
-				if err := u.put(ctx, file); err != nil {
-					return err
-				}
+			if err := u.putAll(ctx, s); err != nil {
+				return err
 			}
 			if s.end != nil {
 				if err := u.finish(ctx, s.end); err != nil {
@@ -61,8 +64,22 @@ func (u *uploader) run(ctx context.Context) error {
 	}
 }
 
+func (u *uploader) putAll(ctx context.Context, s *segment) error {
+	defer u.metrics.filesMemory.Add(-int64(s.memory))
+	if len(s.files) > 0 {
+		defer u.health.waiting("Pachyderm to take %d files", len(s.files))()
+	}
+	for _, file := range s.files {
+		if err := u.put(ctx, file); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (u *uploader) put(ctx context.Context, file encode.File) (err error) {
 	if u.files == nil {
+		u.opened = time.Now()
 		if u.files, err = u.branch.NewFileSet(ctx); err != nil {
 			return err
 		}
@@ -85,11 +102,13 @@ func (u *uploader) finish(ctx context.Context, end *batchEnd) error {
 		Files: u.count, Bytes: u.bytes, Gaps: end.gaps,
 	}}
 	if u.files != nil {
+		done := u.health.waiting("Pachyderm to keep %d files", u.count)
 		id, err := u.files.Close()
+		done()
 		if err != nil {
 			return err
 		}
-		out.fileSet, out.release = id, u.keep(ctx, id)
+		out.fileSet, out.release, out.uploading = id, u.keep(ctx, id), time.Since(u.opened)
 	}
 	u.files, u.count, u.bytes = nil, 0, 0
 	select {

@@ -10,14 +10,10 @@ import (
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
 )
 
-// A wait that takes longer than this is told, in the log and by /readyz, and
-// again after each such time.
-const patience = 15 * time.Second
-
 // awaitFinished blocks until a commit is FINISHED, which Pachyderm does in its
-// own time, and says so if it takes long.
+// own time.
 func (in *Ingester) awaitFinished(ctx context.Context, id string) (*pachyderm.Commit, error) {
-	defer in.waiting("for commit " + id + " to be FINISHED by Pachyderm")()
+	defer in.health.waiting("commit %s to be FINISHED by Pachyderm", id)()
 	return in.Branch.WaitFinished(ctx, id)
 }
 
@@ -26,7 +22,7 @@ func (in *Ingester) awaitFinished(ctx context.Context, id string) (*pachyderm.Co
 func (in *Ingester) awaitCounting(ctx context.Context, id string) (*pachyderm.Commit, error) {
 	commit, err := in.awaitFinished(ctx, id)
 	if err == nil && commit.Error != "" {
-		in.Metrics.rejected.Inc()
+		in.Metrics.update(func(c *tally) { c.rejected++ })
 		err = &rejectedError{commit: id, reason: commit.Error}
 	}
 	return commit, err
@@ -39,23 +35,20 @@ func (e *rejectedError) Error() string {
 	return fmt.Sprintf("commit %s was rejected by Pachyderm: %s", e.commit, e.reason)
 }
 
-// waiting tells of a wait that takes long, until the returned function is called.
-func (in *Ingester) waiting(what string) (done func()) {
-	began := time.Now()
-	stop := make(chan struct{})
-	go func() {
-		ticker := time.NewTicker(patience)
-		defer ticker.Stop()
-		for {
-			select {
-			case <-stop:
-				in.status.delay("")
-				return
-			case <-ticker.C:
-				in.status.delay(what)
-				in.Log.Warn("waiting "+what, "since", time.Since(began).Round(time.Second).String())
-			}
+// watch tells the log of waits that last, and keeps the history for the status
+// page, until ctx ends.
+func (in *Ingester) watch(ctx context.Context) {
+	ticker := time.NewTicker(sampleEvery)
+	defer ticker.Stop()
+	for {
+		in.Metrics.sample()
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
 		}
-	}()
-	return func() { close(stop) }
+		if w, ok := in.health.untold(); ok {
+			in.Log.Warn("waiting for "+w.what, "since", time.Since(w.since).Round(time.Second).String())
+		}
+	}
 }

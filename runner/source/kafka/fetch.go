@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -87,6 +88,7 @@ func (b *broker) fetchLoop(ctx context.Context) error {
 			return err
 		}
 		if !b.takeTurn() {
+			b.s.troubles.over(b.name())
 			select {
 			case <-b.wake:
 			case <-ctx.Done():
@@ -98,6 +100,9 @@ func (b *broker) fetchLoop(ctx context.Context) error {
 		}
 		err := b.fetch(ctx)
 		if err == nil {
+			if failures > 0 {
+				b.s.troubles.over(b.name())
+			}
 			failures = 0
 			continue
 		}
@@ -108,6 +113,7 @@ func (b *broker) fetchLoop(ctx context.Context) error {
 		failures++
 		b.s.counters.reconnects.Add(1)
 		if failures > 1 || !isHangup(err) { // brokers end connections now and then
+			b.s.troubles.note(b.name(), "cannot fetch from Kafka's broker %d: %v", b.id, err)
 			b.s.complain.trouble(ctx, "broker "+b.address, err, "cannot fetch from broker; trying again", "broker", b.id)
 		}
 		b.s.wantMetadata()
@@ -116,6 +122,8 @@ func (b *broker) fetchLoop(ctx context.Context) error {
 		}
 	}
 }
+
+func (b *broker) name() string { return "broker " + strconv.Itoa(int(b.id)) }
 
 func (b *broker) disconnect() {
 	if b.conn != nil {
@@ -268,6 +276,7 @@ func (b *broker) fillRequest() error {
 // end of the next turn.
 func (b *broker) accept() (parts []part) {
 	t := &b.s.table
+	now := time.Now()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for i := range b.parsed {
@@ -288,7 +297,7 @@ func (b *broker) accept() (parts []part) {
 			continue
 		}
 		p.failures = 0
-		p.highWatermark.Store(f.highWatermark)
+		p.endSeen(f.highWatermark, now)
 		got, err := b.advance(p, f)
 		if got.count > 0 || len(got.records) > 0 {
 			p.pending++

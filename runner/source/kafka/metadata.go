@@ -207,6 +207,7 @@ func (s *Source) applyTopic(m *kmsg.MetadataResponseTopic) error {
 		current = s.newTopic(name)
 	}
 	current.missing, current.found = false, len(m.Partitions) > 0
+	s.troubles.over("topic " + name)
 	switch {
 	case m.TopicID == [16]byte{} || m.TopicID == current.id:
 	case current.id == [16]byte{}:
@@ -235,6 +236,9 @@ func (s *Source) applyTopic(m *kmsg.MetadataResponseTopic) error {
 
 func (s *Source) complainOfTopic(name string, current *topic, err error) {
 	cause := "topic " + name
+	if s.config.Pattern == "" { // by a pattern, topics may come and go
+		s.troubles.note(cause, "topic %s cannot be read: %v", name, err)
+	}
 	switch {
 	case !errors.Is(err, kerr.UnknownTopicOrPartition) && !errors.Is(err, kerr.UnknownTopicID):
 		level := hclog.Warn
@@ -329,6 +333,9 @@ func (s *Source) applyPartition(t *topic, m *kmsg.MetadataResponseTopicPartition
 		p.state = stateCheck
 	}
 	if p.leader != leader {
+		if p.leader >= 0 && leader >= 0 {
+			s.counters.moves.Add(1)
+		}
 		p.retryAt = time.Time{}
 	}
 	p.leader, p.leaderEpoch = leader, m.LeaderEpoch

@@ -48,6 +48,7 @@ type Source struct {
 	fetchVersion int16         // newest version of the fetch request to use
 	memory       *memory
 	counters     counters
+	troubles     troubles
 	chunks       chan *source.Chunk
 	control      control
 	kicked       chan struct{} // tells the supervisor to look at the table
@@ -216,17 +217,22 @@ func (s *Source) Consume(chunk *source.Chunk, n int) {
 		}
 	}
 	t.Partitions[stream.Partition] = m
-	s.table.consumed(stream, m.next)
+	s.table.consumed(stream, m.next, chunk.Records[:min(n, len(chunk.Records))])
 	s.counters.records.Add(int64(min(n, len(chunk.Records))))
 }
 
 // Position implements [source.Source]; see the type position for its form.
-func (s *Source) Position() json.RawMessage { return s.position.render() }
+func (s *Source) Position() json.RawMessage {
+	raw := s.position.render()
+	s.table.sent(raw)
+	return raw
+}
 
 // Acknowledge implements [source.Source]. Kafka needs no acknowledgement: its
-// retention does not depend on what was read. If there is a group id, the
-// position is published as offsets of that group.
+// retention does not depend on what was read. The lag does, and if there is a
+// group id, the position is published as offsets of that group.
 func (s *Source) Acknowledge(_ context.Context, position json.RawMessage) {
+	s.table.durable(position)
 	if s.publisher != nil {
 		s.publisher.offer(position)
 	}

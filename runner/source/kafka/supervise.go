@@ -5,6 +5,7 @@ package kafka
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -37,8 +38,10 @@ func (s *Source) prepare(ctx context.Context) error {
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case err != nil:
+			s.troubles.note("metadata", "cannot reach Kafka at %s: %v", strings.Join(s.config.Brokers, ", "), err)
 			s.complain.trouble(ctx, "metadata", err, "cannot reach Kafka; trying again", "brokers", s.config.Brokers)
 		default:
+			s.troubles.over("metadata")
 			if s.prepared(time.Now().After(impatient) && !s.resharded) {
 				s.notePosition()
 				return nil
@@ -162,9 +165,11 @@ func (s *Source) supervise(ctx context.Context) error {
 			return err
 		case err != nil:
 			failures++
+			s.troubles.note("metadata", "cannot ask Kafka at %s for metadata: %v", strings.Join(s.config.Brokers, ", "), err)
 			s.complain.trouble(ctx, "metadata", err, "cannot ask Kafka for metadata; trying again", "brokers", s.config.Brokers)
 		default:
 			failures = 0
+			s.troubles.over("metadata")
 		}
 	}
 }

@@ -20,6 +20,7 @@ type table struct {
 	ids       map[source.Stream]string // topic ids by topic and generation
 	failure   error                    // why reading ended
 	refresh   bool                     // metadata are wanted before their time
+	positions []sentPosition           // that are not acknowledged yet, oldest first
 }
 
 func (t *table) init() {
@@ -83,6 +84,16 @@ type partition struct {
 	damaged   int     // damaged batches in a row
 	retryAt   time.Time
 
+	failure     error     // the last, if failures is not 0
+	failedSince time.Time // the first
+
+	endKnown      bool // highWatermark is what a broker said
+	consumedSoFar progress
+	durableSoFar  progress
+	durableNext   int64     // offset after what is durable, if that is less than what was consumed
+	oldest        int64     // timestamp of the first record that was consumed, in ms
+	caughtUp      time.Time // when everything was durable last
+
 	highWatermark atomic.Int64
 	consumed      atomic.Int64 // offset after what the consumer consumed
 }
@@ -114,7 +125,11 @@ func (p *partition) drained() bool {
 
 // fault notes that reading p failed, and when to see to it again.
 func (p *partition) fault(err error) {
+	if p.failures == 0 {
+		p.failedSince = time.Now()
+	}
 	p.failures++
+	p.failure = err
 	p.retryAt = time.Now().Add(delayAfter(p.failures, err))
 	if p.state == stateFetch {
 		p.state = stateCheck
@@ -129,13 +144,14 @@ func (t *table) identity(stream source.Stream) string {
 	return t.ids[stream]
 }
 
-// consumed notes the offset after what the consumer consumed.
-func (t *table) consumed(stream source.Stream, next int64) {
+// consumed notes what the consumer consumed, and the offset after it.
+func (t *table) consumed(stream source.Stream, next int64, records []source.Record) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if topic := t.topics[stream.Topic]; topic != nil && topic.generation == stream.Generation {
 		if p := topic.partitions[stream.Partition]; p != nil {
 			p.consumed.Store(next)
+			p.took(records)
 		}
 	}
 }
@@ -151,7 +167,7 @@ func (t *table) each(visit func(*partition)) {
 
 // counters count what a source did since it was made.
 type counters struct {
-	fetches, bytes, batches, records, skipped, reconnects, damaged atomic.Int64
+	fetches, bytes, batches, records, skipped, reconnects, damaged, moves atomic.Int64
 }
 
 // Stats says what a source did since it was made.

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ingest
+
+import (
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
+)
+
+// What waits or fails for longer than this is told, in the log and by /readyz.
+const patience = 15 * time.Second
+
+// What an ingester does.
+const (
+	phaseStarting   = "starting"
+	phaseRecovering = "looking at the branch's head"
+	phaseOpening    = "opening the source"
+	phaseIngesting  = "ingesting"
+	phaseRestarting = "starting again"
+	phaseStopped    = "stopped"
+)
+
+// health knows what an ingester does, what it waits for, and what failed last.
+type health struct {
+	mu     sync.Mutex
+	phase  string
+	since  time.Time // of the phase
+	failed string    // why the last session ended; "" once that is overcome
+	waits  map[*wait]struct{}
+}
+
+// wait is an answer of Pachyderm that is being waited for.
+type wait struct {
+	what  string
+	since time.Time
+	told  time.Time // when the log was told last
+}
+
+func (h *health) enter(phase string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.phase, h.since = phase, time.Now()
+}
+
+// fail enters a phase because of an error.
+func (h *health) fail(phase string, err error) {
+	h.enter(phase)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.failed = err.Error()
+}
+
+// overcome forgets the last error: a commit has come through since.
+func (h *health) overcome() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.phase == phaseIngesting {
+		h.failed = ""
+	}
+}
+
+// waiting notes that an answer is being waited for, until done is called.
+func (h *health) waiting(format string, args ...any) (done func()) {
+	w := &wait{what: fmt.Sprintf(format, args...), since: time.Now()}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.waits == nil {
+		h.waits = map[*wait]struct{}{}
+	}
+	h.waits[w] = struct{}{}
+	return func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		delete(h.waits, w)
+	}
+}
+
+// longest returns the wait that lasts for the longest time, nil if there is none.
+func (h *health) longest() *wait {
+	var longest *wait
+	for w := range h.waits {
+		if longest == nil || w.since.Before(longest.since) {
+			longest = w
+		}
+	}
+	return longest
+}
+
+// waitingFor returns for how long the longest wait has lasted.
+func (h *health) waitingFor() time.Duration {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if w := h.longest(); w != nil {
+		return time.Since(w.since)
+	}
+	return 0
+}
+
+// untold returns the longest wait, if it is time to tell the log of it.
+func (h *health) untold() (w wait, ok bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	longest, now := h.longest(), time.Now()
+	if longest == nil || now.Sub(longest.since) < patience || now.Sub(longest.told) < patience {
+		return w, false
+	}
+	longest.told = now
+	return *longest, true
+}
+
+// Health is what /readyz says.
+type Health struct {
+	Ready    bool     `json:"ready" doc:"Whether batches are being committed. That there is nothing to read is no reason not to be ready."`
+	Status   string   `json:"status" doc:"What the runner does: starting, looking at the branch's head, opening the source, ingesting, starting again, or stopped."`
+	Problems []string `json:"problems" doc:"What keeps it from being ready, and what has been failing for a while."`
+}
+
+// Health says whether batches are being committed, and if not, why. That the
+// source has nothing to read is no reason not to be ready.
+func (in *Ingester) Health() Health {
+	return in.health.judge(in.Metrics.observe().Troubles)
+}
+
+func (h *health) judge(troubles []source.Trouble) Health {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	out := Health{Status: h.phase, Problems: []string{}}
+	if out.Status == "" {
+		out.Status = phaseStarting
+	}
+	now := time.Now()
+	settled := h.phase == phaseIngesting && now.Sub(h.since) >= patience
+	if h.failed != "" && !settled {
+		out.Problems = append(out.Problems, h.failed)
+	}
+	if w := h.longest(); w != nil && now.Sub(w.since) >= patience {
+		out.Problems = append(out.Problems, fmt.Sprintf("waiting for %s, for %v", w.what, now.Sub(w.since).Round(time.Second)))
+	}
+	for _, t := range troubles {
+		// While the source is being opened, this is all there is to say.
+		if now.Sub(t.Since) >= patience || h.phase == phaseOpening {
+			out.Problems = append(out.Problems, fmt.Sprintf("%s, for %v", t.Text, now.Sub(t.Since).Round(time.Second)))
+		}
+	}
+	out.Ready = h.phase == phaseIngesting && len(out.Problems) == 0
+	return out
+}

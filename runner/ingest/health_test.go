@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ingest
+
+import (
+	"errors"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
+)
+
+func TestHealthTellsOfLongWaits(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var h health
+		h.enter(phaseIngesting)
+		done := h.waiting("commit %s to be FINISHED", "c1")
+		time.Sleep(patience - time.Second)
+		second := h.waiting("something else")
+		if got := h.judge(nil); !got.Ready {
+			t.Error("not ready after a short wait:", got)
+		}
+		if _, ok := h.untold(); ok {
+			t.Error("a short wait is told")
+		}
+		time.Sleep(time.Second)
+		got := h.judge(nil)
+		if want := []string{"waiting for commit c1 to be FINISHED, for 15s"}; got.Ready || got.Status != "ingesting" || !slices.Equal(got.Problems, want) {
+			t.Error(got)
+		}
+		if w, ok := h.untold(); !ok || w.what != "commit c1 to be FINISHED" {
+			t.Error(w, ok)
+		}
+		time.Sleep(patience - time.Second)
+		if _, ok := h.untold(); ok {
+			t.Error("told again too soon")
+		}
+		time.Sleep(time.Second)
+		if _, ok := h.untold(); !ok {
+			t.Error("not told again")
+		}
+		done()
+		second()
+		if got := h.judge(nil); !got.Ready || h.waitingFor() != 0 {
+			t.Error(got)
+		}
+	})
+}
+
+func TestHealthTellsOfTheSource(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var h health
+		if got := h.judge(nil); got.Ready || got.Status != "starting" {
+			t.Error(got)
+		}
+		h.enter(phaseOpening)
+		trouble := []source.Trouble{{Text: "no broker can be reached", Since: time.Now()}}
+		if got := h.judge(trouble); got.Ready || !slices.Equal(got.Problems, []string{"no broker can be reached, for 0s"}) {
+			t.Error(got)
+		}
+		h.enter(phaseIngesting)
+		if got := h.judge(trouble); !got.Ready {
+			t.Error("not ready after a short outage:", got)
+		}
+		time.Sleep(time.Minute)
+		if got := h.judge(trouble); got.Ready || !slices.Equal(got.Problems, []string{"no broker can be reached, for 1m0s"}) {
+			t.Error(got)
+		}
+	})
+}
+
+// TestHealthRemembersErrors: a runner that fails and begins again, over and
+// over, is never ready in between.
+func TestHealthRemembersErrors(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var h health
+		h.enter(phaseIngesting)
+		h.fail(phaseRestarting, errors.New("disk full"))
+		for _, phase := range []string{phaseRestarting, phaseRecovering, phaseOpening, phaseIngesting} {
+			h.enter(phase)
+			if got := h.judge(nil); got.Ready || got.Status != phase || !slices.Equal(got.Problems, []string{"disk full"}) {
+				t.Error(phase, got)
+			}
+		}
+		h.overcome()
+		if got := h.judge(nil); !got.Ready {
+			t.Error("not ready after a commit:", got)
+		}
+		h.fail(phaseRestarting, errors.New("disk full"))
+		h.overcome() // a commit of the session that has ended
+		h.enter(phaseIngesting)
+		if got := h.judge(nil); got.Ready {
+			t.Error("ready right after an error")
+		}
+		time.Sleep(patience)
+		if got := h.judge(nil); !got.Ready {
+			t.Error("not ready although it works, with nothing to read:", got)
+		}
+		h.fail(phaseStopped, errors.New("the topic was deleted"))
+		if got := h.judge(nil); got.Ready || got.Status != "stopped" || !slices.Equal(got.Problems, []string{"the topic was deleted"}) {
+			t.Error(got)
+		}
+	})
+}

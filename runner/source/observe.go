@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package source
+
+import "time"
+
+// Observed is a source that can be looked at while it is used, also while Open
+// blocks. It may be called from any goroutine, and must not block.
+type Observed interface {
+	Observe() Observation
+}
+
+// Observation is what a source does at the moment, and what it did since it
+// was made.
+type Observation struct {
+	Totals     Totals
+	Memory     int64     // bytes held
+	Lags       []Lag     // of all streams, by topic and partition
+	Unreadable int       // streams that cannot be read at the moment
+	Troubles   []Trouble // what keeps it from reading, the longest first
+}
+
+// Totals only grow.
+type Totals struct {
+	Fetches       int64 // answers with records
+	FetchedBytes  int64 // as they came over the network
+	Reconnects    int64 // connections that failed or were lost while fetching
+	LeaderChanges int64 // times that a stream moved to another server
+	Skipped       int64 // batches that were left out
+	Damaged       int64 // batches that could not be decoded
+}
+
+// Plus adds up the totals of two lives of a source.
+func (t Totals) Plus(other Totals) Totals {
+	return Totals{
+		Fetches: t.Fetches + other.Fetches, FetchedBytes: t.FetchedBytes + other.FetchedBytes,
+		Reconnects: t.Reconnects + other.Reconnects, LeaderChanges: t.LeaderChanges + other.LeaderChanges,
+		Skipped: t.Skipped + other.Skipped, Damaged: t.Damaged + other.Damaged,
+	}
+}
+
+// Lag is how far what was acknowledged of a stream is behind its end.
+type Lag struct {
+	Stream  Stream
+	Records int64 // offsets from what was acknowledged to the end; negative if that is not known
+	// Age of the newest record that was acknowledged, while there are others
+	// after it; 0 if there are none, negative if it is not known.
+	Age time.Duration
+}
+
+// Trouble is something that has been failing for a while and is tried again.
+type Trouble struct {
+	Text  string // what, and the last error
+	Since time.Time
+}
