@@ -263,7 +263,7 @@ func (w *world) drop() {
 	}
 	_, err := w.main.PFS.DropCommitSet(context.Background(), &pfs.DropCommitSetRequest{CommitSet: &pfs.CommitSet{ID: commits[0].ID}})
 	w.say("a user drops %.6s: %v", commits[0].ID, err)
-	if at, parseErr := parseOffsets(d.Position); err == nil && parseErr == nil {
+	if at, parseErr := w.stream.parse(d.Position); err == nil && parseErr == nil {
 		w.dropped = append(w.dropped, at)
 	}
 }
@@ -284,6 +284,10 @@ func (w *world) wait() {
 
 func (w *world) failSource() {
 	w.say("the source fails")
+	if w.stream.kafka != nil {
+		w.stream.kafka.network.cut(false)
+		return
+	}
 	w.stream.mu.Lock()
 	defer w.stream.mu.Unlock()
 	w.stream.failures++

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package kafkacluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/cluster/child"
+)
+
+// startTimeout is how long a broker may take to serve. On a machine with
+// nothing else to do it takes 4 seconds.
+const startTimeout = 2 * time.Minute
+
+// Broker is one process of the cluster. Its methods are not for concurrent use.
+type Broker struct {
+	ID      int32
+	cluster *Cluster
+	ports   map[Listener]int
+	cmd     *exec.Cmd
+	ended   chan struct{} // closed when cmd has ended
+}
+
+// Address is HOST:PORT of one of the broker's listeners.
+func (b *Broker) Address(l Listener) string {
+	return net.JoinHostPort(b.cluster.host, strconv.Itoa(b.ports[l]))
+}
+
+// Rack is the broker's rack, one of its own.
+func (b *Broker) Rack() string { return fmt.Sprintf("rack-%d", b.ID) }
+
+func (b *Broker) path(name string) string {
+	return filepath.Join(b.cluster.dir, fmt.Sprintf("broker-%d", b.ID), name)
+}
+
+// format makes the broker's folder as kafka-storage does, without its JVM: the
+// cluster's first metadata are then the defaults of this version of Kafka.
+func (b *Broker) format() error {
+	if err := os.MkdirAll(b.path("data"), 0o755); err != nil {
+		return err
+	}
+	directory, err := newUUID()
+	if err != nil {
+		return err
+	}
+	meta := fmt.Sprintf("version=1\ncluster.id=%s\nnode.id=%d\ndirectory.id=%s\n", b.cluster.ID, b.ID, directory)
+	return os.WriteFile(b.path("data/meta.properties"), []byte(meta), 0o644)
+}
+
+// launch starts the process and does not wait until it serves.
+func (b *Broker) launch() error {
+	c := b.cluster
+	if err := os.WriteFile(b.path("server.properties"), []byte(c.properties(b)), 0o644); err != nil {
+		return err
+	}
+	log, err := os.OpenFile(b.path("log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	defer log.Close() //nolint:errcheck // the child has its own
+	cmd := c.java("-Xms64m", "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:+ExitOnOutOfMemoryError",
+		"-Djava.io.tmpdir="+filepath.Dir(b.path("log")),
+		"-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls="+c.Tokens.keys,
+		"kafka.Kafka", b.path("server.properties"))
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := child.Start(cmd); err != nil {
+		return fmt.Errorf("start broker %d: %w", b.ID, err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		_ = cmd.Wait() // ProcessState tells it too
+		close(ended)
+	}()
+	b.cmd, b.ended = cmd, ended
+	return nil
+}
+
+// Start starts a broker that was ended, and waits until it serves.
+func (b *Broker) Start(ctx context.Context) error {
+	if err := b.launch(); err != nil {
+		return err
+	}
+	return b.awaitServing(ctx)
+}
+
+// awaitServing returns once the broker answers clients.
+func (b *Broker) awaitServing(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	ctx, lost := context.WithCancelCause(ctx)
+	defer lost(nil)
+	ended := b.ended
+	go func() {
+		select {
+		case <-ended:
+			lost(fmt.Errorf("it ended: %v", b.cmd.ProcessState))
+		case <-ctx.Done():
+		}
+	}()
+	client, err := kgo.NewClient(kgo.SeedBrokers(b.Address(Plaintext)), kgo.RetryBackoffFn(func(int) time.Duration { return 50 * time.Millisecond }))
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	for {
+		err := client.Ping(ctx)
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return fmt.Errorf("broker %d does not serve: %w\n%s", b.ID, errors.Join(context.Cause(ctx), err), b.LogTail())
+		}
+	}
+}
+
+// Kill ends the broker as kill -9 or a power cut does.
+func (b *Broker) Kill() { b.end(syscall.SIGKILL) }
+
+// Shutdown ends the broker as an operator does: it hands over what it leads.
+func (b *Broker) Shutdown() { b.end(syscall.SIGTERM) }
+
+// end returns once the process is gone. A broker that lacks the others to shut
+// down in good order is killed after a while.
+func (b *Broker) end(signal syscall.Signal) {
+	const grace = 20 * time.Second
+	if b.cmd == nil {
+		return
+	}
+	_ = b.cmd.Process.Signal(signal) // an error means that it has ended
+	timer := time.NewTimer(grace)
+	defer timer.Stop()
+	select {
+	case <-b.ended:
+	case <-timer.C:
+		_ = b.cmd.Process.Kill()
+		<-b.ended
+	}
+	b.cmd = nil
+}
+
+// LogTail returns the last warnings of the broker's log.
+func (b *Broker) LogTail() string {
+	const lines, width = 30, 300
+	text, err := os.ReadFile(b.path("log"))
+	if err != nil {
+		return err.Error()
+	}
+	all := strings.Split(strings.TrimSpace(string(text)), "\n")
+	all = all[max(0, len(all)-lines):]
+	for i, line := range all {
+		all[i] = "\t" + line[:min(len(line), width)]
+	}
+	return fmt.Sprintf("log of broker %d:\n%s", b.ID, strings.Join(all, "\n"))
+}
