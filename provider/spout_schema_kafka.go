@@ -18,6 +18,8 @@ func kafkaAttribute() schema.Attribute {
 			"shard":              setting("kafka.shard", false),
 			"start":              setting("kafka.start", false),
 			"client_id":          setting("kafka.client_id", false),
+			"group_id":           setting("kafka.group_id", false),
+			"on_corrupt_batch":   setting("kafka.on_corrupt_batch", false),
 			"isolation":          setting("kafka.isolation", false),
 			"on_out_of_range":    setting("kafka.on_out_of_range", false),
 			"on_topic_recreated": setting("kafka.on_topic_recreated", false),
@@ -26,8 +28,11 @@ func kafkaAttribute() schema.Attribute {
 			"fetch_max_wait":     setting("kafka.fetch_max_wait", false),
 
 			"tls": schema.SingleNestedAttribute{Optional: true, MarkdownDescription: "Use TLS. `{}` trusts the system's authorities.", Attributes: map[string]schema.Attribute{
-				"ca_certificate": setting("kafka.tls.ca_certificate", false),
-				"server_name":    setting("kafka.tls.server_name", false),
+				"ca_certificate":   setting("kafka.tls.ca_certificate", false),
+				"server_name":      setting("kafka.tls.server_name", false),
+				"ca_file":          setting("kafka.tls.ca_file", false),
+				"certificate_file": setting("kafka.tls.certificate_file", false),
+				"private_key_file": setting("kafka.tls.private_key_file", false),
 				"client_certificate_secret": schema.SingleNestedAttribute{Optional: true, MarkdownDescription: "Kubernetes secret with the client certificate, for mutual TLS. It must be in Pachyderm's namespace.",
 					Attributes: map[string]schema.Attribute{
 						"name":            secretName(),
@@ -36,12 +41,15 @@ func kafkaAttribute() schema.Attribute {
 					}},
 			}},
 			"sasl": schema.SingleNestedAttribute{Optional: true, MarkdownDescription: "Authenticate by SASL.", Attributes: map[string]schema.Attribute{
-				"mechanism": setting("kafka.sasl.mechanism", true),
+				"mechanism":  setting("kafka.sasl.mechanism", true),
+				"token_url":  setting("kafka.sasl.token_url", false),
+				"scope":      setting("kafka.sasl.scope", false),
+				"extensions": setting("kafka.sasl.extensions", false),
 				"credentials_secret": schema.SingleNestedAttribute{Required: true, MarkdownDescription: "Kubernetes secret with the credentials. It must be in Pachyderm's namespace.",
 					Attributes: map[string]schema.Attribute{
 						"name":         secretName(),
-						"username_key": secretKey("user name", "username"),
-						"password_key": secretKey("password", "password"),
+						"username_key": secretKey("user name, or client id,", "username"),
+						"password_key": secretKey("password, or client secret,", "password"),
 					}},
 			}},
 			"batch": schema.SingleNestedAttribute{Optional: true, MarkdownDescription: "When a batch of records is committed: as soon as one of the limits is reached.", Attributes: map[string]schema.Attribute{

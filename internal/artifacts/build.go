@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package artifacts builds this project's two programs for the demo, the
-// tests and the benchmarks, as a release does.
+// tests and the benchmarks, as a release does, and what those need beside.
 package artifacts
 
 import (
@@ -22,6 +22,12 @@ func Provider(ctx context.Context, folder, version string) (string, error) {
 // the binary is at /spout-runner.
 func Runner(ctx context.Context, folder, version string) (string, error) {
 	return build(ctx, "./runner", filepath.Join(folder, "spout-runner"), version)
+}
+
+// Broker builds the Kafka broker of a process of its own into folder and
+// returns the file.
+func Broker(ctx context.Context, folder string) (string, error) {
+	return build(ctx, "./internal/kafkatest/brokerd", filepath.Join(folder, "brokerd"), "test")
 }
 
 func build(ctx context.Context, pkg, output, version string) (string, error) {

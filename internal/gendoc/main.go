@@ -3,8 +3,9 @@
 // Command gendoc writes what the documentation is generated from, and the part
 // of it that is not about Terraform:
 //
-//	gendoc schema FILE   the provider's schema, as "terraform providers schema -json"
-//	gendoc runner FILE   the guide to the runner, with every SPOUT_* variable
+//	gendoc schema FILE       the provider's schema, as "terraform providers schema -json"
+//	gendoc runner FILE       the guide to the runner, with every SPOUT_* variable
+//	gendoc monitoring FILE   the guide to what the runner tells, with every metric
 //
 // The schema is made in process rather than by a Terraform command line, so
 // that the documentation is the same whichever version is installed: older
@@ -28,7 +29,7 @@ func main() {
 
 func run(ctx context.Context, args []string) error {
 	if len(args) != 2 {
-		return fmt.Errorf("usage: gendoc schema|runner FILE")
+		return fmt.Errorf("usage: gendoc schema|runner|monitoring FILE")
 	}
 	var content bytes.Buffer
 	var err error
@@ -37,6 +38,8 @@ func run(ctx context.Context, args []string) error {
 		err = writeSchema(ctx, &content)
 	case "runner":
 		err = writeRunnerGuide(&content)
+	case "monitoring":
+		err = writeMonitoringGuide(&content)
 	default:
 		err = fmt.Errorf("nothing is called %q", what)
 	}

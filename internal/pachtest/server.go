@@ -45,6 +45,10 @@ func WithFinishDelay(d time.Duration) Option { return func(s *Server) { s.finish
 // WithClock sets the clock of timestamps, file sets' and tokens' lifetimes.
 func WithClock(now func() time.Time) Option { return func(s *Server) { s.clock = now } }
 
+// WithoutNetwork lets the server listen nowhere: it is called by way of
+// [Server.Direct] only, as from inside a [testing/synctest] bubble.
+func WithoutNetwork() Option { return func(s *Server) { s.offline = true } }
+
 // WithClusterID sets what InspectCluster answers.
 func WithClusterID(id, deploymentID string) Option {
 	return func(s *Server) { s.clusterID, s.deploymentID = id, deploymentID }
@@ -59,6 +63,7 @@ type Server struct {
 	finishDelay             time.Duration
 	clusterID, deploymentID string
 	clusterDefaults         string
+	offline                 bool
 
 	network *network
 	main    *side
@@ -131,12 +136,11 @@ func Start(opts ...Option) (*Server, error) {
 	if s.auth != nil {
 		s.auth.bind(projectResource(pfs.DefaultProjectName), auth.AllClusterUsersSubject, auth.ProjectWriterRole)
 	}
-	main, err := s.serve(Main, pipelineKey{})
-	if err != nil {
-		return nil, err
+	var err error
+	if !s.offline {
+		s.main, err = s.serve(Main, pipelineKey{})
 	}
-	s.main = main
-	return s, nil
+	return s, err
 }
 
 // Close ends the server and all its sidecars.
@@ -147,7 +151,10 @@ func (s *Server) Close() {
 		return
 	}
 	s.closed = true
-	sides := []*side{s.main}
+	var sides []*side
+	if !s.offline {
+		sides = append(sides, s.main)
+	}
 	for _, sd := range s.sidecars {
 		sides = append(sides, sd)
 	}

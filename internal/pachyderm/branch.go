@@ -197,16 +197,17 @@ func timeFrom(t *types.Timestamp) time.Time {
 
 // Unfinished returns the commits of the branch that are not FINISHED, oldest
 // first. They need not be the head: StartPipeline puts a commit of Pachyderm's
-// own on top of whatever the last pod has left. Pachyderm finishes none of
-// them before the oldest.
-func (b *Branch) Unfinished(ctx context.Context, head string) ([]*Commit, error) {
+// own on top of whatever the last pod has left, and users put theirs on that.
+// 2.6 calls its own commits finished at once, whatever is below them. The
+// search ends at a finished commit below which settled says that none can be.
+func (b *Branch) Unfinished(ctx context.Context, head string, settled func(*Commit) bool) ([]*Commit, error) {
 	var unfinished []*Commit
 	err := b.Ancestry(ctx, head, func(c *Commit) bool {
 		if c.Finished.IsZero() {
 			unfinished = append(unfinished, c)
+			return true
 		}
-		// 2.6 calls its own commits finished at once, whatever is below them.
-		return c.Finished.IsZero() || c.Error != "" || c.Auto
+		return c.Error != "" || !settled(c)
 	})
 	slices.Reverse(unfinished)
 	return unfinished, err

@@ -178,7 +178,7 @@ func (c *Client) RepairHead(ctx context.Context, id PipelineID, branch string) (
 
 // finishAll finishes every open commit from the oldest to the head.
 func (b *Branch) finishAll(ctx context.Context, head string) error {
-	unfinished, err := b.Unfinished(ctx, head)
+	unfinished, err := b.Unfinished(ctx, head, func(c *Commit) bool { return !c.Auto })
 	for _, c := range unfinished {
 		if !c.Open() {
 			continue

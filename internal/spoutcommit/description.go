@@ -42,7 +42,7 @@ type Reason string
 
 // Reasons of commits. All but the first two end a batch.
 const (
-	ReasonStart   Reason = "start"   // no data: fixes where reading begins
+	ReasonStart   Reason = "start"   // no data: fixes where reading begins, or goes on after a commit of somebody else's
 	ReasonRepair  Reason = "repair"  // no new data: brings back files that the head had lost
 	ReasonBytes   Reason = "bytes"   // SPOUT_BATCH_MAX_BYTES was reached
 	ReasonRecords Reason = "records" // SPOUT_BATCH_MAX_RECORDS was reached

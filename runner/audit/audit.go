@@ -38,6 +38,14 @@ type Truth interface {
 	Offsets(position json.RawMessage) (map[source.Stream]int64, error)
 }
 
+// Squashes is a [Truth] that knows of commits that were squashed: their data
+// are in the next commit that counts, beside its own.
+type Squashes interface {
+	// Squashed returns the descriptions of the commits that were squashed
+	// into a commit.
+	Squashed(commit string) []spoutcommit.Description
+}
+
 // Entry is a record as a file or the source has it.
 type Entry struct {
 	Stream source.Stream
@@ -174,6 +182,12 @@ func (a *auditor) commit(ctx context.Context, commit *pachyderm.Commit) error {
 		a.report.problem(commit, "I4: epoch %d after %d", d.Epoch, a.epoch)
 	}
 	a.epoch = d.Epoch
+	if s, ok := a.truth.(Squashes); ok {
+		for _, squashed := range s.Squashed(commit.ID) {
+			d.Read, d.Written, d.Filtered = d.Read+squashed.Read, d.Written+squashed.Written, d.Filtered+squashed.Filtered
+			d.DeadLettered, d.Files, d.Bytes = d.DeadLettered+squashed.DeadLettered, d.Files+squashed.Files, d.Bytes+squashed.Bytes
+		}
+	}
 	added, err := a.compareFiles(ctx, commit, d)
 	if err != nil {
 		return err
@@ -185,14 +199,12 @@ func (a *auditor) commit(ctx context.Context, commit *pachyderm.Commit) error {
 	return a.compareRecords(commit, d, entries)
 }
 
-// foreign takes over what a user has made of the files. A commit of
-// Pachyderm's own changes nothing, or empties the branch until it is repaired.
+// foreign takes over what a user has made of the files, perhaps inside of a
+// commit that Pachyderm had left open. A commit of Pachyderm's own may also
+// empty the branch until it is repaired.
 func (a *auditor) foreign(ctx context.Context, commit *pachyderm.Commit) error {
-	if commit.Auto {
-		return nil
-	}
 	list, err := a.branch.Files(ctx, commit.ID)
-	if err != nil {
+	if err != nil || commit.Auto && len(list) == 0 {
 		return err
 	}
 	a.files = byPath(list)

@@ -100,7 +100,9 @@ func (s *spout) start() {
 func (s *spout) restart() {
 	s.t.Helper()
 	s.stop()
-	<-s.ended
+	if err := <-s.ended; err == nil {
+		s.t.Error("the runner ended without an error")
+	}
 	s.start()
 }
 

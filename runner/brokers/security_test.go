@@ -128,7 +128,9 @@ func TestLoginsRefused(t *testing.T) {
 			default:
 			}
 			cancel()
-			<-opened
+			if err := <-opened; err == nil {
+				t.Error("the source was opened")
+			}
 			_, err := newReader(t, k).Check(testContext(t))
 			if err == nil {
 				t.Fatal("Check found nothing wrong")

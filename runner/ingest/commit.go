@@ -4,6 +4,7 @@ package ingest
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"time"
 
@@ -18,7 +19,7 @@ import (
 // the branch in this process.
 type committer struct {
 	*Ingester
-	source source.Source
+	source source.Source // nil before it is opened
 	group  *errgroup.Group
 
 	head      string        // the last commit of the branch as far as we know
@@ -50,10 +51,20 @@ func (c *committer) run(ctx context.Context, uploads <-chan *upload) error {
 	}
 }
 
-// commitStart fixes where reading begins, before anything is read: otherwise
-// a crash before the first batch would move a start at "latest".
-func (c *committer) commitStart(ctx context.Context) error {
-	u := &upload{description: c.describe(spoutcommit.ReasonStart, c.source.Position())}
+// commitPosition makes a commit that holds no records, but says the position:
+// before anything is read, since a crash before the first batch would else
+// move a start at "latest", and on top of what others have made. It brings
+// files back that the head has lost.
+func (c *committer) commitPosition(ctx context.Context, position json.RawMessage, from *recovered) error {
+	u := &upload{description: c.describe(spoutcommit.ReasonStart, position)}
+	if from.lost != "" {
+		fileSet, err := c.restore(ctx, *from)
+		if err != nil {
+			return err
+		}
+		u.fileSet, u.description.Reason, u.description.Restored = fileSet, spoutcommit.ReasonRepair, from.lost
+		from.lost = ""
+	}
 	if err := c.commit(ctx, u); err != nil {
 		return err
 	}
@@ -114,7 +125,9 @@ func (c *committer) confirm(ctx context.Context, id string, started time.Time, u
 	if _, err := c.awaitCounting(ctx, id); err != nil {
 		return err
 	}
-	c.source.Acknowledge(ctx, u.description.Position)
+	if c.source != nil {
+		c.source.Acknowledge(ctx, u.description.Position)
+	}
 	c.health.overcome()
 	c.report(commitStatus(id, started, u))
 	return nil

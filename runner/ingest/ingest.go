@@ -63,6 +63,7 @@ type Config struct {
 	Version   string               // of the program
 	Log       hclog.Logger
 	Metrics   *Metrics
+	Random    *rand.Rand // draws the pauses between sessions; nil for the process's own source
 }
 
 // Ingester moves records from a source into a branch.
@@ -129,7 +130,7 @@ func (in *Ingester) Run(ctx context.Context) error {
 			in.health.fail(phaseStopped, err)
 			return err
 		}
-		wait := pause/2 + rand.N(pause)
+		wait := pause/2 + in.jitter(pause)
 		pause = min(2*pause, maxPause)
 		in.health.fail(phaseRestarting, err)
 		in.Log.Warn("starting again from the last commit", "reason", err, "in", wait.Round(time.Millisecond).String())
@@ -139,6 +140,14 @@ func (in *Ingester) Run(ctx context.Context) error {
 		case <-time.After(wait):
 		}
 	}
+}
+
+// jitter returns a random time below limit.
+func (in *Ingester) jitter(limit time.Duration) time.Duration {
+	if in.Random == nil {
+		return rand.N(limit)
+	}
+	return time.Duration(in.Random.Int64N(int64(limit)))
 }
 
 // rejections counts how often in a row Pachyderm has rejected what a session
@@ -179,6 +188,14 @@ func (in *Ingester) session(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	c := &committer{Ingester: in, head: from.head}
+	// A head that is somebody else's must not be what a position hangs on:
+	// whoever squashes the commit below would squash the position with it.
+	if from.position != nil && (from.silent || from.lost != "") {
+		if err := c.commitPosition(ctx, from.position, &from); err != nil {
+			return err
+		}
+	}
 	src := in.NewSource()
 	defer src.Close() //nolint:errcheck // the position is what counts, and it is in the branch
 	in.Metrics.watch(src)
@@ -188,11 +205,11 @@ func (in *Ingester) session(ctx context.Context) error {
 		return fmt.Errorf("open the source: %w", &sourceError{err})
 	}
 
-	c := &committer{Ingester: in, source: src, head: from.head}
+	c.source = src
 	// What the source has decided on where to begin, at first or with a topic
 	// that is new to it, must not depend on when that happens to be asked.
 	if !bytes.Equal(src.Position(), from.position) {
-		if err := c.commitStart(ctx); err != nil {
+		if err := c.commitPosition(ctx, src.Position(), &from); err != nil {
 			return err
 		}
 	}

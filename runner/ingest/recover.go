@@ -17,6 +17,8 @@ import (
 type recovered struct {
 	head     string          // the commit that the next one's parent must be; "" if there is none
 	position json.RawMessage // nil if the branch holds none yet
+	lost     string          // the commit whose files the head has lost; "" if none
+	silent   bool            // the head counts, and does not say the position
 }
 
 // recover makes the branch ready to be written and finds the position in it.
@@ -35,19 +37,20 @@ func (in *Ingester) recover(ctx context.Context) (recovered, error) {
 	if err := in.claim(h.newest); err != nil {
 		return recovered{}, err
 	}
+	from := recovered{head: head.ID, position: h.description.Position, silent: h.top != h.last}
+	if lost, err := in.hasLostFiles(ctx, h); err != nil {
+		return recovered{}, err
+	} else if lost {
+		from.lost = h.written.ID
+	}
 	if h.last == nil {
-		return recovered{head: head.ID}, nil
+		return from, nil
 	}
 	if was := h.description.Source; was != in.Settings.Source {
 		return recovered{}, &source.Stop{Err: fmt.Errorf("commit %s of %s holds a position of the source %s, but SPOUT_SOURCE is %s; use another output branch or another spout",
 			h.last.ID, in.Branch, was, in.Settings.Source)}
 	}
-	from := recovered{head: head.ID, position: h.description.Position}
-	lost, err := in.hasLostFiles(ctx, h)
-	if err == nil && lost {
-		from.head, err = in.restore(ctx, head.ID, h)
-	}
-	return from, err
+	return from, nil
 }
 
 // settleBranch closes every open commit and returns the head once all are
@@ -56,7 +59,9 @@ func (in *Ingester) settleBranch(ctx context.Context) (head *pachyderm.Commit, e
 	if head, err = call(ctx, in.Branch.Head); err != nil || head == nil {
 		return nil, err
 	}
-	unfinished, err := call(ctx, func(ctx context.Context) ([]*pachyderm.Commit, error) { return in.Branch.Unfinished(ctx, head.ID) })
+	unfinished, err := call(ctx, func(ctx context.Context) ([]*pachyderm.Commit, error) {
+		return in.Branch.Unfinished(ctx, head.ID, saysPosition)
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -74,6 +79,13 @@ func (in *Ingester) settleBranch(ctx context.Context) (head *pachyderm.Commit, e
 		}
 	}
 	return head, nil
+}
+
+// saysPosition says whether a commit carries a position. Its writer has seen
+// everything below FINISHED.
+func saysPosition(c *pachyderm.Commit) bool {
+	d, ours, err := spoutcommit.ParseDescription(c.Description)
+	return err != nil || ours && d.Position != nil
 }
 
 // closeCommit ends an open commit: one of Pachyderm's own is finished, since
@@ -138,7 +150,7 @@ func (in *Ingester) readHistory(ctx context.Context, head string) (h history, er
 // empty commit of their own on top when a stopped spout is started. What
 // users did to the branch meanwhile stands.
 func (in *Ingester) hasLostFiles(ctx context.Context, h history) (bool, error) {
-	if !h.top.Auto || h.written == nil {
+	if h.top == nil || !h.top.Auto || h.written == nil {
 		return false, nil
 	}
 	empty, err := in.Branch.IsEmpty(ctx, h.top.ID)
@@ -168,28 +180,16 @@ func (in *Ingester) supersededBy(d spoutcommit.Description) error {
 	return nil
 }
 
-// restore brings the files that the head has lost back, in a commit of its
-// own, and returns that commit.
-func (in *Ingester) restore(ctx context.Context, head string, h history) (string, error) {
+// restore makes a file set of the files that the head has lost.
+func (in *Ingester) restore(ctx context.Context, from recovered) (fileSet string, err error) {
 	in.Log.Warn("the head has lost its files, as after stop and start of a spout; bringing them back",
-		"head", head, "from_commit", h.written.ID)
+		"head", from.head, "from_commit", from.lost)
 	files, err := in.Branch.NewFileSet(ctx)
 	if err != nil {
 		return "", err
 	}
-	if err := files.CopyTree(h.written.ID); err != nil {
+	if err := files.CopyTree(from.lost); err != nil {
 		return "", err
 	}
-	fileSet, err := files.Close()
-	if err != nil {
-		return "", err
-	}
-	d := in.describe(spoutcommit.ReasonRepair, h.description.Position)
-	d.Restored = h.written.ID
-	c := &committer{Ingester: in, head: head}
-	if err := c.commit(ctx, &upload{fileSet: fileSet, description: d}); err != nil {
-		return "", err
-	}
-	_, err = in.awaitCounting(ctx, c.head)
-	return c.head, err
+	return files.Close()
 }

@@ -117,6 +117,87 @@ func TestOpenBelowTheHead(t *testing.T) {
 	})
 }
 
+// TestOpenBelowAUsersCommit: on 2.6 a user's commit may be FINISHED on top of
+// one that a pod has left open, with an empty one of Pachyderm's own between.
+func TestOpenBelowAUsersCommit(t *testing.T) {
+	t.Parallel()
+	forVersions(t, func(t *testing.T, version string) {
+		b := newBench(t, version)
+		b.log.produce(40)
+		b.ingestAll()
+		sidecar := b.connect(b.server.Sidecar(project, pipeline)).Branch(project, pipeline, "master")
+		left, err := sidecar.Start(t.Context(), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.stopPipeline()
+		b.startPipeline()
+		b.stopPipeline()
+		b.modify(put("/by-hand.txt"))
+		b.startPipeline()
+		b.log.produce(40)
+		b.ingestAll()
+		if c, err := b.branch().Inspect(t.Context(), left); err != nil || c.Open() || c.Error == "" {
+			t.Errorf("the commit that was left open: %+v, %v", c, err)
+		}
+		if report := b.audit(); report.Records != 240 {
+			t.Error(report)
+		}
+	})
+}
+
+// TestChangedBeforeTheStart: what users have put into the branch before a
+// runner has ever run is kept, too, when 2.6 empties the head.
+func TestChangedBeforeTheStart(t *testing.T) {
+	t.Parallel()
+	forVersions(t, func(t *testing.T, version string) {
+		b := newBench(t, version)
+		b.stopPipeline()
+		b.modify(put("/by-hand.txt"))
+		b.startPipeline()
+		b.log.produce(1)
+		b.ingestAll()
+		if files := b.headFiles(); len(files) != 4 || files[0] != "/by-hand.txt" {
+			t.Errorf("a file that was put by hand is gone: %v", files)
+		}
+		b.audit()
+	})
+}
+
+// TestSquashedBelow: a commit that says nothing, as Pachyderm's own or a
+// user's, does not stay the newest: squashing the one below would take the
+// position away and leave the data.
+func TestSquashedBelow(t *testing.T) {
+	t.Parallel()
+	forVersions(t, func(t *testing.T, version string) {
+		b := newBench(t, version)
+		b.log.produce(40)
+		b.ingestAll()
+		last, d, err := ingest.LastCommit(t.Context(), b.branch())
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.stopPipeline()
+		b.modify(put("/by-hand.txt"))
+		b.startPipeline()
+		stop, ended := b.run()
+		waitFor(t, "a commit on top says the position", func() bool {
+			newest, says, err := ingest.LastCommit(t.Context(), b.branch())
+			return err == nil && newest.ID != last.ID && string(says.Position) == string(d.Position)
+		})
+		b.end(stop, ended)
+		if _, err := b.main.PFS.SquashCommitSet(t.Context(), &pfs.SquashCommitSetRequest{CommitSet: &pfs.CommitSet{ID: last.ID}}); err != nil {
+			t.Fatal(err)
+		}
+		before := b.headFiles()
+		b.log.produce(1)
+		b.ingestAll()
+		if files := b.headFiles(); len(files) != len(before)+3 {
+			t.Errorf("before the squash %v, after %v", before, files)
+		}
+	})
+}
+
 // TestInterruptedRepair: a repair that fails halfway is done again.
 func TestInterruptedRepair(t *testing.T) {
 	t.Parallel()

@@ -210,7 +210,7 @@ func (s *Source) listOffsets(ctx context.Context, address string, questions []*q
 		}
 		request.Topics = append(request.Topics, t)
 	}
-	answer, err := s.ask(ctx, address, request)
+	answer, err := s.ask(ctx, &s.control, address, request)
 	if err != nil {
 		for _, q := range questions {
 			s.failed(q, err, doing)
@@ -247,7 +247,7 @@ func (s *Source) compareEpochs(ctx context.Context, address string, questions []
 		}
 		request.Topics = append(request.Topics, t)
 	}
-	answer, err := s.ask(ctx, address, request)
+	answer, err := s.ask(ctx, &s.control, address, request)
 	if errors.Is(err, errVersion) {
 		return questions // before Kafka 2.3; the range of offsets has to do
 	}

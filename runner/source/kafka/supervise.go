@@ -247,5 +247,5 @@ func (s *Source) report(p *partition, err error, doing string) {
 		return
 	}
 	s.complain.about("partition "+p.stream.Topic+err.Error(), level, "partition cannot be read now; trying again",
-		"topic", p.stream.Topic, "partition", p.stream.Partition, "doing", doing, "error", err)
+		"topic", p.stream.Topic, "partition", p.stream.Partition, "doing", doing, "error", err, "fix", remedy(err))
 }

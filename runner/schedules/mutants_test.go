@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package schedules
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// mutants are mistakes that the ingester could have. Each replaces a piece of
+// its code. What the schedules do not notice, they do not check.
+var mutants = map[string]struct{ file, old, new string }{
+	"the parent of a commit is not checked": {
+		"ingest/commit.go", "if started.ParentID != c.head {", "if false {"},
+	"commits are acknowledged before they are FINISHED": {
+		"ingest/commit.go", "if _, err := c.awaitCounting(ctx, id); err != nil {", "if _, err := c.Branch.Inspect(ctx, id); err != nil {"},
+	"a rejected commit is taken for a good one": {
+		"ingest/wait.go", `err == nil && commit.Error != ""`, `false`},
+	"a commit is finished before its parent counts": {
+		"ingest/commit.go", "if c.confirmed != nil {", "if false {"},
+	"an open head is finished, not rolled back": {
+		"ingest/recover.go", `in.Branch.RollBack(ctx, c.ID, "superseded by "+in.Writer)`, `in.Branch.Finish(ctx, c.ID, "")`},
+	"an open head is left alone": {
+		"ingest/recover.go", "if !c.Open() {", "if true {"},
+	"lost files are not brought back": {
+		"ingest/recover.go", "} else if lost {", "} else if false && lost {"},
+	"the position of a commit that was rolled back counts": {
+		"ingest/recover.go", "if c.Error != \"\" {\n\t\t\treturn true\n\t\t}", ""},
+	"the position is that before the batch's last records": {
+		"ingest/batch.go", "end := &batchEnd{reason: reason, position: b.source.Position(),", "end := &batchEnd{reason: reason, position: b.behind(),"},
+	"a batch is committed again after a lost reply": {
+		"ingest/commit.go", "return c.Branch.Finish(ctx, id, u.description.String())\n\t}); err != nil {",
+		"return c.Branch.Finish(ctx, id, u.description.String())\n\t}); pachyderm.IsUnavailable(err) {\n\t\treturn c.commit(ctx, u)\n\t} else if err != nil {"},
+	"the newer writer gives way": {
+		"ingest/recover.go", "in.epoch != 0 && d.NewerThan(", "in.epoch != 0 && !d.NewerThan("},
+	"all that is read is kept": {
+		"ingest/batch.go", "} else if b.memory >= b.share {", "} else if false {"},
+	"a start is not committed": {
+		"ingest/ingest.go", "if !bytes.Equal(src.Position(), from.position) {", "if false && !bytes.Equal(src.Position(), from.position) {"},
+}
+
+// behind is what a mutant needs.
+const behind = `
+func (b *batcher) behind() json.RawMessage { defer func() { b.last = b.source.Position() }(); if b.last == nil { b.last = b.source.Position() }; return b.last }
+`
+
+// TestMutants plants each mistake and expects that the schedules find it.
+func TestMutants(t *testing.T) {
+	t.Parallel()
+	if os.Getenv("MUTANTS") == "" || os.Getenv("SEED") != "" {
+		t.Skip("it compiles the runner many times: set MUTANTS=1, as make test-schedules does")
+	}
+	for name, m := range mutants {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path, err := filepath.Abs(filepath.Join("..", m.file))
+			if err != nil {
+				t.Fatal(err)
+			}
+			text, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !bytes.Contains(text, []byte(m.old)) {
+				t.Fatalf("%s has no %q: mend this test", m.file, m.old)
+			}
+			mutated := strings.Replace(string(text), m.old, m.new, 1)
+			if strings.Contains(m.new, "b.behind()") {
+				mutated = strings.Replace(mutated, "type batcher struct {", "type batcher struct {\n\tlast json.RawMessage", 1) + behind
+			}
+			dir := t.TempDir()
+			replacement, overlay := filepath.Join(dir, "mutant.go"), filepath.Join(dir, "overlay.json")
+			table, err := json.Marshal(map[string]map[string]string{"Replace": {path: replacement}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for file, content := range map[string][]byte{replacement: []byte(mutated), overlay: table} {
+				if err := os.WriteFile(file, content, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			cmd := exec.CommandContext(t.Context(), "go", "test", "-overlay", overlay, "-run", "^TestSchedules$", "-count=1", ".")
+			cmd.Env = append(os.Environ(), "SCHEDULES=3000", "MUTANTS=")
+			out, err := cmd.CombinedOutput()
+			switch {
+			case err == nil:
+				t.Errorf("3000 schedules have not noticed that %s", name)
+			case !bytes.Contains(out, []byte("Again: SEED=")):
+				t.Errorf("the mutant does not run: %v\n%s", err, out)
+			default:
+				found, _, _ := strings.Cut(string(out[bytes.Index(out, []byte("seed ")):]), "\nAgain")
+				t.Logf("found: %.300s", found)
+			}
+		})
+	}
+}
