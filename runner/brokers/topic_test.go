@@ -101,6 +101,25 @@ func (o *topic) finish() {
 	for partition := range details[o.name].Partitions {
 		o.produce(producer, &kgo.Record{Partition: partition, Key: endValue, Value: endValue})
 	}
+	o.awaitCommitted()
+}
+
+// awaitCommitted waits until no transaction is open. Brokers tell a producer
+// that a transaction has ended before they have noted it in every partition.
+func (o *topic) awaitCommitted() {
+	o.t.Helper()
+	await(o.t, "all transactions have ended", func() bool {
+		all, err := o.cluster.Admin().ListEndOffsets(testContext(o.t), o.name)
+		if err != nil {
+			o.t.Fatal(err)
+		}
+		open := false
+		committed := o.ends()
+		all.Each(func(l kadm.ListedOffset) {
+			open = open || l.Err != nil || committed[source.Stream{Topic: l.Topic, Partition: l.Partition}] != l.Offset
+		})
+		return !open
+	})
 }
 
 // ends returns up to where readers of committed records can read now.
