@@ -20,7 +20,7 @@ func TestDamagedBatch(t *testing.T) {
 	c := single.get(t)
 	o := newTopic(t, c, 1, nil)
 	producer := client(t, c, kgo.ProducerBatchCompression(kgo.NoCompression())) // for its values to be found in the file
-	for i := range 5 { // a batch each
+	for i := range 5 {                                                          // a batch each
 		o.produce(producer, numbered(0, i*10, 10)...)
 	}
 	o.finish()

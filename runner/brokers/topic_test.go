@@ -37,7 +37,7 @@ func newTopic(t *testing.T, c *kafkacluster.Cluster, partitions int, properties 
 	return o
 }
 
-// create makes the topic, which must not be there.
+// create makes the topic, which must not be there, and waits until it can be used.
 func (o *topic) create(partitions int, properties config) {
 	o.t.Helper()
 	some := map[string]*string{}
@@ -51,6 +51,7 @@ func (o *topic) create(partitions int, properties config) {
 	if err != nil {
 		o.t.Fatalf("create topic %s: %v", o.name, err)
 	}
+	o.awaitInSync()
 }
 
 // client returns a client of franz-go with all rights.
@@ -59,7 +60,7 @@ func client(t *testing.T, c *kafkacluster.Cluster, options ...kgo.Opt) *kgo.Clie
 	const largest = 12 << 20 // batch
 	client, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(c.Addresses(kafkacluster.Plaintext)...),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerBatchMaxBytes(largest),
-		kgo.MetadataMinAge(50 * time.Millisecond), kgo.FetchMaxWait(100 * time.Millisecond)}, options...)...)
+		kgo.UnknownTopicRetries(-1), kgo.MetadataMinAge(50 * time.Millisecond), kgo.FetchMaxWait(100 * time.Millisecond)}, options...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
