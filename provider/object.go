@@ -50,6 +50,9 @@ type (
 	completed[M any] interface {
 		complete(c *connection, config, state *M, diags *diag.Diagnostics)
 	}
+	// holder is a model of what may hold data: it refuses while planning what
+	// delete would refuse because of them.
+	holder interface{ planDelete(o *operation) }
 	// secretive is a model with write-only attributes: before create and
 	// update it takes them out of the configuration, the only place that has them.
 	secretive[M any] interface {
@@ -102,7 +105,8 @@ func (r *objectResource[M, P]) ValidateConfig(ctx context.Context, req resource.
 // ModifyPlan fills in what the provider decides.
 func (r *objectResource[M, P]) ModifyPlan(ctx context.Context, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse) {
 	if req.Plan.Raw.IsNull() {
-		return // destroy
+		r.planDestroy(ctx, req, resp)
+		return
 	}
 	exists := !req.State.Raw.IsNull()
 	if _, ok := req.Plan.Schema.GetAttributes()["project"]; ok {
@@ -122,6 +126,9 @@ func (r *objectResource[M, P]) ModifyPlan(ctx context.Context, req resource.Modi
 			}
 		}
 	}
+	if replaced {
+		r.planDestroy(ctx, req, resp)
+	}
 	resp.Diagnostics.Append(resp.Plan.SetAttribute(ctx, path.Root("id"), r.identity.id(values))...)
 	var config, plan, state M
 	p, ok := any(&plan).(planned[M])
@@ -140,6 +147,22 @@ func (r *objectResource[M, P]) ModifyPlan(ctx context.Context, req resource.Modi
 	}
 	p.plan(ctx, r.connection, &config, before, &resp.Diagnostics)
 	resp.Diagnostics.Append(resp.Plan.Set(ctx, &plan)...)
+}
+
+// planDestroy refuses to destroy data that nobody has given up. What keeps it
+// from looking is left to destroy.
+func (r *objectResource[M, P]) planDestroy(ctx context.Context, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse) {
+	var m M
+	h, ok := any(&m).(holder)
+	if !ok || req.State.Get(ctx, &m).HasError() {
+		return
+	}
+	o, cancel := r.operation(ctx, &m, &req.State, nil, &diag.Diagnostics{})
+	defer cancel()
+	if o != nil {
+		o.diags = &resp.Diagnostics
+		h.planDelete(o)
+	}
 }
 
 // planIdentity has the model complete what identifies it.

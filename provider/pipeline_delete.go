@@ -47,6 +47,18 @@ func (o *pipelineOperation) delete() {
 	o.restore(p)
 }
 
+// planDelete says while planning what delete would refuse, so that nothing else
+// is destroyed or created before it does. What may be another way by then is
+// left to delete, as readers that are destroyed in the same run.
+func (o *pipelineOperation) planDelete() {
+	if o.wanted.keepOutputRepo || o.wanted.forceDestroy {
+		return
+	}
+	if holds, err := o.client.HoldsData(o.ctx, o.id, o.wanted.outputBranch); err == nil && holds {
+		o.refuseData()
+	}
+}
+
 // unread says whether no other pipeline reads the output repo. Pachyderm
 // refuses the delete otherwise, but only after it has stopped the pipeline.
 func (o *pipelineOperation) unread() bool {
@@ -71,17 +83,21 @@ func (o *pipelineOperation) empty() bool {
 		return false
 	}
 	if holds {
-		o.diags.AddError("Output repo of "+o.label()+" holds data", fmt.Sprintf("Destroying the %s would delete the repo %s with everything that was written, also in older commits. "+
-			"Nothing was deleted. Choose what is to become of the data and apply that first:\n\n"+
-			"  force_destroy    = true   deletes it\n"+
-			"  keep_output_repo = true   keeps it in a plain repo; a pipeline of the same name cannot be created then\n\n"+
-			"To stop the %s and leave everything as it is, set paused = true instead.", o.kind, o.id, o.kind))
+		o.refuseData()
 	}
 	return !holds
 }
 
-// restore starts a pipeline again that ran before it was to be deleted: a delete
-// that fails leaves it stopped.
+func (o *pipelineOperation) refuseData() {
+	o.diags.AddError("Output repo of "+o.label()+" holds data", fmt.Sprintf("Destroying the %s would delete the repo %s with everything that was written, also in older commits. "+
+		"Nothing was deleted. Choose what is to become of the data and apply that first:\n\n"+
+		"  force_destroy    = true   deletes it\n"+
+		"  keep_output_repo = true   keeps it in a plain repo; a pipeline of the same name cannot be created then\n\n"+
+		"To stop the %s and leave everything as it is, set paused = true instead.", o.kind, o.id, o.kind))
+}
+
+// restore starts a pipeline again that ran before: a delete or an update that
+// fails may leave it stopped.
 func (o *pipelineOperation) restore(before *pachyderm.Pipeline) {
 	ctx, cancel := o.after()
 	defer cancel()
@@ -91,6 +107,6 @@ func (o *pipelineOperation) restore(before *pachyderm.Pipeline) {
 	if err != nil || before.Stopped || !p.Stopped {
 		return
 	}
-	tflog.Warn(ctx, "starting the pipeline again, since it was not deleted")
+	tflog.Warn(ctx, "starting the pipeline again, which was stopped for what has failed")
 	again.start()
 }

@@ -302,3 +302,9 @@ func (m *pipelineModel) delete(o *operation) {
 		po.delete()
 	}
 }
+
+func (m *pipelineModel) planDelete(o *operation) {
+	if po := m.operation(o); po != nil {
+		po.planDelete()
+	}
+}

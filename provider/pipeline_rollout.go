@@ -219,18 +219,44 @@ func (o *pipelineOperation) update(before *pachyderm.Pipeline, changed bool) *pa
 // send updates the pipeline, and returns its new version.
 func (o *pipelineOperation) send() (uint64, bool) {
 	p, err := o.client.InspectPipeline(o.ctx, o.id)
-	if err == nil {
-		tflog.Info(o.ctx, "updating pipeline", map[string]any{"from_version": p.Version})
-		err = o.wanted.send(o.ctx, o.client, o.id, true)
-		if pachyderm.IsUnanswered(err) {
-			return p.Version + 1, o.arrived(p.Version+1, err)
-		}
-	}
 	if err != nil { // above all, not found: an update would make a new pipeline
 		o.fail("update", err)
 		return 0, false
 	}
-	return p.Version + 1, true
+	version := p.Version + 1
+	tflog.Info(o.ctx, "updating pipeline", map[string]any{"from_version": p.Version})
+	err = o.wanted.send(o.ctx, o.client, o.id, true)
+	if pachyderm.IsReadWhileUpdated(err) && !p.Stopped {
+		return version, o.sendStopped(p)
+	}
+	return version, o.sent(version, err)
+}
+
+// sendStopped updates a spout that runs while it is stopped.
+func (o *pipelineOperation) sendStopped(p *pachyderm.Pipeline) bool {
+	tflog.Info(o.ctx, "stopping the spout for the update, since this Pachyderm refuses one while another pipeline reads its output branch")
+	err := o.client.StopPipeline(o.ctx, o.id)
+	if err == nil {
+		err = o.wanted.send(o.ctx, o.client, o.id, true)
+	}
+	if !o.sent(p.Version+1, err) {
+		o.restore(p)
+		return false
+	}
+	return o.start()
+}
+
+// sent says whether an update that came back with err has led to the version.
+func (o *pipelineOperation) sent(version uint64, err error) bool {
+	switch {
+	case err == nil:
+		return true
+	case pachyderm.IsUnanswered(err):
+		return o.arrived(version, err)
+	default:
+		o.fail("update", err)
+		return false
+	}
 }
 
 // start starts a stopped pipeline, and deals with what that does to the output

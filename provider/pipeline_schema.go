@@ -23,7 +23,7 @@ The specification is the JSON that ` + "`pachctl create pipeline -f`" + ` takes,
 
 * The specification is compared by what it means. Another order of keys, snake_case for camelCase, a value that is written although it is zero, and what Pachyderm or the cluster's defaults fill in are no change.
 * Each change of the specification makes a new version of the pipeline. What an older version has processed is not processed again, not even when the code has changed, unless ` + "`reprocess_on_update`" + ` is set.
-* Destroying a pipeline deletes its output repo, and is refused while that holds data, unless ` + "`force_destroy`" + ` or ` + "`keep_output_repo`" + ` is set, and always while another pipeline reads it. Write the repos of ` + "`input`" + ` as references to other resources, as ` + "`pachyderm_spout.orders.output_repo`" + `: Terraform then creates and destroys in the right order.
+* Destroying a pipeline deletes its output repo. While that holds data, the plan is refused, unless ` + "`force_destroy`" + ` or ` + "`keep_output_repo`" + ` is set. It is always refused while another pipeline reads it. Write the repos of ` + "`input`" + ` as references to other resources, as ` + "`pachyderm_spout.orders.output_repo`" + `: Terraform then creates and destroys in the right order.
 * If a new pipeline does not come up, the apply ends with a warning that holds Pachyderm's reason; the pipeline stays in the state, and is not replaced. If an update does not come up, the apply fails.`
 
 func pipelineSchema(ctx context.Context) schema.Schema {

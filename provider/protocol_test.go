@@ -148,7 +148,19 @@ func (i *instance) apply(config object) []*tfprotov6.Diagnostic {
 	return append(diagnostics, i.change(i.dynamic(i.kind, valueOf(i.t, i.kind, config)), planned.PlannedState)...)
 }
 
-// destroy destroys.
+// planDestroy plans to destroy.
+func (i *instance) planDestroy() []*tfprotov6.Diagnostic {
+	i.t.Helper()
+	null := i.dynamic(i.kind, tftypes.NewValue(i.kind, nil))
+	planned, err := i.server.PlanResourceChange(i.ctx, &tfprotov6.PlanResourceChangeRequest{
+		TypeName: i.typeName, Config: null, PriorState: i.dynamic(i.kind, i.state), PriorIdentity: i.id, ProposedNewState: null})
+	if err != nil {
+		i.t.Fatal(err)
+	}
+	return planned.Diagnostics
+}
+
+// destroy destroys, whatever its plan says: that was made before.
 func (i *instance) destroy() []*tfprotov6.Diagnostic {
 	i.t.Helper()
 	null := i.dynamic(i.kind, tftypes.NewValue(i.kind, nil))

@@ -158,7 +158,7 @@ func (p *pachydermProvider) Configure(ctx context.Context, req provider.Configur
 	}
 	c.options = pachyderm.Options{Address: credentials.Address, Token: credentials.Token, CACertificate: credentials.CACertificate,
 		UserAgent:   p.userAgent(req.TerraformVersion),
-		DialOptions: append([]grpc.DialOption{grpc.WithChainUnaryInterceptor(retry.Interceptor())}, p.dial...)}
+		DialOptions: append([]grpc.DialOption{grpc.WithChainUnaryInterceptor(pachyderm.InSequence(), retry.Interceptor())}, p.dial...)}
 	if err := c.check(); err != nil {
 		resp.Diagnostics.AddError("Pachyderm is not configured", sentence(err.Error()))
 	}

@@ -33,7 +33,7 @@ func newRepoResource() resource.Resource {
 
 const repoDoc = `A repo: versioned data, which pipelines read and others than pipelines write. The output repo of a pipeline or spout is made, described and deleted with it, and is not managed by this resource.
 
-Destroying a repo is refused while it holds data, unless ` + "`force_destroy`" + ` is set, and always while a pipeline reads it.`
+While a repo holds data, a plan to destroy it is refused, unless ` + "`force_destroy`" + ` is set. It is never destroyed while a pipeline reads it.`
 
 func repoSchema(ctx context.Context) schema.Schema {
 	return schema.Schema{MarkdownDescription: repoDoc, Attributes: map[string]schema.Attribute{
@@ -162,10 +162,24 @@ func (m *repoModel) empty(o *operation) bool {
 		return false
 	}
 	if holds {
-		o.refuse("holds data", "Destroying it would delete everything in it, also in older commits. Nothing was deleted. To delete the data with it, apply force_destroy = true first. "+
-			"To keep the repo and stop managing it, use a removed block with destroy = false, or: terraform state rm <address of this resource>")
+		m.refuseData(o)
 	}
 	return !holds
+}
+
+// planDelete says while planning what delete would refuse.
+func (m *repoModel) planDelete(o *operation) {
+	if m.ForceDestroy.ValueBool() {
+		return
+	}
+	if holds, err := o.client.HoldsData(o.ctx, pachyderm.PipelineID(m.repoID()), pachyderm.DefaultOutputBranch); err == nil && holds {
+		m.refuseData(o)
+	}
+}
+
+func (m *repoModel) refuseData(o *operation) {
+	o.refuse("holds data", "Destroying it would delete everything in it, also in older commits. Nothing was deleted. To delete the data with it, apply force_destroy = true first. "+
+		"To keep the repo and stop managing it, use a removed block with destroy = false, or: terraform state rm <address of this resource>")
 }
 
 // inWords writes what has names into a sentence.

@@ -98,14 +98,7 @@ func TestSpoutReadByOthers(t *testing.T) {
 	eachVersion(t, func(t *testing.T, s *pachtest.Server) {
 		i := newInstance(t, s)
 		i.must(i.apply(kafkaSpout(nil)))
-		downstream := &pps.CreatePipelineRequest{
-			Pipeline:  &pps.Pipeline{Name: "report", Project: &pfs.Project{Name: "default"}},
-			Transform: &pps.Transform{Image: "x", Cmd: []string{"y"}},
-			Input:     &pps.Input{Pfs: &pps.PFSInput{Project: "default", Repo: "orders", Branch: "master", Glob: "/"}},
-		}
-		if _, err := client(t, s).PPS.CreatePipeline(t.Context(), downstream); err != nil {
-			t.Fatal(err)
-		}
+		readOrders(t, s)
 		if err := contains(errorsIn(i.destroy()), "default/report", "runs on"); err != nil {
 			t.Error(err)
 		}
@@ -121,4 +114,17 @@ func TestSpoutReadByOthers(t *testing.T) {
 			t.Error("the spout was left stopped")
 		}
 	})
+}
+
+// readOrders makes a pipeline that reads the output branch of orders.
+func readOrders(t *testing.T, s *pachtest.Server) {
+	t.Helper()
+	report := &pps.CreatePipelineRequest{
+		Pipeline:  &pps.Pipeline{Name: "report", Project: &pfs.Project{Name: "default"}},
+		Transform: &pps.Transform{Image: "x", Cmd: []string{"y"}},
+		Input:     &pps.Input{Pfs: &pps.PFSInput{Project: "default", Repo: "orders", Branch: "master", Glob: "/"}},
+	}
+	if _, err := client(t, s).PPS.CreatePipeline(t.Context(), report); err != nil {
+		t.Fatal(err)
+	}
 }

@@ -52,6 +52,7 @@ var leafCases = []leaf{
 	{path: "kafka.file.format", a: "jsonl", b: "lines"},
 	{path: "kafka.file.compression", a: "zstd", b: "gzip"},
 	{path: "kafka.file.path", a: "{partition}/{first_offset}.{ext}", b: "x/{partition}/{first_offset}.{ext}"},
+	{path: "kafka.file", a: object{"format": "parquet", "compression": "snappy"}, b: object{"format": "avro"}},
 	{path: "kafka.file.path_time", a: "ingestion", b: "event"},
 	{path: "kafka.batch.max_files", a: 100.0, b: 200.0},
 	{path: "kafka.records.filter", a: `value:status == "paid" and key exists`, b: "header:env != test"},

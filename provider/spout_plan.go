@@ -17,7 +17,10 @@ import (
 // the server decides which of them the change can touch.
 func (r *spoutResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse) {
 	if req.Plan.Raw.IsNull() {
-		return // destroy
+		var state spoutModel
+		resp.Diagnostics.Append(req.State.Get(ctx, &state)...)
+		r.planDestroy(ctx, &state, &resp.Diagnostics)
+		return
 	}
 	var config, plan, state spoutModel
 	resp.Diagnostics.Append(req.Config.Get(ctx, &config)...)
@@ -43,8 +46,10 @@ func (r *spoutResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanR
 		plan.unobserved(true)
 	case !plan.Project.Equal(state.Project) || !plan.Name.Equal(state.Name):
 		r.planReplace(&plan, &state, resp)
+		r.planDestroy(ctx, &state, &resp.Diagnostics)
 		plan.unobserved(true)
 	default:
+		planShard(&plan, &state, &resp.Diagnostics)
 		spec := !plan.unchanged(ctx, &state)
 		plan.copyObserved(&state)
 		if spec || !plan.Paused.Equal(state.Paused) {
@@ -94,6 +99,37 @@ func (r *spoutResource) planReplace(plan, state *spoutModel, resp *resource.Modi
 	resp.RequiresReplace.Append(attribute)
 	warnOfReplace(&resp.Diagnostics, attribute, "spout", state.pipelineID(), state.ForceDestroy, state.KeepOutputRepo,
 		"The new spout begins with an empty repo, and reads its source from where it is configured to start.")
+}
+
+// planShard warns of what the runner stops at. It is no error: the plan may be
+// what sets the shard back, and the branch may be empty still.
+func planShard(plan, state *spoutModel, diags *diag.Diagnostics) {
+	was, is := nestedText(state.Kafka, "shard"), nestedText(plan.Kafka, "shard")
+	if plan.Kafka.IsUnknown() || is.IsUnknown() || was.Equal(is) || !plan.OutputBranch.Equal(state.OutputBranch) || nestedText(plan.Kafka, "on_shard_changed").ValueString() == "continue" {
+		return
+	}
+	diags.AddAttributeWarning(path.Root("kafka").AtName("shard"), "Partitions move between spouts", fmt.Sprintf("kafka.shard changes from %q to %q, but what was read of the partitions stays where it is: "+
+		"if the output branch holds data, the runner stops. Give the new shards to new spouts, which begin at kafka.start_offsets; or read about kafka.on_shard_changed.", was.ValueString(), is.ValueString()))
+}
+
+// nestedText is an attribute of an object, null if there is none.
+func nestedText(o types.Object, name string) types.String {
+	text, ok := o.Attributes()[name].(types.String)
+	if !ok {
+		return types.StringNull()
+	}
+	return text
+}
+
+// planDestroy refuses to destroy data that nobody has given up. What keeps it
+// from looking is left to destroy.
+func (r *spoutResource) planDestroy(ctx context.Context, state *spoutModel, diags *diag.Diagnostics) {
+	o, cancel := r.operation(ctx, state, nil, &diag.Diagnostics{})
+	defer cancel()
+	if o != nil {
+		o.diags = diags
+		o.planDelete()
+	}
 }
 
 // warnOfReplace says what it means that a pipeline is replaced. Destroy asks

@@ -32,7 +32,7 @@ With ` + "`kafka`" + ` the bundled runner reads topics of Apache Kafka and write
 
 Terraform owns the configuration, Pachyderm owns the data:
 
-* Destroying a spout deletes its output repo, and is refused while that holds data, unless ` + "`force_destroy`" + ` or ` + "`keep_output_repo`" + ` is set. To change ` + "`name` or `project`" + ` is to destroy and create.
+* Destroying a spout deletes its output repo. While that holds data, the plan is refused, unless ` + "`force_destroy`" + ` or ` + "`keep_output_repo`" + ` is set. To change ` + "`name` or `project`" + ` is to destroy and create.
 * If a new spout does not come up, the apply ends with a warning that holds Pachyderm's reason and the newest log lines; the spout stays in the state as it is, and is not replaced. If an update does not come up, the apply fails. To let an apply fail in the first case too, add a ` + "`postcondition`" + ` on ` + "`self.state == \"running\"`" + `.
 * Each change of the specification restarts the pod. A change of ` + "`wait_for`, `force_destroy`, `keep_output_repo` or `timeouts`" + ` alone sends nothing to Pachyderm.
 * Settings that have their default are neither sent nor read back, so that what is left out of the configuration stays out of the state.

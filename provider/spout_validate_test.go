@@ -3,6 +3,7 @@
 package provider
 
 import (
+	"maps"
 	"strings"
 	"testing"
 
@@ -151,5 +152,30 @@ func TestSpoutUnknownValues(t *testing.T) {
 	_, diagnostics := i.plan(kafkaSpout(object{"kafka.brokers": unknown{}, "kafka.start": "never"}))
 	if err := contains(errorsIn(diagnostics), "kafka.start"); err != nil {
 		t.Error(err)
+	}
+}
+
+// Another shard of the same branch is what the runner stops at.
+func TestPlanWarnsOfAnotherShard(t *testing.T) {
+	t.Parallel()
+	i := newInstance(t, pachtest.New(t))
+	shard := func(shard string, more object) object {
+		changes := object{"kafka.shard": shard}
+		maps.Copy(changes, more)
+		return kafkaSpout(changes)
+	}
+	i.must(i.apply(shard("1/2", nil)))
+	for _, c := range []struct {
+		config object
+		warned bool
+	}{
+		{shard("1/2", object{"description": "same"}), false}, {shard("1/4", nil), true}, {kafkaSpout(nil), true},
+		{shard("1/4", object{"output_branch": "four"}), false}, {shard("1/4", object{"kafka.on_shard_changed": "continue", "kafka.start_offsets": object{"orders": object{"1": 7}}}), false},
+	} {
+		_, diagnostics := i.plan(c.config)
+		i.must(diagnostics)
+		if got := len(diagnostics) > 0; got != c.warned {
+			t.Errorf("%v: warned: %v", c.config, got)
+		}
 	}
 }

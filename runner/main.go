@@ -30,6 +30,7 @@ lists them.`
 
 type commands struct {
 	Run      runCommand      `cmd:"" default:"withargs" help:"Ingest. Never ends by itself, and never with exit code 0: Pachyderm would not start it again. (default)"`
+	Position positionCommand `cmd:"" help:"What an output branch holds, from anywhere with access to the cluster."`
 	Check    checkCommand    `cmd:"" help:"Check the settings, the way to Pachyderm and the way to the source, without writing anything."`
 	Settings settingsCommand `cmd:"" help:"List the SPOUT_* variables with their defaults."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`
@@ -49,8 +50,24 @@ func main() {
 		if !errors.Is(err, errLogged) {
 			fmt.Fprintf(os.Stderr, "spout-runner: %v\n", err)
 		}
-		os.Exit(1)
+		os.Exit(exitCode(err))
 	}
+}
+
+// exitError is an error with an exit code of its own.
+type exitError struct {
+	error
+	code int
+}
+
+func (e *exitError) Unwrap() error { return e.error }
+
+func exitCode(err error) int {
+	var exit *exitError
+	if errors.As(err, &exit) {
+		return exit.code
+	}
+	return 1
 }
 
 type settingsCommand struct{}

@@ -66,6 +66,7 @@ type spout struct {
 	partitions    int32
 	random        *rand.Rand
 	sent          int
+	port          int // of the runner's HTTP server; pods share the machine's ports here, so 0 for most
 }
 
 // newSpout starts a broker and applies a spout that reads it in small batches.
@@ -115,10 +116,10 @@ resource "pachyderm_spout" "this" {
     batch   = { max_age = "300ms", max_bytes = "256KiB" }
     file    = { format = "jsonl" }
   }
-  runner = { http_port = 0 } # pods share the machine's ports here
+  runner = { http_port = %d }
   %s
 }
-`, s.project, s.name, image, s.broker.AddressList(), more)
+`, s.project, s.name, image, s.broker.AddressList(), s.port, more)
 }
 
 func (s *spout) apply(config string) {

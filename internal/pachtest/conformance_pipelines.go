@@ -127,6 +127,29 @@ var spoutCases = []conformanceCase{
 		s.ok(err)
 		s.equal(len(repos), 2) // the output and the specification
 	}},
+	{"a spout that is read directly is updated while it is stopped", func(_ *testing.T, s *suite) {
+		side := s.createSpout("s")
+		reader := s.spoutRequest("reader")
+		reader.Spout, reader.Input = nil, &pps.Input{Pfs: &pps.PFSInput{Project: s.project, Repo: "s", Branch: "master", Glob: "/"}}
+		_, err := s.pps.CreatePipeline(s.ctx, reader)
+		s.ok(err)
+		s.finished("s", s.write(side, "s", "position", addChange("/a", "1")))
+		update := s.spoutRequest("s")
+		update.Update, update.Description = true, "new"
+		_, err = s.pps.CreatePipeline(s.ctx, update)
+		if s.minor() == 6 {
+			s.fails(err, codes.Unknown, `violates foreign key constraint "fk_to_commit"`)
+			s.equal(s.inspectPipeline("s").Version, uint64(1))
+			_, err = s.pps.StopPipeline(s.ctx, &pps.StopPipelineRequest{Pipeline: s.pipeline("s")})
+			s.ok(err)
+			_, err = s.pps.CreatePipeline(s.ctx, update)
+			s.ok(err)
+			_, err = s.pps.StartPipeline(s.ctx, &pps.StartPipelineRequest{Pipeline: s.pipeline("s")})
+		}
+		s.ok(err)
+		info := s.inspectPipeline("s")
+		s.equal(fmt.Sprintf("%d %t %s", info.Version, info.Stopped, info.Details.Description), "2 false new")
+	}},
 	{"what stop and start do to the head", func(_ *testing.T, s *suite) {
 		side := s.createSpout("s")
 		last := s.write(side, "s", "position", addChange("/a", "1"), addChange("/d/b", "2"))

@@ -4,6 +4,7 @@ package pachtest
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -94,6 +95,9 @@ func (a *ppsAPI) createPipeline(ctx context.Context, req *pps.CreatePipelineRequ
 		if err := a.allowRepo(ctx, key.output(), auth.Permission_REPO_WRITE); err != nil {
 			return err
 		}
+		if err := a.checkReaders(old); err != nil {
+			return err
+		}
 	} else if err := a.createPipelineRepos(ctx, key); err != nil {
 		return err
 	}
@@ -105,6 +109,26 @@ func (a *ppsAPI) createPipeline(ctx context.Context, req *pps.CreatePipelineRequ
 		info.XXX_unrecognized = extra
 	}
 	a.putPipeline(key, info, old)
+	return nil
+}
+
+// checkReaders refuses, as 2.6.0 does, to update a running spout that a
+// pipeline reads directly: it makes commits of the readers that come from a
+// commit of the spout, which it has not made (propagateBranches in
+// src/server/pfs/server/driver.go).
+func (a *ppsAPI) checkReaders(p *pipeline) error {
+	if a.v211 || p.info.Type != pps.PipelineInfo_PIPELINE_TYPE_SPOUT || p.info.Stopped {
+		return nil
+	}
+	for _, r := range a.repos {
+		for _, b := range r.branches {
+			if slices.Contains(b.direct, p.output()) {
+				id := newID()
+				return unknown("add commit provenance from %q to %q: add commit provenance: ERROR: insert or update on table \"commit_provenance\" violates foreign key constraint \"fk_to_commit\" (SQLSTATE 23503)",
+					fmt.Sprintf("%s.%s@%s", b.key.repoKey, b.key.kind, id), fmt.Sprintf("%s.user@%s", p.key.output(), id))
+			}
+		}
+	}
 	return nil
 }
 

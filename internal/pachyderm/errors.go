@@ -109,6 +109,13 @@ func IsNotEmpty(err error) bool {
 // before something was added to it or it was to be finished.
 func IsCommitFinished(err error) bool { return says(err, "has already finished") }
 
+// IsReadWhileUpdated says that a spout cannot be updated while it runs, since
+// another pipeline reads its output branch: 2.6 then wants to note a commit
+// that it has not made. A stopped spout can be.
+func IsReadWhileUpdated(err error) bool {
+	return says(err, "add commit provenance") && says(err, "fk_to_commit")
+}
+
 // IsOutputBranch says that a commit on a spout's output branch was tried
 // through another server than the sidecar of the spout's own pod.
 func IsOutputBranch(err error) bool { return says(err, "cannot start a commit on an output branch") }

@@ -22,6 +22,7 @@ func TestRecordProblems(t *testing.T) {
 		"SPOUT_RECORD_MAX_BYTES=-1":         "must be a number of bytes",
 		"SPOUT_RECORD_ON_REFUSED=drop":      "must be one of stop, dead_letter",
 		"SPOUT_RECORD_DEAD_LETTER_FOLDER=/": "must be one folder's name",
+		"SPOUT_FILE_COMPRESSION=snappy":     "is for avro and parquet only",
 		"SPOUT_FILE_PATH_TIME=now":          "must be one of event, ingestion",
 	} {
 		_, err := Parse(least(environment))

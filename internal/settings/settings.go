@@ -79,7 +79,7 @@ type Kafka struct {
 
 // Batch says when a commit is made. Whichever limit is reached first ends the batch.
 type Batch struct {
-	MaxBytes   Bytes    `env:"SPOUT_BATCH_MAX_BYTES" default:"64MiB" doc:"Bytes of files after which a batch is committed. With a compression, what is not compressed yet (the last MiB of each file) counts whole, so commits of many small streams come out smaller."`
+	MaxBytes   Bytes    `env:"SPOUT_BATCH_MAX_BYTES" default:"64MiB" doc:"Bytes of files after which a batch is committed. With a compression, what is not compressed yet (the last MiB of each file, all of avro and parquet) counts whole, so commits come out smaller."`
 	MaxRecords int      `env:"SPOUT_BATCH_MAX_RECORDS" default:"0" doc:"Records after which a batch is committed; 0 for no such limit."`
 	MaxFiles   int      `env:"SPOUT_BATCH_MAX_FILES" default:"10000" doc:"Files after which a batch is committed. It bounds what a path by key, header or field of the value, or one file per record, can make of a batch; memory is bounded by SPOUT_MEMORY_BUDGET."`
 	MaxAge     Duration `env:"SPOUT_BATCH_MAX_AGE" default:"10s" doc:"Time since a batch's first record after which it is committed."`
@@ -87,8 +87,8 @@ type Batch struct {
 
 // File says how records become files.
 type File struct {
-	Format      string       `env:"SPOUT_FILE_FORMAT" default:"lines" doc:"lines: each value and a newline. jsonl: a JSON object per line with topic, partition, offset, timestamp in milliseconds, key, headers and value. Values that are JSON stay JSON, keys and header values that are UTF-8 become strings, and all other bytes are in base64 under value_base64 or key_base64. raw: one file per record that holds its value; it costs Pachyderm more than all others, so use it for values that are files by themselves."`
-	Compression string       `env:"SPOUT_FILE_COMPRESSION" default:"none" doc:"none, gzip or zstd."`
+	Format      string       `env:"SPOUT_FILE_FORMAT" default:"lines" doc:"lines: each value and a newline. jsonl: a JSON object per line with topic, partition, offset, timestamp in milliseconds, key, headers and value. Values that are JSON stay JSON, keys and header values that are UTF-8 become strings, and all other bytes are in base64 under value_base64 or key_base64. raw: one file per record that holds its value; it costs Pachyderm more than all others, so use it for values that are files by themselves. avro, parquet: Avro object container files and Parquet files with a row per record; without a schema registry its columns are topic, partition, offset, timestamp, key, headers and, as bytes, value."`
+	Compression string       `env:"SPOUT_FILE_COMPRESSION" default:"none" doc:"none, gzip, zstd, or, within avro and parquet, snappy. avro and parquet are compressed inside, the other formats as whole files."`
 	Path        PathTemplate `env:"SPOUT_FILE_PATH" default:"{topic}/{partition}/{first_offset}-{last_offset}.{ext}" doc:"Path of a file in the output repo. Placeholders: {topic} {partition} {first_offset} {last_offset} {ext}, {year} {month} {day} {hour} {minute} of SPOUT_FILE_PATH_TIME in UTC, and {key} {header:NAME} {value:FIELD} of the record, the last for values that are JSON, as {value:customer.country}. Records whose paths differ go into different files. {partition} and {first_offset} must be in it, and {topic} where several topics are read. Of a record's own values only letters, digits, '-', '_' and '.' appear as they are, other bytes as %XX; what is missing is __HIVE_DEFAULT_PARTITION__, and values of more than 100 bytes end in a hash."`
 	PathTime    string       `env:"SPOUT_FILE_PATH_TIME" default:"event" doc:"The time that paths show: event is the record's timestamp, ingestion the time when the batch's first record was read."`
 }
@@ -97,8 +97,8 @@ type File struct {
 // the same lists.
 var (
 	Sources        = []string{"kafka"}
-	Formats        = []string{"lines", "jsonl", "raw"}
-	Compressions   = []string{"none", "gzip", "zstd"}
+	Formats        = []string{"lines", "jsonl", "raw", "avro", "parquet"}
+	Compressions   = []string{"none", "gzip", "zstd", "snappy"}
 	PathTimes      = []string{"event", "ingestion"}
 	Isolations     = []string{"read_committed", "read_uncommitted"}
 	OutOfRange     = []string{"stop", "earliest", "latest"}

@@ -66,6 +66,9 @@ func (s Settings) validate() (p Problems) {
 	oneOf("SPOUT_FILE_FORMAT", s.File.Format, Formats)
 	oneOf("SPOUT_FILE_COMPRESSION", s.File.Compression, Compressions)
 	oneOf("SPOUT_FILE_PATH_TIME", s.File.PathTime, PathTimes)
+	if s.File.Compression == "snappy" && s.File.Format != "avro" && s.File.Format != "parquet" {
+		p.add("SPOUT_FILE_COMPRESSION", s.File.Compression, "is for avro and parquet only; take zstd, which is as fast, or none")
+	}
 	if s.OutputBranch == "" {
 		p.add("SPOUT_OUTPUT_BRANCH", "", "must name a branch")
 	}

@@ -3,8 +3,10 @@
 package terraformcli
 
 import (
+	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 
@@ -19,6 +21,7 @@ const ProviderSource = "spoutworks/pachyderm"
 type Workspace struct {
 	*tfexec.Terraform
 	Dir string
+	env []string
 }
 
 // NewWorkspace prepares dir, which holds the configuration or will. provider
@@ -50,7 +53,18 @@ func (c CLI) NewWorkspace(dir, provider, version string, env map[string]string) 
 	if err := terraform.SetEnv(all); err != nil {
 		return nil, fmt.Errorf("prepare %s: %w", c.Product, err)
 	}
-	return &Workspace{Terraform: terraform, Dir: dir}, nil
+	w := &Workspace{Terraform: terraform, Dir: dir}
+	for name, value := range all {
+		w.env = append(w.env, name+"="+value)
+	}
+	return w, nil
+}
+
+// Command is the command line with arguments that tfexec does not know.
+func (w *Workspace) Command(ctx context.Context, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, w.ExecPath(), args...)
+	cmd.Dir, cmd.Env = w.Dir, append([]string{"TF_IN_AUTOMATION=1", "TF_INPUT=0"}, w.env...)
+	return cmd
 }
 
 // Write writes a file of the configuration.

@@ -118,6 +118,10 @@ type auditor struct {
 	positions map[source.Stream]int64 // after it
 	epoch     int64
 	seen      map[source.Stream]map[int64]bool
+
+	// Where new streams begin is taken from the commits that say so, as the
+	// truth does not know it.
+	startsGiven bool
 }
 
 // Branch audits all commits of a branch. The error is about reading it; what
@@ -309,7 +313,10 @@ func (a *auditor) compareRecords(commit *pachyderm.Commit, d spoutcommit.Descrip
 	a.report.Filtered += d.Filtered
 	var read int64
 	for stream, to := range after {
-		from := a.positions[stream]
+		from, known := a.positions[stream]
+		if !known && a.startsGiven && d.Reason == spoutcommit.ReasonStart {
+			from = to
+		}
 		if to < from {
 			a.report.problem(commit, "I2: %v goes back from %d to %d", stream, from, to)
 		}

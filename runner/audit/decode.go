@@ -17,9 +17,9 @@ import (
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 )
 
-// Decode reads files by the ending of their names: .jsonl (dead letters too),
-// .txt (lines) and .bin (raw), each also with .gz or .zst. The paths of the
-// last two must begin with {topic}/{partition}/, and their names with
+// Decode reads files by the ending of their names: .avro, .parquet, .jsonl
+// (dead letters too), .txt (lines) and .bin (raw), the last three also with .gz
+// or .zst. The paths of the last two must begin with {topic}/{partition}/, and their names with
 // {first_offset}.
 func Decode(path string, content []byte) ([]Entry, error) {
 	name, content, err := decompress(path, content)
@@ -31,6 +31,10 @@ func Decode(path string, content []byte) ([]Entry, error) {
 		return decodeJSONL(content)
 	case strings.HasSuffix(name, ".txt"):
 		return decodeLines(name, content)
+	case strings.HasSuffix(name, ".avro"):
+		return entriesOfRows(readAvro(content))
+	case strings.HasSuffix(name, ".parquet"):
+		return entriesOfRows(readParquet(content))
 	case strings.HasSuffix(name, ".bin"):
 		stream, offset, err := coordinates(name)
 		return []Entry{{Stream: stream, Offset: offset, Value: string(content)}}, err

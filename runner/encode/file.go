@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/schema"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 )
 
@@ -15,15 +16,22 @@ type Encoder struct {
 	settings    settings.Settings
 	format      format
 	compression compression
+	container   *container // of rows; nil for other formats
 }
 
 // NewEncoder returns an encoder for validated settings.
 func NewEncoder(s settings.Settings) (*Encoder, error) {
-	compression, err := compressionNamed(s.File.Compression)
+	container, err := containerNamed(s.File.Format, s.File.Compression)
 	if err != nil {
 		return nil, err
 	}
-	e := &Encoder{settings: s, compression: compression}
+	e := &Encoder{settings: s, container: container}
+	if container != nil {
+		return e, nil // it compresses inside
+	}
+	if e.compression, err = compressionNamed(s.File.Compression); err != nil {
+		return nil, err
+	}
 	if s.File.Format == formatRaw {
 		return e, nil
 	}
@@ -35,7 +43,8 @@ func NewEncoder(s settings.Settings) (*Encoder, error) {
 type Place struct {
 	Stream source.Stream
 	Time   time.Time
-	Values string // of the records, as settings.PathFields has them
+	Values string       // of the records, as settings.PathFields has them
+	Rows   *schema.Rows // of avro and parquet files; nil for records whose values are bytes
 }
 
 // File is the content of a file that is being written, or of one file per
@@ -60,7 +69,12 @@ type File interface {
 
 // NewFile begins a file of the settings' format.
 func (e *Encoder) NewFile(at Place) File {
-	if e.settings.File.Format == formatRaw {
+	switch {
+	case e.container != nil && at.Rows == nil:
+		return &rowFile{encoder: e, place: at, schema: schema.Envelope}
+	case e.container != nil:
+		return &rowFile{encoder: e, place: at, schema: at.Rows}
+	case e.settings.File.Format == formatRaw:
 		return &rawFile{encoder: e, place: at}
 	}
 	return &textFile{place: at, format: e.format, compression: e.compression, path: e.path}

@@ -34,6 +34,12 @@ var layouts = []layout{
 		folders: []string{"/t/o=3/key=1/2023/00001-"}},
 	{name: "by ingestion time", settings: []string{"SPOUT_FILE_FORMAT=jsonl", "SPOUT_FILE_PATH_TIME=ingestion", "SPOUT_FILE_PATH={topic}/{year}/{header:h}/{partition}-{first_offset}.{ext}"},
 		folders: []string{"/t/20", "/" + settings.MissingPathValue + "/"}},
+	{name: "avro", settings: []string{"SPOUT_FILE_FORMAT=avro", "SPOUT_FILE_COMPRESSION=zstd"},
+		folders: []string{"/t/00002/00000000000000000000-00000000000000000009.avro"}},
+	{name: "parquet by value", settings: []string{"SPOUT_FILE_FORMAT=parquet", "SPOUT_FILE_COMPRESSION=snappy", "SPOUT_RECORD_MASK=p=redact",
+		"SPOUT_FILE_PATH={topic}/o={value:o}/{partition}-{first_offset}.{ext}"},
+		expect:  func(e *audit.Entry) { e.Value = fmt.Sprintf(`{"p":"***","o":%d}`, e.Offset) },
+		folders: []string{"/t/o=3/00001-00000000000000000003.parquet"}},
 	{name: "filtered", settings: []string{"SPOUT_FILE_FORMAT=jsonl", "SPOUT_RECORD_FILTER=value:o in (3, 9, 19, 22, 29, 39, 49) and key in (0, 1, 2)"},
 		expect: func(e *audit.Entry) {
 			if e.Offset%10 != 9 && e.Offset != 3 && e.Offset != 22 { // the last of each round is kept: others would be in a later commit

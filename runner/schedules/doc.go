@@ -25,6 +25,10 @@
 // records take against the budget; and at the end, when a runner has been left
 // in peace, the audit reads every commit.
 //
-//	SEED=17 go test ./runner/schedules      that schedule alone, step by step
+//	SEED=17 go test ./runner/schedules -run TestSchedules     that one alone, step by step
 //	SCHEDULES=10000 go test ./runner/schedules
+//
+// Most schedules read a log in memory; some read a Kafka broker inside of the
+// bubble, with the runner's own source. Mutants show what the checks are worth:
+// mistakes planted in the ingester, each of which they have to find.
 package schedules

@@ -23,19 +23,21 @@ type rates struct {
 	disturbance         int
 	disturbances        []func(*world)
 	refuse, lose, later int
+	twice               int
 }
 
 // disturbances are what may happen between two calls.
 var disturbances = []func(*world){
 	(*world).another, (*world).killOne, (*world).freeze, (*world).thaw, (*world).cutOne, (*world).restartServer,
 	(*world).holdFinishing, (*world).failValidation, (*world).stopOrStart, (*world).changeByHand, (*world).squash,
-	(*world).drop, (*world).jump, (*world).wait, (*world).failSource, (*world).produce, (*world).fillDisk,
+	(*world).drop, (*world).rewind, (*world).jump, (*world).wait, (*world).failSource, (*world).produce, (*world).fillDisk,
 }
 
 func drawRates(t *tape) (r rates) {
 	few := []int{0, 40, 15, 5}
 	r.disturbance = few[t.below(len(few))]
 	r.refuse, r.lose, r.later = few[t.below(len(few))], few[t.below(len(few))], few[t.below(len(few))]
+	r.twice = few[t.below(len(few))]
 	for _, disturbance := range disturbances {
 		if t.happens(2) {
 			r.disturbances = append(r.disturbances, disturbance)
@@ -70,6 +72,8 @@ func (w *world) fate(e *event) fate {
 		return replyLost
 	case w.tape.happens(w.later):
 		return replyLater
+	case w.tape.happens(w.twice) && (e.name == "StartCommit" || e.name == "AddFileSet" || e.name == "FinishCommit"):
+		return doneTwice
 	}
 	return replyAtOnce
 }
@@ -263,9 +267,41 @@ func (w *world) drop() {
 	}
 	_, err := w.main.PFS.DropCommitSet(context.Background(), &pfs.DropCommitSetRequest{CommitSet: &pfs.CommitSet{ID: commits[0].ID}})
 	w.say("a user drops %.6s: %v", commits[0].ID, err)
-	if at, parseErr := parseOffsets(d.Position); err == nil && parseErr == nil {
-		w.dropped = append(w.dropped, at)
+	if err == nil {
+		w.leave(d)
 	}
+}
+
+// rewind has a user move the branch back to an older commit, as is possible
+// while the pipeline is stopped.
+func (w *world) rewind() {
+	commits := w.history()
+	if !w.stopped || len(commits) < 2 {
+		return
+	}
+	at := 1 + w.tape.below(len(commits)-1)
+	if _, ok := holds(commits[at]); !ok {
+		return
+	}
+	repo := &pfs.Repo{Project: &pfs.Project{Name: pachyderm.DefaultProject}, Name: pipeline, Type: pfs.UserRepoType}
+	branch := &pfs.Branch{Repo: repo, Name: "master"}
+	_, err := w.main.PFS.CreateBranch(context.Background(), &pfs.CreateBranchRequest{Branch: branch,
+		Head: &pfs.Commit{Repo: repo, Branch: branch, ID: commits[at].ID}})
+	w.say("a user moves the branch back to %.6s: %v", commits[at].ID, err)
+	for _, c := range commits[:at] {
+		if d, ok := holds(c); ok && err == nil {
+			w.leave(d)
+		}
+	}
+}
+
+// leave notes a position whose commit a user has taken off the branch.
+func (w *world) leave(d spoutcommit.Description) {
+	at, err := w.stream.parse(d.Position)
+	if err != nil {
+		w.problem("%v", err)
+	}
+	w.dropped = append(w.dropped, at)
 }
 
 // jump moves the server's clock on. File sets may be too old then.
@@ -284,6 +320,10 @@ func (w *world) wait() {
 
 func (w *world) failSource() {
 	w.say("the source fails")
+	if w.stream.kafka != nil {
+		w.stream.kafka.network.cut(false)
+		return
+	}
 	w.stream.mu.Lock()
 	defer w.stream.mu.Unlock()
 	w.stream.failures++

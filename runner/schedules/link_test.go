@@ -72,6 +72,7 @@ const (
 	replyAtOnce fate = iota
 	replyLater
 	replyLost
+	doneTwice // as when pachd repeats a transaction whose end it has not heard of
 )
 
 var (
@@ -143,6 +144,9 @@ func (e *event) work(f fate) {
 		var err error
 		if !e.middle {
 			replies, err = e.link.server.Call(e.ctx, e.full, e.requests...)
+			if f == doneTwice {
+				replies, err = e.link.server.Call(e.ctx, e.full, e.requests...)
+			}
 		}
 		e.link.mu.Lock()
 		e.state = worked

@@ -4,6 +4,7 @@ package schedules
 
 import (
 	"context"
+	"encoding/json"
 
 	"github.com/pachyderm/pachyderm/v2/src/pfs"
 
@@ -24,6 +25,7 @@ import (
 type model struct {
 	branch *pachyderm.Branch // as nobody disturbs it
 	owners map[string]string // of commits, by id
+	parse  func(json.RawMessage) (offsets, error)
 }
 
 // refuses returns what is wrong with a write that the server is about to do,
@@ -58,7 +60,7 @@ func (m *model) refusesFinish(writer string, c *pachyderm.Commit, text string) s
 	if err != nil || !ours || d.Position == nil {
 		return "finishes a commit without a position"
 	}
-	to, err := parseOffsets(d.Position)
+	to, err := m.parse(d.Position)
 	if err != nil {
 		return err.Error()
 	}
@@ -98,7 +100,7 @@ func (m *model) below(c *pachyderm.Commit) (at offsets, epoch int64, problem str
 			return true
 		}
 		epoch = d.Epoch
-		if at, err = parseOffsets(d.Position); err != nil {
+		if at, err = m.parse(d.Position); err != nil {
 			problem = err.Error()
 		}
 		return false

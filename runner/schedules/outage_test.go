@@ -15,9 +15,15 @@ import (
 // outages are what a runner has to live through, however long it takes. Each
 // says what becomes of a call meanwhile: nil lets the server do it.
 var outages = map[string]struct {
+	in         maker // newWorld, if not set
 	begin, end func(*world)
 	call       func(*world, *event) error
 }{
+	"Kafka cannot be reached": {
+		in:    newKafkaWorld,
+		begin: func(w *world) { w.stream.kafka.network.cut(true) },
+		end:   func(w *world) { w.stream.kafka.network.cut(false) },
+	},
 	"Pachyderm cannot be reached": {call: func(*world, *event) error { return errRefused }},
 	"Pachyderm has lost its database": {call: func(*world, *event) error {
 		return status.Error(codes.Unknown, "FATAL: the database system is starting up (SQLSTATE 57P03)")
@@ -73,7 +79,11 @@ func TestOutages(t *testing.T) {
 		for _, length := range []time.Duration{2 * time.Minute, 6 * time.Hour} {
 			for version := range 2 {
 				synctest.Test(t, func(t *testing.T) {
-					w := newWorld(replay([]int{version}), false)
+					in := outage.in
+					if in == nil {
+						in = newWorld
+					}
+					w := in(replay([]int{version}), false)
 					w.startWriter()
 					w.stream.produce(0, 30)
 					w.until(time.Now().Add(time.Minute), nil)
@@ -86,7 +96,9 @@ func TestOutages(t *testing.T) {
 					}
 					began := time.Now()
 					w.until(began.Add(length/2), func(e *event) error { return w.suffer(outage.call, e) })
-					w.stream.produce(2, 30)
+					if outage.in == nil { // what cannot be reached takes no records either
+						w.stream.produce(2, 30)
+					}
 					w.until(began.Add(length), func(e *event) error { return w.suffer(outage.call, e) })
 					if outage.end != nil {
 						outage.end(w)

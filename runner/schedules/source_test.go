@@ -27,9 +27,12 @@ type stream struct {
 	mu       sync.Mutex
 	records  [partitions][]source.Record
 	fill     int64         // most bytes that a value has beyond what it needs
+	most     int           // bytes of a value that is not refused, where unwanted records are filtered; 0 if all are taken
 	grown    chan struct{} // closed and replaced whenever records are appended
 	failures int           // of readers to come
 	acked    func(position offsets)
+	parse    func(json.RawMessage) (offsets, error)
+	kafka    *kafkaTopic                          // that holds the records, too, and is read in place of this; nil if there is none
 	merged   map[string][]spoutcommit.Description // see [audit.Squashes]
 }
 
@@ -59,11 +62,16 @@ func (s *stream) produce(partition, n int) {
 	defer s.mu.Unlock()
 	for range n {
 		offset := int64(len(s.records[partition]))
-		value := fmt.Sprintf(`{"partition":%d,"offset":%d,"fill":%q}`, partition, offset, strings.Repeat("x", int(offset*37%s.fill)))
+		value := fmt.Sprintf(`{"partition":%d,"offset":%d,"wanted":%t,"fill":%q}`, partition, offset, offset%5 != 3, strings.Repeat("x", int(offset*37%s.fill)))
 		s.records[partition] = append(s.records[partition], source.Record{Offset: offset, Timestamp: 946684800000 + offset*1000, Value: []byte(value)})
 	}
 	close(s.grown)
 	s.grown = make(chan struct{})
+	if s.kafka != nil {
+		if err := s.kafka.produce(partition, s.records[partition][len(s.records[partition])-n:]); err != nil {
+			panic(err)
+		}
+	}
 }
 
 func (s *stream) total() (n int) {
@@ -76,7 +84,14 @@ func (s *stream) total() (n int) {
 // Records, Ends, Starts, Offsets and Squashed let the stream be audited.
 func (s *stream) Records(of source.Stream, from, to int64) (out []audit.Entry) {
 	for _, r := range s.records[of.Partition][from:to] {
-		out = append(out, audit.Entry{Stream: of, Offset: r.Offset, Value: string(r.Value)})
+		e := audit.Entry{Stream: of, Offset: r.Offset, Value: string(r.Value)}
+		switch {
+		case s.most > 0 && len(r.Value) > s.most:
+			e.Fate = audit.DeadLettered
+		case s.most > 0 && r.Offset%5 == 3:
+			e.Fate = audit.Filtered
+		}
+		out = append(out, e)
 	}
 	return out
 }
@@ -91,8 +106,8 @@ func (s *stream) Ends() map[source.Stream]int64 {
 
 func (*stream) Starts() map[source.Stream]int64 { return map[source.Stream]int64{} }
 
-func (*stream) Offsets(raw json.RawMessage) (map[source.Stream]int64, error) {
-	at, err := parseOffsets(raw)
+func (s *stream) Offsets(raw json.RawMessage) (map[source.Stream]int64, error) {
+	at, err := s.parse(raw)
 	out := map[source.Stream]int64{}
 	for p, next := range at {
 		out[source.Stream{Topic: topic, Partition: p}] = next

@@ -67,7 +67,20 @@ func (w *world) problem(format string, args ...any) {
 }
 
 func newWorld(t *tape, trace bool) *world {
-	w := &world{tape: t, trace: trace, wake: make(chan struct{}, 1), stream: &stream{fill: 100, grown: make(chan struct{}), merged: map[string][]spoutcommit.Description{}}}
+	return newWorldOn(t, trace, nil)
+}
+
+// newKafkaWorld is a world whose records are in Kafka.
+func newKafkaWorld(t *tape, trace bool) *world {
+	k, err := newKafkaTopic()
+	if err != nil {
+		panic(err)
+	}
+	return newWorldOn(t, trace, k)
+}
+
+func newWorldOn(t *tape, trace bool, k *kafkaTopic) *world {
+	w := &world{tape: t, trace: trace, wake: make(chan struct{}, 1), stream: &stream{parse: parseOffsets, kafka: k, fill: 100, grown: make(chan struct{}), merged: map[string][]spoutcommit.Description{}}}
 	version := []string{pachtest.Version26, pachtest.Version211}[t.below(2)]
 	var err error
 	if w.server, err = pachtest.Start(pachtest.WithoutNetwork(), pachtest.WithVersion(version)); err != nil {
@@ -75,7 +88,10 @@ func newWorld(t *tape, trace bool) *world {
 	}
 	w.main = w.connect(plainly(w.server.Direct(pachtest.Main, "", "")), func(int) {})
 	w.branch = w.main.Branch(pachyderm.DefaultProject, pipeline, "master")
-	w.model = model{branch: w.branch, owners: map[string]string{}}
+	if k != nil {
+		w.stream.parse = parseKafkaOffsets
+	}
+	w.model = model{branch: w.branch, owners: map[string]string{}, parse: w.stream.parse}
 	_, err = w.main.PPS.CreatePipeline(context.Background(), &pps.CreatePipelineRequest{Pipeline: w.pipeline(),
 		Transform: &pps.Transform{Image: "runner", Cmd: []string{"/spout-runner"}}, Spout: &pps.Spout{}})
 	if err != nil {
@@ -88,6 +104,13 @@ func newWorld(t *tape, trace bool) *world {
 	w.settings.Batch.MaxAge = settings.Duration([]time.Duration{time.Second, 10 * time.Second}[t.below(2)])
 	if t.happens(2) {
 		w.settings.MemoryBudget, w.stream.fill = 16<<10, 1000
+	}
+	if t.happens(3) {
+		w.stream.most = int(w.stream.fill)
+		w.settings.Record.MaxBytes, w.settings.Record.OnRefused = settings.Bytes(w.stream.most), "dead_letter"
+		if w.settings.Record.Filter, err = settings.ParseFilter("value:wanted == true"); err != nil {
+			panic(err)
+		}
 	}
 	w.chunk, w.target = 1+t.below(8), 20+t.below(40)
 	w.rates = drawRates(t)
@@ -124,7 +147,9 @@ func (w *world) finish() []string {
 	}
 	synctest.Wait()
 	for _, c := range w.history() {
-		w.told = append(w.told, c.Description)
+		d, _, _ := spoutcommit.ParseDescription(c.Description) //nolint:errcheck // of whom it is does not matter
+		d.Restored = ""                                        // an id, which is another in each life
+		w.told = append(w.told, c.Error+d.String())
 	}
 	if len(w.problems) == 0 {
 		w.audit()
@@ -136,6 +161,9 @@ func (w *world) finish() []string {
 		each.client.Close() //nolint:errcheck // there is no connection
 	}
 	w.main.Close() //nolint:errcheck // likewise
+	if w.stream.kafka != nil {
+		w.stream.kafka.close()
+	}
 	w.server.Close()
 	return w.problems
 }
@@ -168,7 +196,8 @@ func (w *world) step(disturbed bool) {
 	w.proceed(chosen, f)
 }
 
-// deliver hands over the replies that nothing holds up.
+// deliver hands over a reply that nothing holds up: one at a time, so that
+// what one part of a runner does of it does not race with what another does.
 func (w *world) deliver() (delivered bool) {
 	for _, each := range w.writers {
 		for _, e := range each.link.pending() {
@@ -182,10 +211,10 @@ func (w *world) deliver() (delivered bool) {
 			w.say("%s hears of %s: %v", each.name, e.name, errorOf(e, err))
 			e.tell(err)
 			e.forget()
-			delivered = true
+			return true
 		}
 	}
-	return delivered
+	return false
 }
 
 func errorOf(e *event, err error) error {
@@ -226,7 +255,7 @@ func (w *world) proceed(e *event, f fate) {
 	if e.is(worked) {
 		w.model.did(e)
 	}
-	w.say("%s: %s%s%s: %v", e.link.owner, e.name, subject(e), []string{"", ", reply held", ", reply lost"}[f], e.err)
+	w.say("%s: %s%s%s: %v", e.link.owner, e.name, subject(e), []string{"", ", reply held", ", reply lost", ", twice"}[f], e.err)
 }
 
 // subject names the commit that a call is about.
@@ -312,7 +341,7 @@ func (w *world) done() bool {
 	if err != nil || last == nil {
 		return false
 	}
-	at, err := parseOffsets(d.Position)
+	at, err := w.stream.parse(d.Position)
 	return err == nil && at.between(w.ends()) == 0
 }
 
@@ -339,7 +368,7 @@ func (w *world) checkAcknowledged(position offsets) {
 		if err != nil || !ours || d.Position == nil || !c.Finished || c.Error != "" {
 			continue
 		}
-		if at, err := parseOffsets(d.Position); err == nil && covers(at) {
+		if at, err := w.stream.parse(d.Position); err == nil && covers(at) {
 			return
 		}
 	}

@@ -41,6 +41,9 @@ func (w *world) startWriter() {
 	in, err := ingest.New(ingest.Config{
 		Settings: w.settings, Client: client, Branch: client.Branch(pachyderm.DefaultProject, pipeline, "master"),
 		NewSource: func() source.Source {
+			if w.stream.kafka != nil {
+				return w.stream.kafka.source(w.stream, ingest.SourceShare(w.settings))
+			}
 			return &reader{stream: w.stream, chunk: w.chunk, link: l, budget: int(w.settings.MemoryBudget), over: func(held int) {
 				w.problem("I8: %s holds %d bytes of records, may %d", name, held, w.settings.MemoryBudget)
 			}}

@@ -1,5 +1,6 @@
 # One spout for each topic, so that a topic can be paused, changed or removed
-# by itself, and one that cannot be read holds up no other.
+# by itself, and one that cannot be read holds up no other. A topic with shards
+# has a spout for each of them.
 
 locals {
   # What the topics leave out is taken from the variables.
@@ -11,25 +12,43 @@ locals {
     labels  = merge(var.labels, t.labels)
   }) }
 
-  triggers = { for topic, t in local.topics : topic => t.trigger if t.trigger != null }
+  # The spouts by key: "orders", or "orders/1-of-4" to "orders/4-of-4". The
+  # number of shards is in key and name, since a spout keeps to its partitions:
+  # what it has read of them is in its repo.
+  spouts = merge([for topic, t in local.topics : {
+    for i in range(1, t.shards + 1) : (t.shards == 1 ? topic : "${topic}/${i}-of-${t.shards}") => merge(t, {
+      topic = topic
+      name  = t.shards == 1 ? t.name : "${t.name}-${i}-of-${t.shards}"
+      shard = t.shards == 1 ? null : "${i}/${t.shards}"
+    })
+  }]...)
+
+  triggers = { for key, s in local.spouts : key => s.trigger if s.trigger != null }
+
+  branches = { for key, spout in pachyderm_spout.this : key =>
+    contains(keys(local.triggers), key) ? pachyderm_branch.batched[key].name : spout.output_branch
+  }
 }
 
 resource "pachyderm_spout" "this" {
-  for_each = local.topics
+  for_each = local.spouts
 
   project     = var.project
   name        = each.value.name
-  description = coalesce(each.value.description, "Topic ${each.key}")
+  description = coalesce(each.value.description, "Topic ${each.value.topic}${each.value.shard == null ? "" : ", shard ${each.value.shard}"}")
 
   kafka = {
     brokers = var.brokers
-    topics  = [each.key]
+    topics  = [each.value.topic]
+    shard   = each.value.shard
     start   = each.value.start != null ? each.value.start : var.start
-    batch   = anytrue([for v in values(each.value.batch) : v != null]) ? each.value.batch : null
-    file    = anytrue([for v in values(each.value.file) : v != null]) ? each.value.file : null
-    records = each.value.records
-    tls     = var.tls
-    sasl    = var.sasl
+    # Each shard takes those of its partitions.
+    start_offsets = each.value.start_offsets == null ? null : { (each.value.topic) = each.value.start_offsets }
+    batch         = anytrue([for v in values(each.value.batch) : v != null]) ? each.value.batch : null
+    file          = anytrue([for v in values(each.value.file) : v != null]) ? each.value.file : null
+    records       = each.value.records
+    tls           = var.tls
+    sasl          = var.sasl
   }
 
   metadata = length(each.value.labels) + length(var.annotations) == 0 ? null : {
@@ -39,6 +58,7 @@ resource "pachyderm_spout" "this" {
   resource_requests = each.value.resource_requests != null ? each.value.resource_requests : var.resource_requests
 
   image         = var.image
+  runner        = var.runner
   paused        = coalesce(each.value.paused, var.paused)
   force_destroy = var.force_destroy
 }

@@ -34,8 +34,10 @@ variable "topics" {
   description = <<-EOT
     What to read, by the topic's name. Each topic becomes a spout of its own. `{}` takes all defaults. A topic can have:
     - name: name of the spout after name_prefix. Default: the topic's name in lower case, with '-' for all but letters and digits.
+    - shards: how many spouts share the topic's partitions, 1 to 64. Default: 1. See the README before you change it.
     - description: what the spout is for. Default: "Topic <name>".
     - start: where to begin while the output repo is empty: "earliest", "latest" or a time in RFC 3339. Default: var.start.
+    - start_offsets: where single partitions begin while the output repo is empty: { "0" = 1200, "1" = 1180 }.
     - batch, file: as the variables of the same name, attribute by attribute.
     - records: which records are written and what is taken out of them, as kafka.records of the resource pachyderm_spout.
     - trigger: as the variable of the same name, in its place.
@@ -43,9 +45,11 @@ variable "topics" {
     - resource_requests, paused: in place of the variables of the same name.
   EOT
   type = map(object({
-    name        = optional(string)
-    description = optional(string)
-    start       = optional(string)
+    name          = optional(string)
+    shards        = optional(number, 1)
+    description   = optional(string)
+    start         = optional(string)
+    start_offsets = optional(map(number))
     batch = optional(object({
       max_bytes   = optional(string)
       max_records = optional(number)
@@ -92,15 +96,21 @@ variable "topics" {
     error_message = "The keys of topics are names of Kafka topics: letters, digits, '.', '_' and '-', at most 249."
   }
   validation {
-    condition = alltrue([for topic, t in var.topics :
-      can(regex("^[a-z0-9]([-a-z0-9]{0,49}[a-z0-9])?$", "${var.name_prefix}${coalesce(t.name, lower(replace(topic, "/[^a-zA-Z0-9]+/", "-")))}"))
-    ])
-    error_message = "name_prefix and a topic's name make the name of a spout: 1 to 51 lower-case letters, digits and '-', with a letter or digit at both ends. Set name for a topic whose own does not fit."
+    condition     = alltrue([for t in values(var.topics) : t.shards >= 1 && t.shards <= 64 && floor(t.shards) == t.shards])
+    error_message = "shards must be a whole number from 1 to 64, and no more than the topic has partitions."
   }
   validation {
-    condition = length(var.topics) == length(distinct([for topic, t in var.topics :
-      coalesce(t.name, lower(replace(topic, "/[^a-zA-Z0-9]+/", "-")))
-    ]))
+    condition = alltrue([for topic, t in var.topics :
+      can(regex("^[a-z0-9]([-a-z0-9]{0,49}[a-z0-9])?$", join("", [
+        var.name_prefix, coalesce(t.name, lower(replace(topic, "/[^a-zA-Z0-9]+/", "-"))), t.shards == 1 ? "" : "-${t.shards}-of-${t.shards}"
+      ])))
+    ])
+    error_message = "name_prefix, a topic's name and, with shards, \"-1-of-4\" make the name of a spout: 1 to 51 lower-case letters, digits and '-', with a letter or digit at both ends. Set name for a topic whose own does not fit."
+  }
+  validation {
+    condition = length(flatten([for t in values(var.topics) : range(t.shards)])) == length(distinct(flatten([for topic, t in var.topics : [
+      for i in range(1, t.shards + 1) : join("", [coalesce(t.name, lower(replace(topic, "/[^a-zA-Z0-9]+/", "-"))), t.shards == 1 ? "" : "-${i}-of-${t.shards}"])
+    ]])))
     error_message = "Two of topics make the same name of a spout. Set name for one of them."
   }
 }
@@ -211,6 +221,16 @@ variable "resource_requests" {
     cpu    = optional(number)
     memory = optional(string)
     disk   = optional(string)
+  })
+  default = null
+}
+
+variable "runner" {
+  description = "The runner itself: memory_budget (as \"256MiB\"), http_port of /metrics and /readyz, log_level."
+  type = object({
+    memory_budget = optional(string)
+    http_port     = optional(number)
+    log_level     = optional(string)
   })
   default = null
 }

@@ -76,12 +76,7 @@ func (p *partition) lag(now time.Time) (records int64, age time.Duration) {
 	if !p.endKnown {
 		return -1, -1
 	}
-	from := p.durableNext
-	if p.consumedSoFar.records == p.durableSoFar.records {
-		from = p.consumed.Load() // only markers were passed since
-	}
-	records = p.highWatermark.Load() - from
-	if records <= 0 {
+	if records = p.behind(); records == 0 {
 		return 0, 0
 	}
 	var since time.Time
@@ -100,11 +95,20 @@ func (p *partition) lag(now time.Time) (records int64, age time.Duration) {
 	return records, max(now.Sub(since), 0)
 }
 
+// behind returns how many offsets the end of the log is ahead of what is durable.
+func (p *partition) behind() int64 {
+	from := p.durableNext
+	if p.consumedSoFar.records == p.durableSoFar.records {
+		from = p.consumed.Load() // only markers were passed since
+	}
+	return max(p.highWatermark.Load()-from, 0)
+}
+
 // endSeen notes the end of the log, and whether all up to there is durable.
 func (p *partition) endSeen(end int64, now time.Time) {
 	p.highWatermark.Store(end)
 	p.endKnown = true
-	if records, _ := p.lag(now); records == 0 {
+	if p.behind() == 0 {
 		p.caughtUp = now
 	}
 }
@@ -151,7 +155,7 @@ func (t *table) durable(raw json.RawMessage) {
 	now := time.Now()
 	for p, to := range t.positions[at].upTo {
 		p.durableNext, p.durableSoFar = to.next, to.progress
-		if records, _ := p.lag(now); records == 0 {
+		if p.endKnown && p.behind() == 0 {
 			p.caughtUp = now
 		}
 	}

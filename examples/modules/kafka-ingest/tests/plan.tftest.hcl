@@ -134,3 +134,31 @@ run "output_branch_without_trigger" {
     error_message = "without a trigger, pipelines should read the output branch"
   }
 }
+
+run "shards" {
+  command = apply
+
+  variables {
+    topics = {
+      "Orders.v1" = { shards = 3, trigger = { commits = 5 } }
+      refunds     = { shards = 1 }
+    }
+  }
+
+  assert {
+    condition     = { for key, s in pachyderm_spout.this : key => "${s.name} ${coalesce(s.kafka.shard, "all")}" } == { "Orders.v1/1-of-3" = "payments-orders-v1-1-of-3 1/3", "Orders.v1/2-of-3" = "payments-orders-v1-2-of-3 2/3", "Orders.v1/3-of-3" = "payments-orders-v1-3-of-3 3/3", refunds = "payments-refunds all" }
+    error_message = "a topic does not have a spout for each shard, or a name does not say which"
+  }
+  assert {
+    condition     = alltrue([for key in keys(pachyderm_branch.batched) : startswith(key, "Orders.v1/")]) && length(pachyderm_branch.batched) == 3
+    error_message = "not each shard has its branch"
+  }
+  assert {
+    condition     = [for s in output.sources["Orders.v1"] : "${s.branch} ${s.name}"] == ["batched payments-orders-v1", "batched payments-orders-v1", "batched payments-orders-v1"]
+    error_message = "the sources of a topic are not those of its shards, in one folder"
+  }
+  assert {
+    condition     = length(output.sources["refunds"]) == 1 && output.sources["refunds"][0].name == "payments-refunds"
+    error_message = "a topic without shards does not have one source"
+  }
+}

@@ -69,3 +69,35 @@ run "unknown_mechanism" {
   }
   expect_failures = [var.sasl]
 }
+
+run "half_a_shard" {
+  command = plan
+  variables {
+    topics = { orders = { shards = 1.5 } }
+  }
+  expect_failures = [var.topics]
+}
+
+run "no_shard" {
+  command = plan
+  variables {
+    topics = { orders = { shards = 0 } }
+  }
+  expect_failures = [var.topics]
+}
+
+run "name_too_long_with_shards" {
+  command = plan
+  variables {
+    topics = { "a-topic-with-a-name-that-fits-without-its-shards" = { shards = 16 } }
+  }
+  expect_failures = [var.topics]
+}
+
+run "two_spouts_of_one_name" {
+  command = plan
+  variables {
+    topics = { orders = { shards = 2 }, "orders-2-of-2" = {} }
+  }
+  expect_failures = [var.topics]
+}

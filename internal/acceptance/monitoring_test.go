@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build acceptance
+
+package acceptance
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/ingest"
+)
+
+// get asks the runner's HTTP server.
+func (s *spout) get(path string) (status int, body string, err error) {
+	ctx, cancel := context.WithTimeout(s.t.Context(), 10*time.Second)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d%s", s.port, path), nil)
+	if err != nil {
+		return 0, "", err
+	}
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return 0, "", err
+	}
+	defer answer.Body.Close() //nolint:errcheck // it is read
+	text, err := io.ReadAll(answer.Body)
+	return answer.StatusCode, string(text), err
+}
+
+// TestSeenFromOutside asks a runner in its pod how it is, also while Kafka is
+// away, and reads its log.
+func TestSeenFromOutside(t *testing.T) {
+	t.Parallel()
+	s := newSpout(t, 2)
+	s.port = 19464
+	s.apply(s.config(`metadata = { annotations = { team = "data" } }`))
+	await(t, "the runner is ready", 2*time.Minute, func() (bool, error) {
+		status, body, err := s.get("/readyz")
+		return status == http.StatusOK && body == "ready: ingesting\n", err
+	})
+	s.produce(500)
+	s.awaitAll(time.Minute)
+	var status ingest.Status
+	await(t, "the status shows all records and no lag", time.Minute, func() (bool, error) {
+		_, body, err := s.get("/status.json")
+		if err == nil {
+			err = json.Unmarshal([]byte(body), &status)
+		}
+		return status.Totals.Records == 500 && status.Lag.Records == 0 && status.Lag.Count == 2 && len(status.Commits) > 0, err
+	})
+	if _, metrics, err := s.get("/metrics"); err != nil || !strings.Contains(metrics, "\nspout_committed_records_total 500\n") || !strings.Contains(metrics, "\nspout_ready 1\n") {
+		t.Errorf("%v\n%s", err, metrics)
+	} else if promtool, err := exec.LookPath("promtool"); err == nil {
+		check := exec.CommandContext(t.Context(), promtool, "check", "metrics")
+		check.Stdin = strings.NewReader(metrics)
+		if out, err := check.CombinedOutput(); err != nil {
+			t.Errorf("promtool: %v\n%s", err, out)
+		}
+	}
+	if code, page, err := s.get("/"); err != nil || code != http.StatusOK || !strings.Contains(page, "<title>spout-runner</title>") {
+		t.Errorf("%d %v", code, err)
+	}
+
+	logged := 0
+	path, err := s.cluster.UserLogPath(s.project, s.name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		var worker struct{ Message string } // Pachyderm puts each line into one of its own
+		var entry struct {
+			Message string `json:"@message"`
+			Commit  string `json:"commit"`
+			Records int    `json:"records"`
+		}
+		if json.Unmarshal([]byte(line), &worker) == nil && json.Unmarshal([]byte(worker.Message), &entry) == nil && entry.Message == "committed" && entry.Commit != "" {
+			logged += entry.Records
+		}
+	}
+	if logged != 500 {
+		t.Errorf("%d records in the log's lines of commits", logged)
+	}
+
+	out, err := s.cluster.Pachctl(t.Context(), "inspect", "pipeline", s.name, "--project", s.project, "--raw", "-o", "json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, annotation := range []string{`"prometheus.io/scrape"`, `"19464"`, `"/metrics"`, `"team"`} {
+		if !strings.Contains(out, annotation) {
+			t.Errorf("the pipeline has no annotation %s", annotation)
+		}
+	}
+
+	s.broker.Stop()
+	await(t, "the runner says that Kafka is away", 2*time.Minute, func() (bool, error) {
+		status, body, err := s.get("/readyz")
+		return status == http.StatusServiceUnavailable && strings.Contains(body, "Kafka"), err
+	})
+}

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package audit
+
+import (
+	"context"
+	"encoding/json"
+
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/spoutcommit"
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
+)
+
+// Part audits a part of a branch's history, portion by portion, so that the
+// source's records need not be in memory all at once.
+type Part struct{ a *auditor }
+
+// After returns an audit of what follows a commit, whose files and position
+// are taken as they are. Positions are read by offsets.
+func After(ctx context.Context, branch *pachyderm.Branch, decode Decoder, before *pachyderm.Commit,
+	offsets func(json.RawMessage) (map[source.Stream]int64, error)) (*Part, error) {
+	d, _, err := spoutcommit.ParseDescription(before.Description)
+	if err != nil {
+		return nil, err
+	}
+	positions, err := offsets(d.Position)
+	if err != nil {
+		return nil, err
+	}
+	files, err := branch.Files(ctx, before.ID)
+	if err != nil {
+		return nil, err
+	}
+	now := byPath(files)
+	return &Part{&auditor{branch: branch, decode: decode, files: now, filesOf: map[string]map[string]pachyderm.File{before.ID: now},
+		positions: positions, epoch: d.Epoch, startsGiven: true}}, nil
+}
+
+// Audit goes on with finished commits, the oldest first, and what the source
+// holds of them.
+func (p *Part) Audit(ctx context.Context, truth Truth, commits ...*pachyderm.Commit) error {
+	p.a.truth, p.a.seen = truth, map[source.Stream]map[int64]bool{}
+	for _, commit := range commits {
+		if err := p.a.commit(ctx, commit); err != nil {
+			return err
+		}
+	}
+	p.a.finish()
+	return nil
+}
+
+// Report is the result so far.
+func (p *Part) Report() *Report { return &p.a.report }

@@ -1,0 +1,353 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package schema
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/parquet-go/parquet-go"
+)
+
+// Columns is how rows are laid out in a Parquet file.
+type Columns struct {
+	Schema *parquet.Schema
+	Leaves int // number of columns
+
+	root *plan
+}
+
+// plan is how values of a type are taken apart into columns.
+type plan struct {
+	of          *Type
+	first, last int     // the columns below, last not included
+	below       []*plan // fields; the one element; what is optional; a map's value; a union's branches
+	repetition  byte    // of the elements after the first
+	nullable    bool    // a union of more than one type has null too
+	branch      int     // of what is optional
+}
+
+var errRecursive = errors.New("its schema has a type that contains itself, which Parquet has no columns for; write avro")
+
+// newColumns lays rows out.
+func newColumns(rows *Rows) (*Columns, error) {
+	c := &Columns{}
+	root, node, err := c.plan(rows.Type, 0, nil)
+	if err != nil {
+		return nil, err
+	}
+	c.root, c.Schema = root, parquet.NewSchema("record", node)
+	return c, nil
+}
+
+// group is a parquet.Group that keeps the order of its fields.
+type group struct {
+	parquet.Group
+	names []string
+}
+
+// Fields implements parquet.Node.
+func (g group) Fields() []parquet.Field {
+	fields := g.Group.Fields()
+	slices.SortFunc(fields, func(a, b parquet.Field) int {
+		return slices.Index(g.names, a.Name()) - slices.Index(g.names, b.Name())
+	})
+	return fields
+}
+
+func newGroup() group { return group{Group: parquet.Group{}} }
+
+func (g *group) add(name string, node parquet.Node) error {
+	if _, ok := g.Group[name]; ok {
+		return fmt.Errorf("two fields are called %s", name)
+	}
+	g.Group[name], g.names = node, append(g.names, name)
+	return nil
+}
+
+// plan lays out a type that is within others.
+func (c *Columns) plan(t *Type, repetition byte, within []*Type) (*plan, parquet.Node, error) {
+	if slices.Contains(within, t) {
+		return nil, nil, errRecursive
+	}
+	within = append(slices.Clip(within), t)
+	p := &plan{of: t, first: c.Leaves}
+	node, err := c.node(p, repetition, within)
+	p.last = c.Leaves
+	return p, node, err
+}
+
+func (c *Columns) add(p *plan, t *Type, repetition byte, within []*Type) (parquet.Node, error) {
+	below, node, err := c.plan(t, repetition, within)
+	p.below = append(p.below, below)
+	return node, err
+}
+
+func (c *Columns) node(p *plan, repetition byte, within []*Type) (parquet.Node, error) {
+	switch t := p.of; t.Kind {
+	case Record:
+		if len(t.Fields) == 0 {
+			return nil, errors.New("its schema has a record without fields, which Parquet has no columns for; write avro")
+		}
+		g := newGroup()
+		for _, f := range t.Fields {
+			node, err := c.add(p, f.Type, repetition, within)
+			if err == nil {
+				err = g.add(f.Name, node)
+			}
+			if err != nil {
+				return nil, err
+			}
+		}
+		return g, nil
+	case Array:
+		p.repetition = repetition + 1
+		node, err := c.add(p, t.Element, repetition+1, within)
+		if err != nil {
+			return nil, err
+		}
+		return parquet.List(node), nil
+	case Map:
+		p.repetition = repetition + 1
+		c.Leaves++ // the keys
+		node, err := c.add(p, t.Element, repetition+1, within)
+		if err != nil {
+			return nil, err
+		}
+		return parquet.Map(parquet.String(), node), nil
+	case Union:
+		return c.union(p, repetition, within)
+	}
+	c.Leaves++
+	return leaf(p.of)
+}
+
+// union lays out a union: what is optional is nullable, and others are a group
+// of which one member is not null, as parquet-avro writes it.
+func (c *Columns) union(p *plan, repetition byte, within []*Type) (parquet.Node, error) {
+	if of, branch, ok := p.of.optional(); ok {
+		p.branch = branch
+		node, err := c.add(p, of, repetition, within)
+		if err != nil {
+			return nil, err
+		}
+		return parquet.Optional(node), nil
+	}
+	g := newGroup()
+	for i, branch := range p.of.Branches {
+		if branch.Kind == Null {
+			p.nullable = true
+			p.below = append(p.below, nil)
+			continue
+		}
+		node, err := c.add(p, branch, repetition, within)
+		if err != nil {
+			return nil, err
+		}
+		if err := g.add(fmt.Sprintf("member%d", i), parquet.Optional(node)); err != nil {
+			return nil, err
+		}
+	}
+	if len(g.names) == 0 { // nothing but null
+		c.Leaves++
+		p.below = nil
+		return parquet.Optional(parquet.String()), nil
+	}
+	if p.nullable {
+		return parquet.Optional(g), nil
+	}
+	return g, nil
+}
+
+// leaf returns the column of a type without parts.
+func leaf(t *Type) (parquet.Node, error) {
+	switch t.Kind {
+	case Null:
+		return parquet.Optional(parquet.String()), nil
+	case Boolean:
+		return parquet.Leaf(parquet.BooleanType), nil
+	case Int:
+		switch t.Logical {
+		case "date":
+			return parquet.Date(), nil
+		case "time-millis":
+			return parquet.Time(parquet.Millisecond), nil
+		}
+		return parquet.Int(32), nil
+	case Long:
+		return longLeaf(t.Logical), nil
+	case Float:
+		return parquet.Leaf(parquet.FloatType), nil
+	case Double:
+		return parquet.Leaf(parquet.DoubleType), nil
+	case String, Enum:
+		return parquet.Encoded(parquet.String(), &parquet.RLEDictionary), nil
+	case Bytes:
+		if t.Logical == "decimal" {
+			return parquet.Decimal(t.Scale, t.Precision, parquet.ByteArrayType), nil
+		}
+		return parquet.Leaf(parquet.ByteArrayType), nil
+	case Fixed:
+		switch {
+		case t.Logical == "decimal":
+			return parquet.Decimal(t.Scale, t.Precision, parquet.FixedLenByteArrayType(t.Size)), nil
+		case t.Logical == "uuid" && t.Size == 16:
+			return parquet.UUID(), nil
+		case t.Size == 0:
+			return nil, errors.New("its schema has a fixed without bytes, which Parquet has no columns for; write avro")
+		}
+		return parquet.Leaf(parquet.FixedLenByteArrayType(t.Size)), nil
+	}
+	return nil, fmt.Errorf("the type %d has no column", t.Kind)
+}
+
+func longLeaf(logical string) parquet.Node {
+	switch logical {
+	case "time-micros":
+		return parquet.Time(parquet.Microsecond)
+	case "timestamp-millis":
+		return parquet.Timestamp(parquet.Millisecond)
+	case "timestamp-micros":
+		return parquet.Timestamp(parquet.Microsecond)
+	case "timestamp-nanos":
+		return parquet.Timestamp(parquet.Nanosecond)
+	case "local-timestamp-millis":
+		return parquet.TimestampAdjusted(parquet.Millisecond, false)
+	case "local-timestamp-micros":
+		return parquet.TimestampAdjusted(parquet.Microsecond, false)
+	case "local-timestamp-nanos":
+		return parquet.TimestampAdjusted(parquet.Nanosecond, false)
+	}
+	return parquet.Int(64)
+}
+
+// Shred appends the values of a row, which has been checked, to the columns.
+// They refer to the row's bytes.
+func (c *Columns) Shred(columns [][]parquet.Value, row []byte) {
+	(&shredder{columns}).shred(c.root, row, 0, 0)
+}
+
+type shredder struct{ columns [][]parquet.Value }
+
+func (s *shredder) put(column int, v parquet.Value, repetition, definition byte) {
+	s.columns[column] = append(s.columns[column], v.Level(int(repetition), int(definition), column))
+}
+
+// nulls fills all columns of a plan that has no value.
+func (s *shredder) nulls(p *plan, repetition, definition byte) {
+	for column := p.first; column < p.last; column++ {
+		s.put(column, parquet.Value{}, repetition, definition)
+	}
+}
+
+// shred takes a value off data; definition is how many of the optional and
+// repeated things around it are there.
+func (s *shredder) shred(p *plan, data []byte, repetition, definition byte) (rest []byte) {
+	switch p.of.Kind {
+	case Record:
+		for _, field := range p.below {
+			data = s.shred(field, data, repetition, definition)
+		}
+		return data
+	case Union:
+		return s.union(p, data, repetition, definition)
+	case Array, Map:
+		return s.repeated(p, data, repetition, definition)
+	case Null:
+		s.nulls(p, repetition, definition)
+		return data
+	}
+	v, rest := value(p.of, data)
+	s.put(p.first, v, repetition, definition)
+	return rest
+}
+
+func (s *shredder) union(p *plan, data []byte, repetition, definition byte) []byte {
+	branch, data := long(data)
+	if p.of.Branches[branch].Kind == Null {
+		s.nulls(p, repetition, definition)
+		return data
+	}
+	if len(p.below) == 1 && !p.nullable && len(p.of.Branches) == 2 {
+		return s.shred(p.below[0], data, repetition, definition+1)
+	}
+	if p.nullable {
+		definition++
+	}
+	for i, below := range p.below {
+		switch {
+		case below == nil:
+		case i == int(branch):
+			data = s.shred(below, data, repetition, definition+1)
+		default:
+			s.nulls(below, repetition, definition)
+		}
+	}
+	return data
+}
+
+func (s *shredder) repeated(p *plan, data []byte, repetition, definition byte) []byte {
+	first := true
+	for {
+		count, rest := long(data)
+		if data = rest; count < 0 {
+			count = -count
+			_, data = long(data)
+		}
+		if count == 0 {
+			break
+		}
+		for range count {
+			if p.of.Kind == Map {
+				var key []byte
+				key, data = text(data)
+				s.put(p.first, parquet.ByteArrayValue(key), repetition, definition+1)
+			}
+			data = s.shred(p.below[0], data, repetition, definition+1)
+			repetition, first = p.repetition, false
+		}
+	}
+	if first {
+		s.nulls(p, repetition, definition)
+	}
+	return data
+}
+
+// value takes a value of a type without parts off data.
+func value(t *Type, data []byte) (parquet.Value, []byte) {
+	switch t.Kind {
+	case Boolean:
+		return parquet.BooleanValue(data[0] != 0), data[1:]
+	case Int:
+		n, rest := long(data)
+		return parquet.Int32Value(int32(n)), rest
+	case Long:
+		n, rest := long(data)
+		return parquet.Int64Value(n), rest
+	case Enum:
+		n, rest := long(data)
+		return parquet.ByteArrayValue(t.Symbols[n]), rest
+	case Float:
+		return parquet.FloatValue(math.Float32frombits(binary.LittleEndian.Uint32(data))), data[4:]
+	case Double:
+		return parquet.DoubleValue(math.Float64frombits(binary.LittleEndian.Uint64(data))), data[8:]
+	case Fixed:
+		return parquet.FixedLenByteArrayValue(data[:t.Size]), data[t.Size:]
+	}
+	b, rest := text(data)
+	return parquet.ByteArrayValue(b), rest
+}
+
+// long and text read what has been checked.
+func long(data []byte) (int64, []byte) {
+	n, length := binary.Varint(data)
+	return n, data[length:]
+}
+
+func text(data []byte) (b, rest []byte) {
+	n, data := long(data)
+	return data[:n], data[n:]
+}

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package verify
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/spoutcommit"
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/audit"
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/ingest"
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/record"
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/source/kafka"
+)
+
+// goneError says that Kafka no longer has the records of some offsets.
+type goneError struct {
+	stream source.Stream
+	to     int64 // the first that is there
+}
+
+func (e *goneError) Error() string {
+	return fmt.Sprintf("Kafka no longer has the records of topic %s partition %d before offset %d", e.stream.Topic, e.stream.Partition, e.to)
+}
+
+// reread reads the records of a portion, which follows a commit.
+func (v *verifier) reread(ctx context.Context, from commit, portion []commit) (audit.Truth, error) {
+	starts, ends, err := bounds(from, portion)
+	if err != nil {
+		return nil, err
+	}
+	t := &truth{starts: starts, ends: ends, records: map[source.Stream][]audit.Entry{}, rules: record.NewRules(v.Settings), jsonl: v.Settings.File.Format == "jsonl"}
+	left := map[source.Stream]bool{}
+	topics := map[string]bool{}
+	for stream, end := range ends {
+		if end > starts[stream] {
+			left[stream], topics[stream.Topic] = true, true
+		}
+	}
+	if len(left) == 0 {
+		return t, nil
+	}
+	config := v.Settings.Kafka
+	config.Topics, config.Pattern = slices.Sorted(maps.Keys(topics)), ""
+	config.Start, config.OnOutOfRange = "earliest", "earliest" // what is gone is told by a gap
+	src := kafka.New(config, ingest.SourceShare(v.Settings), v.Log)
+	defer src.Close() //nolint:errcheck // only read
+	if err := src.Open(ctx, from.d.Position); err != nil {
+		return nil, why(ctx, src, err)
+	}
+	for len(left) > 0 {
+		chunk, err := src.Next(ctx)
+		if err != nil {
+			return nil, why(ctx, src, err)
+		}
+		err = t.take(chunk)
+		src.Consume(chunk, len(chunk.Records))
+		if end, ok := ends[chunk.Stream]; ok && chunk.Next >= end {
+			delete(left, chunk.Stream)
+		}
+		chunk.Release()
+		if err != nil {
+			return nil, err
+		}
+	}
+	return t, nil
+}
+
+// bounds returns where the streams of a portion begin and end.
+func bounds(from commit, portion []commit) (starts, ends map[source.Stream]int64, err error) {
+	if starts, err = kafka.Offsets(from.d.Position); err != nil {
+		return nil, nil, err
+	}
+	ends = starts
+	for _, c := range portion {
+		if !c.ours {
+			continue
+		}
+		if ends, err = kafka.Offsets(c.d.Position); err != nil {
+			return nil, nil, err
+		}
+		for stream, offset := range ends {
+			if _, known := starts[stream]; !known && c.d.Reason == spoutcommit.ReasonStart {
+				starts[stream] = offset
+			}
+		}
+	}
+	return starts, ends, nil
+}
+
+// why adds what kept the source from reading.
+func why(ctx context.Context, src source.Observed, err error) error {
+	if ctx.Err() == nil {
+		return err
+	}
+	var troubles []string
+	for _, t := range src.Observe().Troubles {
+		troubles = append(troubles, t.Text)
+	}
+	if len(troubles) == 0 {
+		return fmt.Errorf("reading Kafka again took too long: %w", err)
+	}
+	return fmt.Errorf("reading Kafka again took too long: %s", strings.Join(troubles, "; "))
+}
+
+// truth is what Kafka has between two positions, after what the settings do
+// with records.
+type truth struct {
+	starts, ends map[source.Stream]int64
+	records      map[source.Stream][]audit.Entry
+	rules        *record.Rules
+	jsonl        bool
+}
+
+// take keeps a chunk's records that are wanted.
+func (t *truth) take(chunk *source.Chunk) error {
+	stream := chunk.Stream
+	if gap := chunk.Gap; gap != nil && gap.To > t.starts[stream] && gap.From < t.ends[stream] {
+		return &goneError{stream, gap.To}
+	}
+	for i := range chunk.Records {
+		r := chunk.Records[i]
+		if r.Offset < t.starts[stream] || r.Offset >= t.ends[stream] {
+			continue
+		}
+		entry, err := t.entry(stream, r)
+		if err != nil {
+			return err
+		}
+		t.records[stream] = append(t.records[stream], entry)
+	}
+	return nil
+}
+
+// entry says what should have become of a record.
+func (t *truth) entry(stream source.Stream, r source.Record) (audit.Entry, error) {
+	e := audit.Entry{Stream: stream, Offset: r.Offset}
+	value := r.Value
+	if t.rules != nil {
+		keep, err := t.rules.Apply(&r)
+		var refused *record.Refused
+		switch {
+		case errors.As(err, &refused):
+			e.Fate = audit.DeadLettered
+		case err != nil:
+			return e, err
+		case !keep:
+			e.Fate = audit.Filtered
+			return e, nil
+		default:
+			value = r.Value
+		}
+	}
+	e.Value = string(value)
+	if value == nil && (t.jsonl || e.Fate == audit.DeadLettered) {
+		e.Value = "null"
+	}
+	return e, nil
+}
+
+// Records implements [audit.Truth].
+func (t *truth) Records(stream source.Stream, from, to int64) []audit.Entry {
+	list := t.records[stream]
+	at := func(offset int64) int {
+		i, _ := slices.BinarySearchFunc(list, offset, func(e audit.Entry, o int64) int { return cmp.Compare(e.Offset, o) })
+		return i
+	}
+	return list[at(from):max(at(from), at(to))]
+}
+
+// Ends implements [audit.Truth].
+func (t *truth) Ends() map[source.Stream]int64 { return t.ends }
+
+// Starts implements [audit.Truth].
+func (t *truth) Starts() map[source.Stream]int64 { return t.starts }
+
+// Offsets implements [audit.Truth].
+func (*truth) Offsets(position json.RawMessage) (map[source.Stream]int64, error) {
+	return kafka.Offsets(position)
+}

@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package verify_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/pachyderm/pachyderm/v2/src/pfs"
+	"github.com/pachyderm/pachyderm/v2/src/pps"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/kafkatest"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachtest"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/spoutcommit"
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/ingest"
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/source/kafka"
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/verify"
+)
+
+const (
+	pipeline   = "orders"
+	topic      = "t"
+	partitions = 3
+)
+
+// spout is a branch of a fake pachd, a Kafka broker, and what is read.
+type spout struct {
+	t        *testing.T
+	server   *pachtest.Server
+	broker   *kafkatest.Broker
+	settings settings.Settings
+	sent     int
+}
+
+func newSpout(t *testing.T, change func(*settings.Settings)) *spout {
+	t.Helper()
+	broker, err := kafkatest.Start(1, kafkatest.Topic{Name: topic, Partitions: partitions})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(broker.Stop)
+	s := &spout{t: t, server: pachtest.New(t), broker: broker, settings: settings.Default()}
+	s.settings.Kafka.Brokers, s.settings.Kafka.Topics = broker.Addresses(), []string{topic}
+	s.settings.File.Format = "jsonl"
+	s.settings.Batch.MaxRecords, s.settings.Batch.MaxAge = 20, settings.Duration(50*time.Millisecond)
+	if change != nil {
+		change(&s.settings)
+	}
+	_, err = s.client(s.server.Address()).PPS.CreatePipeline(t.Context(), &pps.CreatePipelineRequest{
+		Pipeline:  &pps.Pipeline{Project: &pfs.Project{Name: pachyderm.DefaultProject}, Name: pipeline},
+		Transform: &pps.Transform{Image: "runner", Cmd: []string{"/spout-runner"}}, Spout: &pps.Spout{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func (s *spout) client(address string) *pachyderm.Client {
+	s.t.Helper()
+	parsed, err := pachyderm.ParseAddress(address)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	client, err := pachyderm.Connect(pachyderm.Options{Address: parsed})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { client.Close() }) //nolint:errcheck // the test is over
+	return client
+}
+
+func (s *spout) branch() *pachyderm.Branch {
+	return s.client(s.server.Address()).Branch(pachyderm.DefaultProject, pipeline, "master")
+}
+
+// ingest produces n records of many kinds and has them committed.
+func (s *spout) ingest(n int) {
+	s.t.Helper()
+	values := []string{`{"id": %d, "secret": "x"}`, `"text %d"`, "no JSON %d", "null", ""}
+	for range n {
+		value := values[s.sent%len(values)]
+		if strings.Contains(value, "%d") {
+			value = fmt.Sprintf(value, s.sent)
+		}
+		r := &kgo.Record{Topic: topic, Partition: int32(s.sent % partitions), Value: []byte(value)}
+		if value == "" {
+			r.Value = nil
+		}
+		if err := s.broker.Produce(s.t.Context(), nil, r); err != nil {
+			s.t.Fatal(err)
+		}
+		s.sent++
+	}
+	client := s.client(s.server.Sidecar(pachyderm.DefaultProject, pipeline))
+	in, err := ingest.New(ingest.Config{Settings: s.settings, Client: client, Branch: client.Branch(pachyderm.DefaultProject, pipeline, "master"), Writer: "w",
+		NewSource: func() source.Source {
+			return kafka.New(s.settings.Kafka, ingest.SourceShare(s.settings), hclog.NewNullLogger())
+		}, Log: hclog.NewNullLogger(), Metrics: ingest.NewMetrics()})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(s.t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- in.Run(ctx) }()
+	for !s.reached() {
+		select {
+		case err := <-ended:
+			s.t.Fatal(err)
+		case <-time.After(5 * time.Millisecond):
+		case <-s.t.Context().Done():
+			s.t.Fatal("not all records arrived")
+		}
+	}
+	stop()
+	if err := <-ended; err == nil {
+		s.t.Error("Run returned nil")
+	}
+}
+
+func (s *spout) reached() bool {
+	last, d, err := ingest.LastCommit(s.t.Context(), s.branch())
+	if err != nil || last == nil {
+		return false
+	}
+	offsets, err := kafka.Offsets(d.Position)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	sum := 0
+	for _, next := range offsets {
+		sum += int(next)
+	}
+	return sum == s.sent
+}
+
+func (s *spout) verify(n int) *verify.Result {
+	s.t.Helper()
+	before, commits, err := verify.Range(s.t.Context(), s.branch(), "", n)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	r, err := verify.Run(s.t.Context(), verify.Config{Branch: s.branch(), Settings: s.settings, Log: hclog.NewNullLogger()}, before, commits)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return r
+}
+
+func TestSame(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*settings.Settings){
+		"jsonl":      nil,
+		"lines":      func(s *settings.Settings) { s.File.Format = "lines" },
+		"compressed": func(s *settings.Settings) { s.File.Compression = "zstd" },
+		"masked, filtered and refused": func(s *settings.Settings) {
+			parsed, err := settings.Parse([]string{"SPOUT_KAFKA_BROKERS=" + strings.Join(s.Kafka.Brokers, ","), "SPOUT_KAFKA_TOPICS=" + topic,
+				"SPOUT_FILE_FORMAT=jsonl", "SPOUT_RECORD_MASK=secret=redact", "SPOUT_RECORD_ON_REFUSED=dead_letter", "SPOUT_BATCH_MAX_RECORDS=20", "SPOUT_BATCH_MAX_AGE=50ms"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			*s = parsed
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSpout(t, change)
+			s.ingest(90)
+			s.ingest(31)
+			all := s.verify(0)
+			if !all.OK() || all.Uncompared != 0 || all.Records+all.DeadLettered+all.Filtered != 121 {
+				t.Error(all)
+			}
+			last := s.verify(2)
+			if !last.OK() || last.Uncompared != 0 || last.Records+last.DeadLettered+last.Filtered >= 121 || last.Commits < 2 || last.Last != all.Last {
+				t.Error(last.Commits, last)
+			}
+		})
+	}
+}
+
+// TestDiffers verifies against settings by which other files should be there.
+func TestDiffers(t *testing.T) {
+	t.Parallel()
+	s := newSpout(t, nil)
+	s.ingest(60)
+	s.settings.Record.Fields = []string{"id"}
+	s.settings.Record.OnRefused = "dead_letter"
+	r := s.verify(0)
+	if r.OK() || len(r.Problems) == 0 || !strings.Contains(r.String(), "secret") {
+		t.Error(r)
+	}
+}
+
+// TestGoneAtTheSource: what Kafka has deleted is told apart, and what comes
+// after it is compared.
+func TestGoneAtTheSource(t *testing.T) {
+	t.Parallel()
+	s := newSpout(t, nil)
+	s.ingest(120)
+	for _, start := range []int64{20, 40} { // of 40 in each partition
+		if err := s.broker.DeleteRecords(topic, 1, start); err != nil {
+			t.Fatal(err)
+		}
+		// All commits up to the first that is beyond cannot be compared.
+		uncompared, records := 0, int64(0)
+		beyond := false
+		for _, c := range s.server.Commits(pachyderm.DefaultProject, pipeline, "master") {
+			d, _, err := spoutcommit.ParseDescription(c.Description)
+			if err != nil || d.Position == nil || d.Reason == spoutcommit.ReasonStart {
+				continue
+			}
+			offsets, err := kafka.Offsets(d.Position)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if beyond {
+				records += d.Written
+			} else {
+				uncompared++
+			}
+			beyond = beyond || offsets[source.Stream{Topic: topic, Partition: 1}] >= start
+		}
+		r := s.verify(0)
+		if !r.OK() || r.Uncompared != uncompared || uncompared == 0 || r.Records != records ||
+			r.Because != fmt.Sprintf("Kafka no longer has the records of topic t partition 1 before offset %d", start) {
+			t.Errorf("%d commits not compared, for %s, should be %d; %d records, should be %d; %s", r.Uncompared, r.Because, uncompared, r.Records, records, r)
+		}
+	}
+}
+
+func TestWhatCannotBeCompared(t *testing.T) {
+	t.Parallel()
+	s := newSpout(t, nil)
+	if _, _, err := verify.Range(t.Context(), s.branch(), "", 0); err == nil || !strings.Contains(err.Error(), "no commit") {
+		t.Error(err)
+	}
+	s.settings.File.Format = "lines"
+	if err := s.settings.File.Path.UnmarshalText([]byte("{partition}/{first_offset}.{ext}")); err != nil {
+		t.Fatal(err)
+	}
+	s.ingest(3)
+	before, commits, err := verify.Range(t.Context(), s.branch(), "", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = verify.Run(t.Context(), verify.Config{Branch: s.branch(), Settings: s.settings, Log: hclog.NewNullLogger()}, before, commits)
+	if err == nil || !strings.Contains(err.Error(), "SPOUT_FILE_PATH") {
+		t.Error(err)
+	}
+}
