@@ -51,6 +51,7 @@ var settingAttributes = []struct {
 	{"kafka.on_out_of_range", "SPOUT_KAFKA_ON_OUT_OF_RANGE", textSetting},
 	{"kafka.on_topic_recreated", "SPOUT_KAFKA_ON_TOPIC_RECREATED", textSetting},
 	{"kafka.on_corrupt_batch", "SPOUT_KAFKA_ON_CORRUPT_BATCH", textSetting},
+	{"kafka.rack", "SPOUT_KAFKA_RACK", textSetting},
 	{"kafka.group_id", "SPOUT_KAFKA_GROUP_ID", textSetting},
 	{"kafka.metadata_interval", "SPOUT_KAFKA_METADATA_INTERVAL", durationSetting},
 	{"kafka.fetch_max_bytes", "SPOUT_KAFKA_FETCH_MAX_BYTES", bytesSetting},

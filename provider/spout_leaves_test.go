@@ -34,6 +34,7 @@ var leafCases = []leaf{
 	{path: "kafka.on_out_of_range", a: "latest", b: "earliest"},
 	{path: "kafka.on_topic_recreated", a: "restart", b: "stop"},
 	{path: "kafka.on_corrupt_batch", a: "skip", b: "stop"},
+	{path: "kafka.rack", a: "eu-west-1a", b: "eu-west-1b"},
 	{path: "kafka.group_id", a: "orders-spout", b: "spout"},
 	{path: "kafka.metadata_interval", a: "60s", b: "2m", same: "1m"},
 	{path: "kafka.fetch_max_bytes", a: "1MiB", b: "2MiB", same: "1024KiB"},

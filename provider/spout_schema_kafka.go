@@ -18,6 +18,7 @@ func kafkaAttribute() schema.Attribute {
 			"shard":              setting("kafka.shard", false),
 			"start":              setting("kafka.start", false),
 			"client_id":          setting("kafka.client_id", false),
+			"rack":               setting("kafka.rack", false),
 			"group_id":           setting("kafka.group_id", false),
 			"on_corrupt_batch":   setting("kafka.on_corrupt_batch", false),
 			"isolation":          setting("kafka.isolation", false),

@@ -49,6 +49,7 @@ type Kafka struct {
 	StartOffsets StartOffsets `env:"SPOUT_KAFKA_START_OFFSETS" doc:"Offsets at which single partitions begin while the output branch holds no position of them yet, as orders:0=1200,orders:1=1180. All others begin where SPOUT_KAFKA_START says."`
 	ClientID     string       `env:"SPOUT_KAFKA_CLIENT_ID" default:"spout-runner" doc:"Client id in the brokers' logs and quotas."`
 
+	Rack    string `env:"SPOUT_KAFKA_RACK" doc:"Rack or availability zone of the pod, as the brokers' broker.rack names it. Brokers with a replica selector (RackAwareReplicaSelector) let the runner read from a follower there. It goes back to the leader when that fails. Empty to read from leaders."`
 	GroupID string `env:"SPOUT_KAFKA_GROUP_ID" doc:"Consumer group under which the position of what was committed is published, so that Kafka's own tools show the lag. Use a group that nobody else uses; spouts that share the partitions of the same topics may share one. Nothing is ever read from there. Empty for none."`
 
 	Isolation        string   `env:"SPOUT_KAFKA_ISOLATION" default:"read_committed" doc:"read_committed leaves out the records of aborted and unfinished transactions; read_uncommitted takes them."`

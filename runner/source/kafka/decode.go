@@ -54,8 +54,8 @@ func (b *broker) decodePart(ctx context.Context, d *decoder, r *response, part *
 	if p.pending == 0 {
 		if p.state == stateAnnounce || p.topic.partitions[p.stream.Partition] != p {
 			b.s.kick()
-		} else if p.leader != b.id {
-			b.s.wakeLeader(p)
+		} else if p.reader() != b.id {
+			b.s.wakeReader(p)
 		}
 	}
 }

@@ -111,6 +111,7 @@ func (b *broker) fetchLoop(ctx context.Context) error {
 			return ctx.Err()
 		}
 		failures++
+		b.s.leaveReplicas(b)
 		b.s.counters.reconnects.Add(1)
 		if failures > 1 || !isHangup(err) { // brokers end connections now and then
 			b.s.troubles.note(b.name(), "cannot fetch from Kafka's broker %d: %v", b.id, err)
@@ -267,6 +268,7 @@ func (b *broker) fillRequest() error {
 		f.Partition, f.FetchOffset, f.CurrentLeaderEpoch, f.PartitionMaxBytes = p.stream.Partition, p.claimed, p.leaderEpoch, each
 		r.Topics[at].Partitions = append(r.Topics[at].Partitions, f)
 	}
+	r.Rack = b.s.rackFor(b.turn)
 	r.SetVersion(version)
 	return nil
 }
@@ -279,6 +281,7 @@ func (b *broker) accept() (parts []part) {
 	now := time.Now()
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	moved := false
 	for i := range b.parsed {
 		f := &b.parsed[i]
 		topic := t.byID[f.topicID]
@@ -293,7 +296,15 @@ func (b *broker) accept() (parts []part) {
 			continue // it was moved or set back meanwhile
 		}
 		if err := codeError(f.code); err != nil {
+			if p.replica == b.id {
+				b.s.leaveReplica(p, err)
+				continue
+			}
 			b.refused(p, err)
+			continue
+		}
+		if b.s.followReplica(b, p, f) {
+			moved = true
 			continue
 		}
 		p.failures = 0
@@ -310,6 +321,9 @@ func (b *broker) accept() (parts []part) {
 		}
 	}
 	b.rotate()
+	if moved {
+		b.s.assign()
+	}
 	return parts
 }
 
@@ -379,6 +393,9 @@ func (s *Source) damage(p *partition, offset int64, data []byte, err error) {
 	p.damaged++
 	p.next, p.nextEpoch, p.gap = offset, -1, nil
 	p.state = stateFetch
+	if p.replica >= 0 {
+		s.leaveReplica(p, err)
+	}
 	p.fault(err)
 	if p.damaged >= maxDamaged {
 		s.giveUp(p, offset, data, err)

@@ -338,12 +338,12 @@ func (s *Source) applyPartition(t *topic, m *kmsg.MetadataResponseTopicPartition
 		}
 		p.retryAt = time.Time{}
 	}
-	p.leader, p.leaderEpoch = leader, m.LeaderEpoch
+	p.leader, p.leaderEpoch, p.replica = leader, m.LeaderEpoch, -1
 }
 
 // newPartition makes the table's entry of a partition that is seen for the first time.
 func (s *Source) newPartition(t *topic, number int32) *partition {
-	p := &partition{topic: t, leader: -1, leaderEpoch: -1, nextEpoch: -1, startTime: startEarliest,
+	p := &partition{topic: t, leader: -1, replica: -1, leaderEpoch: -1, nextEpoch: -1, startTime: startEarliest,
 		stream: source.Stream{Topic: t.name, Partition: number, Generation: t.generation}}
 	offset, given := s.config.StartOffsets[t.name][number]
 	switch {
@@ -357,14 +357,18 @@ func (s *Source) newPartition(t *topic, number int32) *partition {
 	return p
 }
 
-// assign gives each broker the partitions that it leads.
+// assign gives each broker the partitions that are read from it.
 func (s *Source) assign() {
 	t := &s.table
+	now := time.Now()
 	for _, b := range t.brokers {
 		b.led = b.led[:0]
 	}
 	t.each(func(p *partition) {
-		if b := t.brokers[p.leader]; b != nil {
+		if p.replica >= 0 && !now.Before(p.replicaUntil) {
+			p.replica = -1 // the leader is asked again
+		}
+		if b := t.brokers[p.reader()]; b != nil {
 			b.led = append(b.led, p)
 		}
 	})

@@ -189,7 +189,9 @@ func TestOAuthRefusals(t *testing.T) {
 			opened := goOpen(ctx, s)
 			l.await(t, "see whether SPOUT_KAFKA_SASL_MECHANISM and the secret of the credentials are right")
 			cancel()
-			<-opened
+			if err := <-opened; err == nil {
+				t.Error("it was opened")
+			}
 			if strings.Contains(l.String(), "token-1") {
 				t.Errorf("the log tells the token:\n%s", l)
 			}

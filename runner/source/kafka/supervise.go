@@ -224,7 +224,7 @@ func (s *Source) announce(ctx context.Context) error {
 		}
 		t.mu.Lock()
 		p.gap, p.state, p.topic.former = nil, stateFetch, nil // they are drained
-		b := t.brokers[p.leader]
+		b := t.brokers[p.reader()]
 		t.mu.Unlock()
 		if b != nil {
 			b.wakeUp()

@@ -91,7 +91,9 @@ func TestMutualTLS(t *testing.T) {
 		opened := goOpen(ctx, s)
 		l.await(t, "cannot reach Kafka")
 		cancel()
-		<-opened
+		if err := <-opened; err == nil {
+			t.Error("it was opened")
+		}
 	})
 }
 
