@@ -9,8 +9,6 @@ import (
 	"os"
 	"slices"
 	"testing"
-
-	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // TestDamagedBatch damages a record on the broker's disk, which the broker
@@ -19,8 +17,8 @@ func TestDamagedBatch(t *testing.T) {
 	t.Parallel()
 	c := single.get(t)
 	o := newTopic(t, c, 1, nil)
-	producer := client(t, c, kgo.ProducerBatchCompression(kgo.NoCompression())) // for its values to be found in the file
-	for i := range 5 {                                                          // a batch each
+	producer := client(t, c, uncompressed) // for its values to be found in the file
+	for i := range 5 {                     // a batch each
 		o.produce(producer, numbered(0, i*10, 10)...)
 	}
 	o.finish()
