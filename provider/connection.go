@@ -18,6 +18,7 @@ import (
 // connection is what a configured provider gives to its objects.
 type connection struct {
 	options        pachyderm.Options
+	idToken        string       // exchanged for a token before the first call
 	origin         string       // where the address comes from
 	guard          string       // deployment id that the cluster must have
 	defaultProject types.String // unknown while the provider's configuration is
@@ -54,13 +55,31 @@ func (c *connection) open(ctx context.Context) (*pachyderm.Client, error) {
 	if err := c.checkDeployment(ctx); err != nil {
 		return nil, err
 	}
-	client, err := pachyderm.Connect(c.options)
+	options := c.options
+	if err := c.login(ctx, &options); err != nil {
+		return nil, err
+	}
+	client, err := pachyderm.Connect(options)
 	if err != nil {
 		return nil, err
 	}
 	c.client = client
 	tflog.Debug(ctx, "connecting to Pachyderm", map[string]any{"address": c.options.Address.String(), "from": c.origin})
 	return client, nil
+}
+
+// login puts the token of the id token's owner into options.
+func (c *connection) login(ctx context.Context, options *pachyderm.Options) error {
+	if c.idToken == "" {
+		return nil
+	}
+	client, err := pachyderm.Connect(*options)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	options.Token, err = client.Login(ctx, c.idToken)
+	return err
 }
 
 func (c *connection) checkDeployment(ctx context.Context) error {
@@ -85,19 +104,26 @@ func (c *connection) checkDeployment(ctx context.Context) error {
 	return nil
 }
 
-// masked keeps the token out of the log.
+// masked keeps the tokens out of the log.
 func (c *connection) masked(ctx context.Context) context.Context {
-	if c == nil || c.options.Token == "" {
+	if c == nil {
 		return ctx
 	}
-	ctx = tflog.MaskAllFieldValuesStrings(ctx, c.options.Token)
-	return tflog.MaskMessageStrings(ctx, c.options.Token)
+	for _, secret := range []string{c.options.Token, c.idToken} {
+		if secret != "" {
+			ctx = tflog.MaskAllFieldValuesStrings(ctx, secret)
+			ctx = tflog.MaskMessageStrings(ctx, secret)
+		}
+	}
+	return ctx
 }
 
 // explain turns an error of the server into what a reader can act on.
 func (c *connection) explain(err error) string {
 	reason := sentence(pachyderm.Reason(err))
 	switch {
+	case pachyderm.IsUnauthenticated(err) && c.idToken != "":
+		reason += " The session at " + c.options.Address.String() + " that id_token stands for is not valid, or not any more: it ends with the id token. Get another one."
 	case pachyderm.IsUnauthenticated(err) && c.options.Token == "":
 		reason += " No token was sent to " + c.options.Address.String() + ": set auth_token or " + pachyderm.EnvToken + "."
 	case pachyderm.IsUnauthenticated(err):

@@ -72,6 +72,7 @@ type pachydermProvider struct {
 type providerModel struct {
 	Address             types.String `tfsdk:"address"`
 	AuthToken           types.String `tfsdk:"auth_token"`
+	IDToken             types.String `tfsdk:"id_token"`
 	ConfigPath          types.String `tfsdk:"config_path"`
 	Context             types.String `tfsdk:"context"`
 	CACertificate       types.String `tfsdk:"ca_certificate"`
@@ -92,12 +93,14 @@ func (p *pachydermProvider) Schema(_ context.Context, _ provider.SchemaRequest, 
 	resp.Schema = schema.Schema{
 		MarkdownDescription: "Manages [Pachyderm](https://github.com/pachyderm/pachyderm) 2.6 to 2.12: spout pipelines, which bring streams of data into versioned repos.\n\n" +
 			"The address of the cluster decides which credentials are used, and comes from the first of: `address`; pachctl's config file, if `config_path` or `context` is set; `PACHD_ADDRESS`; pachctl's config file. " +
-			"**A token is only sent to the address it belongs to**: `auth_token` or `PACHYDERM_AUTH_TOKEN` to the one of `address` or `PACHD_ADDRESS`, and a context's token to that context's address. There is no default address.",
+			"**A token is only sent to the address it belongs to**: `auth_token`, `id_token` or their variables to the one of `address` or `PACHD_ADDRESS`, and a context's token to that context's address. There is no default address.",
 		Attributes: map[string]schema.Attribute{
 			"address": schema.StringAttribute{Optional: true, Validators: append([]validator.String{addressForm{}}, notEmpty...),
 				MarkdownDescription: "Address of pachd, as `grpcs://pachyderm.example.com:443`. `grpcs://` and `https://` use TLS, `grpc://` and `http://` do not. The default port is 30650, also with TLS. May be set by `PACHD_ADDRESS`."},
 			"auth_token": schema.StringAttribute{Optional: true, Sensitive: true, Validators: notEmpty,
 				MarkdownDescription: "Token to authenticate with, for the address of `address` or `PACHD_ADDRESS`: a robot's, or a user's session token. Not needed where authentication is off. May be set by `PACHYDERM_AUTH_TOKEN`, which keeps it out of the configuration."},
+			"id_token": schema.StringAttribute{Optional: true, Sensitive: true, Validators: append([]validator.String{stringvalidator.ConflictsWith(path.MatchRoot("auth_token"))}, notEmpty...),
+				MarkdownDescription: "Id token of the OIDC provider that Pachyderm trusts, in place of `auth_token`: it is exchanged for a session, which ends with it, as by `pachctl auth login --id-token`. Its audience must be Pachyderm's client id there, and its claim `email` says who it is. May be set by `PACHYDERM_ID_TOKEN`."},
 			"config_path": schema.StringAttribute{Optional: true, Validators: inPlaceOfAddress,
 				MarkdownDescription: "pachctl's config file. Default: `PACH_CONFIG`, or else `~/.pachyderm/config.json`, which may be missing. Conflicts with `address`."},
 			"context": schema.StringAttribute{Optional: true, Validators: inPlaceOfAddress,
@@ -135,7 +138,7 @@ func (p *pachydermProvider) Configure(ctx context.Context, req provider.Configur
 			"Create that first, with -target, or set %s to a known value%s", name, name, env)
 		return
 	}
-	credentials, err := pachyderm.Sources{Address: m.Address.ValueString(), Token: m.AuthToken.ValueString(), CACertificate: m.CACertificate.ValueString(),
+	credentials, err := pachyderm.Sources{Address: m.Address.ValueString(), Token: m.AuthToken.ValueString(), IDToken: m.IDToken.ValueString(), CACertificate: m.CACertificate.ValueString(),
 		ConfigPath: m.ConfigPath.ValueString(), Context: m.Context.ValueString(), Getenv: p.getenv}.Resolve()
 	if err != nil {
 		resp.Diagnostics.AddError("Pachyderm is not configured", sentence(err.Error()))
@@ -152,7 +155,7 @@ func (p *pachydermProvider) Configure(ctx context.Context, req provider.Configur
 		resp.Diagnostics.AddAttributeError(path.Root("request_timeout"), "Invalid request_timeout", "request_timeout must be more than 0, as \"1m\".")
 		return
 	}
-	c.origin, c.guard = credentials.Origin, credentials.DeploymentID
+	c.origin, c.guard, c.idToken = credentials.Origin, credentials.DeploymentID, credentials.IDToken
 	if id := m.ClusterDeploymentID.ValueString(); id != "" {
 		c.guard = id
 	}
@@ -173,6 +176,7 @@ func (m *providerModel) unknown() (name, hint string) {
 	}{
 		{"address", pachyderm.EnvAddress, m.Address.IsUnknown()},
 		{"auth_token", pachyderm.EnvToken, m.AuthToken.IsUnknown()},
+		{"id_token", pachyderm.EnvIDToken, m.IDToken.IsUnknown()},
 		{"config_path", pachyderm.EnvConfig, m.ConfigPath.IsUnknown()},
 		{"context", pachyderm.EnvContext, m.Context.IsUnknown()},
 		{"ca_certificate", pachyderm.EnvCACerts, m.CACertificate.IsUnknown()},

@@ -92,6 +92,7 @@ func TestProviderConfiguration(t *testing.T) {
 	}{
 		{"nothing", object{}, nil, []string{"address", "PACHD_ADDRESS", "no default address"}},
 		{"token of another address", object{"config_path": file, "auth_token": "planted-token-2"}, nil, []string{"auth_token", "Set address too"}},
+		{"id token of another address", object{"config_path": file, "id_token": "planted-token-2"}, nil, []string{"id_token", "Set address too"}},
 		{"authorities without TLS", object{"address": "grpc://a:1", "ca_certificate": testPEM}, nil, []string{"not encrypted", "grpcs://a:1"}},
 		{"no authorities", object{"address": "grpcs://a:1", "ca_certificate": "x"}, nil, []string{"PEM"}},
 		{"no time", object{"address": "grpc://a:1", "request_timeout": "0s"}, nil, []string{"request_timeout"}},

@@ -47,6 +47,12 @@ func (b *Broker) path(name string) string {
 	return filepath.Join(b.cluster.dir, fmt.Sprintf("broker-%d", b.ID), name)
 }
 
+// FirstSegment is the file with the first records that the broker has of a
+// partition. It is in the format of Kafka's protocol.
+func (b *Broker) FirstSegment(topic string, partition int32) string {
+	return b.path(fmt.Sprintf("data/%s-%d/%020d.log", topic, partition, 0))
+}
+
 // format makes the broker's folder as kafka-storage does, without its JVM: the
 // cluster's first metadata are then the defaults of this version of Kafka.
 func (b *Broker) format() error {

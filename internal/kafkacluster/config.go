@@ -14,8 +14,8 @@ import (
 // Listener is one of the ways in which every broker can be spoken to.
 type Listener string
 
-// The listeners. Over Plaintext everybody is User:ANONYMOUS, who may do all;
-// over the others nobody may do anything but what an ACL allows.
+// The listeners. Over Plaintext and TLS everybody is User:ANONYMOUS, who may do
+// all; over the others nobody may do anything but what an ACL allows.
 const (
 	Plaintext Listener = "PLAINTEXT"
 	TLS       Listener = "TLS"
@@ -36,7 +36,7 @@ var protocols = map[Listener]string{
 var defaults = map[string]string{
 	"auto.create.topics.enable":                                   "false",
 	"background.threads":                                          "2",
-	"broker.session.timeout.ms":                                   "3000",
+	"broker.session.timeout.ms":                                   "6000",
 	"broker.heartbeat.interval.ms":                                "500",
 	"group.initial.rebalance.delay.ms":                            "0",
 	"log.cleaner.backoff.ms":                                      "200",

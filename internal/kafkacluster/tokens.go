@@ -23,6 +23,8 @@ import (
 // Audience is who the tokens are for; brokers take no others.
 const Audience = "kafka"
 
+const defaultLifetime = time.Hour
+
 // TokenServer is an OAuth 2.0 authorization server with the client-credentials
 // grant (RFC 6749 section 4.4). Its access tokens are JWTs that the brokers
 // check with the keys that it publishes (RFC 7517).
@@ -36,10 +38,10 @@ type TokenServer struct {
 	clients map[string]string // secrets by client id
 	server  *http.Server
 
-	mu       sync.Mutex
-	lifetime time.Duration
-	issued   map[string]int // tokens by client id
-	scopes   map[string]string
+	mu        sync.Mutex
+	lifetimes map[string]time.Duration // of a client's tokens, if they are not defaultLifetime
+	issued    map[string]int           // tokens by client id
+	scopes    map[string]string
 }
 
 // startTokenServer starts a server for clients on an address of this machine.
@@ -54,7 +56,7 @@ func startTokenServer(address string, clients map[string]string) (*TokenServer, 
 	}
 	base := "http://" + listener.Addr().String()
 	s := &TokenServer{URL: base + "/token", keys: base + "/keys", issuer: base, key: key, clients: clients,
-		lifetime: time.Hour, issued: map[string]int{}, scopes: map[string]string{}}
+		lifetimes: map[string]time.Duration{}, issued: map[string]int{}, scopes: map[string]string{}}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /token", s.serveToken)
 	mux.HandleFunc("GET /keys", s.serveKeys)
@@ -63,11 +65,11 @@ func startTokenServer(address string, clients map[string]string) (*TokenServer, 
 	return s, nil
 }
 
-// SetLifetime says how long tokens are good that are issued from now on.
-func (s *TokenServer) SetLifetime(d time.Duration) {
+// SetLifetime says how long a client's tokens are good from now on.
+func (s *TokenServer) SetLifetime(client string, d time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.lifetime = d
+	s.lifetimes[client] = d
 }
 
 // Issued returns how many tokens a client got, and the scope it asked for last.
@@ -95,7 +97,10 @@ func (s *TokenServer) serveToken(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.mu.Lock()
-	lifetime := s.lifetime
+	lifetime, ok := s.lifetimes[id]
+	if !ok {
+		lifetime = defaultLifetime
+	}
 	s.issued[id]++
 	s.scopes[id] = r.PostFormValue("scope")
 	s.mu.Unlock()

@@ -18,6 +18,7 @@ import (
 // authState is who may do what. It belongs to Server.mu.
 type authState struct {
 	tokens   map[string]tokenInfo
+	idTokens map[string]tokenInfo             // of the OIDC provider
 	bindings map[resource]map[string][]string // principal to roles
 }
 
@@ -38,7 +39,7 @@ func repoResource(key repoKey) resource {
 }
 
 func newAuthState(rootToken string) *authState {
-	a := &authState{tokens: map[string]tokenInfo{}, bindings: map[resource]map[string][]string{}}
+	a := &authState{tokens: map[string]tokenInfo{}, idTokens: map[string]tokenInfo{}, bindings: map[resource]map[string][]string{}}
 	a.tokens[rootToken] = tokenInfo{principal: auth.RootUser}
 	a.bind(clusterResource(), auth.RootUser, auth.ClusterAdminRole)
 	return a
@@ -91,6 +92,13 @@ func (s *Server) AddToken(token, principal string, roles ...string) {
 	}
 }
 
+// AddIDToken makes an id token valid for the user of an email address.
+func (s *Server) AddIDToken(idToken, email string, expires time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.auth.idTokens[idToken] = tokenInfo{principal: auth.UserPrefix + email, expires: expires}
+}
+
 // Grant gives a principal roles on a repo, or on a project if repo is empty.
 func (s *Server) Grant(principal, project, repo string, roles ...string) {
 	s.mu.Lock()
@@ -121,7 +129,7 @@ func caller(ctx context.Context) string {
 	return principal
 }
 
-var openServices = []string{"/versionpb_v2.API/", "/grpc.health.v1.Health/", "/admin_v2.API/"}
+var openServices = []string{"/versionpb_v2.API/", "/grpc.health.v1.Health/", "/admin_v2.API/", "/auth_v2.API/Authenticate"}
 
 // authenticate finds out who calls, and checks the permissions that a method
 // needs whatever its request.
@@ -214,6 +222,25 @@ func (a *authAPI) WhoAmI(ctx context.Context, _ *auth.WhoAmIRequest) (*auth.WhoA
 		reply.Expiration = &info.expires
 	}
 	return reply, nil
+}
+
+// Authenticate takes an id token whose session ends with it.
+func (a *authAPI) Authenticate(_ context.Context, req *auth.AuthenticateRequest) (*auth.AuthenticateResponse, error) {
+	unlock, err := a.active()
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	info, ok := a.auth.idTokens[req.IdToken]
+	switch {
+	case req.IdToken == "":
+		return nil, unknown("unrecognized authentication mechanism (old pachd?)")
+	case !ok:
+		return nil, unknown("could not verify token: failed to verify signature: failed to verify id token signature")
+	case a.clock().After(info.expires):
+		return nil, unknown("could not verify token: oidc: token is expired (Token Expiry: %s)", info.expires)
+	}
+	return &auth.AuthenticateResponse{PachToken: a.auth.mint(info.principal, info.expires)}, nil
 }
 
 func (a *authAPI) GetRobotToken(_ context.Context, req *auth.GetRobotTokenRequest) (*auth.GetRobotTokenResponse, error) {

@@ -15,11 +15,12 @@ import (
 	"strings"
 )
 
-// Environment variables that say how to reach a cluster. All but the token's
-// are those of pachctl, which has none for it.
+// Environment variables that say how to reach a cluster. All but the
+// tokens' are those of pachctl, which has none for them.
 const (
 	EnvAddress = "PACHD_ADDRESS"
 	EnvToken   = "PACHYDERM_AUTH_TOKEN"
+	EnvIDToken = "PACHYDERM_ID_TOKEN"
 	EnvConfig  = "PACH_CONFIG"
 	EnvContext = "PACH_CONTEXT"
 	EnvCACerts = "PACH_CA_CERTS"
@@ -32,14 +33,16 @@ const (
 // if ConfigPath or Context is set; $PACHD_ADDRESS; the config file. A token
 // is only ever sent to the address that it belongs to:
 //
-//   - an explicit address, or that of $PACHD_ADDRESS, gets Token, or else
-//     that of $PACHYDERM_AUTH_TOKEN, and never one from the file;
+//   - an explicit address, or that of $PACHD_ADDRESS, gets Token or IDToken, or
+//     else that of $PACHYDERM_AUTH_TOKEN or $PACHYDERM_ID_TOKEN, and never one
+//     from the file;
 //   - the address of a context in the file gets the token of the same
 //     context. Token is an error then, and $PACHYDERM_AUTH_TOKEN is left out
 //     with a warning unless $PACHD_ADDRESS shows that it is meant for another.
 type Sources struct {
 	Address       string
 	Token         string
+	IDToken       string // of an OIDC provider
 	CACertificate string // PEM
 	ConfigPath    string
 	Context       string
@@ -51,6 +54,7 @@ type Sources struct {
 type Credentials struct {
 	Address       Address
 	Token         string
+	IDToken       string // to be exchanged for a token, see [Client.Login]; not with Token
 	CACertificate []byte
 	DeploymentID  string   // of the cluster that the context in the config file was made for, if it says so
 	Origin        string   // where the address comes from, for messages
@@ -89,9 +93,12 @@ func (s Sources) explicit(address, origin string) (*Credentials, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", origin, err)
 	}
-	c := &Credentials{Address: parsed, Token: s.Token, Origin: origin}
-	if c.Token == "" {
+	c := &Credentials{Address: parsed, Token: s.Token, IDToken: s.IDToken, Origin: origin}
+	if c.Token == "" && c.IDToken == "" {
 		c.Token = s.Getenv(EnvToken)
+	}
+	if c.Token == "" && c.IDToken == "" {
+		c.IDToken = s.Getenv(EnvIDToken)
 	}
 	return c, nil
 }
@@ -120,15 +127,21 @@ func (s Sources) fromFile() (*Credentials, error) {
 		return nil, fmt.Errorf("auth_token is set, but the address comes from %s: a token is only sent to an address that was set along with it. "+
 			"Set address too, or leave auth_token out and log in with pachctl", origin)
 	}
+	if s.IDToken != "" {
+		return nil, fmt.Errorf("id_token is set, but the address comes from %s: a token is only sent to an address that was set along with it. "+
+			"Set address too, or leave id_token out and log in with pachctl", origin)
+	}
 	c := &Credentials{Address: address, Token: found.Token, DeploymentID: found.DeploymentID, Origin: origin}
 	if found.ServerCAs != "" {
 		if c.CACertificate, err = base64.StdEncoding.DecodeString(found.ServerCAs); err != nil {
 			return nil, fmt.Errorf("%s: server_cas is not base64", origin)
 		}
 	}
-	if s.Getenv(EnvToken) != "" && s.Getenv(EnvAddress) == "" {
-		c.Warnings = append(c.Warnings, fmt.Sprintf("%s is not used, since the address comes from %s, which has a token of its own or needs none. "+
-			"Set %s along with it, or unset it.", EnvToken, origin, EnvAddress))
+	for _, env := range []string{EnvToken, EnvIDToken} {
+		if s.Getenv(env) != "" && s.Getenv(EnvAddress) == "" {
+			c.Warnings = append(c.Warnings, fmt.Sprintf("%s is not used, since the address comes from %s, which has a token of its own or needs none. "+
+				"Set %s along with it, or unset it.", env, origin, EnvAddress))
+		}
 	}
 	return c, nil
 }

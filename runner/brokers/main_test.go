@@ -24,7 +24,7 @@ import (
 const patience = 90 * time.Second
 
 // users are those that the clusters know.
-var users = map[string]string{"reader": "reader's Secret", "stranger": "stranger's Secret"}
+var users = map[string]string{"reader": "reader's Secret", "short-lived": "short-lived Secret"}
 
 // The clusters. The first test that asks for one starts it.
 var (

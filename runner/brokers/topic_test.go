@@ -37,7 +37,7 @@ func newTopic(t *testing.T, c *kafkacluster.Cluster, partitions int, properties 
 	return o
 }
 
-// create makes the topic, which must not be there.
+// create makes the topic, which must not be there, and waits until it can be used.
 func (o *topic) create(partitions int, properties config) {
 	o.t.Helper()
 	some := map[string]*string{}
@@ -51,6 +51,7 @@ func (o *topic) create(partitions int, properties config) {
 	if err != nil {
 		o.t.Fatalf("create topic %s: %v", o.name, err)
 	}
+	o.awaitInSync()
 }
 
 // client returns a client of franz-go with all rights.
@@ -59,13 +60,16 @@ func client(t *testing.T, c *kafkacluster.Cluster, options ...kgo.Opt) *kgo.Clie
 	const largest = 12 << 20 // batch
 	client, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(c.Addresses(kafkacluster.Plaintext)...),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerBatchMaxBytes(largest),
-		kgo.MetadataMinAge(50 * time.Millisecond), kgo.FetchMaxWait(100 * time.Millisecond)}, options...)...)
+		kgo.UnknownTopicRetries(-1), kgo.MetadataMinAge(50 * time.Millisecond), kgo.FetchMaxWait(100 * time.Millisecond)}, options...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(client.Close)
 	return client
 }
+
+// uncompressed has a client of franz-go send values as they are.
+var uncompressed = kgo.ProducerBatchCompression(kgo.NoCompression())
 
 // produce sends records to the topic and waits until all are taken.
 func (o *topic) produce(from *kgo.Client, records ...*kgo.Record) {
@@ -101,6 +105,25 @@ func (o *topic) finish() {
 	for partition := range details[o.name].Partitions {
 		o.produce(producer, &kgo.Record{Partition: partition, Key: endValue, Value: endValue})
 	}
+	o.awaitCommitted()
+}
+
+// awaitCommitted waits until no transaction is open. Brokers tell a producer
+// that a transaction has ended before they have noted it in every partition.
+func (o *topic) awaitCommitted() {
+	o.t.Helper()
+	await(o.t, "all transactions have ended", func() bool {
+		all, err := o.cluster.Admin().ListEndOffsets(testContext(o.t), o.name)
+		if err != nil {
+			o.t.Fatal(err)
+		}
+		open := false
+		committed := o.ends()
+		all.Each(func(l kadm.ListedOffset) {
+			open = open || l.Err != nil || committed[source.Stream{Topic: l.Topic, Partition: l.Partition}] != l.Offset
+		})
+		return !open
+	})
 }
 
 // ends returns up to where readers of committed records can read now.
