@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/attr"
 	"github.com/hashicorp/terraform-plugin-framework/function"
 	"github.com/hashicorp/terraform-plugin-framework/types"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
 )
 
@@ -85,7 +86,7 @@ func (quantityBytesFunction) Run(ctx context.Context, req function.RunRequest, r
 	if resp.Error = req.Arguments.Get(ctx, &text); resp.Error != nil {
 		return
 	}
-	quantity, err := quantityOf(text)
+	quantity, err := pachyderm.ParseQuantity(text)
 	if err != nil {
 		bytes, otherwise := settings.ParseBytes(text)
 		if otherwise != nil {

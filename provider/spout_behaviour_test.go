@@ -82,6 +82,37 @@ func TestSpoutThatDoesNotComeUp(t *testing.T) {
 	})
 }
 
+// What the spout reads from elsewhere restarts it by a value that changes with
+// it, which nobody but Terraform sees.
+func TestSpoutRestartTriggers(t *testing.T) {
+	t.Parallel()
+	eachVersion(t, func(t *testing.T, s *pachtest.Server) {
+		i := newInstance(t, s)
+		version := 1.0
+		i.must(i.apply(kafkaSpout(nil)))
+		for _, step := range []struct {
+			triggers any
+			restarts bool
+		}{{object{"secret": "2026-01-31"}, true}, {object{"secret": "2026-01-31"}, false}, {object{"secret": "2026-02-28"}, true}, {nil, true}, {nil, false}} {
+			config := kafkaSpout(object{"restart_triggers": step.triggers})
+			if i.changes(config) != step.restarts {
+				t.Errorf("%v: a change is planned: %v", step.triggers, !step.restarts)
+			}
+			i.must(i.apply(config))
+			if step.restarts {
+				version++
+			}
+			i.must(i.refresh())
+			if i.changes(config) || i.get("version") != version || i.get("state") != "running" {
+				t.Errorf("%v: it is %v at version %v, want %v", step.triggers, i.get("state"), i.get("version"), version)
+			}
+		}
+		if p := inspect(t, s, orders); len(p.Spec.Annotations) > 0 || len(p.Spec.Labels) > 0 {
+			t.Errorf("Pachyderm has been told: %+v", p.Spec)
+		}
+	})
+}
+
 func TestSpoutPause(t *testing.T) {
 	t.Parallel()
 	eachVersion(t, func(t *testing.T, s *pachtest.Server) {

@@ -41,6 +41,8 @@ type spoutModel struct {
 	PodPatch                textValue    `tfsdk:"pod_patch"`
 	Metadata                types.Object `tfsdk:"metadata"`
 
+	RestartTriggers types.Map `tfsdk:"restart_triggers"`
+
 	Paused         types.Bool     `tfsdk:"paused"`
 	WaitFor        types.String   `tfsdk:"wait_for"`
 	ForceDestroy   types.Bool     `tfsdk:"force_destroy"`

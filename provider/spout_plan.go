@@ -50,7 +50,7 @@ func (r *spoutResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanR
 		plan.unobserved(true)
 	default:
 		planShard(&plan, &state, &resp.Diagnostics)
-		spec := !plan.unchanged(ctx, &state)
+		spec := !plan.unchanged(ctx, &state) || !plan.RestartTriggers.Equal(state.RestartTriggers)
 		plan.copyObserved(&state)
 		if spec || !plan.Paused.Equal(state.Paused) {
 			plan.unobserved(spec)

@@ -125,8 +125,8 @@ func (r *spoutResource) Read(ctx context.Context, req resource.ReadRequest, resp
 	resp.Diagnostics.Append(resp.State.Set(ctx, &m)...)
 }
 
-// Update sends a new specification, if it is new, and stops or starts the
-// spout. If that fails, the state stays as it was.
+// Update sends the specification, if it is new or the spout is to be restarted,
+// and stops or starts the spout. If that fails, the state stays as it was.
 func (r *spoutResource) Update(ctx context.Context, req resource.UpdateRequest, resp *resource.UpdateResponse) {
 	var m, before spoutModel
 	resp.Diagnostics.Append(req.Plan.Get(ctx, &m)...)
@@ -142,7 +142,7 @@ func (r *spoutResource) Update(ctx context.Context, req resource.UpdateRequest, 
 		return
 	}
 	was := &pachyderm.Pipeline{Version: uint64(before.Version.ValueInt64()), Stopped: before.Paused.ValueBool()}
-	p := o.update(was, !before.means(ctx, spec))
+	p := o.update(was, !before.means(ctx, spec) || !m.RestartTriggers.Equal(before.RestartTriggers))
 	switch p {
 	case nil:
 		return

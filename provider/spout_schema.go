@@ -34,7 +34,7 @@ Terraform owns the configuration, Pachyderm owns the data:
 
 * Destroying a spout deletes its output repo. While that holds data, the plan is refused, unless ` + "`force_destroy`" + ` or ` + "`keep_output_repo`" + ` is set. To change ` + "`name` or `project`" + ` is to destroy and create.
 * If a new spout does not come up, the apply ends with a warning that holds Pachyderm's reason and the newest log lines; the spout stays in the state as it is, and is not replaced. If an update does not come up, the apply fails. To let an apply fail in the first case too, add a ` + "`postcondition`" + ` on ` + "`self.state == \"running\"`" + `.
-* Each change of the specification restarts the pod. A change of ` + "`wait_for`, `force_destroy`, `keep_output_repo` or `timeouts`" + ` alone sends nothing to Pachyderm.
+* Each change of the specification, or of ` + "`restart_triggers`" + `, restarts the pod. A change of ` + "`wait_for`, `force_destroy`, `keep_output_repo` or `timeouts`" + ` alone sends nothing to Pachyderm.
 * Settings that have their default are neither sent nor read back, so that what is left out of the configuration stays out of the state.
 * Fields of Pachyderm's pipeline specification that a spout has no use for are left out: ` + "`input`, `s3_out` and `autoscaling`" + `, which Pachyderm refuses; ` + "`parallelism_spec`" + `, since one pod at a time runs a spout's code, whatever it says; ` +
 	"`egress`, `datum_set_spec`, `datum_timeout`, `datum_tries`, `job_timeout`, `reprocess_spec`, and `err_cmd`, `err_stdin`, `datum_batching` and `memory_volume` of `transform`" + `, which belong to jobs; ` +
@@ -80,9 +80,11 @@ func spoutSchema(ctx context.Context) schema.Schema {
 			"for what no attribute covers. It is applied after `pod_spec`. Write it with `jsonencode([...])`. It is compared as JSON, not as text."),
 		"metadata": schema.SingleNestedAttribute{Optional: true, MarkdownDescription: "Labels and annotations of the spout's pod.", Attributes: map[string]schema.Attribute{
 			"labels":      schema.MapAttribute{Optional: true, ElementType: types.StringType, MarkdownDescription: "Kubernetes labels."},
-			"annotations": schema.MapAttribute{Optional: true, ElementType: types.StringType, MarkdownDescription: "Kubernetes annotations. One that changes restarts the spout, as after a change of a secret that it reads."},
+			"annotations": schema.MapAttribute{Optional: true, ElementType: types.StringType, MarkdownDescription: "Kubernetes annotations. One that changes restarts the spout; to do only that, see `restart_triggers`."},
 		}},
 
+		"restart_triggers": schema.MapAttribute{Optional: true, ElementType: types.StringType,
+			MarkdownDescription: "Values of any kind. A change of one restarts the spout, as is needed after a change of a secret that it reads: `{ credentials = pachyderm_secret.kafka.created_at }`. They are kept in the state only, and Pachyderm sees nothing of them."},
 		"paused": schema.BoolAttribute{Optional: true, Computed: true, Default: booldefault.StaticBool(false),
 			MarkdownDescription: "Whether the spout is stopped. Stopping ends its pod at once. Starting makes Pachyderm put a commit of its own on the output branch. Up to Pachyderm 2.7 that commit is empty: the bundled runner brings the files back, " +
 				"while with `transform` the files written before are found in older commits only. From 2.8 on it is open, and is finished by the provider or the runner. Default: `false`."},

@@ -18,6 +18,9 @@ func kafkaAttribute() schema.Attribute {
 			"shard":              setting("kafka.shard", false),
 			"start":              setting("kafka.start", false),
 			"client_id":          setting("kafka.client_id", false),
+			"rack":               setting("kafka.rack", false),
+			"group_id":           setting("kafka.group_id", false),
+			"on_corrupt_batch":   setting("kafka.on_corrupt_batch", false),
 			"isolation":          setting("kafka.isolation", false),
 			"on_out_of_range":    setting("kafka.on_out_of_range", false),
 			"on_topic_recreated": setting("kafka.on_topic_recreated", false),
@@ -26,8 +29,11 @@ func kafkaAttribute() schema.Attribute {
 			"fetch_max_wait":     setting("kafka.fetch_max_wait", false),
 
 			"tls": schema.SingleNestedAttribute{Optional: true, MarkdownDescription: "Use TLS. `{}` trusts the system's authorities.", Attributes: map[string]schema.Attribute{
-				"ca_certificate": setting("kafka.tls.ca_certificate", false),
-				"server_name":    setting("kafka.tls.server_name", false),
+				"ca_certificate":   setting("kafka.tls.ca_certificate", false),
+				"server_name":      setting("kafka.tls.server_name", false),
+				"ca_file":          setting("kafka.tls.ca_file", false),
+				"certificate_file": setting("kafka.tls.certificate_file", false),
+				"private_key_file": setting("kafka.tls.private_key_file", false),
 				"client_certificate_secret": schema.SingleNestedAttribute{Optional: true, MarkdownDescription: "Kubernetes secret with the client certificate, for mutual TLS. It must be in Pachyderm's namespace.",
 					Attributes: map[string]schema.Attribute{
 						"name":            secretName(),
@@ -36,12 +42,15 @@ func kafkaAttribute() schema.Attribute {
 					}},
 			}},
 			"sasl": schema.SingleNestedAttribute{Optional: true, MarkdownDescription: "Authenticate by SASL.", Attributes: map[string]schema.Attribute{
-				"mechanism": setting("kafka.sasl.mechanism", true),
+				"mechanism":  setting("kafka.sasl.mechanism", true),
+				"token_url":  setting("kafka.sasl.token_url", false),
+				"scope":      setting("kafka.sasl.scope", false),
+				"extensions": setting("kafka.sasl.extensions", false),
 				"credentials_secret": schema.SingleNestedAttribute{Required: true, MarkdownDescription: "Kubernetes secret with the credentials. It must be in Pachyderm's namespace.",
 					Attributes: map[string]schema.Attribute{
 						"name":         secretName(),
-						"username_key": secretKey("user name", "username"),
-						"password_key": secretKey("password", "password"),
+						"username_key": secretKey("user name, or client id,", "username"),
+						"password_key": secretKey("password, or client secret,", "password"),
 					}},
 			}},
 			"batch": schema.SingleNestedAttribute{Optional: true, MarkdownDescription: "When a batch of records is committed: as soon as one of the limits is reached.", Attributes: map[string]schema.Attribute{
@@ -55,6 +64,29 @@ func kafkaAttribute() schema.Attribute {
 				"compression": setting("kafka.file.compression", false),
 				"path":        setting("kafka.file.path", false),
 				"path_time":   setting("kafka.file.path_time", false),
+			}},
+			"schema_registry": schema.SingleNestedAttribute{Optional: true, MarkdownDescription: "Schema registry for `avro` and `parquet` files. It knows Avro, JSON Schema and Protobuf.", Attributes: map[string]schema.Attribute{
+				"url":            setting("kafka.schema_registry.url", true),
+				"server_name":    setting("kafka.schema_registry.server_name", false),
+				"ca_certificate": setting("kafka.schema_registry.ca_certificate", false),
+				"folder":         setting("kafka.schema_registry.folder", false),
+				"credentials_secret": schema.SingleNestedAttribute{Optional: true, MarkdownDescription: "Kubernetes secret with the credentials of HTTP basic authentication. It must be in Pachyderm's namespace.",
+					Attributes: map[string]schema.Attribute{
+						"name":         secretName(),
+						"username_key": secretKey("user name", "username"),
+						"password_key": secretKey("password", "password"),
+					}},
+				"token_secret": schema.SingleNestedAttribute{Optional: true, MarkdownDescription: "Kubernetes secret with a bearer token, in place of `credentials_secret`. It must be in Pachyderm's namespace.",
+					Attributes: map[string]schema.Attribute{
+						"name": secretName(),
+						"key":  secretKey("token", "token"),
+					}},
+				"client_certificate_secret": schema.SingleNestedAttribute{Optional: true, MarkdownDescription: "Kubernetes secret with the client certificate, for mutual TLS. It must be in Pachyderm's namespace.",
+					Attributes: map[string]schema.Attribute{
+						"name":            secretName(),
+						"certificate_key": secretKey("certificate in PEM", "tls.crt"),
+						"private_key_key": secretKey("private key in PEM", "tls.key"),
+					}},
 			}},
 			"records": schema.SingleNestedAttribute{Optional: true, MarkdownDescription: "Which records are written, and what is taken out of them. Each commit says how many were read, written, left out and refused. What needs more than this is a pipeline of its own.", Attributes: map[string]schema.Attribute{
 				"filter": setting("kafka.records.filter", false),

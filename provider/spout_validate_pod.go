@@ -83,8 +83,8 @@ func (v *spoutValidator) atMost(requests, limits, name string, r, l attr.Value) 
 	if !okR || !okL || !known(asked) || !known(most) {
 		return
 	}
-	a, errA := quantityOf(asked.ValueString())
-	b, errB := quantityOf(most.ValueString())
+	a, errA := pachyderm.ParseQuantity(asked.ValueString())
+	b, errB := pachyderm.ParseQuantity(most.ValueString())
 	if errA == nil && errB == nil && a.Cmp(b) > 0 {
 		v.fail(requests+"."+name, "%s.%s = %q is more than %s.%s = %q. Kubernetes refuses such a pod: lower the one or raise the other.",
 			requests, name, asked.ValueString(), limits, name, most.ValueString())

@@ -7,12 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/big"
-	"regexp"
-	"strconv"
 	"strings"
 	"time"
 
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
 )
 
@@ -53,41 +51,8 @@ var jsonObjectKind = &textKind{"JSONObject", `{"hostNetwork":true}`, func(s stri
 	return string(b), err
 }}
 
-var quantityForm = regexp.MustCompile(`^([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(Ki|Mi|Gi|Ti|Pi|Ei|m|k|M|G|T|P|E|[eE][-+]?[0-9]{1,2})?$`)
-
-// quantityOf returns the number that a Kubernetes quantity stands for.
-func quantityOf(s string) (*big.Rat, error) {
-	m := quantityForm.FindStringSubmatch(s)
-	if m == nil {
-		return nil, errors.New("must be a quantity of Kubernetes: a number and perhaps one of Ki, Mi, Gi, Ti, k, M, G, T")
-	}
-	n, ok := new(big.Rat).SetString(strings.TrimSuffix(m[1], "."))
-	if !ok {
-		return nil, errors.New("must be a quantity of Kubernetes")
-	}
-	factor := new(big.Rat).SetInt64(1)
-	suffix := m[2]
-	switch {
-	case suffix == "":
-	case suffix == "m":
-		factor.SetFrac64(1, 1000)
-	case strings.HasSuffix(suffix, "i"):
-		exponent := uint(strings.Index("KMGTPE", suffix[:1])+1) * 10
-		factor.SetInt(new(big.Int).Lsh(big.NewInt(1), exponent))
-	default:
-		exponent := strings.Index("kMGTPE", suffix) * 3
-		if exponent >= 0 && len(suffix) == 1 {
-			exponent += 3
-		} else if exponent, _ = strconv.Atoi(strings.TrimLeft(suffix, "eE")); exponent == 0 {
-			exponent, _ = strconv.Atoi(strings.TrimPrefix(strings.TrimLeft(suffix, "eE"), "+"))
-		}
-		factor.SetString(fmt.Sprintf("1e%d", exponent))
-	}
-	return n.Mul(n, factor), nil
-}
-
 func canonicalQuantity(s string) (string, error) {
-	n, err := quantityOf(s)
+	n, err := pachyderm.ParseQuantity(s)
 	if err != nil {
 		return "", err
 	}

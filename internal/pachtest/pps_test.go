@@ -4,6 +4,7 @@ package pachtest
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -177,6 +178,12 @@ func TestCommunityLimits(t *testing.T) {
 	}
 	_, err = s.pps.CreatePipeline(s.ctx, s.spoutRequest("q"))
 	s.fails(err, codes.Unknown, "requires an activation key to create more than 16 total pipelines")
+
+	_, licensed := fake(t, WithEnterprise())
+	for i := range 17 {
+		_, err := licensed.pps.CreatePipeline(licensed.ctx, licensed.spoutRequest(fmt.Sprintf("p%d", i)))
+		licensed.ok(err)
+	}
 }
 
 func TestAuthentication(t *testing.T) {

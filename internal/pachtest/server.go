@@ -54,11 +54,14 @@ func WithClusterID(id, deploymentID string) Option {
 	return func(s *Server) { s.clusterID, s.deploymentID = id, deploymentID }
 }
 
+// WithEnterprise lifts the limits of the Community edition.
+func WithEnterprise() Option { return func(s *Server) { s.enterprise = true } }
+
 // Server is a fake pachd and its sidecars. All methods are safe for concurrent
 // use. Fields other than mu are set at the start or belong to mu.
 type Server struct {
 	version                 string
-	v211                    bool
+	v211, enterprise        bool
 	clock                   func() time.Time
 	finishDelay             time.Duration
 	clusterID, deploymentID string

@@ -32,6 +32,8 @@ func (d *Document) Means(have *Document, id PipelineID) bool {
 	if have.filledIn {
 		withoutFilledIn(a, b)
 	}
+	sameQuantities(a)
+	sameQuantities(b)
 	return reflect.DeepEqual(a, b)
 }
 

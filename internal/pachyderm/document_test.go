@@ -44,6 +44,8 @@ func TestDocumentMeaning(t *testing.T) {
 		{`{` + transform + `,"datumTimeout":"90s"}`, `{` + transform + `,"datum_timeout":"1m30s"}`},
 		{`{` + transform + `,"resourceRequests":{}}`},
 		{`{` + transform + `,"resourceRequests":{"cpu":0.1}}`, `{` + transform + `,"resource_requests":{"cpu":0.10,"memory":""}}`},
+		{`{` + transform + `,"resourceLimits":{"memory":"1Gi","disk":"500M"}}`, `{` + transform + `,"resourceLimits":{"memory":"1024Mi","disk":"0.5G"}}`},
+		{`{` + transform + `,"sidecarResourceRequests":{"memory":"1G"}}`, `{` + transform + `,"sidecarResourceRequests":{"memory":"1e9"}}`},
 		{`{"transform":{"image":"a:1","cmd":["x"],"env":{"A":""}}}`},
 		{`{` + transform + `,"podPatch":"[{\"op\":\"remove\",\"path\":\"/a\"}]"}`, `{` + transform + `,"pod_patch":"[ {\"path\":\"/a\", \"op\":\"remove\"} ]"}`},
 		{

@@ -34,6 +34,8 @@ type Settings struct {
 	Batch  Batch
 	File   File
 
+	SchemaRegistry SchemaRegistry
+
 	MemoryBudget Bytes  `env:"SPOUT_MEMORY_BUDGET" default:"256MiB" doc:"Most memory that records and files on their way may take. Reading waits when it is used up. At least 8 times SPOUT_KAFKA_FETCH_MAX_BYTES. The process takes about a quarter more."`
 	HTTPPort     int    `env:"SPOUT_HTTP_PORT" default:"9464" doc:"Port of the status page at /, of /status.json, /metrics, /readyz and /healthz. 9090 and 9091 belong to Pachyderm's own containers. 0 turns it off."`
 	LogLevel     string `env:"SPOUT_LOG_LEVEL" default:"info" doc:"trace, debug, info, warn or error."`
@@ -49,10 +51,14 @@ type Kafka struct {
 	StartOffsets StartOffsets `env:"SPOUT_KAFKA_START_OFFSETS" doc:"Offsets at which single partitions begin while the output branch holds no position of them yet, as orders:0=1200,orders:1=1180. All others begin where SPOUT_KAFKA_START says."`
 	ClientID     string       `env:"SPOUT_KAFKA_CLIENT_ID" default:"spout-runner" doc:"Client id in the brokers' logs and quotas."`
 
+	Rack    string `env:"SPOUT_KAFKA_RACK" doc:"Rack or availability zone of the pod, as the brokers' broker.rack names it. Brokers with a replica selector (RackAwareReplicaSelector) let the runner read from a follower there. It goes back to the leader when that fails. Empty to read from leaders."`
+	GroupID string `env:"SPOUT_KAFKA_GROUP_ID" doc:"Consumer group under which the position of what was committed is published, so that Kafka's own tools show the lag. Use a group that nobody else uses; spouts that share the partitions of the same topics may share one. Nothing is ever read from there. Empty for none."`
+
 	Isolation        string   `env:"SPOUT_KAFKA_ISOLATION" default:"read_committed" doc:"read_committed leaves out the records of aborted and unfinished transactions; read_uncommitted takes them."`
 	OnOutOfRange     string   `env:"SPOUT_KAFKA_ON_OUT_OF_RANGE" default:"stop" doc:"What to do when the broker no longer keeps the next records: stop, or go on at earliest or latest. The gap is logged and kept in the commit's description. A log that was cut off below what was read always stops."`
 	OnTopicRecreated string   `env:"SPOUT_KAFKA_ON_TOPIC_RECREATED" default:"stop" doc:"What to do when a topic was deleted and made again: stop, or restart from the new topic's beginning. Its files then get names of their own."`
 	OnShardChanged   string   `env:"SPOUT_KAFKA_ON_SHARD_CHANGED" default:"stop" doc:"What to do when SPOUT_KAFKA_SHARD is not what it was when the output branch was written: stop, or continue. With continue, partitions that now belong to another spout are given up and those that stay are read on. SPOUT_KAFKA_START_OFFSETS must say where the new ones begin, or the runner stops: the offsets up to which the other spouts have read them. So stop all spouts of the topics first, and give all the same offsets."`
+	OnCorruptBatch   string   `env:"SPOUT_KAFKA_ON_CORRUPT_BATCH" default:"stop" doc:"What to do with a batch of records that cannot be read, because of a wrong checksum, an unknown compression or broken records, after it was fetched several times: stop, or skip it. The gap and its reason are logged and kept in the commit's description."`
 	MetadataInterval Duration `env:"SPOUT_KAFKA_METADATA_INTERVAL" default:"30s" doc:"How often new topics and partitions are looked for."`
 	FetchMaxBytes    Bytes    `env:"SPOUT_KAFKA_FETCH_MAX_BYTES" default:"8MiB" doc:"Most bytes to ask of one broker at once. A larger record is still read, alone."`
 	FetchMaxWait     Duration `env:"SPOUT_KAFKA_FETCH_MAX_WAIT" default:"500ms" doc:"How long a broker may wait for records before it answers with none."`
@@ -60,12 +66,18 @@ type Kafka struct {
 	TLS           bool   `env:"SPOUT_KAFKA_TLS" default:"false" doc:"Use TLS."`
 	TLSServerName string `env:"SPOUT_KAFKA_TLS_SERVER_NAME" doc:"Name expected in the brokers' certificates, if it is not the host's."`
 	TLSCA         string `env:"SPOUT_KAFKA_TLS_CA" doc:"Certificates of the authorities to trust in place of the system's, in PEM."`
+	TLSCAFile     string `env:"SPOUT_KAFKA_TLS_CA_FILE" doc:"File with such certificates, of a secret that is mounted into the pod. It is read at the start."`
+	TLSCertFile   string `env:"SPOUT_KAFKA_TLS_CERT_FILE" doc:"File with the client certificate in PEM, for mutual TLS, of a secret that is mounted into the pod. It is read again for each connection, so a certificate can be renewed while the spout runs."`
+	TLSKeyFile    string `env:"SPOUT_KAFKA_TLS_KEY_FILE" doc:"File with the key of the client certificate in PEM."`
 	TLSCert       string `env:"SPOUT_KAFKA_TLS_CERT" secret:"true" doc:"Client certificate in PEM, for mutual TLS."`
 	TLSKey        string `env:"SPOUT_KAFKA_TLS_KEY" secret:"true" doc:"Key of the client certificate in PEM."`
 
-	SASLMechanism string `env:"SPOUT_KAFKA_SASL_MECHANISM" doc:"plain, scram-sha-256 or scram-sha-512; empty for none."`
-	SASLUsername  string `env:"SPOUT_KAFKA_SASL_USERNAME" secret:"true" doc:"SASL user name."`
-	SASLPassword  string `env:"SPOUT_KAFKA_SASL_PASSWORD" secret:"true" doc:"SASL password."`
+	SASLMechanism  string   `env:"SPOUT_KAFKA_SASL_MECHANISM" doc:"plain, scram-sha-256, scram-sha-512 or oauthbearer; empty for none."`
+	SASLUsername   string   `env:"SPOUT_KAFKA_SASL_USERNAME" secret:"true" doc:"SASL user name; for oauthbearer the client id."`
+	SASLPassword   string   `env:"SPOUT_KAFKA_SASL_PASSWORD" secret:"true" doc:"SASL password; for oauthbearer the client secret."`
+	SASLTokenURL   string   `env:"SPOUT_KAFKA_SASL_TOKEN_URL" doc:"For oauthbearer: the endpoint that gives tokens to clients (OAuth 2.0, client credentials), as https://login.example.com/oauth2/token. Its certificate is checked as the brokers' are."`
+	SASLScope      string   `env:"SPOUT_KAFKA_SASL_SCOPE" doc:"For oauthbearer: scopes to ask for, separated by blanks."`
+	SASLExtensions []string `env:"SPOUT_KAFKA_SASL_EXTENSIONS" doc:"For oauthbearer: what the brokers want to know besides the token, as logicalCluster=lkc-1,identityPoolId=pool-1, separated by commas."`
 }
 
 // Batch says when a commit is made. Whichever limit is reached first ends the batch.
@@ -95,7 +107,8 @@ var (
 	OutOfRange     = []string{"stop", "earliest", "latest"}
 	TopicRecreated = []string{"stop", "restart"}
 	ShardChanged   = []string{"stop", "continue"}
-	SASLMechanisms = []string{"plain", "scram-sha-256", "scram-sha-512"}
+	CorruptBatch   = []string{"stop", "skip"}
+	SASLMechanisms = []string{"plain", "scram-sha-256", "scram-sha-512", "oauthbearer"}
 	LogLevels      = []string{"trace", "debug", "info", "warn", "error"}
 	reservedPorts  = []int{1080, 1600, 1650, 1653, 9090, 9091}
 	startKeywords  = []string{"earliest", "latest"}

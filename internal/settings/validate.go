@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
@@ -65,7 +66,7 @@ func (s Settings) validate() (p Problems) {
 	oneOf("SPOUT_FILE_FORMAT", s.File.Format, Formats)
 	oneOf("SPOUT_FILE_COMPRESSION", s.File.Compression, Compressions)
 	oneOf("SPOUT_FILE_PATH_TIME", s.File.PathTime, PathTimes)
-	if s.File.Compression == "snappy" && s.File.Format != "avro" && s.File.Format != "parquet" {
+	if s.File.Compression == "snappy" && !s.File.HasRows() {
 		p.add("SPOUT_FILE_COMPRESSION", s.File.Compression, "is for avro and parquet only; take zstd, which is as fast, or none")
 	}
 	if s.OutputBranch == "" {
@@ -73,6 +74,7 @@ func (s Settings) validate() (p Problems) {
 	}
 	p = append(p, s.Kafka.validate(oneOf)...)
 	p = append(p, s.Record.validate(oneOf)...)
+	p = append(p, s.SchemaRegistry.validate(s.File, s.ReadsJSON())...)
 	p = append(p, s.validateLimits()...)
 	return append(p, s.validatePath()...)
 }
@@ -116,14 +118,22 @@ func (k Kafka) validate(oneOf func(variable, value string, allowed []string)) (p
 	oneOf("SPOUT_KAFKA_ISOLATION", k.Isolation, Isolations)
 	oneOf("SPOUT_KAFKA_ON_OUT_OF_RANGE", k.OnOutOfRange, OutOfRange)
 	oneOf("SPOUT_KAFKA_ON_TOPIC_RECREATED", k.OnTopicRecreated, TopicRecreated)
+	oneOf("SPOUT_KAFKA_ON_CORRUPT_BATCH", k.OnCorruptBatch, CorruptBatch)
 	oneOf("SPOUT_KAFKA_ON_SHARD_CHANGED", k.OnShardChanged, ShardChanged)
 	if k.SASLMechanism != "" {
 		oneOf("SPOUT_KAFKA_SASL_MECHANISM", k.SASLMechanism, SASLMechanisms)
 	}
+	p = append(p, k.validateOAuth()...)
 	if block, _ := pem.Decode([]byte(k.TLSCA)); k.TLSCA != "" && block == nil {
 		p.add("SPOUT_KAFKA_TLS_CA", "", "must hold certificates in PEM, beginning with -----BEGIN CERTIFICATE-----")
 	}
-	if !k.TLS && (k.TLSCA != "" || k.TLSServerName != "" || k.TLSCert != "") {
+	if (k.TLSCertFile == "") != (k.TLSKeyFile == "") {
+		p.add("SPOUT_KAFKA_TLS_CERT_FILE", k.TLSCertFile, "goes together with SPOUT_KAFKA_TLS_KEY_FILE: set both or none")
+	}
+	if k.TLSCA != "" && k.TLSCAFile != "" {
+		p.add("SPOUT_KAFKA_TLS_CA_FILE", k.TLSCAFile, "cannot be set together with SPOUT_KAFKA_TLS_CA; set one of the two")
+	}
+	if !k.TLS && (k.TLSCA != "" || k.TLSServerName != "" || k.TLSCert != "" || k.TLSCAFile != "" || k.TLSCertFile != "") {
 		p.add("SPOUT_KAFKA_TLS", "false", "must be true, since other TLS settings are given")
 	}
 	return p
@@ -159,6 +169,31 @@ func (k Kafka) validateTopics() (p Problems) {
 	return p
 }
 
+// validateOAuth checks what goes with the mechanism oauthbearer, and only with it.
+func (k Kafka) validateOAuth() (p Problems) {
+	if k.SASLMechanism != "oauthbearer" {
+		for variable, value := range map[string]string{"SPOUT_KAFKA_SASL_TOKEN_URL": k.SASLTokenURL, "SPOUT_KAFKA_SASL_SCOPE": k.SASLScope,
+			"SPOUT_KAFKA_SASL_EXTENSIONS": strings.Join(k.SASLExtensions, ",")} {
+			if value != "" {
+				p.add(variable, value, "is for oauthbearer; set SPOUT_KAFKA_SASL_MECHANISM=oauthbearer, or take it out")
+			}
+		}
+		return p
+	}
+	if u, err := url.Parse(k.SASLTokenURL); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.User != nil {
+		p.add("SPOUT_KAFKA_SASL_TOKEN_URL", k.SASLTokenURL, "must be the URL of the token endpoint, as https://login.example.com/oauth2/token, since SPOUT_KAFKA_SASL_MECHANISM is oauthbearer")
+	}
+	for _, extension := range k.SASLExtensions {
+		if !saslExtension.MatchString(extension) || strings.HasPrefix(extension, "auth=") {
+			p.add("SPOUT_KAFKA_SASL_EXTENSIONS", extension, "must be a name of letters, '=' and a value, as logicalCluster=lkc-1")
+		}
+	}
+	return p
+}
+
+// saslExtension is the form of RFC 7628, section 3.1.
+var saslExtension = regexp.MustCompile(`^[A-Za-z]+=[\x21-\x7E \t\r\n]+$`)
+
 // ValidateSecrets checks the settings that only the pod knows: that the
 // secrets which the others call for have arrived.
 func (s Settings) ValidateSecrets() error {
@@ -170,9 +205,13 @@ func (s Settings) ValidateSecrets() error {
 	if s.Kafka.SASLMechanism == "" && (s.Kafka.SASLUsername != "" || s.Kafka.SASLPassword != "") {
 		p.add("SPOUT_KAFKA_SASL_MECHANISM", "", "must be one of "+strings.Join(SASLMechanisms, ", ")+", since a SASL user name or password is given")
 	}
+	if s.Kafka.TLSCert != "" && s.Kafka.TLSCertFile != "" {
+		p.add("SPOUT_KAFKA_TLS_CERT_FILE", s.Kafka.TLSCertFile, "cannot be set together with SPOUT_KAFKA_TLS_CERT; set one of the two")
+	}
 	if (s.Kafka.TLSCert == "") != (s.Kafka.TLSKey == "") {
 		p.add("SPOUT_KAFKA_TLS_CERT, SPOUT_KAFKA_TLS_KEY", "", "go together: set both or none")
 	}
+	p = append(p, s.SchemaRegistry.validateSecrets()...)
 	return p.orNil()
 }
 

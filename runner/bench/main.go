@@ -46,6 +46,7 @@ func main() {
 	pattern := flag.String("run", "", "measure only what this regular expression matches")
 	output := flag.String("output", "bench.json", "file for the figures")
 	serve := flag.Int("serve", 0, "be a broker with records of so many bytes (what -run processor starts)")
+	batch := flag.Int("batch", 1<<20, "bytes of the batches of -serve")
 	client := flag.String("consume", "", "be a client (the same)")
 	brokers := flag.String("brokers", "", "brokers of -consume")
 	profile := flag.String("profile", "", "file for a profile of -consume's processor time")
@@ -57,7 +58,7 @@ func main() {
 	var err error
 	switch {
 	case *serve > 0:
-		err = beBroker(*serve, *count)
+		err = beBroker(*serve, *batch, *count)
 	case *client != "":
 		err = beClient(ctx, *client, strings.Split(*brokers, ","), *count, *profile)
 	default:

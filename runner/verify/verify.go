@@ -80,7 +80,8 @@ func Run(ctx context.Context, c Config, before *pachyderm.Commit, commits []*pac
 
 // comparable says whether the files show which record is which.
 func comparable(s settings.Settings) error {
-	if s.File.Format == "jsonl" {
+	switch s.File.Format {
+	case "jsonl", "avro", "parquet": // have topic, partition and offset beside each value
 		return nil
 	}
 	if path := s.File.Path.String(); path != settings.Default().File.Path.String() {

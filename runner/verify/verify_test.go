@@ -159,6 +159,9 @@ func TestSame(t *testing.T) {
 	for name, change := range map[string]func(*settings.Settings){
 		"jsonl":      nil,
 		"lines":      func(s *settings.Settings) { s.File.Format = "lines" },
+		"avro":       func(s *settings.Settings) { s.File.Format = "avro" },
+		"parquet":    func(s *settings.Settings) { s.File.Format = "parquet" },
+		"raw":        func(s *settings.Settings) { s.File.Format = "raw" },
 		"compressed": func(s *settings.Settings) { s.File.Compression = "zstd" },
 		"masked, filtered and refused": func(s *settings.Settings) {
 			parsed, err := settings.Parse([]string{"SPOUT_KAFKA_BROKERS=" + strings.Join(s.Kafka.Brokers, ","), "SPOUT_KAFKA_TOPICS=" + topic,

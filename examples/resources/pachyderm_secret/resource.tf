@@ -27,9 +27,7 @@ resource "pachyderm_spout" "orders" {
       credentials_secret = { name = pachyderm_secret.kafka.name }
     }
   }
-  metadata = {
-    annotations = { kafka-credentials = pachyderm_secret.kafka.created_at }
-  }
+  restart_triggers = { credentials = pachyderm_secret.kafka.created_at }
 }
 
 # Certificate and key, for files in the spout's pod.

@@ -3,7 +3,8 @@
 // Command cmd prints the path of the Terraform command line to use, and says
 // on standard error where it comes from.
 //
-// With -env it prints, for a shell's eval, the variables that make
+// With -opentofu or -newest it is OpenTofu, or the newest Terraform that is
+// tested, whatever else is installed. With -env it prints, for a shell's eval, the variables that make
 // terraform-plugin-testing use it.
 package main
 
@@ -20,11 +21,20 @@ import (
 
 func main() {
 	env := flag.Bool("env", false, "print variables for eval instead of the path")
+	opentofu := flag.Bool("opentofu", false, "bring OpenTofu")
+	newest := flag.Bool("newest", false, "bring the newest Terraform that the provider is tested with")
 	flag.Parse()
+	find := terraformcli.Find
+	switch {
+	case *opentofu:
+		find = terraformcli.FindOpenTofu
+	case *newest:
+		find = terraformcli.FindNewest
+	}
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	cli, err := terraformcli.Find(ctx, os.Stderr)
+	cli, err := find(ctx, os.Stderr)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		stop()

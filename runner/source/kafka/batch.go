@@ -98,6 +98,27 @@ func readBatchHead(data []byte) (h batchHead, ok bool, err error) {
 	return h, true, nil
 }
 
+// afterBatch returns the offset at which reading goes on behind the batch that
+// data begins with, whatever is wrong with it. What the next batch says is
+// believed before what the damaged one does.
+func afterBatch(data []byte) (next int64, ok bool) {
+	be := binary.BigEndian
+	if len(data) < batchHeadBytes {
+		return 0, false
+	}
+	length := int64(int32(be.Uint32(data[8:])))
+	if length < batchHeadBytes-batchPrefixBytes {
+		return 0, false
+	}
+	if end := batchPrefixBytes + length; end < int64(len(data)) {
+		if h, whole, err := readBatchHead(data[end:]); err == nil && whole {
+			return h.baseOffset, true
+		}
+	}
+	base, lastDelta := int64(be.Uint64(data)), int32(be.Uint32(data[23:]))
+	return base + int64(lastDelta) + 1, base >= 0 && lastDelta >= 0 && data[offsetOfMagic] == 2
+}
+
 // checkCRC compares the checksum of a whole batch of format 2.
 func (h *batchHead) checkCRC(batch []byte) error {
 	if sum := crc32.Checksum(batch[offsetOfCRCed:], castagnoli); sum != h.crc {

@@ -13,10 +13,7 @@ import (
 	"net"
 	"time"
 
-	kafkago "github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/sasl"
-	"github.com/segmentio/kafka-go/sasl/plain"
-	"github.com/segmentio/kafka-go/sasl/scram"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
@@ -38,7 +35,7 @@ type dialFunc func(ctx context.Context, network, address string) (net.Conn, erro
 type dialer struct {
 	clientID  string
 	tls       *tls.Config
-	mechanism sasl.Mechanism
+	mechanism sasl.Mechanism // nil for none
 	dial      dialFunc
 }
 
@@ -47,93 +44,58 @@ func newDialer(config settings.Kafka, dial dialFunc) (*dialer, error) {
 		dial = (&net.Dialer{KeepAlive: 30 * time.Second}).DialContext
 	}
 	d := &dialer{clientID: config.ClientID, dial: dial}
-	if config.TLS {
-		d.tls = &tls.Config{MinVersion: tls.VersionTLS12, ServerName: config.TLSServerName}
-		if config.TLSCA != "" {
-			d.tls.RootCAs = x509.NewCertPool()
-			if !d.tls.RootCAs.AppendCertsFromPEM([]byte(config.TLSCA)) {
-				return nil, errors.New("SPOUT_KAFKA_TLS_CA holds no certificate that can be read")
-			}
-		}
-		if config.TLSCert != "" || config.TLSKey != "" {
-			certificate, err := tls.X509KeyPair([]byte(config.TLSCert), []byte(config.TLSKey))
-			if err != nil {
-				return nil, fmt.Errorf("SPOUT_KAFKA_TLS_CERT and SPOUT_KAFKA_TLS_KEY do not go together: %w", err)
-			}
-			d.tls.Certificates = []tls.Certificate{certificate}
-		}
-	}
+	var roots *x509.CertPool
 	var err error
-	switch config.SASLMechanism {
-	case "":
-	case "plain":
-		d.mechanism = plain.Mechanism{Username: config.SASLUsername, Password: config.SASLPassword}
-	case "scram-sha-256":
-		d.mechanism, err = scram.Mechanism(scram.SHA256, config.SASLUsername, config.SASLPassword)
-	case "scram-sha-512":
-		d.mechanism, err = scram.Mechanism(scram.SHA512, config.SASLUsername, config.SASLPassword)
-	default:
-		err = fmt.Errorf("SPOUT_KAFKA_SASL_MECHANISM is %q", config.SASLMechanism)
+	if config.TLS {
+		if d.tls, err = newTLS(config); err != nil {
+			return nil, err
+		}
+		roots = d.tls.RootCAs
 	}
-	if err != nil {
-		return nil, errors.New("SPOUT_KAFKA_SASL_USERNAME or SPOUT_KAFKA_SASL_PASSWORD cannot be used with " + config.SASLMechanism)
-	}
-	return d, nil
+	d.mechanism, err = newMechanism(config, roots)
+	return d, err
 }
 
-// open connects to a broker, authenticates and asks which versions of the
-// protocol's requests it knows.
-func (d *dialer) open(parent context.Context, address string) (_ *conn, err error) {
+// open connects to a broker, asks which versions of the protocol's requests it
+// knows, and authenticates.
+func (d *dialer) open(parent context.Context, address string) (*conn, error) {
 	ctx, cancel := context.WithTimeout(parent, dialTimeout)
 	defer cancel()
-	c := &conn{address: address}
-	defer func() {
-		if err != nil && c.Conn != nil {
-			c.Close()
-		}
-	}()
-	// kafka-go authenticates without regard to ctx; closing ends it.
-	unhook := func() bool { return true }
-	kafkaDialer := kafkago.Dialer{
-		ClientID:      d.clientID,
-		SASLMechanism: d.mechanism,
-		DialFunc: func(ctx context.Context, network, address string) (net.Conn, error) {
-			raw, err := d.dial(ctx, network, address)
-			if err != nil {
-				return nil, err
-			}
-			c.Conn = raw
-			if d.tls != nil {
-				config := d.tls
-				if config.ServerName == "" {
-					config = config.Clone()
-					config.ServerName, _, _ = net.SplitHostPort(address)
-				}
-				secure := tls.Client(raw, config)
-				if err := secure.HandshakeContext(ctx); err != nil {
-					return nil, &tlsError{err}
-				}
-				c.Conn = secure
-			}
-			plain := c.Conn
-			unhook = context.AfterFunc(ctx, func() { plain.Close() })
-			return c.Conn, nil
-		},
+	c, err := d.connect(ctx, address)
+	if err == nil {
+		return c, nil
 	}
-	_, err = kafkaDialer.DialContext(ctx, "tcp", address)
-	unhook()
 	if parent.Err() != nil {
 		return nil, parent.Err()
 	}
-	if ctx.Err() != nil && err != nil {
+	if ctx.Err() != nil {
 		return nil, fmt.Errorf("no connection to %s within %v: %w", address, dialTimeout, ctx.Err())
 	}
+	return nil, err
+}
+
+func (d *dialer) connect(ctx context.Context, address string) (_ *conn, err error) {
+	raw, err := d.dial(ctx, "tcp", address)
 	if err != nil {
 		return nil, err
 	}
-	c.format = kmsg.NewRequestFormatter(kmsg.FormatterClientID(d.clientID))
-	if err := c.Conn.SetDeadline(time.Time{}); err != nil {
-		return nil, err
+	c := &conn{Conn: raw, address: address, mechanism: d.mechanism, format: kmsg.NewRequestFormatter(kmsg.FormatterClientID(d.clientID))}
+	defer func() {
+		if err != nil {
+			c.Close()
+		}
+	}()
+	if d.tls != nil {
+		config := d.tls
+		if config.ServerName == "" {
+			config = config.Clone()
+			config.ServerName, _, _ = net.SplitHostPort(address)
+		}
+		secure := tls.Client(raw, config)
+		if err := secure.HandshakeContext(ctx); err != nil {
+			return nil, &tlsError{err}
+		}
+		c.Conn = secure
 	}
 	response, err := c.request(ctx, kmsg.NewPtrApiVersionsRequest())
 	if err != nil {
@@ -146,6 +108,11 @@ func (d *dialer) open(parent context.Context, address string) (_ *conn, err erro
 	c.versions = make(map[int16][2]int16, len(versions.ApiKeys))
 	for _, key := range versions.ApiKeys {
 		c.versions[key.ApiKey] = [2]int16{key.MinVersion, key.MaxVersion}
+	}
+	if d.mechanism != nil {
+		if err := c.authenticate(ctx, d.mechanism); err != nil {
+			return nil, err
+		}
 	}
 	return c, nil
 }
@@ -162,6 +129,8 @@ func (e *tlsError) Unwrap() error { return e.err }
 type conn struct {
 	net.Conn
 	address     string
+	mechanism   sasl.Mechanism
+	renewAt     time.Time          // when to authenticate again, zero for never
 	versions    map[int16][2]int16 // lowest and highest known version by request key
 	format      *kmsg.RequestFormatter
 	correlation int32
@@ -175,6 +144,10 @@ var newestKnown = map[int16]int16{
 	kmsg.OffsetForLeaderEpoch.Int16(): 4,
 	kmsg.Fetch.Int16():                13,
 	kmsg.ApiVersions.Int16():          0,
+	kmsg.FindCoordinator.Int16():      3,
+	kmsg.OffsetCommit.Int16():         8,
+	kmsg.SASLHandshake.Int16():        1,
+	kmsg.SASLAuthenticate.Int16():     2,
 }
 
 // oldestOfUse is the oldest version of a request that is of use here, if it is
@@ -184,6 +157,9 @@ var oldestOfUse = map[int16]int16{
 	kmsg.ListOffsets.Int16():          1,
 	kmsg.Fetch.Int16():                4,
 	kmsg.Metadata.Int16():             4,
+	kmsg.FindCoordinator.Int16():      1,
+	kmsg.OffsetCommit.Int16():         2,
+	kmsg.SASLHandshake.Int16():        1, // the first has no messages around the mechanism's
 }
 
 var errVersion = errors.New("no version of a request is known to both sides")
@@ -207,6 +183,9 @@ func (c *conn) version(key int16) (int16, error) {
 func (c *conn) request(ctx context.Context, request kmsg.Request) (kmsg.Response, error) {
 	version, err := c.version(request.Key())
 	if err != nil {
+		return nil, err
+	}
+	if err := c.renew(ctx); err != nil {
 		return nil, err
 	}
 	request.SetVersion(version)

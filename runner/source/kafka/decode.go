@@ -46,15 +46,16 @@ func (b *broker) decodePart(ctx context.Context, d *decoder, r *response, part *
 	case ctx.Err() != nil || p.run != part.run:
 	case err != nil:
 		b.reconnect.Store(true)
-		b.s.damage(p, d.next, err)
+		p.run++ // what was fetched behind it comes again
+		b.s.damage(p, d.next, d.rest, err)
 	case !void:
 		p.damaged = 0
 	}
 	if p.pending == 0 {
 		if p.state == stateAnnounce || p.topic.partitions[p.stream.Partition] != p {
 			b.s.kick()
-		} else if p.leader != b.id {
-			b.s.wakeLeader(p)
+		} else if p.reader() != b.id {
+			b.s.wakeReader(p)
 		}
 	}
 }
@@ -73,7 +74,8 @@ type decoder struct {
 	stream source.Stream
 	next   int64 // offset after what was decoded
 	epoch  int32
-	left   int // records that are still to come, about
+	left   int    // records that are still to come, about
+	rest   []byte // of the part, from the batch that is being decoded on
 	chunk  *source.Chunk
 	lease  *lease
 	told   int64 // offset that the last chunk told
@@ -126,6 +128,7 @@ func (d *decoder) decode(ctx context.Context, buffer *buffer, part *part) error 
 
 func (d *decoder) batches(ctx context.Context, buffer *buffer, data []byte, aborted []abortedTransaction) error {
 	for len(data) > 0 {
+		d.rest = data
 		head, whole, err := readBatchHead(data)
 		if err != nil || !whole {
 			return err

@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
-	kafkago "github.com/segmentio/kafka-go"
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
@@ -39,8 +38,6 @@ func isDenied(err error) bool {
 	for _, denied := range []error{
 		kerr.SaslAuthenticationFailed, kerr.UnsupportedSaslMechanism, kerr.IllegalSaslState, kerr.SecurityDisabled,
 		kerr.TopicAuthorizationFailed, kerr.ClusterAuthorizationFailed, kerr.GroupAuthorizationFailed,
-		kafkago.SASLAuthenticationFailed, kafkago.UnsupportedSASLMechanism, kafkago.IllegalSASLState,
-		kafkago.TopicAuthorizationFailed, kafkago.ClusterAuthorizationFailed,
 	} {
 		if errors.Is(err, denied) {
 			return true
@@ -49,6 +46,24 @@ func isDenied(err error) bool {
 	var handshake *tlsError
 	var timeout net.Error
 	return errors.As(err, &handshake) && !isHangup(err) && !(errors.As(err, &timeout) && timeout.Timeout())
+}
+
+// remedy says what an operator can do about an error of isDenied.
+func remedy(err error) string {
+	var handshake *tlsError
+	switch {
+	case errors.Is(err, kerr.TopicAuthorizationFailed):
+		return "give the user the operations Describe and Read on the topic"
+	case errors.Is(err, kerr.ClusterAuthorizationFailed):
+		return "give the user the operation Describe on the cluster"
+	case errors.Is(err, kerr.UnsupportedSaslMechanism):
+		return "set SPOUT_KAFKA_SASL_MECHANISM to one that the brokers offer"
+	case errors.Is(err, kerr.SaslAuthenticationFailed):
+		return "see whether SPOUT_KAFKA_SASL_MECHANISM and the secret of the credentials are right"
+	case errors.As(err, &handshake):
+		return "see whether the brokers' certificate names them and SPOUT_KAFKA_TLS_CA has its authority, and whether they want a client certificate"
+	}
+	return ""
 }
 
 // isHangup says whether err is a connection that the other side ended, as
@@ -92,7 +107,11 @@ func (c *complaints) trouble(ctx context.Context, cause string, err error, messa
 	if isDenied(err) {
 		level = hclog.Error
 	}
-	c.about(cause, level, message, append(args, "error", err)...)
+	args = append(args, "error", err)
+	if fix := remedy(err); fix != "" {
+		args = append(args, "fix", fix)
+	}
+	c.about(cause, level, message, args...)
 }
 
 // Delays between attempts, doubled from the first to the last.

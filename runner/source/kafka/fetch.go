@@ -5,6 +5,7 @@ package kafka
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -12,6 +13,8 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 )
 
 // leastPartitionBytes is the least that is asked of one partition, however
@@ -108,6 +111,7 @@ func (b *broker) fetchLoop(ctx context.Context) error {
 			return ctx.Err()
 		}
 		failures++
+		b.s.leaveReplicas(b)
 		b.s.counters.reconnects.Add(1)
 		if failures > 1 || !isHangup(err) { // brokers end connections now and then
 			b.s.troubles.note(b.name(), "cannot fetch from Kafka's broker %d: %v", b.id, err)
@@ -175,6 +179,9 @@ func (b *broker) fetch(ctx context.Context) error {
 	c := b.conn
 	unhook := context.AfterFunc(ctx, func() { c.Close() })
 	defer unhook()
+	if err := c.renew(ctx); err != nil {
+		return err
+	}
 	if err := b.fillRequest(); err != nil {
 		return err
 	}
@@ -261,6 +268,7 @@ func (b *broker) fillRequest() error {
 		f.Partition, f.FetchOffset, f.CurrentLeaderEpoch, f.PartitionMaxBytes = p.stream.Partition, p.claimed, p.leaderEpoch, each
 		r.Topics[at].Partitions = append(r.Topics[at].Partitions, f)
 	}
+	r.Rack = b.s.rackFor(b.turn)
 	r.SetVersion(version)
 	return nil
 }
@@ -273,6 +281,7 @@ func (b *broker) accept() (parts []part) {
 	now := time.Now()
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	moved := false
 	for i := range b.parsed {
 		f := &b.parsed[i]
 		topic := t.byID[f.topicID]
@@ -287,7 +296,15 @@ func (b *broker) accept() (parts []part) {
 			continue // it was moved or set back meanwhile
 		}
 		if err := codeError(f.code); err != nil {
+			if p.replica == b.id {
+				b.s.leaveReplica(p, err)
+				continue
+			}
 			b.refused(p, err)
+			continue
+		}
+		if b.s.followReplica(b, p, f) {
+			moved = true
 			continue
 		}
 		p.failures = 0
@@ -299,11 +316,14 @@ func (b *broker) accept() (parts []part) {
 			parts = append(parts, got)
 		}
 		if err != nil {
-			b.s.damage(p, p.next, err)
+			b.s.damage(p, p.next, f.records[len(got.records):], err) // what came before it is decoded
 			b.reconnect.Store(true)
 		}
 	}
 	b.rotate()
+	if moved {
+		b.s.assign()
+	}
 	return parts
 }
 
@@ -366,24 +386,45 @@ func (b *broker) rotate() {
 // connection each time.
 const maxDamaged = 4
 
-// damage sets a partition back to an offset whose batch cannot be decoded. The
-// table is locked.
-func (s *Source) damage(p *partition, offset int64, err error) {
+// damage sets a partition back to an offset whose batch, with which data
+// begin, cannot be decoded. The table is locked.
+func (s *Source) damage(p *partition, offset int64, data []byte, err error) {
 	s.counters.damaged.Add(1)
-	p.run++
 	p.damaged++
 	p.next, p.nextEpoch, p.gap = offset, -1, nil
 	p.state = stateFetch
+	if p.replica >= 0 {
+		s.leaveReplica(p, err)
+	}
 	p.fault(err)
 	if p.damaged >= maxDamaged {
-		if s.table.failure == nil {
-			s.table.failure = stopf("topic %s partition %d has a record batch at offset %d that is damaged, in each of %d fetches: %w. See whether a broker's disk fails. To go on behind it, delete the records up to there (kafka-delete-records) and set SPOUT_KAFKA_ON_OUT_OF_RANGE=earliest",
-				p.stream.Topic, p.stream.Partition, offset, p.damaged, err)
-		}
-		s.stopFetching()
+		s.giveUp(p, offset, data, err)
 		return
 	}
 	s.complain.about("damage "+p.stream.Topic, hclog.Warn, "a record batch is damaged; fetching it again from another connection",
 		"topic", p.stream.Topic, "partition", p.stream.Partition, "offset", offset, "error", err)
 	s.kick()
+}
+
+// giveUp applies the policy for a batch that stays damaged however often it is
+// fetched. The table is locked.
+func (s *Source) giveUp(p *partition, offset int64, data []byte, err error) {
+	to, ok := afterBatch(data)
+	if s.config.OnCorruptBatch == "skip" && ok && to > offset && to <= p.highWatermark.Load() {
+		s.log.Error("a record batch is damaged; going on behind it", "topic", p.stream.Topic, "partition", p.stream.Partition,
+			"offset", offset, "next", to, "error", err)
+		p.gap = &source.Gap{From: offset, To: to, Reason: fmt.Sprintf("record batch is damaged: %v", err)}
+		p.next, p.damaged, p.failures, p.state, p.retryAt = to, 0, 0, stateAnnounce, time.Time{}
+		s.kick()
+		return
+	}
+	fix := "To go on behind it, set SPOUT_KAFKA_ON_CORRUPT_BATCH=skip and accept the gap"
+	if s.config.OnCorruptBatch == "skip" {
+		fix = "Where the next one begins cannot be told either. To go on behind it, delete the records up to there (kafka-delete-records) and set SPOUT_KAFKA_ON_OUT_OF_RANGE=earliest"
+	}
+	if s.table.failure == nil {
+		s.table.failure = stopf("topic %s partition %d has a record batch at offset %d that is damaged, in each of %d fetches: %w. See whether a broker's disk fails. %s",
+			p.stream.Topic, p.stream.Partition, offset, p.damaged, err, fix)
+	}
+	s.stopFetching()
 }

@@ -18,7 +18,8 @@ import (
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 )
 
-// control holds the supervisor's connections. They are apart from those that
+// control holds connections of one goroutine, or of several that speak to
+// different brokers. They are apart from those that
 // fetch, where a request would wait behind a fetch that waits for records.
 type control struct {
 	mu    sync.Mutex
@@ -60,22 +61,22 @@ func (c *control) close() {
 
 // ask sends a request to the broker at address. A connection that the broker
 // has ended meanwhile is opened again once.
-func (s *Source) ask(ctx context.Context, address string, request kmsg.Request) (kmsg.Response, error) {
+func (s *Source) ask(ctx context.Context, over *control, address string, request kmsg.Request) (kmsg.Response, error) {
 	for {
-		c := s.control.get(address)
+		c := over.get(address)
 		fresh := c == nil
 		if fresh {
 			var err error
 			if c, err = s.dialer.open(ctx, address); err != nil {
 				return nil, err
 			}
-			s.control.put(c)
+			over.put(c)
 		}
 		response, err := c.request(ctx, request)
 		if err == nil || errors.Is(err, errVersion) {
 			return response, err
 		}
-		s.control.drop(c)
+		over.drop(c)
 		if fresh || ctx.Err() != nil {
 			return nil, err
 		}
@@ -84,7 +85,7 @@ func (s *Source) ask(ctx context.Context, address string, request kmsg.Request) 
 
 // askAny sends a request to any broker that answers: those with a connection
 // first, then those that the metadata name, then the configured ones.
-func (s *Source) askAny(ctx context.Context, request kmsg.Request) (kmsg.Response, error) {
+func (s *Source) askAny(ctx context.Context, over *control, request kmsg.Request) (kmsg.Response, error) {
 	var addresses []string
 	seen := map[string]bool{}
 	add := func(some []string) {
@@ -97,11 +98,11 @@ func (s *Source) askAny(ctx context.Context, request kmsg.Request) (kmsg.Respons
 		}
 	}
 	var connected, known []string
-	s.control.mu.Lock()
-	for address := range s.control.conns {
+	over.mu.Lock()
+	for address := range over.conns {
 		connected = append(connected, address)
 	}
-	s.control.mu.Unlock()
+	over.mu.Unlock()
 	s.table.mu.Lock()
 	for _, b := range s.table.brokers {
 		known = append(known, b.address)
@@ -112,7 +113,7 @@ func (s *Source) askAny(ctx context.Context, request kmsg.Request) (kmsg.Respons
 	add(append([]string(nil), s.config.Brokers...))
 	var failures []error
 	for _, address := range addresses {
-		response, err := s.ask(ctx, address, request)
+		response, err := s.ask(ctx, over, address, request)
 		if err == nil || ctx.Err() != nil {
 			return response, err
 		}
@@ -131,7 +132,7 @@ func (s *Source) refreshMetadata(ctx context.Context) error {
 		topic.Topic = kmsg.StringPtr(name)
 		request.Topics = append(request.Topics, topic)
 	}
-	response, err := s.askAny(ctx, request)
+	response, err := s.askAny(ctx, &s.control, request)
 	if err != nil {
 		return err
 	}
@@ -244,7 +245,7 @@ func (s *Source) complainOfTopic(name string, current *topic, err error) {
 		if isDenied(err) {
 			level = hclog.Error
 		}
-		s.complain.about(cause, level, "brokers do not tell about a topic; waiting for it", "topic", name, "error", err)
+		s.complain.about(cause, level, "brokers do not tell about a topic; waiting for it", "topic", name, "error", err, "fix", remedy(err))
 	case current == nil:
 		s.complain.about(cause, hclog.Warn, "topic does not exist; waiting for it", "topic", name)
 	case current.missing && s.config.Pattern != "":
@@ -337,12 +338,12 @@ func (s *Source) applyPartition(t *topic, m *kmsg.MetadataResponseTopicPartition
 		}
 		p.retryAt = time.Time{}
 	}
-	p.leader, p.leaderEpoch = leader, m.LeaderEpoch
+	p.leader, p.leaderEpoch, p.replica = leader, m.LeaderEpoch, -1
 }
 
 // newPartition makes the table's entry of a partition that is seen for the first time.
 func (s *Source) newPartition(t *topic, number int32) *partition {
-	p := &partition{topic: t, leader: -1, leaderEpoch: -1, nextEpoch: -1, startTime: startEarliest,
+	p := &partition{topic: t, leader: -1, replica: -1, leaderEpoch: -1, nextEpoch: -1, startTime: startEarliest,
 		stream: source.Stream{Topic: t.name, Partition: number, Generation: t.generation}}
 	offset, given := s.config.StartOffsets[t.name][number]
 	switch {
@@ -356,14 +357,18 @@ func (s *Source) newPartition(t *topic, number int32) *partition {
 	return p
 }
 
-// assign gives each broker the partitions that it leads.
+// assign gives each broker the partitions that are read from it.
 func (s *Source) assign() {
 	t := &s.table
+	now := time.Now()
 	for _, b := range t.brokers {
 		b.led = b.led[:0]
 	}
 	t.each(func(p *partition) {
-		if b := t.brokers[p.leader]; b != nil {
+		if p.replica >= 0 && !now.Before(p.replicaUntil) {
+			p.replica = -1 // the leader is asked again
+		}
+		if b := t.brokers[p.reader()]; b != nil {
 			b.led = append(b.led, p)
 		}
 	})

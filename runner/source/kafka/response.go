@@ -15,6 +15,7 @@ type fetched struct {
 	partition     int32
 	code          int16
 	highWatermark int64
+	replica       int32                // broker to fetch from in place of this one, -1 for none
 	aborted       []abortedTransaction // by first offset
 	records       []byte
 }
@@ -47,7 +48,7 @@ func parseFetch(out []fetched, body []byte, version int16) ([]fetched, error) {
 			name = w.bytes(flexible, 2)
 		}
 		for range w.length(flexible, 4) {
-			f := fetched{topicName: name, topicID: id}
+			f := fetched{topicName: name, topicID: id, replica: -1}
 			f.partition = w.int32()
 			f.code = w.int16()
 			f.highWatermark = w.int64()
@@ -65,7 +66,7 @@ func parseFetch(out []fetched, body []byte, version int16) ([]fetched, error) {
 				}
 			}
 			if version >= 11 {
-				w.int32() // preferred read replica; we name no rack, so there is none
+				f.replica = w.int32()
 			}
 			f.records = w.bytes(flexible, 4)
 			if flexible {

@@ -125,13 +125,13 @@ func (s *Source) settled(q *question) {
 		return
 	}
 	q.p.state, q.p.checkRange, q.p.given = stateFetch, false, false
-	s.wakeLeader(q.p)
+	s.wakeReader(q.p)
 }
 
-// wakeLeader tells the fetch loop of a partition's leader that there is
-// something to do.
-func (s *Source) wakeLeader(p *partition) {
-	if b := s.table.brokers[p.leader]; b != nil && s.running != nil {
+// wakeReader tells the fetch loop of the broker that a partition is read from
+// that there is something to do.
+func (s *Source) wakeReader(p *partition) {
+	if b := s.table.brokers[p.reader()]; b != nil && s.running != nil {
 		b.wakeUp()
 	}
 }
@@ -210,7 +210,7 @@ func (s *Source) listOffsets(ctx context.Context, address string, questions []*q
 		}
 		request.Topics = append(request.Topics, t)
 	}
-	answer, err := s.ask(ctx, address, request)
+	answer, err := s.ask(ctx, &s.control, address, request)
 	if err != nil {
 		for _, q := range questions {
 			s.failed(q, err, doing)
@@ -247,7 +247,7 @@ func (s *Source) compareEpochs(ctx context.Context, address string, questions []
 		}
 		request.Topics = append(request.Topics, t)
 	}
-	answer, err := s.ask(ctx, address, request)
+	answer, err := s.ask(ctx, &s.control, address, request)
 	if errors.Is(err, errVersion) {
 		return questions // before Kafka 2.3; the range of offsets has to do
 	}
@@ -304,7 +304,7 @@ func (s *Source) checkRange(q *question) error {
 		return q.cutOff(fmt.Sprintf("it was cut off at offset %d or below (an unclean leader election, or lost disks)", q.end))
 	}
 	p.state, p.checkRange, p.given, p.beyond = stateFetch, false, false, 0
-	s.wakeLeader(p)
+	s.wakeReader(p)
 	return nil
 }
 

@@ -15,8 +15,8 @@
 //	 │ ask its leader          │ at the metadata  │ say so in a chunk that
 //	 │                         │ and the log      │ has no record
 //
-// Connections are opened and authenticated by segmentio/kafka-go; its Reader is
-// not used, since it delivers what was aborted, checks no checksum, stalls at
+// The mechanisms of SASL are those of segmentio/kafka-go; its Reader is not
+// used, since it delivers what was aborted, checks no checksum, stalls at
 // compacted tails and passes over lost records without a word.
 package kafka
 
@@ -54,6 +54,7 @@ type Source struct {
 	kicked       chan struct{} // tells the supervisor to look at the table
 	position     *position     // of the consumer; no lock, see source.Source
 	patience     time.Duration // see checkPatience
+	publisher    *publisher    // nil if offsets are not published
 	opened       bool
 	samePattern  bool // the position was made with the pattern that is set
 	resharded    bool // the position was made with another shard
@@ -116,6 +117,9 @@ func New(config settings.Kafka, memory settings.Bytes, log hclog.Logger, opts ..
 		patience:     checkPatience,
 		cancel:       func() {},
 	}
+	if config.GroupID != "" {
+		s.publisher = newPublisher(s, config.GroupID)
+	}
 	s.table.init()
 	s.dialer, s.invalid = newDialer(config, o.dial)
 	return s
@@ -154,6 +158,12 @@ func (s *Source) Open(ctx context.Context, raw json.RawMessage) error {
 		defer s.control.close()
 		return s.supervise(s.fetching)
 	})
+	if s.publisher != nil {
+		s.group.Go(func() error { return s.publisher.run(s.fetching) })
+		if raw != nil {
+			s.publisher.offer(raw)
+		}
+	}
 	go func() {
 		_ = s.group.Wait() // why it ended is in the table
 		close(s.done)
@@ -219,9 +229,13 @@ func (s *Source) Position() json.RawMessage {
 }
 
 // Acknowledge implements [source.Source]. Kafka needs no acknowledgement: its
-// retention does not depend on what was read. The lag does.
+// retention does not depend on what was read. The lag does, and if there is a
+// group id, the position is published as offsets of that group.
 func (s *Source) Acknowledge(_ context.Context, position json.RawMessage) {
 	s.table.durable(position)
+	if s.publisher != nil {
+		s.publisher.offer(position)
+	}
 }
 
 // Close implements [source.Source]. Chunks that Next returned stay valid until

@@ -224,7 +224,7 @@ func (s *Source) announce(ctx context.Context) error {
 		}
 		t.mu.Lock()
 		p.gap, p.state, p.topic.former = nil, stateFetch, nil // they are drained
-		b := t.brokers[p.leader]
+		b := t.brokers[p.reader()]
 		t.mu.Unlock()
 		if b != nil {
 			b.wakeUp()
@@ -247,5 +247,5 @@ func (s *Source) report(p *partition, err error, doing string) {
 		return
 	}
 	s.complain.about("partition "+p.stream.Topic+err.Error(), level, "partition cannot be read now; trying again",
-		"topic", p.stream.Topic, "partition", p.stream.Partition, "doing", doing, "error", err)
+		"topic", p.stream.Topic, "partition", p.stream.Partition, "doing", doing, "error", err, "fix", remedy(err))
 }

@@ -67,6 +67,10 @@ type partition struct {
 	leader      int32 // -1 for none
 	leaderEpoch int32 // -1 if the brokers do not tell
 
+	replica      int32     // follower that the leader has sent us to, -1 for none
+	replicaUntil time.Time // when the leader is asked again
+	leaderUntil  time.Time // no follower before that: one has failed
+
 	startTime  int64 // for stateStart: a time in ms, or startEarliest or startLatest
 	next       int64 // offset to fetch next
 	nextEpoch  int32 // leader epoch of the last record before next, -1 if unknown
@@ -103,13 +107,21 @@ const (
 	startLatest   = -1
 )
 
+// reader is the broker that p is fetched from, -1 for none.
+func (p *partition) reader() int32 {
+	if p.replica >= 0 && p.leader >= 0 {
+		return p.replica
+	}
+	return p.leader
+}
+
 // settled says whether it is known where p is to be read.
 func (p *partition) settled() bool { return p.state != stateStart && p.state != stateCheck }
 
-// mayFetch says whether b may fetch p: it leads it, and no other broker's data
+// mayFetch says whether b may fetch p: it is read from b, and no other broker's data
 // are still to be decoded, or they could overtake.
 func (p *partition) mayFetch(b *broker) bool {
-	return p.state == stateFetch && p.leader == b.id && (p.pending == 0 || p.pendingOn == b)
+	return p.state == stateFetch && p.reader() == b.id && (p.pending == 0 || p.pendingOn == b)
 }
 
 // drained says whether all that was fetched of p, and of the topic that bore

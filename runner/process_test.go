@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"net"
+	"os"
+	"os/exec"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/pachyderm/pachyderm/v2/src/pfs"
+	"github.com/pachyderm/pachyderm/v2/src/pps"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachtest"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
+)
+
+// asRunner makes a process of this test the runner itself.
+const asRunner = "RUNNER_TEST_PROCESS"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asRunner) != "" {
+		main()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// process is a runner in a process of its own.
+type process struct {
+	cmd *exec.Cmd
+	log lines
+}
+
+// lines are what a process has written so far.
+type lines struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+// startRunner runs the spout "spout" of a fake pachd until the test is over.
+func startRunner(t *testing.T, server *pachtest.Server, s settings.Settings) *process {
+	t.Helper()
+	address, err := pachyderm.ParseAddress(server.Address())
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := pachyderm.Connect(pachyderm.Options{Address: address, UserAgent: "test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close() //nolint:errcheck // it has done its work
+	_, err = client.PPS.CreatePipeline(t.Context(), &pps.CreatePipelineRequest{
+		Pipeline:  &pps.Pipeline{Project: &pfs.Project{Name: "default"}, Name: "spout"},
+		Transform: &pps.Transform{Image: "runner", Cmd: []string{"/spout-runner"}}, Spout: &pps.Spout{},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, port, err := net.SplitHostPort(strings.TrimPrefix(server.Sidecar("default", "spout"), "grpc://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &process{cmd: exec.Command(os.Args[0])}
+	p.cmd.Env = []string{asRunner + "=1", "PPS_PROJECT_NAME=default", "PPS_PIPELINE_NAME=spout", "PEER_PORT=" + port, "PACH_CONFIG=" + t.TempDir() + "/none"}
+	for name, value := range s.Environment() {
+		p.cmd.Env = append(p.cmd.Env, name+"="+value)
+	}
+	p.cmd.Stdout, p.cmd.Stderr = &p.log, &p.log
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = p.cmd.Process.Kill()
+		_ = p.cmd.Wait()
+		if t.Failed() {
+			t.Logf("log of the runner:\n%s", &p.log)
+		}
+	})
+	return p
+}
+
+// memory returns the most memory that the process has had so far, as the
+// kernel counts it, and says whether it still runs.
+func (p *process) memory(t *testing.T) (peak int64, runs bool) {
+	t.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	if err != nil {
+		t.Skip("the kernel does not tell the memory of processes")
+	}
+	found := regexp.MustCompile(`VmHWM:\s+(\d+) kB`).FindSubmatch(status)
+	if found == nil {
+		return 0, false
+	}
+	kib, err := strconv.ParseInt(string(found[1]), 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return kib << 10, true
+}
+
+// read returns how many bytes the process has read so far.
+func (p *process) read(t *testing.T) int64 {
+	t.Helper()
+	io, err := os.ReadFile(fmt.Sprintf("/proc/%d/io", p.cmd.Process.Pid))
+	found := regexp.MustCompile(`rchar: (\d+)`).FindSubmatch(io)
+	if found == nil {
+		t.Fatalf("the kernel does not tell what the runner reads: %v", err)
+	}
+	n, err := strconv.ParseInt(string(found[1]), 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// logEnd is an offset that no test reaches.
+const logEnd = 1 << 40
+
+// serveForEver makes each partition of the topic "large" an endless log of
+// records of a size, each in a batch of its own. A fetch gets as many as it
+// has room for, but one at least, as from Kafka.
+func serveForEver(broker *kfake.Cluster, recordBytes int) {
+	record := kmsg.Record{Value: bytes.Repeat([]byte("0123456789abcdef"), recordBytes/16)}
+	record.Length = int32(len(record.AppendTo(nil)) - 1) // the length itself takes one byte while it is 0
+	batch := kmsg.RecordBatch{PartitionLeaderEpoch: -1, Magic: 2, ProducerID: -1, NumRecords: 1, Records: record.AppendTo(nil)}
+	raw := batch.AppendTo(nil)
+	binary.BigEndian.PutUint32(raw[8:], uint32(len(raw)-12))
+	binary.BigEndian.PutUint32(raw[17:], crc32.Checksum(raw[21:], crc32.MakeTable(crc32.Castagnoli)))
+	broker.ControlKey(kmsg.Fetch.Int16(), func(k kmsg.Request) (kmsg.Response, error, bool) {
+		broker.KeepControl()
+		request := k.(*kmsg.FetchRequest)
+		response := request.ResponseKind().(*kmsg.FetchResponse)
+		size := 0
+		for _, t := range request.Topics {
+			topic := kmsg.NewFetchResponseTopic()
+			topic.Topic, topic.TopicID = t.Topic, t.TopicID
+			for _, p := range t.Partitions {
+				partition := kmsg.NewFetchResponseTopicPartition()
+				partition.Partition, partition.HighWatermark, partition.LastStableOffset = p.Partition, logEnd, logEnd
+				partition.RecordBatches = []byte{}
+				if size == 0 || size+len(raw) <= int(request.MaxBytes) {
+					partition.RecordBatches = bytes.Clone(raw)
+					binary.BigEndian.PutUint64(partition.RecordBatches, uint64(p.FetchOffset))
+					size += len(raw)
+				}
+				topic.Partitions = append(topic.Partitions, partition)
+			}
+			response.Topics = append(response.Topics, topic)
+		}
+		return response, nil, true
+	})
+}
+
+// listForEver tells where the logs of serveForEver begin and end.
+func listForEver(broker *kfake.Cluster) {
+	broker.ControlKey(kmsg.ListOffsets.Int16(), func(k kmsg.Request) (kmsg.Response, error, bool) {
+		broker.KeepControl()
+		request := k.(*kmsg.ListOffsetsRequest)
+		response := request.ResponseKind().(*kmsg.ListOffsetsResponse)
+		for _, t := range request.Topics {
+			topic := kmsg.NewListOffsetsResponseTopic()
+			topic.Topic = t.Topic
+			for _, p := range t.Partitions {
+				partition := kmsg.NewListOffsetsResponseTopicPartition()
+				partition.Partition, partition.Offset = p.Partition, 0
+				if p.Timestamp != -2 { // earliest
+					partition.Offset = logEnd
+				}
+				topic.Partitions = append(topic.Partitions, partition)
+			}
+			response.Topics = append(response.Topics, topic)
+		}
+		return response, nil, true
+	})
+}
+
+// TestMemoryStaysUnderTheBudget reads a thousand partitions of records of
+// 10 MiB, into a storage that takes nothing, is gone, and takes it all. The
+// runner waits, does not end, and goes on, in the memory that it was given.
+func TestMemoryStaysUnderTheBudget(t *testing.T) {
+	t.Parallel()
+	const recordBytes = 10 << 20
+	broker, err := kfake.NewCluster(kfake.NumBrokers(2), kfake.SeedTopics(1000, "large"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer broker.Close()
+	serveForEver(broker, recordBytes)
+	listForEver(broker)
+	server := pachtest.New(t)
+	stalled := make(chan struct{})
+	stall := server.Inject(pachtest.Fault{Method: "CreateFileSet", Side: pachtest.Sidecar, Count: -1, AfterMessages: 3, Stall: stalled})
+
+	s := settings.Default()
+	s.Kafka.Brokers, s.Kafka.Topics = broker.ListenAddrs(), []string{"large"}
+	s.HTTPPort, s.MemoryBudget, s.Batch.MaxBytes = 0, 128<<20, 32<<20
+	p := startRunner(t, server, s)
+	ctx, cancel := context.WithTimeout(context.Background(), 40*time.Second)
+	defer cancel()
+	within := func(when string) {
+		t.Helper()
+		peak, runs := p.memory(t)
+		// A quarter more than the budget is what the settings promise; the rest is the program itself.
+		if most := int64(s.MemoryBudget)/4*5 + 96<<20; !runs || peak > most {
+			t.Errorf("%s: %d MiB were taken in place of %d at most; it runs: %v", when, peak>>20, most>>20, runs)
+		}
+		t.Logf("%s: %d MiB", when, peak>>20)
+	}
+	await := func(what string, done func() bool) {
+		t.Helper()
+		for !done() {
+			if _, runs := p.memory(t); !runs {
+				t.Fatalf("the runner ended while this was waited for: %s", what)
+			}
+			select {
+			case <-time.After(20 * time.Millisecond):
+			case <-ctx.Done():
+				t.Fatalf("it never happens: %s", what)
+			}
+		}
+	}
+	commits := func() int { return len(server.Commits("default", "spout", "master")) }
+
+	select {
+	case <-stall.Reached():
+	case <-ctx.Done():
+		t.Fatal("nothing is uploaded")
+	}
+	last, since := p.read(t), time.Now()
+	await("no more is fetched", func() bool {
+		if n := p.read(t); n-last > recordBytes/10 {
+			last, since = n, time.Now()
+		}
+		return time.Since(since) > 2*time.Second
+	})
+	within("storage stalls")
+	stall.Remove()
+	close(stalled)
+	before := commits()
+	await("commits after the stall", func() bool { return commits() >= before+2 })
+	within("storage takes all")
+	server.Down(pachtest.Sidecar)
+	await("the storage is missed", func() bool { return strings.Contains(p.log.String(), "starting again from the last commit") })
+	server.Up(pachtest.Sidecar)
+	before = commits()
+	await("commits after the outage", func() bool { return commits() >= before+2 })
+	within("storage was gone")
+}

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kafka
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/segmentio/kafka-go/sasl"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"golang.org/x/oauth2"
+	"golang.org/x/oauth2/clientcredentials"
+
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
+)
+
+const (
+	tokenTimeout = 10 * time.Second
+	// tokenShare is how much of a token's life is used before another is asked
+	// for. It is less than a session's, which ends with the token.
+	tokenShare = 0.8
+)
+
+// oauth is the mechanism OAUTHBEARER (RFC 7628), with tokens of the client
+// credentials flow (RFC 6749, section 4.4). One token serves all connections.
+type oauth struct {
+	config     clientcredentials.Config
+	client     *http.Client
+	extensions []string // name=value
+
+	mu      sync.Mutex
+	token   *oauth2.Token
+	renewAt time.Time
+}
+
+func newOAuth(config settings.Kafka, roots *x509.CertPool) *oauth {
+	o := &oauth{
+		config:     clientcredentials.Config{ClientID: config.SASLUsername, ClientSecret: config.SASLPassword, TokenURL: config.SASLTokenURL},
+		client:     &http.Client{Timeout: tokenTimeout, Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}}},
+		extensions: config.SASLExtensions,
+	}
+	if config.SASLScope != "" {
+		o.config.Scopes = strings.Fields(config.SASLScope)
+	}
+	return o
+}
+
+// Name implements [sasl.Mechanism].
+func (o *oauth) Name() string { return "OAUTHBEARER" }
+
+// Start implements [sasl.Mechanism].
+func (o *oauth) Start(ctx context.Context) (sasl.StateMachine, []byte, error) {
+	token, err := o.current(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	var message strings.Builder
+	message.WriteString("n,,\x01auth=Bearer " + token + "\x01")
+	for _, extension := range o.extensions {
+		message.WriteString(extension + "\x01")
+	}
+	message.WriteString("\x01")
+	return o, []byte(message.String()), nil
+}
+
+// Next implements [sasl.StateMachine]: there is no challenge but one that says
+// what is wrong with the token.
+func (o *oauth) Next(_ context.Context, challenge []byte) (bool, []byte, error) {
+	if len(challenge) > 0 {
+		return false, nil, fmt.Errorf("the broker refuses the token: %s", challenge)
+	}
+	return true, nil, nil
+}
+
+// current returns a token, a new one if the last has not long to live.
+func (o *oauth) current(ctx context.Context) (string, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	now := time.Now()
+	if o.token != nil && now.Before(o.renewAt) {
+		return o.token.AccessToken, nil
+	}
+	token, err := o.config.Token(context.WithValue(ctx, oauth2.HTTPClient, o.client))
+	if err != nil {
+		if o.token != nil && o.token.Valid() {
+			return o.token.AccessToken, nil // it does for now
+		}
+		return "", o.tokenError(err)
+	}
+	o.token, o.renewAt = token, now // one whose life is not told is used once
+	if !token.Expiry.IsZero() {
+		o.renewAt = now.Add(time.Duration(tokenShare * float64(token.Expiry.Sub(now))))
+	}
+	return token.AccessToken, nil
+}
+
+// tokenError says why there is no token. What the endpoint refuses is as
+// lasting as what a broker refuses.
+func (o *oauth) tokenError(err error) error {
+	var refused *oauth2.RetrieveError
+	if !errors.As(err, &refused) || refused.Response == nil || refused.Response.StatusCode >= http.StatusInternalServerError {
+		return fmt.Errorf("no token from SPOUT_KAFKA_SASL_TOKEN_URL=%s: %w", o.config.TokenURL, err)
+	}
+	reason := strings.TrimSpace(refused.ErrorCode + " " + refused.ErrorDescription)
+	return fmt.Errorf("%w: no token from SPOUT_KAFKA_SASL_TOKEN_URL=%s: %s %s", kerr.SaslAuthenticationFailed, o.config.TokenURL, refused.Response.Status, reason)
+}

@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kafka
+
+import (
+	"bytes"
+	"encoding/pem"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// tokenEndpoint gives numbered tokens to the client "me" and its secret.
+type tokenEndpoint struct {
+	*httptest.Server
+	given   atomic.Int32
+	expires atomic.Int32 // seconds
+	refuse  atomic.Int32 // status, 0 for none
+	mu      sync.Mutex
+	form    string
+}
+
+func newTokenEndpoint(t *testing.T, start func(http.Handler) *httptest.Server) *tokenEndpoint {
+	e := &tokenEndpoint{}
+	e.expires.Store(3600)
+	e.Server = start(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		id, password, ok := r.BasicAuth()
+		if err := r.ParseForm(); err != nil || !ok || id != "me" || password != secret || e.refuse.Load() != 0 {
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(max(int(e.refuse.Load()), http.StatusUnauthorized))
+			fmt.Fprint(w, `{"error":"invalid_client","error_description":"who are you?"}`)
+			return
+		}
+		e.mu.Lock()
+		e.form = r.PostForm.Encode()
+		e.mu.Unlock()
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprintf(w, `{"access_token":"token-%d","token_type":"Bearer","expires_in":%d}`, e.given.Add(1), e.expires.Load())
+	}))
+	t.Cleanup(e.Close)
+	return e
+}
+
+// bearers makes a cluster speak OAUTHBEARER, which it notes the messages of.
+// Sessions end after life.
+type bearers struct {
+	mu       sync.Mutex
+	messages []string
+	life     time.Duration
+	refusal  string
+}
+
+func (b *bearers) serve(c *kfake.Cluster) {
+	c.ControlKey(kmsg.SASLHandshake.Int16(), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		resp := req.ResponseKind().(*kmsg.SASLHandshakeResponse)
+		resp.SupportedMechanisms = []string{"OAUTHBEARER"}
+		if req.(*kmsg.SASLHandshakeRequest).Mechanism != "OAUTHBEARER" {
+			resp.ErrorCode = kerr.UnsupportedSaslMechanism.Code
+		}
+		return resp, nil, true
+	})
+	c.ControlKey(kmsg.SASLAuthenticate.Int16(), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.messages = append(b.messages, string(req.(*kmsg.SASLAuthenticateRequest).SASLAuthBytes))
+		resp := req.ResponseKind().(*kmsg.SASLAuthenticateResponse)
+		resp.SessionLifetimeMillis = b.life.Milliseconds()
+		if b.refusal != "" {
+			resp.ErrorCode, resp.ErrorMessage = kerr.SaslAuthenticationFailed.Code, &b.refusal
+		}
+		return resp, nil, true
+	})
+}
+
+// all returns the messages that came.
+func (b *bearers) all() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return append([]string(nil), b.messages...)
+}
+
+func TestOAuthBearer(t *testing.T) {
+	t.Parallel()
+	for name, start := range map[string]func(http.Handler) *httptest.Server{"http": httptest.NewServer, "https": httptest.NewTLSServer} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			endpoint := newTokenEndpoint(t, start)
+			_, authority := selfSigned(t)
+			c := startCluster(t)
+			b := &bearers{}
+			createTopic(t, c, "t", 1)
+			produce(t, client(t, c), numbered("t", 0, 0, 5)...)
+			b.serve(c)
+			k := config(c, "t")
+			k.SASLMechanism, k.SASLUsername, k.SASLPassword = "oauthbearer", "me", secret
+			k.SASLTokenURL, k.SASLScope, k.SASLExtensions = endpoint.URL, "kafka orders", []string{"logicalCluster=lkc-1", "pool=p"}
+			if name == "https" { // the brokers' authority is the endpoint's too
+				authority = append(authority, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: endpoint.Certificate().Raw})...)
+				d, err := newTLS(withCA(k, authority))
+				if err != nil {
+					t.Fatal(err)
+				}
+				o := newOAuth(k, d.RootCAs)
+				if token, err := o.current(testContext(t)); err != nil || token != "token-1" {
+					t.Errorf("token %q, %v", token, err)
+				}
+				return
+			}
+			s, _ := open(t, k, nil)
+			wantValues(t, read(t, s, 5), 0, 5)
+			if n := endpoint.given.Load(); n != 1 {
+				t.Errorf("%d tokens were asked for in place of one", n)
+			}
+			if endpoint.form != "grant_type=client_credentials&scope=kafka+orders" {
+				t.Errorf("the endpoint was asked %s", endpoint.form)
+			}
+			for _, message := range b.all() {
+				if message != "n,,\x01auth=Bearer token-1\x01logicalCluster=lkc-1\x01pool=p\x01\x01" {
+					t.Errorf("the broker was told %q", message)
+				}
+			}
+		})
+	}
+}
+
+// TestSessionsAreRenewed reads on while sessions and tokens end, over the same
+// connections.
+func TestSessionsAreRenewed(t *testing.T) {
+	t.Parallel()
+	endpoint := newTokenEndpoint(t, httptest.NewServer)
+	endpoint.expires.Store(1)
+	c := startCluster(t, kfake.NumBrokers(1))
+	b := &bearers{life: 100 * time.Millisecond}
+	createTopic(t, c, "t", 1)
+	cl := client(t, c)
+	b.serve(c)
+	k := config(c, "t")
+	k.SASLMechanism, k.SASLUsername, k.SASLPassword, k.SASLTokenURL = "oauthbearer", "me", secret, endpoint.URL
+	k.FetchMaxWait = 10 * 1000 * 1000
+	n := newNetwork()
+	s, _ := open(t, k, nil, WithDial(n.dial))
+	for i := 0; endpoint.given.Load() < 3; i++ {
+		produce(t, cl, numbered("t", 0, i, 1)...)
+		wantValues(t, read(t, s, 1), i, 1)
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if messages := b.all(); len(messages) < 6 || n.dials > 3 || !strings.Contains(messages[len(messages)-1], "token-") {
+		t.Errorf("%d times authenticated over %d connections", len(messages), n.dials)
+	}
+}
+
+// TestOAuthRefusals says who refuses, and what to do; no secret and no token.
+func TestOAuthRefusals(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		status   int32
+		password string
+		refusal  string
+		want     string
+	}{
+		"wrong secret":   {password: "wrong", want: "401 Unauthorized invalid_client who are you?"},
+		"refused":        {status: 403, password: secret, want: "403 Forbidden"},
+		"token too poor": {password: secret, refusal: "no scope kafka", want: "no scope kafka"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			endpoint := newTokenEndpoint(t, httptest.NewServer)
+			endpoint.refuse.Store(test.status)
+			c := startCluster(t)
+			(&bearers{refusal: test.refusal}).serve(c)
+			createTopic(t, c, "t", 1)
+			k := config(c, "t")
+			k.SASLMechanism, k.SASLUsername, k.SASLPassword, k.SASLTokenURL = "oauthbearer", "me", test.password, endpoint.URL
+			refuses(t, func() (*Source, *logs) { return newTestSource(t, k) }, test.want)
+			s, l := newTestSource(t, k)
+			ctx, cancel := testCancel(t)
+			opened := goOpen(ctx, s)
+			l.await(t, "see whether SPOUT_KAFKA_SASL_MECHANISM and the secret of the credentials are right")
+			cancel()
+			if err := <-opened; err == nil {
+				t.Error("it was opened")
+			}
+			if strings.Contains(l.String(), "token-1") {
+				t.Errorf("the log tells the token:\n%s", l)
+			}
+		})
+	}
+	t.Run("another mechanism", func(t *testing.T) {
+		t.Parallel()
+		c := startCluster(t)
+		(&bearers{}).serve(c)
+		createTopic(t, c, "t", 1)
+		k := config(c, "t")
+		k.SASLMechanism, k.SASLUsername, k.SASLPassword = "plain", "me", secret
+		refuses(t, func() (*Source, *logs) { return newTestSource(t, k) }, "takes no PLAIN, but OAUTHBEARER")
+	})
+}
+
+// TestTokenEndpointOutage goes on with the token there is.
+func TestTokenEndpointOutage(t *testing.T) {
+	t.Parallel()
+	endpoint := newTokenEndpoint(t, httptest.NewServer)
+	c := startCluster(t)
+	k := config(c, "t")
+	k.SASLUsername, k.SASLPassword, k.SASLTokenURL = "me", secret, endpoint.URL
+	o := newOAuth(k, nil)
+	first, err := o.current(testContext(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	endpoint.refuse.Store(500)
+	o.renewAt = time.Time{}
+	if token, err := o.current(testContext(t)); err != nil || token != first {
+		t.Errorf("token %q, %v", token, err)
+	}
+	o.token.Expiry = time.Now().Add(-time.Second)
+	if _, err := o.current(testContext(t)); err == nil || isDenied(err) || !strings.Contains(err.Error(), "SPOUT_KAFKA_SASL_TOKEN_URL") {
+		t.Errorf("the error is %v", err)
+	}
+	endpoint.refuse.Store(0)
+	if token, err := o.current(testContext(t)); err != nil || token == first || !bytes.HasPrefix([]byte(token), []byte("token-")) {
+		t.Errorf("token %q, %v", token, err)
+	}
+}

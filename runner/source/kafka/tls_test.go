@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kafka
+
+import (
+	"crypto/ecdsa"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
+)
+
+// identity is a client certificate with its key, in PEM.
+type identity struct {
+	certificate tls.Certificate
+	cert, key   []byte
+}
+
+func newIdentity(t testing.TB) identity {
+	t.Helper()
+	certificate, cert := selfSigned(t)
+	der, err := x509.MarshalECPrivateKey(certificate.PrivateKey.(*ecdsa.PrivateKey))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return identity{certificate, cert, pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der})}
+}
+
+func withCA(k settings.Kafka, authorities []byte) settings.Kafka {
+	k.TLS, k.TLSCA = true, string(authorities)
+	return k
+}
+
+func write(t testing.TB, path string, content []byte) string {
+	t.Helper()
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// TestMutualTLS connects to brokers that want the certificate of a client.
+func TestMutualTLS(t *testing.T) {
+	t.Parallel()
+	broker, me, other := newIdentity(t), newIdentity(t), newIdentity(t)
+	clients, brokers := x509.NewCertPool(), x509.NewCertPool()
+	clients.AppendCertsFromPEM(me.cert)
+	brokers.AppendCertsFromPEM(broker.cert)
+	c := startCluster(t, kfake.TLS(&tls.Config{Certificates: []tls.Certificate{broker.certificate}, ClientCAs: clients, ClientAuth: tls.RequireAndVerifyClientCert}))
+	createTopic(t, c, "t", 1)
+	produce(t, client(t, c, kgo.DialTLSConfig(&tls.Config{RootCAs: brokers, Certificates: []tls.Certificate{me.certificate}})), numbered("t", 0, 0, 5)...)
+	k := withCA(config(c, "t"), broker.cert)
+
+	t.Run("of variables", func(t *testing.T) {
+		k := k
+		k.TLSCert, k.TLSKey = string(me.cert), string(me.key)
+		s, _ := open(t, k, nil)
+		wantValues(t, read(t, s, 5), 0, 5)
+	})
+	t.Run("of files", func(t *testing.T) {
+		k, dir := k, t.TempDir()
+		k.TLSCA, k.TLSCAFile = "", write(t, filepath.Join(dir, "ca.crt"), broker.cert)
+		k.TLSCertFile, k.TLSKeyFile = write(t, filepath.Join(dir, "tls.crt"), me.cert), write(t, filepath.Join(dir, "tls.key"), me.key)
+		s, _ := open(t, k, nil)
+		wantValues(t, read(t, s, 5), 0, 5)
+	})
+	t.Run("of files that are renewed", func(t *testing.T) {
+		k, dir := k, t.TempDir()
+		k.TLSCertFile, k.TLSKeyFile = write(t, filepath.Join(dir, "tls.crt"), other.cert), write(t, filepath.Join(dir, "tls.key"), other.key)
+		s, l := newTestSource(t, k)
+		ctx, _ := testCancel(t)
+		opened := goOpen(ctx, s)
+		l.await(t, "cannot reach Kafka")
+		write(t, k.TLSCertFile, me.cert)
+		write(t, k.TLSKeyFile, me.key)
+		if err := <-opened; err != nil {
+			t.Fatal(err)
+		}
+		wantValues(t, read(t, s, 5), 0, 5)
+	})
+	t.Run("none", func(t *testing.T) {
+		s, l := newTestSource(t, k)
+		ctx, cancel := testCancel(t)
+		opened := goOpen(ctx, s)
+		l.await(t, "cannot reach Kafka")
+		cancel()
+		if err := <-opened; err == nil {
+			t.Error("it was opened")
+		}
+	})
+}
+
+func TestTLSFilesThatCannotBeRead(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t)
+	dir := t.TempDir()
+	nonsense := write(t, filepath.Join(dir, "x"), []byte("nonsense"))
+	for want, k := range map[string]settings.Kafka{
+		"SPOUT_KAFKA_TLS_CA_FILE cannot be read":             {TLSCAFile: filepath.Join(dir, "none")},
+		"SPOUT_KAFKA_TLS_CA_FILE holds no certificate":       {TLSCAFile: nonsense},
+		"SPOUT_KAFKA_TLS_CERT_FILE and SPOUT_KAFKA_TLS_KEY_": {TLSCertFile: nonsense, TLSKeyFile: nonsense},
+		"do not go together":                                 {TLSCert: "nonsense", TLSKey: "nonsense"},
+	} {
+		k.TLS, k.Brokers, k.Topics = true, c.ListenAddrs(), []string{"t"}
+		_, _, err := tryOpen(t, k, nil)
+		checkStop(t, err, want)
+	}
+}
