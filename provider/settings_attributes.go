@@ -79,6 +79,10 @@ var settingAttributes = []struct {
 	{"kafka.records.max_bytes", "SPOUT_RECORD_MAX_BYTES", bytesSetting},
 	{"kafka.records.on_refused", "SPOUT_RECORD_ON_REFUSED", textSetting},
 	{"kafka.records.dead_letter_folder", "SPOUT_RECORD_DEAD_LETTER_FOLDER", textSetting},
+	{"kafka.schema_registry.url", "SPOUT_SCHEMA_REGISTRY_URL", textSetting},
+	{"kafka.schema_registry.server_name", "SPOUT_SCHEMA_REGISTRY_TLS_SERVER_NAME", textSetting},
+	{"kafka.schema_registry.ca_certificate", "SPOUT_SCHEMA_REGISTRY_TLS_CA", textSetting},
+	{"kafka.schema_registry.folder", "SPOUT_SCHEMA_REGISTRY_FOLDER", textSetting},
 	{"runner.memory_budget", "SPOUT_MEMORY_BUDGET", bytesSetting},
 	{"runner.http_port", "SPOUT_HTTP_PORT", intSetting},
 	{"runner.log_level", "SPOUT_LOG_LEVEL", textSetting},
@@ -93,6 +97,11 @@ var settingSecrets = []struct {
 	{"kafka.tls.client_certificate_secret", "private_key_key", "SPOUT_KAFKA_TLS_KEY", "tls.key"},
 	{"kafka.sasl.credentials_secret", "username_key", "SPOUT_KAFKA_SASL_USERNAME", "username"},
 	{"kafka.sasl.credentials_secret", "password_key", "SPOUT_KAFKA_SASL_PASSWORD", "password"},
+	{"kafka.schema_registry.credentials_secret", "username_key", "SPOUT_SCHEMA_REGISTRY_USERNAME", "username"},
+	{"kafka.schema_registry.credentials_secret", "password_key", "SPOUT_SCHEMA_REGISTRY_PASSWORD", "password"},
+	{"kafka.schema_registry.token_secret", "key", "SPOUT_SCHEMA_REGISTRY_TOKEN", "token"},
+	{"kafka.schema_registry.client_certificate_secret", "certificate_key", "SPOUT_SCHEMA_REGISTRY_TLS_CERT", "tls.crt"},
+	{"kafka.schema_registry.client_certificate_secret", "private_key_key", "SPOUT_SCHEMA_REGISTRY_TLS_KEY", "tls.key"},
 	{"kafka.records.mask_key_secret", "key", "SPOUT_RECORD_MASK_KEY", "key"},
 }
 

@@ -65,6 +65,29 @@ func kafkaAttribute() schema.Attribute {
 				"path":        setting("kafka.file.path", false),
 				"path_time":   setting("kafka.file.path_time", false),
 			}},
+			"schema_registry": schema.SingleNestedAttribute{Optional: true, MarkdownDescription: "Schema registry for `avro` and `parquet` files. It knows Avro, JSON Schema and Protobuf.", Attributes: map[string]schema.Attribute{
+				"url":            setting("kafka.schema_registry.url", true),
+				"server_name":    setting("kafka.schema_registry.server_name", false),
+				"ca_certificate": setting("kafka.schema_registry.ca_certificate", false),
+				"folder":         setting("kafka.schema_registry.folder", false),
+				"credentials_secret": schema.SingleNestedAttribute{Optional: true, MarkdownDescription: "Kubernetes secret with the credentials of HTTP basic authentication. It must be in Pachyderm's namespace.",
+					Attributes: map[string]schema.Attribute{
+						"name":         secretName(),
+						"username_key": secretKey("user name", "username"),
+						"password_key": secretKey("password", "password"),
+					}},
+				"token_secret": schema.SingleNestedAttribute{Optional: true, MarkdownDescription: "Kubernetes secret with a bearer token, in place of `credentials_secret`. It must be in Pachyderm's namespace.",
+					Attributes: map[string]schema.Attribute{
+						"name": secretName(),
+						"key":  secretKey("token", "token"),
+					}},
+				"client_certificate_secret": schema.SingleNestedAttribute{Optional: true, MarkdownDescription: "Kubernetes secret with the client certificate, for mutual TLS. It must be in Pachyderm's namespace.",
+					Attributes: map[string]schema.Attribute{
+						"name":            secretName(),
+						"certificate_key": secretKey("certificate in PEM", "tls.crt"),
+						"private_key_key": secretKey("private key in PEM", "tls.key"),
+					}},
+			}},
 			"records": schema.SingleNestedAttribute{Optional: true, MarkdownDescription: "Which records are written, and what is taken out of them. Each commit says how many were read, written, left out and refused. What needs more than this is a pipeline of its own.", Attributes: map[string]schema.Attribute{
 				"filter": setting("kafka.records.filter", false),
 				"fields": setting("kafka.records.fields", false),

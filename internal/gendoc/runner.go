@@ -43,6 +43,7 @@ func sections(variables []settings.Variable) []section {
 		{Title: "Records", prefix: settings.Prefix + "RECORD_"},
 		{Title: "Batches", prefix: settings.Prefix + "BATCH_"},
 		{Title: "Files", prefix: settings.Prefix + "FILE_"},
+		{Title: "Schema registry", prefix: settings.Prefix + "SCHEMA_REGISTRY_"},
 	}
 	for _, v := range variables {
 		at := 0

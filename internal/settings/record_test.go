@@ -67,3 +67,38 @@ func TestFilter(t *testing.T) {
 		}
 	}
 }
+
+func TestSchemaRegistryProblems(t *testing.T) {
+	t.Parallel()
+	const registry = "SPOUT_SCHEMA_REGISTRY_URL=https://registry"
+	for _, test := range []struct {
+		want    string
+		environ []string
+	}{
+		{"must be like https://registry.example.com", []string{"SPOUT_SCHEMA_REGISTRY_URL=registry:8081", "SPOUT_FILE_FORMAT=avro"}},
+		{"must not hold a user name or password", []string{"SPOUT_SCHEMA_REGISTRY_URL=https://u:planted@registry", "SPOUT_FILE_FORMAT=avro"}},
+		{"is for avro and parquet files", []string{registry}},
+		{"does not go together with", []string{registry, "SPOUT_FILE_FORMAT=avro", "SPOUT_RECORD_MASK=a=hash"}},
+		{"must begin with https://", []string{"SPOUT_SCHEMA_REGISTRY_URL=http://r", "SPOUT_FILE_FORMAT=avro", "SPOUT_SCHEMA_REGISTRY_TLS_SERVER_NAME=x"}},
+		{"begins with the folder of the schemas", []string{registry, "SPOUT_FILE_FORMAT=avro", "SPOUT_FILE_PATH=_schemas/{partition}-{first_offset}"}},
+		{"must be one folder's name", []string{"SPOUT_SCHEMA_REGISTRY_FOLDER=a/b"}},
+	} {
+		_, err := Parse(least(test.environ...))
+		if err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "planted") {
+			t.Errorf("%v: got %v, want %s", test.environ, err, test.want)
+		}
+	}
+	for environ, want := range map[string]string{
+		"SPOUT_SCHEMA_REGISTRY_USERNAME=u": "go together",
+		"SPOUT_SCHEMA_REGISTRY_TOKEN=t":    "SPOUT_SCHEMA_REGISTRY_URL must be set",
+		"SPOUT_SCHEMA_REGISTRY_TLS_KEY=k":  "go together",
+	} {
+		s, err := Parse(least(environ))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.ValidateSecrets(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", environ, err)
+		}
+	}
+}

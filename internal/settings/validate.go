@@ -66,7 +66,7 @@ func (s Settings) validate() (p Problems) {
 	oneOf("SPOUT_FILE_FORMAT", s.File.Format, Formats)
 	oneOf("SPOUT_FILE_COMPRESSION", s.File.Compression, Compressions)
 	oneOf("SPOUT_FILE_PATH_TIME", s.File.PathTime, PathTimes)
-	if s.File.Compression == "snappy" && s.File.Format != "avro" && s.File.Format != "parquet" {
+	if s.File.Compression == "snappy" && !s.File.HasRows() {
 		p.add("SPOUT_FILE_COMPRESSION", s.File.Compression, "is for avro and parquet only; take zstd, which is as fast, or none")
 	}
 	if s.OutputBranch == "" {
@@ -74,6 +74,7 @@ func (s Settings) validate() (p Problems) {
 	}
 	p = append(p, s.Kafka.validate(oneOf)...)
 	p = append(p, s.Record.validate(oneOf)...)
+	p = append(p, s.SchemaRegistry.validate(s.File, s.ReadsJSON())...)
 	p = append(p, s.validateLimits()...)
 	return append(p, s.validatePath()...)
 }
@@ -210,6 +211,7 @@ func (s Settings) ValidateSecrets() error {
 	if (s.Kafka.TLSCert == "") != (s.Kafka.TLSKey == "") {
 		p.add("SPOUT_KAFKA_TLS_CERT, SPOUT_KAFKA_TLS_KEY", "", "go together: set both or none")
 	}
+	p = append(p, s.SchemaRegistry.validateSecrets()...)
 	return p.orNil()
 }
 

@@ -18,6 +18,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/spoutcommit"
@@ -216,6 +217,10 @@ func (a *auditor) foreign(ctx context.Context, commit *pachyderm.Commit) error {
 	return nil
 }
 
+// schemaFolder is where schemas of a registry are beside the data; it is not
+// counted in commits, since another life of the runner writes the same again.
+const schemaFolder = "/_schemas/"
+
 func byPath(list []pachyderm.File) map[string]pachyderm.File {
 	files := make(map[string]pachyderm.File, len(list))
 	for _, file := range list {
@@ -234,6 +239,7 @@ func (a *auditor) compareFiles(ctx context.Context, commit *pachyderm.Commit, d 
 	now := byPath(list)
 	for _, file := range list {
 		switch before, ok := a.files[file.Path]; {
+		case !ok && strings.HasPrefix(file.Path, schemaFolder):
 		case !ok:
 			added = append(added, file)
 		case before.Hash != file.Hash || before.Size != file.Size:

@@ -164,11 +164,11 @@ func readerSettings(c *kafkacluster.Cluster, topics ...*topic) settings.Kafka {
 }
 
 // newReader returns a reader that is not opened yet.
-func newReader(t *testing.T, k settings.Kafka) *reader {
+func newReader(t *testing.T, k settings.Kafka, options ...kafka.Option) *reader {
 	t.Helper()
 	const memory = 64 << 20
 	l := &logs{grown: make(chan struct{}, 1)}
-	r := &reader{Source: kafka.New(k, memory, hclog.New(&hclog.LoggerOptions{Level: hclog.Debug, Output: l})),
+	r := &reader{Source: kafka.New(k, memory, hclog.New(&hclog.LoggerOptions{Level: hclog.Debug, Output: l}), options...),
 		t: t, logs: l, next: map[source.Stream]int64{}}
 	t.Cleanup(func() {
 		r.close()
@@ -187,9 +187,9 @@ func (r *reader) close() {
 }
 
 // open returns a reader that goes on at a position, or begins if it is nil.
-func open(t *testing.T, k settings.Kafka, position json.RawMessage) *reader {
+func open(t *testing.T, k settings.Kafka, position json.RawMessage, options ...kafka.Option) *reader {
 	t.Helper()
-	r := newReader(t, k)
+	r := newReader(t, k, options...)
 	if err := r.Open(testContext(t), position); err != nil {
 		t.Fatalf("open: %v", err)
 	}

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 
@@ -60,6 +61,9 @@ func (l login) apply(t *testing.T, c *kafkacluster.Cluster, k settings.Kafka) se
 		if k.SASLUsername, k.SASLPassword = l.user, l.password; l.password == "" {
 			k.SASLPassword = users[l.user]
 		}
+		if l.mechanism == "oauthbearer" {
+			k.SASLTokenURL, k.SASLScope = c.Tokens.URL, "kafka"
+		}
 	}
 	return k
 }
@@ -71,7 +75,7 @@ func TestLogins(t *testing.T) {
 		"TLS":        {listener: kafkacluster.TLS},
 		"mutual TLS": {listener: kafkacluster.MutualTLS, user: "reader"},
 	}
-	for _, mechanism := range []string{"plain", "scram-sha-256", "scram-sha-512"} {
+	for _, mechanism := range []string{"plain", "scram-sha-256", "scram-sha-512", "oauthbearer"} {
 		logins["SASL "+mechanism] = login{listener: kafkacluster.SASL, mechanism: mechanism, user: "reader"}
 		logins["SASL "+mechanism+" over TLS"] = login{listener: kafkacluster.SASLTLS, mechanism: mechanism, user: "reader"}
 	}
@@ -111,6 +115,7 @@ func TestLoginsRefused(t *testing.T) {
 		"PLAIN password":     {login{listener: kafkacluster.SASLTLS, mechanism: "plain", user: "reader", password: "wrong"}, []string{"SASL Authentication"}},
 		"SCRAM-256 user":     {login{listener: kafkacluster.SASL, mechanism: "scram-sha-256", user: "nobody", password: "wrong"}, []string{"SASL Authentication"}},
 		"SCRAM-512 password": {login{listener: kafkacluster.SASL, mechanism: "scram-sha-512", user: "reader", password: "wrong"}, []string{"SASL Authentication"}},
+		"OAuth secret":       {login{listener: kafkacluster.SASLTLS, mechanism: "oauthbearer", user: "reader", password: "wrong"}, []string{"invalid_client", "SPOUT_KAFKA_SASL_TOKEN_URL"}},
 		"authority":          {login{listener: kafkacluster.TLS, authority: stranger.PEM}, []string{"TLS handshake", "unknown authority"}},
 		"no certificate":     {login{listener: kafkacluster.MutualTLS}, []string{"certificate"}},
 		"no TLS":             {login{listener: kafkacluster.TLS, noTLS: true}, []string{"TLS listener spoken to without TLS"}},
@@ -146,6 +151,31 @@ func TestLoginsRefused(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestSessionsRenewed reads with tokens that are good for seconds. Kafka ends
+// connections whose token has run out.
+func TestSessionsRenewed(t *testing.T) {
+	t.Parallel()
+	const user, tokens = "short-lived", 4
+	c := single.get(t)
+	c.Tokens.SetLifetime(user, 2*time.Second)
+	o := newTopic(t, c, 1, nil)
+	o.allow("User:"+user, kadm.OpRead)
+	r := open(t, login{listener: kafkacluster.SASLTLS, mechanism: "oauthbearer", user: user}.apply(t, c, readerSettings(c, o)), nil)
+	producer := client(t, c)
+	await(t, "several tokens were used up", func() bool {
+		o.produce(producer, numbered(0, 0, 1)...)
+		r.readTo(o.ends())
+		issued, _ := c.Tokens.Issued(user)
+		return issued >= tokens
+	})
+	o.finish()
+	r.readTo(o.ends())
+	compare(t, r.have, o.expected())
+	if _, scope := c.Tokens.Issued(user); scope != "kafka" {
+		t.Errorf("the scope asked for is %q", scope)
 	}
 }
 

@@ -68,6 +68,9 @@ func client(t *testing.T, c *kafkacluster.Cluster, options ...kgo.Opt) *kgo.Clie
 	return client
 }
 
+// uncompressed has a client of franz-go send values as they are.
+var uncompressed = kgo.ProducerBatchCompression(kgo.NoCompression())
+
 // produce sends records to the topic and waits until all are taken.
 func (o *topic) produce(from *kgo.Client, records ...*kgo.Record) {
 	o.t.Helper()

@@ -13,16 +13,21 @@ import (
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/spoutcommit"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/encode"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/record"
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/schema"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 )
 
 // segment is a part of a batch on its way to the uploader. Most batches are
 // one; a batch that outgrows its share of the memory is several.
 type segment struct {
-	files  []encode.File
-	memory int       // that they take
-	end    *batchEnd // set in a batch's last segment
+	files   []encode.File
+	schemas []schemaFile
+	memory  int       // that the files take
+	end     *batchEnd // set in a batch's last segment
 }
+
+// schemaFile is a schema of the registry beside the data that was written with it.
+type schemaFile struct{ path, content string }
 
 // batchEnd is what is known of a batch once it is complete.
 type batchEnd struct {
@@ -45,6 +50,7 @@ type batcher struct {
 	source  source.Source
 	encoder *encode.Encoder
 	rules   *record.Rules // nil if records are taken as they are
+	schemas *schemas      // nil if values are bytes
 	limits  settings.Batch
 	paths   paths
 	refused string // what to do with records that are refused
@@ -88,6 +94,7 @@ type fileKey struct {
 	stream source.Stream
 	span   int64
 	values string
+	rows   *schema.Rows
 }
 
 // run reads until ctx ends or the source fails.
@@ -166,12 +173,8 @@ func (b *batcher) take(ctx context.Context, chunk *source.Chunk) error {
 		b.source.Consume(chunk, 0)
 		b.move()
 	}
-	add := b.add
-	if b.rules != nil {
-		add = b.addByRules
-	}
 	for at := 0; at < len(chunk.Records); {
-		n, err := add(chunk.Stream, chunk.Records[at:])
+		n, err := b.addSome(ctx, chunk.Stream, chunk.Records[at:])
 		if err != nil {
 			return err
 		}
@@ -184,6 +187,8 @@ func (b *batcher) take(ctx context.Context, chunk *source.Chunk) error {
 			err = b.flush(ctx, reason)
 		} else if b.memory >= b.share {
 			err = b.hand(ctx, nil)
+		} else if n == 0 && b.overdue() {
+			err = b.flush(ctx, spoutcommit.ReasonAge)
 		}
 		if err != nil {
 			return err
@@ -203,6 +208,14 @@ func (b *batcher) move() {
 	if b.began.IsZero() && b.moved.IsZero() {
 		b.moved = time.Now()
 	}
+}
+
+// addSome puts some of the records into files; none if the batch is due first.
+func (b *batcher) addSome(ctx context.Context, stream source.Stream, records []source.Record) (int, error) {
+	if b.rules == nil && b.schemas == nil {
+		return b.add(stream, records)
+	}
+	return b.addEach(ctx, stream, records)
 }
 
 // add appends the records that go into one file and fit the limits.
@@ -227,20 +240,19 @@ func (b *batcher) add(stream source.Stream, records []source.Record) (int, error
 	return b.append(file, records)
 }
 
-// addByRules is [batcher.add] for records that have to be looked at one by
-// one. It takes all of them unless the batch is full, or memory.
-func (b *batcher) addByRules(stream source.Stream, records []source.Record) (int, error) {
+// addEach is [batcher.add] for records that have to be looked at one by one. It
+// takes all of them unless the batch is full, or memory, or is due while it
+// waits for a schema.
+func (b *batcher) addEach(ctx context.Context, stream source.Stream, records []source.Record) (int, error) {
 	for i := range records {
-		r := records[i] // the rules may give it another value
-		keep, err := b.rules.Apply(&r)
+		keep, err := b.addOne(ctx, stream, records[i])
 		var refused *record.Refused
 		switch {
 		case errors.As(err, &refused):
-			err = b.refuse(stream, &records[i], refused)
-		case err != nil:
-		case keep:
-			err = b.addOne(stream, &r)
-		default:
+			err = b.refuse(stream, &records[i], refused.Reason)
+		case errors.Is(err, errDue):
+			return i, nil
+		case err == nil && !keep:
 			b.move()
 			b.counts.filtered++
 			continue
@@ -255,22 +267,37 @@ func (b *batcher) addByRules(stream source.Stream, records []source.Record) (int
 	return len(records), nil
 }
 
-func (b *batcher) addOne(stream source.Stream, r *source.Record) error {
-	b.begin()
-	values := b.rules.Route(r)
-	file := b.open[fileKey{stream: stream, span: b.span(r), values: string(values)}]
-	if file == nil {
-		file = b.newFile(fileKey{stream: stream, span: b.span(r), values: string(values)})
+// addOne puts a record into its file; keep is false if it is to be left out.
+func (b *batcher) addOne(ctx context.Context, stream source.Stream, r source.Record) (keep bool, err error) {
+	if b.rules != nil {
+		if keep, err := b.rules.Apply(&r); !keep || err != nil {
+			return false, err
+		}
 	}
-	b.single[0] = *r
-	_, err := b.append(file, b.single[:])
-	return err
+	var rows *schema.Rows
+	if b.schemas != nil {
+		if rows, err = b.schemas.decode(ctx, b.due(), &r); err != nil {
+			return false, err
+		}
+	}
+	b.begin()
+	var values []byte
+	if b.rules != nil {
+		values = b.rules.Route(&r)
+	}
+	file := b.open[fileKey{stream: stream, span: b.span(&r), values: string(values), rows: rows}]
+	if file == nil {
+		file = b.newFile(fileKey{stream: stream, span: b.span(&r), values: string(values), rows: rows})
+	}
+	b.single[0] = r
+	_, err = b.append(file, b.single[:])
+	return true, err
 }
 
 // refuse does with a record that cannot be written what the policy says.
-func (b *batcher) refuse(stream source.Stream, r *source.Record, why *record.Refused) error {
+func (b *batcher) refuse(stream source.Stream, r *source.Record, why string) error {
 	if b.refused != "dead_letter" {
-		return &source.Stop{Err: fmt.Errorf("the record of topic %s, partition %d, offset %d cannot be written: %w. Change the settings, or set SPOUT_RECORD_ON_REFUSED to dead_letter to have such records written to a folder of their own",
+		return &source.Stop{Err: fmt.Errorf("the record of topic %s, partition %d, offset %d cannot be written: %s. Change the settings, or set SPOUT_RECORD_ON_REFUSED to dead_letter to have such records written to a folder of their own",
 			stream.Topic, stream.Partition, r.Offset, why)}
 	}
 	b.begin()
@@ -282,7 +309,7 @@ func (b *batcher) refuse(stream source.Stream, r *source.Record, why *record.Ref
 		b.files++
 	}
 	size, memory := file.Size(), file.Memory()
-	err := file.Add(*r, why.Reason)
+	err := file.Add(*r, why)
 	b.bytes += file.Size() - size
 	b.memory += file.Memory() - memory
 	b.counts.deadLettered++
@@ -290,7 +317,7 @@ func (b *batcher) refuse(stream source.Stream, r *source.Record, why *record.Ref
 }
 
 func (b *batcher) newFile(key fileKey) encode.File {
-	file := b.encoder.NewFile(encode.Place{Stream: key.stream, Time: time.UnixMilli(key.span * b.paths.grain.Milliseconds()), Values: key.values})
+	file := b.encoder.NewFile(encode.Place{Stream: key.stream, Time: time.UnixMilli(key.span * b.paths.grain.Milliseconds()), Values: key.values, Rows: key.rows})
 	b.open[key] = file
 	b.order = append(b.order, file)
 	if !b.paths.each {
@@ -360,6 +387,9 @@ func (b *batcher) flush(ctx context.Context, reason spoutcommit.Reason) error {
 // which is what keeps the memory bounded.
 func (b *batcher) hand(ctx context.Context, end *batchEnd) error {
 	s := &segment{files: b.order, memory: b.memory, end: end}
+	if b.schemas != nil {
+		s.schemas = b.schemas.takeNew()
+	}
 	clear(b.open)
 	clear(b.dead)
 	b.order, b.memory, b.told = nil, 0, 0

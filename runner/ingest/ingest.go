@@ -50,6 +50,7 @@ import (
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/spoutcommit"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/encode"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/record"
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/schema"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 )
 
@@ -69,10 +70,11 @@ type Config struct {
 // Ingester moves records from a source into a branch.
 type Ingester struct {
 	Config
-	encoder *encode.Encoder
-	epoch   atomic.Int64 // 0 until the branch has been seen
-	health  health
-	started time.Time
+	encoder  *encode.Encoder
+	registry *schema.Registry // nil if there is none
+	epoch    atomic.Int64     // 0 until the branch has been seen
+	health   health
+	started  time.Time
 }
 
 // New checks the configuration.
@@ -81,7 +83,11 @@ func New(c Config) (*Ingester, error) {
 	if err != nil {
 		return nil, err
 	}
-	in := &Ingester{Config: c, encoder: encoder, started: time.Now()}
+	registry, err := schema.NewRegistry(c.Settings, c.Log.Named("schemas"))
+	if err != nil {
+		return nil, err
+	}
+	in := &Ingester{Config: c, encoder: encoder, registry: registry, started: time.Now()}
 	c.Metrics.belongTo(in)
 	return in, nil
 }
@@ -224,6 +230,9 @@ func (in *Ingester) stream(ctx context.Context, src source.Source, c *committer)
 	segments, uploads := make(chan *segment), make(chan *upload)
 	batcher := &batcher{source: src, encoder: in.encoder, rules: record.NewRules(in.Settings), limits: in.Settings.Batch,
 		paths: newPaths(in.Settings.File), refused: in.Settings.Record.OnRefused, share: fileShare(in.Settings), out: segments, metrics: in.Metrics}
+	if in.registry != nil {
+		batcher.schemas = &schemas{registry: in.registry, folder: in.Settings.SchemaRegistry.Folder, waiting: in.health.waiting, written: map[int]bool{}}
+	}
 	uploader := &uploader{client: in.Client, branch: in.Branch, in: segments, out: uploads, group: group,
 		metrics: in.Metrics, health: &in.health}
 	in.Metrics.filesMemory.Store(0) // of an earlier session

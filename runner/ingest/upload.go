@@ -74,6 +74,11 @@ func (u *uploader) putAll(ctx context.Context, s *segment) error {
 			return err
 		}
 	}
+	for _, schema := range s.schemas { // they come with the first file that needs them, and are not counted
+		if err := u.files.Put(schema.path, []byte(schema.content)); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

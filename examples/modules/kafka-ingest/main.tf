@@ -49,6 +49,8 @@ resource "pachyderm_spout" "this" {
     records       = each.value.records
     tls           = var.tls
     sasl          = var.sasl
+
+    schema_registry = var.schema_registry
   }
 
   metadata = length(each.value.labels) + length(var.annotations) == 0 ? null : {

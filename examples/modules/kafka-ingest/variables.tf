@@ -169,6 +169,31 @@ variable "trigger" {
   }
 }
 
+variable "schema_registry" {
+  description = "Schema registry of the values, for avro and parquet files, as kafka.schema_registry of the resource pachyderm_spout. Secrets are named, and are Kubernetes secrets in Pachyderm's namespace."
+  type = object({
+    url            = string
+    server_name    = optional(string)
+    ca_certificate = optional(string)
+    folder         = optional(string)
+    credentials_secret = optional(object({
+      name         = string
+      username_key = optional(string)
+      password_key = optional(string)
+    }))
+    token_secret = optional(object({
+      name = string
+      key  = optional(string)
+    }))
+    client_certificate_secret = optional(object({
+      name            = string
+      certificate_key = optional(string)
+      private_key_key = optional(string)
+    }))
+  })
+  default = null
+}
+
 variable "tls" {
   description = "TLS towards the brokers. `{}` trusts the system's authorities. Left out, connections are not encrypted. client_certificate_secret names a Kubernetes secret in Pachyderm's namespace."
   type = object({

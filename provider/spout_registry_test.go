@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package provider
+
+import (
+	"testing"
+
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachtest"
+)
+
+// A schema registry, with each way to authenticate, comes back from the server.
+func TestSchemaRegistryAttributes(t *testing.T) {
+	t.Parallel()
+	s := pachtest.New(t)
+	s.AddKubernetesSecret("registry", map[string]string{"username": "u", "pass": "p", "key": "k"})
+	s.AddKubernetesSecret("registry-tls", map[string]string{"tls.crt": "c", "tls.key": "k"})
+	i := newInstance(t, s)
+	for _, registry := range []object{
+		{"url": "https://registry.example.com", "credentials_secret": object{"name": "registry", "password_key": "pass"}, "ca_certificate": testPEM, "server_name": "registry"},
+		{"url": "https://registry.example.com:8081/path", "token_secret": object{"name": "registry", "key": "key"}, "folder": "schemas"},
+		{"url": "https://registry.example.com", "client_certificate_secret": object{"name": "registry-tls"}},
+		{"url": "http://registry.example.com"},
+	} {
+		config := kafkaSpout(object{"kafka.file": object{"format": "avro"}, "kafka.schema_registry": registry})
+		i.must(i.apply(config))
+		i.must(i.refresh())
+		if i.changes(config) {
+			t.Errorf("%v: a plan after refresh changes something: %v", registry, plain(t, i.state))
+		}
+		imported := newInstance(t, s)
+		imported.must(imported.importID("default/orders", nil))
+		if imported.changes(config) {
+			t.Errorf("%v: a plan after import changes something: %v", registry, plain(t, imported.state))
+		}
+	}
+}

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ingest_test
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/twmb/avro"
+	"github.com/twmb/franz-go/pkg/sr"
+	"github.com/twmb/franz-go/pkg/sr/srfake"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachtest"
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/audit"
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/ingest"
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
+)
+
+// Two versions of a schema, and values of them.
+var registered = []string{
+	`{"type":"record","name":"Order","fields":[{"name":"o","type":"long"}]}`,
+	`{"type":"record","name":"Order","fields":[{"name":"o","type":"long"},{"name":"note","type":["null","string"]}]}`,
+}
+
+// registryValue is a record's value: of schema 11 or 12, null, or damaged.
+func registryValue(t *testing.T, offset int64) []byte {
+	t.Helper()
+	kind := offset % 5
+	switch kind {
+	case 3:
+		return nil
+	case 4:
+		return []byte("no header")
+	}
+	version := min(kind, 1)
+	value, err := avro.MustParse(registered[version]).Encode(map[string]any{"o": offset, "note": "n"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return append(binary.BigEndian.AppendUint32([]byte{0}, uint32(11+version)), value...)
+}
+
+// expectRegistry is what files should hold of such a value.
+func expectRegistry(e *audit.Entry) {
+	switch e.Offset % 5 {
+	case 0:
+		e.Value = fmt.Sprintf(`{"o":%d}`, e.Offset)
+	case 1, 2:
+		e.Value = fmt.Sprintf(`{"note":"n","o":%d}`, e.Offset)
+	case 4:
+		e.Fate = audit.DeadLettered
+	}
+}
+
+// newRegistryBench is a bench whose records have schemas.
+func newRegistryBench(t *testing.T, format string, settings ...string) (*bench, *srfake.Registry) {
+	t.Helper()
+	registry := srfake.New(srfake.WithAuth("Basic dXNlcjpwYXNz"))
+	t.Cleanup(registry.Close)
+	for i, text := range registered {
+		registry.SeedSchema("orders-value", i+1, 11+i, sr.Schema{Schema: text})
+	}
+	b := newBench(t, "2.6.0")
+	b.with(append(settings, "SPOUT_FILE_FORMAT="+format, "SPOUT_FILE_COMPRESSION=snappy", "SPOUT_SCHEMA_REGISTRY_URL="+registry.URL(), "SPOUT_RECORD_ON_REFUSED=dead_letter")...)
+	b.settings.SchemaRegistry.Username, b.settings.SchemaRegistry.Password = "user", "pass"
+	b.expect = expectRegistry
+	return b, registry
+}
+
+// produceRegistered appends n records to each partition while nobody reads.
+func (b *bench) produceRegistered(n int) {
+	b.t.Helper()
+	b.log.produce(n)
+	for _, records := range b.log.partitions {
+		for i := len(records) - n; i < len(records); i++ {
+			records[i].Value = registryValue(b.t, records[i].Offset)
+		}
+	}
+}
+
+// TestSchemaRegistry: each record is in a file of its schema or among the dead
+// letters, the schemas are beside them, and no crash or lost reply changes that.
+func TestSchemaRegistry(t *testing.T) {
+	t.Parallel()
+	for _, format := range []string{"avro", "parquet"} {
+		t.Run(format, func(t *testing.T) {
+			t.Parallel()
+			b, _ := newRegistryBench(t, format)
+			for i, method := range []string{"CreateFileSet", "AddFileSet", "FinishCommit"} {
+				fault := pachtest.Fault{Method: method, Side: pachtest.Sidecar, Before: status.Error(codes.Unavailable, "the sidecar is going down")}
+				if i%2 == 1 {
+					fault.Before, fault.LoseReply = nil, true
+				}
+				b.server.Inject(fault)
+				b.produceRegistered(20)
+				stop, ended := b.run()
+				waitFor(t, "a commit more", func() bool {
+					_, d, err := ingest.LastCommit(t.Context(), b.branch())
+					return err == nil && d.Writer == fmt.Sprintf("writer-%d", b.writers) && d.Read > 0
+				})
+				b.end(stop, ended)
+			}
+			b.produceRegistered(20)
+			b.ingestAll()
+			report := b.audit()
+			if report.Records != 240/5*4 || report.DeadLettered != 240/5 {
+				t.Error(report)
+			}
+			last, _, err := ingest.LastCommit(t.Context(), b.branch())
+			if err != nil {
+				t.Fatal(err)
+			}
+			for id, want := range map[int]string{11: registered[0], 12: registered[1]} {
+				content, err := b.branch().ReadFile(t.Context(), last.ID, fmt.Sprintf("/_schemas/%d.avsc", id))
+				if err != nil || string(content) != want {
+					t.Errorf("schema %d is %s (%v)", id, content, err)
+				}
+			}
+		})
+	}
+}
+
+// TestRegistryAway: the runner waits for the registry, and goes on; what was
+// read before is committed meanwhile. Nothing is refused because of it.
+func TestRegistryAway(t *testing.T) {
+	t.Parallel()
+	b, registry := newRegistryBench(t, "avro", "SPOUT_BATCH_MAX_AGE=50ms")
+	b.produceRegistered(40)
+	var asked atomic.Int64
+	answers := []int{http.StatusServiceUnavailable, http.StatusUnauthorized, http.StatusNotFound} // the last from a proxy
+	registry.Intercept(func(w http.ResponseWriter, r *http.Request) bool {
+		n := asked.Add(1)
+		if strings.HasSuffix(r.URL.Path, "/12") && n < 6 {
+			http.Error(w, "<html>", answers[n%3])
+			return true
+		}
+		return false
+	})
+	b.ingestAll()
+	if report := b.audit(); report.DeadLettered != 24 || report.Records != 96 {
+		t.Error(report)
+	}
+	if asked.Load() < 6 {
+		t.Errorf("the registry was asked %d times", asked.Load())
+	}
+	commits := b.server.Commits(project, pipeline, "master")
+	if len(commits) < 4 {
+		t.Errorf("%d commits: what was read before has waited too", len(commits))
+	}
+}
+
+// TestUnknownSchema: a schema that the registry does not know is a matter of
+// policy, not of waiting.
+func TestUnknownSchema(t *testing.T) {
+	t.Parallel()
+	b, _ := newRegistryBench(t, "parquet")
+	b.produceRegistered(1)
+	for _, records := range b.log.partitions {
+		records[0].Value = []byte("\x00\x00\x00\x00\x63rest")
+	}
+	b.expect = func(e *audit.Entry) { e.Fate = audit.DeadLettered }
+	b.ingestAll()
+	b.audit()
+	paths := b.headFiles()
+	last, _, err := ingest.LastCommit(t.Context(), b.branch())
+	if err != nil || len(paths) != 3 {
+		t.Fatal(paths, err)
+	}
+	content, err := b.branch().ReadFile(t.Context(), last.ID, paths[0])
+	if err != nil || !strings.Contains(string(content), `"reason":"the registry does not know the schema 99"`) {
+		t.Errorf("%s (%v)", content, err)
+	}
+
+	b, _ = newRegistryBench(t, "avro", "SPOUT_RECORD_ON_REFUSED=stop")
+	b.settings.Record.OnRefused = "stop"
+	b.produceRegistered(5)
+	_, ended := b.run()
+	if err := <-ended; !source.IsStop(err) || !strings.Contains(err.Error(), "does not begin with a zero byte") {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package schema
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/twmb/franz-go/pkg/sr"
+
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
+)
+
+// Refused says why a value cannot become a row.
+type Refused struct{ Reason string }
+
+func (r *Refused) Error() string { return r.Reason }
+
+func refusef(format string, args ...any) error { return &Refused{fmt.Sprintf(format, args...)} }
+
+// Registry looks schemas up and keeps them. It is used by one goroutine.
+type Registry struct {
+	client  *sr.Client
+	url     string
+	columns bool // rows must fit into Parquet's columns
+	log     hclog.Logger
+	known   map[int]known
+}
+
+// known is what is known of a schema: what it makes of values, or why it
+// cannot be used.
+type known struct {
+	values  *Values
+	refused error
+	until   time.Time // zero for ever
+}
+
+// unknownFor is how long a schema that the registry does not know is not asked
+// for again.
+const unknownFor = time.Minute
+
+// NewRegistry returns the registry of validated settings, nil if there is none.
+// It connects when it is first asked.
+func NewRegistry(s settings.Settings, log hclog.Logger) (*Registry, error) {
+	c := s.SchemaRegistry
+	if c.URL == "" {
+		return nil, nil
+	}
+	config := &tls.Config{ServerName: c.TLSServerName, MinVersion: tls.VersionTLS12}
+	if c.TLSCA != "" {
+		config.RootCAs = x509.NewCertPool()
+		if !config.RootCAs.AppendCertsFromPEM([]byte(c.TLSCA)) {
+			return nil, errors.New("SPOUT_SCHEMA_REGISTRY_TLS_CA holds no certificate that can be read")
+		}
+	}
+	if c.TLSCert != "" {
+		pair, err := tls.X509KeyPair([]byte(c.TLSCert), []byte(c.TLSKey))
+		if err != nil {
+			return nil, fmt.Errorf("SPOUT_SCHEMA_REGISTRY_TLS_CERT and SPOUT_SCHEMA_REGISTRY_TLS_KEY: %w", err)
+		}
+		config.Certificates = []tls.Certificate{pair}
+	}
+	options := []sr.ClientOpt{sr.URLs(c.URL), sr.UserAgent("spout-runner"), sr.HTTPClient(&http.Client{Timeout: 10 * time.Second}), sr.DialTLSConfig(config)}
+	if c.Username != "" {
+		options = append(options, sr.BasicAuth(c.Username, c.Password))
+	}
+	if c.Token != "" {
+		options = append(options, sr.BearerToken(c.Token))
+	}
+	client, err := sr.NewClient(options...)
+	if err != nil {
+		return nil, fmt.Errorf("schema registry: %w", err)
+	}
+	return &Registry{client: client, url: c.URL, columns: s.File.Format == "parquet", log: log, known: map[int]known{}}, nil
+}
+
+// header is the length of what goes before a value: a zero byte and the
+// number of the schema.
+const header = 5
+
+// Split takes a value apart into the number of its schema and the rest.
+func Split(value []byte) (id int, payload []byte, err error) {
+	if len(value) < header || value[0] != 0 {
+		return 0, nil, refusef("its value does not begin with a zero byte and the number of a schema, as serializers with a schema registry write it")
+	}
+	return int(binary.BigEndian.Uint32(value[1:])), value[header:], nil
+}
+
+// Pauses between attempts to reach the registry.
+const (
+	minRegistryPause = 250 * time.Millisecond
+	maxRegistryPause = 10 * time.Second
+)
+
+// Known is [Registry.Lookup] of a schema that need not be asked for; ok is
+// false for others.
+func (r *Registry) Known(id int) (values *Values, err error, ok bool) { //nolint:revive // the error is the schema's
+	k, ok := r.known[id]
+	if !ok || !k.until.IsZero() && !time.Now().Before(k.until) {
+		return nil, nil, false
+	}
+	return k.values, k.refused, true
+}
+
+// Lookup returns what to do with values of a schema. While the registry cannot
+// be reached it waits until ctx ends. That the registry does not know the
+// schema, or that it cannot be used, is a *Refused.
+func (r *Registry) Lookup(ctx context.Context, id int) (*Values, error) {
+	if values, err, ok := r.Known(id); ok {
+		return values, err
+	}
+	for pause := minRegistryPause; ; pause = min(2*pause, maxRegistryPause) {
+		values, err := r.ask(ctx, id)
+		var refused *Refused
+		if err == nil || errors.As(err, &refused) {
+			k := known{values: values, refused: err}
+			if r.isTransient(err) {
+				k.until = time.Now().Add(unknownFor)
+			}
+			r.known[id] = k
+			return values, err
+		}
+		if ctx.Err() != nil {
+			return nil, fmt.Errorf("schema %d: %w", id, ctx.Err())
+		}
+		r.log.Warn("waiting for the schema registry", "url", r.url, "schema", id, "reason", err)
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("schema %d: %w", id, ctx.Err())
+		case <-time.After(pause):
+		}
+	}
+}
+
+// isTransient says whether what a schema was refused for may change.
+func (r *Registry) isTransient(err error) bool {
+	var unknown *unknownError
+	return errors.As(err, &unknown)
+}
+
+// unknownError says that the registry has no such schema.
+type unknownError struct{ *Refused }
+
+func (u *unknownError) Unwrap() error { return u.Refused }
+
+// Source is a schema as the registry has it.
+type Source struct {
+	Name string // by which others refer to it; "" for the schema itself
+	Text string
+}
+
+// ask reads a schema and all that it refers to, in the order in which they
+// build on each other.
+func (r *Registry) ask(ctx context.Context, id int) (*Values, error) {
+	s, err := r.client.SchemaByID(ctx, id)
+	if err != nil {
+		return nil, asRefused(err, "the registry does not know the schema %d", id)
+	}
+	c := &collector{registry: r, seen: map[sr.SchemaReference]bool{}}
+	if err := c.references(ctx, s.References, 0); err != nil {
+		return nil, err
+	}
+	values, err := newValues(id, s.Type, append(c.sources, Source{Text: s.Schema}), r.columns)
+	if err != nil {
+		return nil, refusef("its schema %d cannot be used: %v", id, err)
+	}
+	return values, nil
+}
+
+type collector struct {
+	registry *Registry
+	seen     map[sr.SchemaReference]bool
+	sources  []Source
+}
+
+func (c *collector) references(ctx context.Context, list []sr.SchemaReference, depth int) error {
+	for _, reference := range list {
+		if c.seen[reference] || depth > maxDepth {
+			continue
+		}
+		c.seen[reference] = true
+		s, err := c.registry.client.SchemaByVersion(ctx, reference.Subject, reference.Version)
+		if err != nil {
+			return asRefused(err, "the registry does not know version %d of %s, which the schema refers to", reference.Version, reference.Subject)
+		}
+		if err := c.references(ctx, s.References, depth+1); err != nil {
+			return err
+		}
+		c.sources = append(c.sources, Source{Name: reference.Name, Text: s.Schema.Schema})
+	}
+	return nil
+}
+
+// asRefused tells that something is not in the registry from all that may get
+// better: a network, a server or credentials that fail.
+func asRefused(err error, format string, args ...any) error {
+	var response *sr.ResponseError
+	if !errors.As(err, &response) || response.StatusCode != http.StatusNotFound {
+		return err
+	}
+	// A proxy's page and a wrong path are 404 too, but have no code of the registry.
+	if response.ErrorCode/100 != http.StatusNotFound {
+		return err
+	}
+	return &unknownError{&Refused{fmt.Sprintf(format, args...)}}
+}

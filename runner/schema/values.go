@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package schema
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/twmb/avro"
+	"github.com/twmb/franz-go/pkg/sr"
+
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
+)
+
+// Values is what a schema of the registry makes of values.
+type Values struct {
+	id      int
+	sources []Source
+	ending  string
+	decode  decoder
+}
+
+// decoder brings a value, without its header, into Avro's encoding, and says
+// what the rows of such values look like. It may use scratch, or return a part
+// of payload.
+type decoder func(scratch, payload []byte) (*Rows, []byte, error)
+
+// rowsMaker makes rows for values of a shape.
+type rowsMaker func(shape *avro.Schema) (*Rows, error)
+
+// Decode brings the value into Avro's encoding, and says what its row looks
+// like. What it returns is a part of payload, or in scratch's memory if it has
+// room.
+func (v *Values) Decode(scratch, payload []byte) (*Rows, []byte, error) {
+	rows, value, err := v.decode(scratch, payload)
+	if err != nil {
+		return nil, nil, refusef("its value does not fit its schema %d: %v", v.id, err)
+	}
+	return rows, value, nil
+}
+
+// ID is the schema's number in the registry.
+func (v *Values) ID() int { return v.id }
+
+// Files are the schema and all that it refers to as files: ID.avsc, ID.json or
+// ID.proto, and ID/NAME for the others. Paths are relative to the schemas' folder.
+func (v *Values) Files() map[string]string {
+	files := map[string]string{}
+	name := strconv.Itoa(v.id)
+	for _, s := range v.sources {
+		if s.Name == "" {
+			files[name+"."+v.ending] = s.Text
+		} else {
+			files[name+"/"+string(settings.AppendPathValue(nil, []byte(s.Name)))] = s.Text
+		}
+	}
+	return files
+}
+
+func newValues(id int, kind sr.SchemaType, sources []Source, columns bool) (v *Values, err error) {
+	v = &Values{id: id, sources: sources}
+	rows := func(shape *avro.Schema) (*Rows, error) {
+		shape, err := withCoordinates(shape)
+		if err != nil {
+			return nil, err
+		}
+		r, err := newRows(shape, valueFirst)
+		if err != nil {
+			return nil, err
+		}
+		r.ID = id
+		if columns {
+			_, err = r.Columns()
+		}
+		return r, err
+	}
+	switch kind {
+	case sr.TypeAvro:
+		v.ending = "avsc"
+		v.decode, err = avroValues(sources, rows)
+	case sr.TypeProtobuf:
+		v.ending = "proto"
+		v.decode, err = protobufValues(sources, rows)
+	case sr.TypeJSON:
+		v.ending = "json"
+		v.decode, err = jsonValues(sources, rows)
+	default:
+		err = fmt.Errorf("its kind %v is not known", kind)
+	}
+	return v, err
+}
+
+// avroValues are in Avro's encoding already: they are only checked.
+func avroValues(sources []Source, rows rowsMaker) (decoder, error) {
+	var cache avro.SchemaCache
+	var shape *avro.Schema
+	for _, s := range sources {
+		var err error
+		if shape, err = cache.Parse(s.Text); err != nil {
+			return nil, fmt.Errorf("%w", err)
+		}
+	}
+	t, err := typeOf(shape)
+	if err != nil {
+		return nil, err
+	}
+	r, err := rows(shape)
+	return func(_, payload []byte) (*Rows, []byte, error) { return r, payload, t.Check(payload) }, err
+}
+
+var errNoMessage = errors.New("it names no message of its schema")
