@@ -90,6 +90,7 @@ func TestSpoutRestartTriggers(t *testing.T) {
 		i := newInstance(t, s)
 		version := 1.0
 		i.must(i.apply(kafkaSpout(nil)))
+		spec := inspect(t, s, orders).Spec
 		for _, step := range []struct {
 			triggers any
 			restarts bool
@@ -106,9 +107,9 @@ func TestSpoutRestartTriggers(t *testing.T) {
 			if i.changes(config) || i.get("version") != version || i.get("state") != "running" {
 				t.Errorf("%v: it is %v at version %v, want %v", step.triggers, i.get("state"), i.get("version"), version)
 			}
-		}
-		if p := inspect(t, s, orders); len(p.Spec.Annotations) > 0 || len(p.Spec.Labels) > 0 {
-			t.Errorf("Pachyderm has been told: %+v", p.Spec)
+			if now := inspect(t, s, orders).Spec; !now.Equal(spec) {
+				t.Errorf("%v: Pachyderm has been told: %+v", step.triggers, now)
+			}
 		}
 	})
 }

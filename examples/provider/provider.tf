@@ -11,6 +11,6 @@ terraform {
 provider "pachyderm" {
   address = "grpcs://pachyderm.example.com:443"
 
-  # Refuses to work with any other cluster. "pachctl inspect cluster" shows it.
+  # Refuses to work with any other cluster. The data source pachyderm_cluster shows its deployment_id.
   cluster_deployment_id = "dev-7f3a9c"
 }

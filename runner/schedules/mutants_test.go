@@ -37,9 +37,6 @@ var mutants = map[string]mutant{
 		"ingest/recover.go", "if c.Error != \"\" {\n\t\t\treturn true\n\t\t}", ""},
 	"the position is that before the batch's last records": {
 		"ingest/batch.go", "end := &batchEnd{reason: reason, position: b.source.Position(),", "end := &batchEnd{reason: reason, position: b.behind(),"},
-	"a batch is committed again after a lost reply": {
-		"ingest/commit.go", "return c.Branch.Finish(ctx, id, u.description.String())\n\t}); err != nil {",
-		"return c.Branch.Finish(ctx, id, u.description.String())\n\t}); pachyderm.IsUnavailable(err) {\n\t\treturn c.commit(ctx, u)\n\t} else if err != nil {"},
 	"the newer writer gives way": {
 		"ingest/recover.go", "own != 0 && d.NewerThan(", "own != 0 && !d.NewerThan("},
 	"all that is read is kept": {
