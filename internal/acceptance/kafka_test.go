@@ -104,6 +104,8 @@ func TestRealKafka(t *testing.T) {
 		x.transactions(20)
 		s.kill(func() error { return c.KillContainer(s.project, s.name, cluster.UserContainer, syscall.SIGKILL) })
 	}
+	x.finish()
+	readCommitted(t, s, k)
 	s.awaitAll(2 * time.Minute)
 	s.audit()
 	for _, name := range []string{filepath.Join(s.workspace.Dir, "terraform.tfstate"), userLog(s)} {
@@ -178,14 +180,58 @@ func (p *producer) transactions(n int) {
 		if err := p.client.ProduceSync(ctx, records...).FirstErr(); err != nil {
 			p.t.Fatal(err)
 		}
-		commit := i%3 != 0
-		if err := p.client.EndTransaction(ctx, kgo.TransactionEndTry(commit)); err != nil {
+		if err := p.client.EndTransaction(ctx, kgo.TransactionEndTry(i%3 != 0)); err != nil {
 			p.t.Fatal(err)
 		}
-		for _, r := range records {
-			if commit {
-				p.produced.Add(source.Stream{Topic: r.Topic, Partition: r.Partition}, r.Offset, string(r.Value))
-			}
+	}
+}
+
+// lastValue is the value of the record that finish leaves.
+const lastValue = `{"n":"the last"}`
+
+// finish commits a last record in each partition.
+func (p *producer) finish() {
+	p.t.Helper()
+	if err := p.client.BeginTransaction(); err != nil {
+		p.t.Fatal(err)
+	}
+	for partition := range p.partitions {
+		r := &kgo.Record{Topic: kafkaTopic, Partition: partition, Value: []byte(lastValue)}
+		if err := p.client.ProduceSync(p.t.Context(), r).FirstErr(); err != nil {
+			p.t.Fatal(err)
 		}
+	}
+	if err := p.client.EndTransaction(p.t.Context(), kgo.TryCommit); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// readCommitted notes what franz-go reads, up to what finish has left. What the
+// producer was told is no measure here: the broker is killed, and may abort a
+// transaction whose commit it had acknowledged just before.
+func readCommitted(t *testing.T, s *spout, k *kafkacluster.Cluster) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	client, err := kgo.NewClient(kgo.SeedBrokers(k.Addresses(kafkacluster.Plaintext)...), kgo.ConsumeTopics(kafkaTopic),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	for open := s.partitions; open > 0; {
+		fetches := client.PollFetches(ctx)
+		if ctx.Err() != nil {
+			t.Fatalf("franz-go does not reach the end of %d partitions: %v", open, ctx.Err())
+		}
+		fetches.EachRecord(func(r *kgo.Record) {
+			s.produced.Add(source.Stream{Topic: r.Topic, Partition: r.Partition}, r.Offset, string(r.Value))
+			if string(r.Value) == lastValue {
+				open--
+			}
+		})
+	}
+	if s.produced.Count() < int64(s.sent)/2 {
+		t.Errorf("only %d of %d records were committed", s.produced.Count(), s.sent)
 	}
 }

@@ -175,13 +175,16 @@ func (k Kafka) validateOAuth() (p Problems) {
 		for variable, value := range map[string]string{"SPOUT_KAFKA_SASL_TOKEN_URL": k.SASLTokenURL, "SPOUT_KAFKA_SASL_SCOPE": k.SASLScope,
 			"SPOUT_KAFKA_SASL_EXTENSIONS": strings.Join(k.SASLExtensions, ",")} {
 			if value != "" {
+				if variable == "SPOUT_KAFKA_SASL_TOKEN_URL" {
+					value = withoutLogin(value)
+				}
 				p.add(variable, value, "is for oauthbearer; set SPOUT_KAFKA_SASL_MECHANISM=oauthbearer, or take it out")
 			}
 		}
 		return p
 	}
 	if u, err := url.Parse(k.SASLTokenURL); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.User != nil {
-		p.add("SPOUT_KAFKA_SASL_TOKEN_URL", k.SASLTokenURL, "must be the URL of the token endpoint, as https://login.example.com/oauth2/token, since SPOUT_KAFKA_SASL_MECHANISM is oauthbearer")
+		p.add("SPOUT_KAFKA_SASL_TOKEN_URL", withoutLogin(k.SASLTokenURL), "must be the URL of the token endpoint without a user or password, as https://login.example.com/oauth2/token, since SPOUT_KAFKA_SASL_MECHANISM is oauthbearer")
 	}
 	for _, extension := range k.SASLExtensions {
 		if !saslExtension.MatchString(extension) || strings.HasPrefix(extension, "auth=") {
@@ -189,6 +192,15 @@ func (k Kafka) validateOAuth() (p Problems) {
 		}
 	}
 	return p
+}
+
+// withoutLogin returns what may be shown of a URL: nothing if it may hold a
+// password.
+func withoutLogin(text string) string {
+	if strings.Contains(text, "@") {
+		return ""
+	}
+	return text
 }
 
 // saslExtension is the form of RFC 7628, section 3.1.

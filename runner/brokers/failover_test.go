@@ -194,7 +194,12 @@ func TestUncleanElection(t *testing.T) {
 	if err := behind.Start(testContext(t)); err != nil {
 		t.Fatal(err)
 	}
-	o.elect(kadm.ElectLiveReplica)
+	// The controller takes some seconds to see that the old leader is dead;
+	// until then it finds that no election is needed.
+	await(t, "the replica that lacks records leads", func() bool {
+		o.elect(kadm.ElectLiveReplica)
+		return o.partition(0).Leader == behind.ID
+	})
 	o.produce(client(t, c, acks...), numbered(0, 1000, 80)...) // so that the log has again all offsets that were read
 
 	var err error

@@ -9,6 +9,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"time"
 
@@ -122,6 +123,7 @@ func (r *Registry) Lookup(ctx context.Context, id int) (*Values, error) {
 		if err == nil || errors.As(err, &refused) {
 			k := known{values: values, refused: err}
 			if r.isTransient(err) {
+				r.forgetExpired()
 				k.until = time.Now().Add(unknownFor)
 			}
 			r.known[id] = k
@@ -136,6 +138,24 @@ func (r *Registry) Lookup(ctx context.Context, id int) (*Values, error) {
 			return nil, fmt.Errorf("schema %d: %w", id, ctx.Err())
 		case <-time.After(pause):
 		}
+	}
+}
+
+// maxUnknown is how many unknown schemas are kept in mind. Values that are no
+// registry's can begin like such, and name any number.
+const maxUnknown = 1000
+
+// forgetExpired makes room for another unknown schema.
+func (r *Registry) forgetExpired() {
+	now, unknown := time.Now(), 0
+	maps.DeleteFunc(r.known, func(_ int, k known) bool {
+		if !k.until.IsZero() {
+			unknown++
+		}
+		return !k.until.IsZero() && !now.Before(k.until)
+	})
+	if unknown > maxUnknown {
+		maps.DeleteFunc(r.known, func(_ int, k known) bool { return !k.until.IsZero() })
 	}
 }
 

@@ -9,6 +9,7 @@ package schema
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/twmb/avro"
 )
@@ -62,10 +63,22 @@ func typeOf(s *avro.Schema) (*Type, error) {
 
 type resolver struct{ named map[string]*Type }
 
+// namespaceOf returns the namespace of a type with a name, which is that of the
+// types within it too: the one in its name, its own, or that around it.
+func namespaceOf(n *avro.SchemaNode, around string) string {
+	if dot := strings.LastIndexByte(n.Name, '.'); dot >= 0 {
+		return n.Name[:dot]
+	}
+	if n.Namespace != "" {
+		return n.Namespace
+	}
+	return around
+}
+
 func (r *resolver) resolve(n *avro.SchemaNode, namespace string) (*Type, error) {
 	kind, known := kinds[n.Type]
 	if !known {
-		for _, name := range []string{n.Type, namespace + "." + n.Type} {
+		for _, name := range []string{namespace + "." + n.Type, n.Type} {
 			if t := r.named[name]; t != nil {
 				return t, nil
 			}
@@ -77,12 +90,8 @@ func (r *resolver) resolve(n *avro.SchemaNode, namespace string) (*Type, error) 
 		t.Symbols = append(t.Symbols, []byte(symbol))
 	}
 	if n.Name != "" {
-		name := n.Name
-		if n.Namespace != "" {
-			name = n.Namespace + "." + n.Name
-		}
-		namespace = n.Namespace
-		r.named[name] = t
+		namespace = namespaceOf(n, namespace)
+		r.named[strings.TrimPrefix(namespace+"."+n.Name[strings.LastIndexByte(n.Name, '.')+1:], ".")] = t
 	}
 	var err error
 	element := n.Items

@@ -40,6 +40,9 @@ func (v *verifier) reread(ctx context.Context, from commit, portion []commit) (a
 	left := map[source.Stream]bool{}
 	topics := map[string]bool{}
 	for stream, end := range ends {
+		if end > starts[stream] && stream.Generation > 0 {
+			return nil, fmt.Errorf("topic %s was deleted and made again: commits from then on cannot be compared yet", stream.Topic)
+		}
 		if end > starts[stream] {
 			left[stream], topics[stream.Topic] = true, true
 		}
@@ -50,6 +53,7 @@ func (v *verifier) reread(ctx context.Context, from commit, portion []commit) (a
 	config := v.Settings.Kafka
 	config.Topics, config.Pattern = slices.Sorted(maps.Keys(topics)), ""
 	config.Start, config.OnOutOfRange = "earliest", "earliest" // what is gone is told by a gap
+	config.GroupID = ""                                        // whose offsets are the spout's to publish
 	src := kafka.New(config, ingest.SourceShare(v.Settings), v.Log)
 	defer src.Close() //nolint:errcheck // only read
 	if err := src.Open(ctx, from.d.Position); err != nil {

@@ -36,7 +36,12 @@ func (s *Source) rackFor(turn []*partition) string {
 // followReplica goes to the follower that a leader's answer names, and says
 // whether it does. The table is locked.
 func (s *Source) followReplica(b *broker, p *partition, f *fetched) bool {
-	if f.replica < 0 || f.replica == b.id || s.table.brokers[f.replica] == nil || time.Now().Before(p.leaderUntil) {
+	if f.replica < 0 || f.replica == b.id || time.Now().Before(p.leaderUntil) {
+		return false
+	}
+	if s.table.brokers[f.replica] == nil { // it is new: until it is known, the leader would only name it again
+		p.leaderUntil, s.table.refresh = time.Now().Add(replicaPause), true
+		s.kick()
 		return false
 	}
 	p.replica, p.replicaUntil = f.replica, time.Now().Add(jitter(replicaLease))

@@ -19,6 +19,7 @@ import (
 type selector struct {
 	c        *kfake.Cluster
 	follower int32
+	names    int32 // the broker that the leader sends to, if it is not the follower
 
 	mu      sync.Mutex
 	served  map[int32]int // fetches of the partition by broker
@@ -50,6 +51,9 @@ func (r *selector) serve(rack string) {
 		}
 		switch {
 		case node != r.follower && request.Rack == rack:
+			if r.names != 0 {
+				return sent(0, r.names)
+			}
 			return sent(0, r.follower)
 		case node == r.follower && r.refusal != nil:
 			return sent(r.refusal.Code, -1)
@@ -73,6 +77,7 @@ func TestRack(t *testing.T) {
 		name     string
 		rack     string
 		refusal  *kerr.Error
+		names    int32
 		down     bool
 		follower bool // it is read from
 	}{
@@ -81,6 +86,7 @@ func TestRack(t *testing.T) {
 		{name: "no rack"},
 		{name: "out of range", rack: "a", refusal: kerr.OffsetOutOfRange},
 		{name: "not in sync", rack: "a", refusal: kerr.NotLeaderForPartition},
+		{name: "not known yet", rack: "a", names: 99},
 		{name: "cannot be reached", rack: "a", down: true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -90,7 +96,7 @@ func TestRack(t *testing.T) {
 			cl := client(t, c)
 			produce(t, cl, numbered("t", 0, 0, 10)...)
 			leader := c.LeaderFor("t", 0)
-			r := &selector{c: c, follower: 1 - leader, refusal: test.refusal}
+			r := &selector{c: c, follower: 1 - leader, refusal: test.refusal, names: test.names}
 			r.serve("a")
 			k := config(c, "t")
 			k.Rack = test.rack
