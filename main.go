@@ -37,7 +37,7 @@ func main() {
 	}
 	if !*attach {
 		economize()
-		go endWithParent(time.Second, 5*time.Second)
+		go endWithParent(time.Second)
 	}
 	err := providerserver.Serve(context.Background(), provider.New(version), providerserver.ServeOpts{
 		Address: "registry.terraform.io/spoutworks/pachyderm",
@@ -48,17 +48,26 @@ func main() {
 	}
 }
 
-// endWithParent ends this process some time after the one that started it,
-// which else only a Terraform does that is not killed itself. The calls that
-// it was waiting for are cancelled by then; what remains is to finish what
-// must not be left half done.
-func endWithParent(look, remains time.Duration) {
+// endWithParent ends this process after the one that started it, which else
+// only a Terraform does that is not killed itself. The calls that it was
+// waiting for are cancelled by then; what remains is to finish what must not
+// be left half done.
+func endWithParent(look time.Duration) {
 	parent := os.Getppid()
 	for os.Getppid() == parent { // Windows never tells
 		time.Sleep(look)
 	}
-	time.Sleep(remains)
+	cleanUp(provider.Busy, time.Sleep, look)
 	os.Exit(1)
+}
+
+// cleanUp returns when nothing is in progress any more, or has no right to be:
+// after what an operation may do beyond its time, and a margin.
+func cleanUp(busy func() bool, sleep func(time.Duration), look time.Duration) {
+	const atMost = 2*provider.CleanUp + 5*time.Second
+	for waited := time.Duration(0); busy() && waited < atMost; waited += look {
+		sleep(look)
+	}
 }
 
 // economize saves CPU time, of which Terraform and its providers need much

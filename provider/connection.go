@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
@@ -14,6 +15,11 @@ import (
 	"github.com/hashicorp/terraform-plugin-log/tflog"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
 )
+
+// unreachableFor is how long a cluster that gave no answer is taken to be
+// unreachable: long enough for the objects of one run not to wait for it one
+// after the other.
+const unreachableFor = 10 * time.Second
 
 // connection is what a configured provider gives to its objects.
 type connection struct {
@@ -23,10 +29,14 @@ type connection struct {
 	guard          string       // deployment id that the cluster must have
 	defaultProject types.String // unknown while the provider's configuration is
 	wait           pachyderm.Wait
+	requestTimeout time.Duration // of one call, repetitions included
+	now            func() time.Time
 	failure        error // why there is no connection
 
-	mu     sync.Mutex
-	client *pachyderm.Client
+	mu        sync.Mutex
+	client    *pachyderm.Client
+	refused   error     // why the cluster is not the right one, or does not let in
+	refusedAt time.Time // when that was found out
 }
 
 // check finds mistakes that need no network.
@@ -39,7 +49,8 @@ func (c *connection) check() error {
 }
 
 // open returns the client, after it has made sure that it speaks with the
-// right cluster. Without that, no token is sent.
+// right cluster. Without that, no token is sent. What keeps it from doing so is
+// not tried again for each object.
 func (c *connection) open(ctx context.Context) (*pachyderm.Client, error) {
 	if c == nil {
 		return nil, fmt.Errorf("the provider has not been configured")
@@ -52,6 +63,23 @@ func (c *connection) open(ctx context.Context) (*pachyderm.Client, error) {
 	if c.client != nil {
 		return c.client, nil
 	}
+	if c.refused != nil && (!pachyderm.IsUnanswered(c.refused) || c.now().Sub(c.refusedAt) < unreachableFor) {
+		return nil, c.refused
+	}
+	client, err := c.enter(ctx)
+	if err != nil {
+		if ctx.Err() == nil { // else it says nothing about the next object's chances
+			c.refused, c.refusedAt = err, c.now()
+		}
+		return nil, err
+	}
+	c.client = client
+	tflog.Debug(ctx, "connecting to Pachyderm", map[string]any{"address": c.options.Address.String(), "from": c.origin})
+	return client, nil
+}
+
+// enter makes sure of the cluster and logs in there, as far as is configured.
+func (c *connection) enter(ctx context.Context) (*pachyderm.Client, error) {
 	if err := c.checkDeployment(ctx); err != nil {
 		return nil, err
 	}
@@ -59,13 +87,7 @@ func (c *connection) open(ctx context.Context) (*pachyderm.Client, error) {
 	if err := c.login(ctx, &options); err != nil {
 		return nil, err
 	}
-	client, err := pachyderm.Connect(options)
-	if err != nil {
-		return nil, err
-	}
-	c.client = client
-	tflog.Debug(ctx, "connecting to Pachyderm", map[string]any{"address": c.options.Address.String(), "from": c.origin})
-	return client, nil
+	return pachyderm.Connect(options)
 }
 
 // login puts the token of the id token's owner into options.

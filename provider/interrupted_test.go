@@ -5,6 +5,7 @@
 package provider
 
 import (
+	"context"
 	"errors"
 	"os"
 	"syscall"
@@ -119,6 +120,28 @@ func TestInterruptedUpdateAndDelete(t *testing.T) {
 	}
 	if sent, deleted := count(s, "CreatePipeline"), count(s, "DeletePipeline"); sent != 2 || deleted != 1 {
 		t.Errorf("%d times created and updated, %d times deleted", sent, deleted)
+	}
+}
+
+// A spout that was stopped for its update runs again after an interrupt.
+func TestInterruptedUpdateOfStopped(t *testing.T) {
+	t.Parallel()
+	s := pachtest.New(t, pachtest.WithVersion(pachtest.Version26))
+	i := newInstance(t, s)
+	i.must(i.apply(kafkaSpout(nil)))
+	readOrders(t, s)
+	ctx, interrupt := context.WithCancel(t.Context())
+	i.ctx = ctx
+	start := s.Inject(pachtest.Fault{Method: "StartPipeline", Stall: make(chan struct{})})
+	go func() {
+		<-start.Reached()
+		interrupt()
+	}()
+	if err := contains(errorsIn(i.apply(kafkaSpout(object{"description": "x"}))), "Cannot start spout default/orders"); err != nil {
+		t.Error(err)
+	}
+	if p := inspect(t, s, orders); p.Stopped || p.Version != 2 {
+		t.Errorf("stopped: %t, version %d", p.Stopped, p.Version)
 	}
 }
 

@@ -161,6 +161,7 @@ func (r *objectResource[M, P]) planDestroy(ctx context.Context, req resource.Mod
 	defer cancel()
 	if o != nil {
 		o.diags = &resp.Diagnostics
+		defer o.boundByRequest()()
 		h.planDelete(o)
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
@@ -22,6 +24,17 @@ type operation struct {
 	name       string // which one, as default/orders: its import id
 	diags      *diag.Diagnostics
 }
+
+// CleanUp bounds each of the two things that an operation may still do when its
+// own time is over: to find out what became of a call, and to set right what
+// was left half done.
+const CleanUp = 20 * time.Second
+
+// inProgress counts the operations of this process.
+var inProgress atomic.Int64
+
+// Busy says whether this process has an operation in progress.
+func Busy() bool { return inProgress.Load() > 0 }
 
 // timeoutOf is a method of the model's timeouts.Value; nil for operations that
 // are over when their calls are.
@@ -51,7 +64,20 @@ func (c *connection) begin(ctx context.Context, kind, name string, timeout timeo
 		diags.AddError("Cannot connect to Pachyderm", detail)
 		return nil, func() {}
 	}
-	return &operation{ctx: ctx, client: client, connection: c, kind: kind, name: name, diags: diags}, cancel
+	inProgress.Add(1)
+	end := sync.OnceFunc(func() {
+		cancel()
+		inProgress.Add(-1)
+	})
+	return &operation{ctx: ctx, client: client, connection: c, kind: kind, name: name, diags: diags}, end
+}
+
+// boundByRequest gives the whole operation no more time than one call has, for
+// a look that may be left out. Streams have no limit of their own.
+func (o *operation) boundByRequest() context.CancelFunc {
+	ctx, cancel := context.WithTimeout(o.ctx, o.connection.requestTimeout)
+	o.ctx = ctx
+	return cancel
 }
 
 // capital makes the first letter a capital.
@@ -161,7 +187,7 @@ func (o *operation) followUp(look func(context.Context) (there, same bool, err e
 // after is a context for what is to be done although the operation's own time
 // may be over, or Terraform was interrupted.
 func (o *operation) after() (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.WithoutCancel(o.ctx), afterwards)
+	return context.WithTimeout(context.WithoutCancel(o.ctx), CleanUp)
 }
 
 // pause waits between two looks.

@@ -54,6 +54,9 @@ func (o *pipelineOperation) planDelete() {
 	if o.wanted.keepOutputRepo || o.wanted.forceDestroy {
 		return
 	}
+	if _, err := o.client.InspectPipeline(o.ctx, o.id); err != nil {
+		return // a repo that is left of a pipeline that is gone is not deleted
+	}
 	if holds, err := o.client.HoldsData(o.ctx, o.id, o.wanted.outputBranch); err == nil && holds {
 		o.refuseData()
 	}
@@ -93,7 +96,9 @@ func (o *pipelineOperation) refuseData() {
 		"Nothing was deleted. Choose what is to become of the data and apply that first:\n\n"+
 		"  force_destroy    = true   deletes it\n"+
 		"  keep_output_repo = true   keeps it in a plain repo; a pipeline of the same name cannot be created then\n\n"+
-		"To stop the %s and leave everything as it is, set paused = true instead.", o.kind, o.id, o.kind))
+		"To stop the %s and leave everything as it is, set paused = true instead.\n\n"+
+		"If the plan calls it a deposed object, no configuration reaches it: delete it with pachctl delete pipeline --project %s %s, and the next refresh drops it.",
+		o.kind, o.id, o.kind, o.id.Project, o.id.Name))
 }
 
 // restore starts a pipeline again that ran before: a delete or an update that

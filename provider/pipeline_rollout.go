@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/hashicorp/terraform-plugin-log/tflog"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
@@ -14,9 +13,6 @@ import (
 
 // logLines is how much of a pipeline's log goes into a message.
 const logLines = 10
-
-// afterwards bounds what is still done when an operation's own time is over.
-const afterwards = 20 * time.Second
 
 // leftRepo is added to the message that a pipeline exists already, which is
 // also what a repo of its name is taken for.
@@ -243,7 +239,11 @@ func (o *pipelineOperation) sendStopped(p *pachyderm.Pipeline) bool {
 		o.restore(p)
 		return false
 	}
-	return o.start()
+	if !o.start() {
+		o.restore(p)
+		return false
+	}
+	return true
 }
 
 // sent says whether an update that came back with err has led to the version.

@@ -57,6 +57,41 @@ func TestPlanRefusesToDestroyData(t *testing.T) {
 	i.must(i.planDestroy())
 }
 
+// The output repo that is left of a pipeline is not what would be destroyed.
+func TestPlanDestroyOfWhatIsGone(t *testing.T) {
+	t.Parallel()
+	eachVersion(t, func(t *testing.T, s *pachtest.Server) {
+		i := newInstance(t, s)
+		i.must(i.apply(kafkaSpout(nil)))
+		writeData(t, s, orders)
+		if err := contains(errorsIn(i.planDestroy()), "holds data", "deposed", "pachctl delete pipeline --project default orders"); err != nil {
+			t.Error(err)
+		}
+		if err := client(t, s).DeletePipeline(t.Context(), orders, true); err != nil {
+			t.Fatal(err)
+		}
+		i.must(i.planDestroy())
+		i.must(i.destroy())
+		if repos := s.Repos(""); len(repos) != 1 {
+			t.Errorf("there are %v", repos)
+		}
+	})
+}
+
+// A look that gets no answer holds no plan up.
+func TestPlanDestroyWithoutAnswer(t *testing.T) {
+	t.Parallel()
+	for typeName, config := range map[string]object{"pachyderm_spout": kafkaSpout(nil), "pachyderm_repo": {"name": "images"}} {
+		s := pachtest.New(t)
+		made := newInstance(t, s).as(typeName)
+		made.must(made.apply(config))
+		i := newInstanceOf(t, object{"address": s.Address(), "request_timeout": "200ms"}).as(typeName)
+		i.state, i.id = made.state, made.id
+		s.Inject(pachtest.Fault{Method: "ListCommit", Count: -1, Stall: make(chan struct{})})
+		i.must(i.planDestroy())
+	}
+}
+
 // putOrders puts data into the repo orders.
 func putOrders(t *testing.T, s *pachtest.Server, typeName string) {
 	t.Helper()

@@ -47,10 +47,15 @@ func WithGetenv(getenv func(string) string) Option {
 	return func(p *pachydermProvider) { p.getenv = getenv }
 }
 
+// WithClock replaces the time of day.
+func WithClock(now func() time.Time) Option {
+	return func(p *pachydermProvider) { p.now = now }
+}
+
 // New returns a constructor of the provider, as the framework wants it.
 func New(version string, options ...Option) func() provider.Provider {
 	return func() provider.Provider {
-		p := &pachydermProvider{version: version, wait: pachyderm.DefaultWait, retry: pachyderm.DefaultRetry, getenv: os.Getenv}
+		p := &pachydermProvider{version: version, wait: pachyderm.DefaultWait, retry: pachyderm.DefaultRetry, getenv: os.Getenv, now: time.Now}
 		for _, option := range options {
 			option(p)
 		}
@@ -66,6 +71,7 @@ type pachydermProvider struct {
 	wait    pachyderm.Wait
 	retry   pachyderm.Retry
 	getenv  func(string) string
+	now     func() time.Time
 }
 
 // providerModel is the provider block.
@@ -125,7 +131,7 @@ func (p *pachydermProvider) Configure(ctx context.Context, req provider.Configur
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	c := &connection{wait: p.wait, defaultProject: m.DefaultProject}
+	c := &connection{wait: p.wait, now: p.now, defaultProject: m.DefaultProject}
 	resp.ResourceData, resp.DataSourceData, resp.EphemeralResourceData, resp.ActionData, resp.ListResourceData = c, c, c, c, c
 	if c.defaultProject.IsNull() {
 		c.defaultProject = types.StringValue(pachyderm.DefaultProject)
@@ -155,6 +161,7 @@ func (p *pachydermProvider) Configure(ctx context.Context, req provider.Configur
 		resp.Diagnostics.AddAttributeError(path.Root("request_timeout"), "Invalid request_timeout", "request_timeout must be more than 0, as \"1m\".")
 		return
 	}
+	c.requestTimeout = retry.Timeout
 	c.origin, c.guard, c.idToken = credentials.Origin, credentials.DeploymentID, credentials.IDToken
 	if id := m.ClusterDeploymentID.ValueString(); id != "" {
 		c.guard = id

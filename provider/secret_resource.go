@@ -44,7 +44,7 @@ What it holds is [write-only](https://developer.hashicorp.com/terraform/language
 
 * Terraform cannot see that ` + "`data_wo`" + ` has changed: change ` + "`data_wo_version`" + ` along with it.
 * Pachyderm cannot change a secret, so each change deletes it and creates it anew, in one update. If it cannot be created again, the apply fails and says so, and the next apply creates it.
-* Pods keep what they have read when they started. To restart a spout whenever its secret is written, refer to it: ` + "`metadata = { annotations = { secret = pachyderm_secret.<name>.created_at } }`" + `.
+* Pods keep what they have read when they started. To restart a spout whenever its secret is written, refer to it: ` + "`restart_triggers = { secret = pachyderm_secret.<name>.created_at }`" + `.
 * If somebody else has replaced the secret, which shows by its age, the next plan writes it again.
 
 With authentication, the token's owner needs the role ` + "`secretAdmin`" + `.`
@@ -89,7 +89,7 @@ func (m *secretModel) plan(_ context.Context, _ *connection, config, state *secr
 	}
 	if state != nil {
 		diags.AddWarning("Secret "+m.Name.ValueString()+" is written again", "It is deleted and created anew. Pods that run keep what they have read of it; restart the pipelines that use it. "+
-			"A spout does so by itself if one of its metadata.annotations is created_at of this secret.")
+			"A spout does so by itself if created_at of this secret is among its restart_triggers.")
 	}
 }
 

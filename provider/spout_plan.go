@@ -128,6 +128,7 @@ func (r *spoutResource) planDestroy(ctx context.Context, state *spoutModel, diag
 	defer cancel()
 	if o != nil {
 		o.diags = diags
+		defer o.boundByRequest()()
 		o.planDelete()
 	}
 }
