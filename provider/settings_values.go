@@ -129,28 +129,43 @@ func settingsOf(l leaves, outputBranch types.String) (settings.Settings, diag.Di
 	}
 	s, err := settings.Parse(environ)
 	var diags diag.Diagnostics
-	var problems settings.Problems
-	if errors.As(err, &problems) {
-		for _, p := range problems {
-			if unknown[p.Variable] || p.Variable == "SPOUT_MEMORY_BUDGET" && unknown["SPOUT_KAFKA_FETCH_MAX_BYTES"] ||
-				p.Variable == "SPOUT_KAFKA_TOPICS" && unknown["SPOUT_KAFKA_TOPICS_PATTERN"] {
-				continue
-			}
-			attribute, ok := attributeOf(p.Variable)
-			if !ok {
-				attribute = "kafka"
-			}
-			if p.Value == "" && l[attribute] != nil && l[attribute].IsNull() && attribute == "kafka.brokers" {
-				continue // the schema says that it is required
-			}
-			if p.Variable == "SPOUT_MEMORY_BUDGET" && !l.has(attribute) {
-				attribute, p.Value = "kafka.fetch_max_bytes", "" // the budget's default is too small for it
-				p.Fix = "calls for more memory: runner.memory_budget " + p.Fix
-			}
-			diags.AddAttributeError(attributePath(attribute), "Invalid "+attribute, problemText(attribute, p))
+	for _, p := range append(problemsOf(err), problemsOf(s.ValidateReferences(givenSecrets(l, unknown)))...) {
+		if slices.ContainsFunc(append(p.With, p.Variable), func(variable string) bool { return unknown[variable] }) {
+			continue
 		}
+		attribute, ok := attributeOf(p.Variable)
+		if !ok {
+			attribute = "kafka"
+		}
+		if p.Value == "" && l[attribute] != nil && l[attribute].IsNull() && attribute == "kafka.brokers" {
+			continue // the schema says that it is required
+		}
+		if p.Variable == "SPOUT_MEMORY_BUDGET" && !l.has(attribute) {
+			attribute, p.Value = "kafka.fetch_max_bytes", "" // the budget's default is too small for it
+			p.Fix = "calls for more memory: runner.memory_budget " + p.Fix
+		}
+		diags.AddAttributeError(attributePath(attribute), "Invalid "+attribute, problemText(attribute, p))
 	}
 	return s, diags
+}
+
+// givenSecrets are the secret variables that a Kubernetes secret is named for.
+// Those that only may be are added to the unknown ones.
+func givenSecrets(l leaves, unknown map[string]bool) []string {
+	var given []string
+	for _, s := range settingSecrets {
+		unknown[s.variable] = l.unknown(s.secret)
+		if l.has(s.secret) {
+			given = append(given, s.variable)
+		}
+	}
+	return given
+}
+
+func problemsOf(err error) settings.Problems {
+	var problems settings.Problems
+	errors.As(err, &problems)
+	return problems
 }
 
 func problemText(attribute string, p settings.Problem) string {

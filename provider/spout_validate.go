@@ -144,19 +144,27 @@ func (v *spoutValidator) kind() {
 	v.uniqueKeys(l)
 }
 
+// uniqueKeys checks that a reference to a secret takes different things from
+// different keys. Two references may well share them: the same credentials can
+// be good for the brokers and for the schema registry.
 func (v *spoutValidator) uniqueKeys(l leaves) {
-	keys := map[string]string{}
-	for _, s := range secretsOf(l) {
-		if l.unknown("kafka.tls") || l.unknown("kafka.sasl") {
+	variables := map[[2]string]string{} // by reference and key
+	for _, s := range settingSecrets {
+		if !l.has(s.secret) || l.unknown(s.secret+"."+s.key) {
 			continue
 		}
-		at := s.Name + "\x00" + s.Key
-		if other, ok := keys[at]; ok {
-			attribute, _ := attributeOf(s.EnvVar)
-			v.fail(attribute, "The key %q of the secret %q is used for %s and for %s. They are two different things; name two keys.",
-				s.Key, s.Name, strings.ToLower(variableOf(other).Doc), strings.ToLower(variableOf(s.EnvVar).Doc))
+		key, ok := l.text(s.secret + "." + s.key)
+		if !ok {
+			key = s.defaultKey
 		}
-		keys[at] = s.EnvVar
+		at := [2]string{s.secret, key}
+		if other, twice := variables[at]; twice {
+			doc := func(variable string) string {
+				return strings.TrimSuffix(strings.ToLower(variableOf(variable).Doc), ".")
+			}
+			v.fail(s.secret, "%s takes the key %q for two different things: %s, and %s. Name two keys.", s.secret, key, doc(other), doc(s.variable))
+		}
+		variables[at] = s.variable
 	}
 }
 

@@ -46,6 +46,12 @@ func TestSpoutValidation(t *testing.T) {
 		{"isolation", kafkaSpout(object{"kafka.isolation": "none"}), []string{"kafka.isolation", "read_committed"}},
 		{"mechanism", kafkaSpout(object{"kafka.sasl": object{"mechanism": "gssapi", "credentials_secret": object{"name": "a"}}}), []string{"kafka.sasl.mechanism", "scram-sha-256"}},
 		{"keys", kafkaSpout(object{"kafka.sasl": object{"mechanism": "plain", "credentials_secret": object{"name": "a", "username_key": "password"}}}), []string{`"password"`, "two keys"}},
+		{"keys of one reference", kafkaSpout(object{"kafka.sasl": object{"mechanism": "plain", "credentials_secret": object{"name": "a", "username_key": "password"}}}),
+			[]string{`kafka.sasl.credentials_secret takes the key "password"`, "client secret. Name two keys."}},
+		{"token and user", kafkaSpout(object{"kafka.file": object{"format": "avro"}, "kafka.schema_registry": object{"url": "https://r", "token_secret": object{"name": "a"}, "credentials_secret": object{"name": "b"}}}),
+			[]string{"kafka.schema_registry.token_secret", "takes the place of a user name"}},
+		{"certificate of a file and a secret", kafkaSpout(object{"kafka.tls": object{"certificate_file": "/a", "private_key_file": "/b", "client_certificate_secret": object{"name": "a"}}}),
+			[]string{"kafka.tls.certificate_file", "together with kafka.tls.client_certificate_secret"}},
 		{"authority", kafkaSpout(object{"kafka.tls": object{"ca_certificate": "nonsense"}}), []string{"kafka.tls.ca_certificate", "PEM"}},
 		{"bytes", kafkaSpout(object{"kafka.batch": object{"max_bytes": "many"}}), []string{"max_bytes", `"many"`, "64MiB"}},
 		{"duration", kafkaSpout(object{"kafka.batch": object{"max_age": "10"}}), []string{"max_age", `"10"`, "10s"}},
@@ -134,6 +140,12 @@ func TestSpoutUnknownValues(t *testing.T) {
 		"server name": kafkaSpout(object{"kafka.tls": object{"server_name": unknown{}}}),
 		"fetch":       kafkaSpout(object{"kafka.fetch_max_bytes": unknown{}, "runner": object{"memory_budget": "1MiB"}}),
 		"secret":      kafkaSpout(object{"kafka.sasl": object{"mechanism": unknown{}, "credentials_secret": object{"name": unknown{}}}}),
+		"key":         kafkaSpout(object{"kafka.sasl": object{"mechanism": "plain", "credentials_secret": object{"name": "a", "username_key": unknown{}, "password_key": "username"}}}),
+		"credentials": kafkaSpout(object{"kafka.sasl": object{"mechanism": "plain", "credentials_secret": unknown{}}}),
+		"format":      kafkaSpout(object{"kafka.file": object{"format": unknown{}, "compression": "snappy"}, "kafka.schema_registry": object{"url": "https://r"}}),
+		"file":        kafkaSpout(object{"kafka.file": unknown{}, "kafka.schema_registry": object{"url": "https://r"}}),
+		"mechanism":   kafkaSpout(object{"kafka.sasl": object{"mechanism": unknown{}, "token_url": "https://t", "scope": "s", "extensions": []any{"a=b"}, "credentials_secret": object{"name": "a"}}}),
+		"key file":    kafkaSpout(object{"kafka.tls": object{"certificate_file": "/a", "private_key_file": unknown{}}}),
 		"env":         kafkaSpout(object{"env": unknown{}}),
 		"value":       kafkaSpout(object{"env": object{"A": unknown{}}}),
 		"secret env":  kafkaSpout(object{"secret_env": object{"A": object{"secret": unknown{}, "key": unknown{}}}}),
@@ -153,6 +165,18 @@ func TestSpoutUnknownValues(t *testing.T) {
 	if err := contains(errorsIn(diagnostics), "kafka.start"); err != nil {
 		t.Error(err)
 	}
+}
+
+// The same credentials may be good for the brokers and for the registry.
+func TestSpoutSecretForTwo(t *testing.T) {
+	t.Parallel()
+	i := newInstance(t, pachtest.New(t))
+	_, diagnostics := i.plan(kafkaSpout(object{"kafka.file": object{"format": "avro"},
+		"kafka.sasl": object{"mechanism": "plain", "credentials_secret": object{"name": "a"}},
+		"kafka.tls":  object{"client_certificate_secret": object{"name": "c"}},
+		"kafka.schema_registry": object{"url": "https://r", "credentials_secret": object{"name": "a"},
+			"client_certificate_secret": object{"name": "c"}}}))
+	i.must(diagnostics)
 }
 
 // Another shard of the same branch is what the runner stops at.

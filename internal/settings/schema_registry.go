@@ -40,11 +40,11 @@ func (r SchemaRegistry) validate(file File, readsJSON bool) (p Problems) {
 	case u.Scheme == "http" && (r.TLSCA != "" || r.TLSServerName != ""):
 		p.add("SPOUT_SCHEMA_REGISTRY_URL", r.URL, "must begin with https://, since TLS settings are given")
 	case !file.HasRows():
-		p.add("SPOUT_SCHEMA_REGISTRY_URL", r.URL, "is for avro and parquet files; set SPOUT_FILE_FORMAT to one of them, or leave the registry out")
+		p.add("SPOUT_SCHEMA_REGISTRY_URL", r.URL, "is for avro and parquet files; set SPOUT_FILE_FORMAT to one of them, or leave the registry out", "SPOUT_FILE_FORMAT")
 	case readsJSON:
 		p.add("SPOUT_SCHEMA_REGISTRY_URL", r.URL, "does not go together with what looks into values that are JSON: value:FIELD in SPOUT_FILE_PATH or SPOUT_RECORD_FILTER, SPOUT_RECORD_FIELDS and SPOUT_RECORD_MASK")
 	case file.Path.root() == r.Folder:
-		p.add("SPOUT_FILE_PATH", file.Path.String(), "begins with the folder of the schemas; use another one")
+		p.add("SPOUT_FILE_PATH", file.Path.String(), "begins with the folder of the schemas; use another one", "SPOUT_SCHEMA_REGISTRY_FOLDER")
 	}
 	if block, _ := pem.Decode([]byte(r.TLSCA)); r.TLSCA != "" && block == nil {
 		p.add("SPOUT_SCHEMA_REGISTRY_TLS_CA", "", "must hold certificates in PEM, beginning with -----BEGIN CERTIFICATE-----")
@@ -54,13 +54,13 @@ func (r SchemaRegistry) validate(file File, readsJSON bool) (p Problems) {
 
 func (r SchemaRegistry) validateSecrets() (p Problems) {
 	if (r.Username == "") != (r.Password == "") {
-		p.add("SPOUT_SCHEMA_REGISTRY_USERNAME, SPOUT_SCHEMA_REGISTRY_PASSWORD", "", "go together: set both or none")
+		p.add("SPOUT_SCHEMA_REGISTRY_USERNAME, SPOUT_SCHEMA_REGISTRY_PASSWORD", "", "go together: set both or none", "SPOUT_SCHEMA_REGISTRY_USERNAME", "SPOUT_SCHEMA_REGISTRY_PASSWORD")
 	}
 	if r.Username != "" && r.Token != "" {
 		p.add("SPOUT_SCHEMA_REGISTRY_TOKEN", "", "takes the place of a user name: set one of them")
 	}
 	if (r.TLSCert == "") != (r.TLSKey == "") {
-		p.add("SPOUT_SCHEMA_REGISTRY_TLS_CERT, SPOUT_SCHEMA_REGISTRY_TLS_KEY", "", "go together: set both or none")
+		p.add("SPOUT_SCHEMA_REGISTRY_TLS_CERT, SPOUT_SCHEMA_REGISTRY_TLS_KEY", "", "go together: set both or none", "SPOUT_SCHEMA_REGISTRY_TLS_CERT", "SPOUT_SCHEMA_REGISTRY_TLS_KEY")
 	}
 	if r.URL == "" && r.Username+r.Token+r.TLSCert != "" {
 		p.add("SPOUT_SCHEMA_REGISTRY_URL", "", "must be set, since credentials of a schema registry are given")

@@ -20,6 +20,10 @@ type Problem struct {
 	Variable string // its name, as SPOUT_KAFKA_BROKERS
 	Value    string // what it was, "" if that does not matter
 	Fix      string // what is wrong and what to write instead
+
+	// With are the other variables whose values it comes from: with another
+	// value of one of them, nothing might be wrong.
+	With []string
 }
 
 func (p Problem) Error() string {
@@ -40,8 +44,8 @@ func (p Problems) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-func (p *Problems) add(variable, value, fix string) {
-	*p = append(*p, Problem{variable, value, fix})
+func (p *Problems) add(variable, value, fix string, with ...string) {
+	*p = append(*p, Problem{variable, value, fix, with})
 }
 
 func (p Problems) orNil() error {
@@ -67,7 +71,7 @@ func (s Settings) validate() (p Problems) {
 	oneOf("SPOUT_FILE_COMPRESSION", s.File.Compression, Compressions)
 	oneOf("SPOUT_FILE_PATH_TIME", s.File.PathTime, PathTimes)
 	if s.File.Compression == "snappy" && !s.File.HasRows() {
-		p.add("SPOUT_FILE_COMPRESSION", s.File.Compression, "is for avro and parquet only; take zstd, which is as fast, or none")
+		p.add("SPOUT_FILE_COMPRESSION", s.File.Compression, "is for avro and parquet only; take zstd, which is as fast, or none", "SPOUT_FILE_FORMAT")
 	}
 	if s.OutputBranch == "" {
 		p.add("SPOUT_OUTPUT_BRANCH", "", "must name a branch")
@@ -81,16 +85,17 @@ func (s Settings) validate() (p Problems) {
 
 func (s Settings) validatePath() (p Problems) {
 	problem := s.File.Path.check(len(s.Kafka.Topics) > 1 || s.Kafka.Pattern != "")
+	var with []string
 	longest := s.File.Path.longestElement(s.Kafka.Topics, s.Kafka.Pattern != "")
 	switch {
 	case problem != "":
 	case len(s.File.Path.References()) > 0 && longest > maxElement:
 		problem = fmt.Sprintf("can have elements of %d bytes, more than the %d that file systems allow; put a / between its placeholders", longest, maxElement)
 	case s.Record.OnRefused == "dead_letter" && s.File.Path.root() == s.Record.DeadLetterFolder:
-		problem = "begins with the folder of the dead letters; use another one"
+		problem, with = "begins with the folder of the dead letters; use another one", []string{"SPOUT_RECORD_ON_REFUSED", "SPOUT_RECORD_DEAD_LETTER_FOLDER"}
 	}
 	if problem != "" {
-		p.add("SPOUT_FILE_PATH", s.File.Path.String(), problem)
+		p.add("SPOUT_FILE_PATH", s.File.Path.String(), problem, with...)
 	}
 	return p
 }
@@ -128,7 +133,7 @@ func (k Kafka) validate(oneOf func(variable, value string, allowed []string)) (p
 		p.add("SPOUT_KAFKA_TLS_CA", "", "must hold certificates in PEM, beginning with -----BEGIN CERTIFICATE-----")
 	}
 	if (k.TLSCertFile == "") != (k.TLSKeyFile == "") {
-		p.add("SPOUT_KAFKA_TLS_CERT_FILE", k.TLSCertFile, "goes together with SPOUT_KAFKA_TLS_KEY_FILE: set both or none")
+		p.add("SPOUT_KAFKA_TLS_CERT_FILE", k.TLSCertFile, "goes together with SPOUT_KAFKA_TLS_KEY_FILE: set both or none", "SPOUT_KAFKA_TLS_KEY_FILE")
 	}
 	if k.TLSCA != "" && k.TLSCAFile != "" {
 		p.add("SPOUT_KAFKA_TLS_CA_FILE", k.TLSCAFile, "cannot be set together with SPOUT_KAFKA_TLS_CA; set one of the two")
@@ -143,7 +148,7 @@ func (k Kafka) validate(oneOf func(variable, value string, allowed []string)) (p
 func (k Kafka) validateTopics() (p Problems) {
 	switch {
 	case len(k.Topics) == 0 && k.Pattern == "":
-		p.add("SPOUT_KAFKA_TOPICS", "", "must name at least one topic, or SPOUT_KAFKA_TOPICS_PATTERN must match some")
+		p.add("SPOUT_KAFKA_TOPICS", "", "must name at least one topic, or SPOUT_KAFKA_TOPICS_PATTERN must match some", "SPOUT_KAFKA_TOPICS_PATTERN")
 	case len(k.Topics) > 0 && k.Pattern != "":
 		p.add("SPOUT_KAFKA_TOPICS_PATTERN", k.Pattern, "cannot be set together with SPOUT_KAFKA_TOPICS; set one of the two, as a pattern of names with | between them")
 		return p
@@ -163,7 +168,8 @@ func (k Kafka) validateTopics() (p Problems) {
 	wants := k.Selector()
 	for _, topic := range slices.Sorted(maps.Keys(k.StartOffsets)) {
 		if (len(k.Topics) > 0 || k.Pattern != "") && !wants(topic) {
-			p.add("SPOUT_KAFKA_START_OFFSETS", k.StartOffsets.String(), "has the topic "+topic+", which is not read; SPOUT_KAFKA_TOPICS or SPOUT_KAFKA_TOPICS_PATTERN must have it too")
+			p.add("SPOUT_KAFKA_START_OFFSETS", k.StartOffsets.String(), "has the topic "+topic+", which is not read; SPOUT_KAFKA_TOPICS or SPOUT_KAFKA_TOPICS_PATTERN must have it too",
+				"SPOUT_KAFKA_TOPICS", "SPOUT_KAFKA_TOPICS_PATTERN")
 		}
 	}
 	return p
@@ -178,13 +184,13 @@ func (k Kafka) validateOAuth() (p Problems) {
 				if variable == "SPOUT_KAFKA_SASL_TOKEN_URL" {
 					value = withoutLogin(value)
 				}
-				p.add(variable, value, "is for oauthbearer; set SPOUT_KAFKA_SASL_MECHANISM=oauthbearer, or take it out")
+				p.add(variable, value, "is for oauthbearer; set SPOUT_KAFKA_SASL_MECHANISM=oauthbearer, or take it out", "SPOUT_KAFKA_SASL_MECHANISM")
 			}
 		}
 		return p
 	}
 	if u, err := url.Parse(k.SASLTokenURL); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.User != nil {
-		p.add("SPOUT_KAFKA_SASL_TOKEN_URL", withoutLogin(k.SASLTokenURL), "must be the URL of the token endpoint without a user or password, as https://login.example.com/oauth2/token, since SPOUT_KAFKA_SASL_MECHANISM is oauthbearer")
+		p.add("SPOUT_KAFKA_SASL_TOKEN_URL", withoutLogin(k.SASLTokenURL), "must be the URL of the token endpoint without a user or password, as https://login.example.com/oauth2/token, since SPOUT_KAFKA_SASL_MECHANISM is oauthbearer", "SPOUT_KAFKA_SASL_MECHANISM")
 	}
 	for _, extension := range k.SASLExtensions {
 		if !saslExtension.MatchString(extension) || strings.HasPrefix(extension, "auth=") {
@@ -212,7 +218,7 @@ func (s Settings) ValidateSecrets() error {
 	var p Problems
 	if s.Kafka.SASLMechanism != "" && (s.Kafka.SASLUsername == "" || s.Kafka.SASLPassword == "") {
 		p.add("SPOUT_KAFKA_SASL_USERNAME, SPOUT_KAFKA_SASL_PASSWORD", "",
-			"must both be set from a Kubernetes secret, since SPOUT_KAFKA_SASL_MECHANISM is")
+			"must both be set from a Kubernetes secret, since SPOUT_KAFKA_SASL_MECHANISM is", "SPOUT_KAFKA_SASL_USERNAME", "SPOUT_KAFKA_SASL_PASSWORD")
 	}
 	if s.Kafka.SASLMechanism == "" && (s.Kafka.SASLUsername != "" || s.Kafka.SASLPassword != "") {
 		p.add("SPOUT_KAFKA_SASL_MECHANISM", "", "must be one of "+strings.Join(SASLMechanisms, ", ")+", since a SASL user name or password is given")
@@ -221,10 +227,21 @@ func (s Settings) ValidateSecrets() error {
 		p.add("SPOUT_KAFKA_TLS_CERT_FILE", s.Kafka.TLSCertFile, "cannot be set together with SPOUT_KAFKA_TLS_CERT; set one of the two")
 	}
 	if (s.Kafka.TLSCert == "") != (s.Kafka.TLSKey == "") {
-		p.add("SPOUT_KAFKA_TLS_CERT, SPOUT_KAFKA_TLS_KEY", "", "go together: set both or none")
+		p.add("SPOUT_KAFKA_TLS_CERT, SPOUT_KAFKA_TLS_KEY", "", "go together: set both or none", "SPOUT_KAFKA_TLS_CERT", "SPOUT_KAFKA_TLS_KEY")
 	}
 	p = append(p, s.SchemaRegistry.validateSecrets()...)
 	return p.orNil()
+}
+
+// ValidateReferences is [Settings.ValidateSecrets] where it is only known which
+// of the secret variables are given.
+func (s Settings) ValidateReferences(given []string) error {
+	for _, v := range variables {
+		if v.Secret && slices.Contains(given, v.Name) {
+			s.field(v).SetString("given")
+		}
+	}
+	return s.ValidateSecrets()
 }
 
 func (s Settings) validateLimits() (p Problems) {
@@ -250,7 +267,7 @@ func (s Settings) validateLimits() (p Problems) {
 		p.add("SPOUT_KAFKA_METADATA_INTERVAL", s.Kafka.MetadataInterval.String(), "must be at least 1s")
 	}
 	if least := memoryPerFetch * s.Kafka.FetchMaxBytes; s.MemoryBudget < least {
-		p.add("SPOUT_MEMORY_BUDGET", s.MemoryBudget.String(), fmt.Sprintf("must be at least %s, %d times SPOUT_KAFKA_FETCH_MAX_BYTES", least, memoryPerFetch))
+		p.add("SPOUT_MEMORY_BUDGET", s.MemoryBudget.String(), fmt.Sprintf("must be at least %s, %d times SPOUT_KAFKA_FETCH_MAX_BYTES", least, memoryPerFetch), "SPOUT_KAFKA_FETCH_MAX_BYTES")
 	}
 	if s.HTTPPort < 0 || s.HTTPPort > 65535 || slices.Contains(reservedPorts, s.HTTPPort) {
 		p.add("SPOUT_HTTP_PORT", strconv.Itoa(s.HTTPPort), fmt.Sprintf("must be a port from 1 to 65535 that Pachyderm does not use in the pod (%v), or 0", reservedPorts))
