@@ -177,3 +177,46 @@ func TestListErrors(t *testing.T) {
 		t.Error(errorsIn(diagnostics))
 	}
 }
+
+func TestListRoleBindings(t *testing.T) {
+	t.Parallel()
+	s, i := bindingsOf(t, pachtest.Version26, nil)
+	for _, on := range []object{onRepo, {"type": "cluster"}} {
+		one := i.as("pachyderm_role_binding")
+		one.must(one.apply(binding(object{"resource": on})))
+	}
+	pipeline := i.as("pachyderm_role_binding")
+	pipeline.must(pipeline.apply(binding(object{"principal": "pipeline:default/edges"})))
+	for _, c := range []struct {
+		config object
+		want   string
+	}{
+		{object{"name_prefix": "robot:"}, "cluster/robot:ci repo/default/images/robot:ci"},
+		{object{"project": "default", "name_prefix": "robot:"}, "repo/default/images/robot:ci"},
+		{object{"name_prefix": "pipeline:"}, ""},
+		{object{"project": "none"}, ""},
+	} {
+		names, listed, diagnostics := i.query(c.config, 0, true)
+		i.must(diagnostics)
+		if got := strings.Join(names, " "); got != c.want {
+			t.Errorf("%v: %s, not %s", c.config, got, c.want)
+		}
+		for n, one := range listed {
+			imported := i.as("pachyderm_role_binding")
+			imported.must(imported.importID(names[n], nil))
+			if !one.state.Equal(imported.state) {
+				t.Errorf("%s: listed as %v, imported as %v", names[n], plain(t, one.state), plain(t, imported.state))
+			}
+		}
+	}
+	s.Inject(pachtest.Fault{Method: "GetRoleBinding", Before: status.Error(codes.PermissionDenied, "not authorized to perform this operation")})
+	if _, _, diagnostics := i.query(object{}, 0, false); contains(errorsIn(diagnostics), "Cannot list pachyderm_role_binding") != nil {
+		t.Error(errorsIn(diagnostics))
+	}
+	open := newInstance(t, pachtest.New(t)).as("pachyderm_role_binding")
+	names, _, diagnostics := open.query(object{}, 0, true)
+	open.must(diagnostics)
+	if len(names) > 0 {
+		t.Errorf("without authentication there are %v", names)
+	}
+}

@@ -4,6 +4,7 @@ package provider
 
 import (
 	"context"
+	"strings"
 
 	"github.com/hashicorp/terraform-plugin-framework/list"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
@@ -27,6 +28,9 @@ func (p *pachydermProvider) lists() []func() list.ListResource {
 			doc: "Lists the branches of a cluster that no pipeline writes.", filters: []string{"project", "repo"}, find: findBranches}),
 		one(objectList{resource: newSecretResource,
 			doc: "Lists the Kubernetes secrets that were made through Pachyderm. What they hold is not listed: Pachyderm does not show it.", find: findSecrets}),
+		one(objectList{resource: newRoleBindingResource,
+			doc:     "Lists the role bindings of users, groups, robots and allClusterUsers on the cluster, its projects and its repos. Those of pipelines are left out: Pachyderm gives them itself. Without authentication there are none. `name_prefix` is compared with the principal, as `user:`.",
+			filters: []string{"project"}, find: findRoleBindings}),
 	}
 }
 
@@ -100,4 +104,54 @@ func findSecrets(ctx context.Context, client *pachyderm.Client, _ filter) ([]fou
 		all = append(all, found{s.Name, s.Name})
 	}
 	return all, err
+}
+
+// findRoleBindings asks for the bindings of each resource. The cluster's are
+// those of no project.
+func findRoleBindings(ctx context.Context, client *pachyderm.Client, f filter) ([]found, error) {
+	resources, err := bindable(ctx, client, f)
+	if err != nil {
+		return nil, err
+	}
+	var all []found
+	for _, on := range resources {
+		principals, err := client.Principals(ctx, on)
+		switch {
+		case pachyderm.IsAuthNotActivated(err):
+			return nil, nil
+		case pachyderm.IsNoRoleBinding(err) || pachyderm.IsNotFound(err): // deleted meanwhile
+			continue
+		case err != nil:
+			return nil, err
+		}
+		id := map[string]string{pachyderm.OnCluster: on.Kind, pachyderm.OnProject: on.Kind + "/" + on.Project, pachyderm.OnRepo: on.Kind + "/" + on.Project + "/" + on.Repo}[on.Kind]
+		for _, principal := range principals {
+			if principal == pachyderm.AllUsers || principalForm.MatchString(principal) && !strings.HasPrefix(principal, pachyderm.PipelinePrefix) {
+				all = append(all, found{id + "/" + principal, principal})
+			}
+		}
+	}
+	return all, nil
+}
+
+// bindable are the resources that roles can be given on.
+func bindable(ctx context.Context, client *pachyderm.Client, f filter) ([]pachyderm.Resource, error) {
+	var resources []pachyderm.Resource
+	if f.project == "" {
+		resources = append(resources, pachyderm.Resource{Kind: pachyderm.OnCluster})
+	}
+	projects, err := client.ListProjects(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range projects {
+		if f.project == "" || p.Name == f.project {
+			resources = append(resources, pachyderm.Resource{Kind: pachyderm.OnProject, Project: p.Name})
+		}
+	}
+	repos, err := client.ListRepos(ctx, f.projects()...)
+	for _, r := range repos {
+		resources = append(resources, pachyderm.Resource{Kind: pachyderm.OnRepo, Project: r.ID.Project, Repo: r.ID.Name})
+	}
+	return resources, err
 }

@@ -5,6 +5,7 @@ package pachyderm
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -73,6 +74,15 @@ func (c *Client) Roles(ctx context.Context, on Resource, principal string) ([]st
 	}
 	slices.Sort(roles)
 	return roles, nil
+}
+
+// Principals returns who has roles of their own on a resource, sorted.
+func (c *Client) Principals(ctx context.Context, on Resource) ([]string, error) {
+	reply, err := c.Auth.GetRoleBinding(ctx, &auth.GetRoleBindingRequest{Resource: on.proto()})
+	if err != nil {
+		return nil, fmt.Errorf("get role bindings of %s: %w", on, err)
+	}
+	return slices.Sorted(maps.Keys(reply.GetBinding().GetEntries())), nil
 }
 
 // SetRoles replaces all of a principal's roles on a resource. No roles end its
