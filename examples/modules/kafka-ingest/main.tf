@@ -8,6 +8,7 @@ locals {
     name    = "${var.name_prefix}${coalesce(t.name, lower(replace(topic, "/[^a-zA-Z0-9]+/", "-")))}"
     batch   = { for k, v in var.batch : k => t.batch[k] != null ? t.batch[k] : v }
     file    = { for k, v in var.file : k => t.file[k] != null ? t.file[k] : v }
+    kafka   = { for k, v in var.kafka : k => t.kafka[k] != null ? t.kafka[k] : v }
     trigger = t.trigger != null ? t.trigger : var.trigger
     labels  = merge(var.labels, t.labels)
   }) }
@@ -51,12 +52,26 @@ resource "pachyderm_spout" "this" {
     sasl          = var.sasl
 
     schema_registry = var.schema_registry
+
+    client_id          = each.value.kafka.client_id
+    group_id           = each.value.kafka.group_id
+    rack               = each.value.kafka.rack
+    isolation          = each.value.kafka.isolation
+    on_out_of_range    = each.value.kafka.on_out_of_range
+    on_topic_recreated = each.value.kafka.on_topic_recreated
+    on_corrupt_batch   = each.value.kafka.on_corrupt_batch
+    on_shard_changed   = each.value.kafka.on_shard_changed
+    metadata_interval  = each.value.kafka.metadata_interval
+    fetch_max_bytes    = each.value.kafka.fetch_max_bytes
+    fetch_max_wait     = each.value.kafka.fetch_max_wait
   }
 
   metadata = length(each.value.labels) + length(var.annotations) == 0 ? null : {
     labels      = length(each.value.labels) > 0 ? each.value.labels : null
     annotations = length(var.annotations) > 0 ? var.annotations : null
   }
+  secret_mounts     = length(var.secret_mounts) == 0 ? null : var.secret_mounts
+  restart_triggers  = length(var.restart_triggers) == 0 ? null : var.restart_triggers
   resource_requests = each.value.resource_requests != null ? each.value.resource_requests : var.resource_requests
 
   image         = var.image

@@ -38,7 +38,7 @@ variable "topics" {
     - description: what the spout is for. Default: "Topic <name>".
     - start: where to begin while the output repo is empty: "earliest", "latest" or a time in RFC 3339. Default: var.start.
     - start_offsets: where single partitions begin while the output repo is empty: { "0" = 1200, "1" = 1180 }.
-    - batch, file: as the variables of the same name, attribute by attribute.
+    - batch, file, kafka: as the variables of the same name, attribute by attribute.
     - records: which records are written and what is taken out of them, as kafka.records of the resource pachyderm_spout.
     - trigger: as the variable of the same name, in its place.
     - labels: added to var.labels.
@@ -61,6 +61,19 @@ variable "topics" {
       compression = optional(string)
       path        = optional(string)
       path_time   = optional(string)
+    }), {})
+    kafka = optional(object({
+      client_id          = optional(string)
+      group_id           = optional(string)
+      rack               = optional(string)
+      isolation          = optional(string)
+      on_out_of_range    = optional(string)
+      on_topic_recreated = optional(string)
+      on_corrupt_batch   = optional(string)
+      on_shard_changed   = optional(string)
+      metadata_interval  = optional(string)
+      fetch_max_bytes    = optional(string)
+      fetch_max_wait     = optional(string)
     }), {})
     records = optional(object({
       filter = optional(string)
@@ -145,6 +158,25 @@ variable "file" {
   nullable = false
 }
 
+variable "kafka" {
+  description = "How Kafka is read otherwise, as these attributes of kafka of the resource pachyderm_spout. Topics should not share a group_id with others; the shards of one do."
+  type = object({
+    client_id          = optional(string)
+    group_id           = optional(string)
+    rack               = optional(string)
+    isolation          = optional(string)
+    on_out_of_range    = optional(string)
+    on_topic_recreated = optional(string)
+    on_corrupt_batch   = optional(string)
+    on_shard_changed   = optional(string)
+    metadata_interval  = optional(string)
+    fetch_max_bytes    = optional(string)
+    fetch_max_wait     = optional(string)
+  })
+  default  = {}
+  nullable = false
+}
+
 variable "trigger" {
   description = <<-EOT
     Makes a branch beside each output branch that follows it in larger steps, for pipelines that are to run less often than a
@@ -195,10 +227,13 @@ variable "schema_registry" {
 }
 
 variable "tls" {
-  description = "TLS towards the brokers. `{}` trusts the system's authorities. Left out, connections are not encrypted. client_certificate_secret names a Kubernetes secret in Pachyderm's namespace."
+  description = "TLS towards the brokers. `{}` trusts the system's authorities. Left out, connections are not encrypted. client_certificate_secret names a Kubernetes secret in Pachyderm's namespace; the files are those of secret_mounts."
   type = object({
-    ca_certificate = optional(string)
-    server_name    = optional(string)
+    ca_certificate   = optional(string)
+    server_name      = optional(string)
+    ca_file          = optional(string)
+    certificate_file = optional(string)
+    private_key_file = optional(string)
     client_certificate_secret = optional(object({
       name            = string
       certificate_key = optional(string)
@@ -209,9 +244,12 @@ variable "tls" {
 }
 
 variable "sasl" {
-  description = "SASL towards the brokers. credentials_secret names a Kubernetes secret in Pachyderm's namespace, with the keys username and password if no others are named. Nothing secret passes through this module."
+  description = "SASL towards the brokers. credentials_secret names a Kubernetes secret in Pachyderm's namespace, with the keys username and password if no others are named. For the mechanism oauthbearer those are the client's id and secret, and token_url is needed. Nothing secret passes through this module."
   type = object({
-    mechanism = string
+    mechanism  = string
+    token_url  = optional(string)
+    scope      = optional(string)
+    extensions = optional(list(string))
     credentials_secret = object({
       name         = string
       username_key = optional(string)
@@ -221,8 +259,8 @@ variable "sasl" {
   default = null
 
   validation {
-    condition     = var.sasl == null || contains(["plain", "scram-sha-256", "scram-sha-512"], try(var.sasl.mechanism, ""))
-    error_message = "sasl.mechanism must be \"plain\", \"scram-sha-256\" or \"scram-sha-512\"."
+    condition     = var.sasl == null || contains(["plain", "scram-sha-256", "scram-sha-512", "oauthbearer"], try(var.sasl.mechanism, ""))
+    error_message = "sasl.mechanism must be \"plain\", \"scram-sha-256\", \"scram-sha-512\" or \"oauthbearer\"."
   }
 }
 
@@ -234,7 +272,21 @@ variable "labels" {
 }
 
 variable "annotations" {
-  description = "Kubernetes annotations of the pods. One that changes restarts them, as after a change of a secret: { kafka = pachyderm_secret.kafka.created_at }."
+  description = "Kubernetes annotations of the pods. One that changes restarts them; to do only that, see restart_triggers."
+  type        = map(string)
+  default     = {}
+  nullable    = false
+}
+
+variable "restart_triggers" {
+  description = "Values of any kind. A change of one restarts the spouts, as after a change of a secret: { kafka = pachyderm_secret.kafka.created_at }."
+  type        = map(string)
+  default     = {}
+  nullable    = false
+}
+
+variable "secret_mounts" {
+  description = "Kubernetes secrets whose keys the pods see as files, by folder, as { \"/etc/kafka\" = \"kafka-tls\" }."
   type        = map(string)
   default     = {}
   nullable    = false
@@ -251,11 +303,13 @@ variable "resource_requests" {
 }
 
 variable "runner" {
-  description = "The runner itself: memory_budget (as \"256MiB\"), http_port of /metrics and /readyz, log_level."
+  description = "The runner itself: memory_budget (as \"256MiB\"), http_port of /metrics and /readyz, log_level, prometheus_scrape (false leaves out the annotations for Prometheus), image_pull_secrets."
   type = object({
-    memory_budget = optional(string)
-    http_port     = optional(number)
-    log_level     = optional(string)
+    memory_budget      = optional(string)
+    http_port          = optional(number)
+    log_level          = optional(string)
+    prometheus_scrape  = optional(bool)
+    image_pull_secrets = optional(list(string))
   })
   default = null
 }

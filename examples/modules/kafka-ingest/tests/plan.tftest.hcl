@@ -162,3 +162,43 @@ run "shards" {
     error_message = "a topic without shards does not have one source"
   }
 }
+
+run "brokers_with_oauth_and_files" {
+  command = plan
+
+  variables {
+    topics = {
+      orders  = {}
+      refunds = { kafka = { group_id = "refunds", on_topic_recreated = "restart" } }
+    }
+    kafka = { rack = "eu-1a", on_out_of_range = "earliest", on_topic_recreated = "stop" }
+    sasl = {
+      mechanism          = "oauthbearer"
+      token_url          = "https://login.example.com/token"
+      scope              = "kafka"
+      extensions         = ["logicalCluster=lkc-1"]
+      credentials_secret = { name = "kafka" }
+    }
+    tls              = { ca_file = "/etc/kafka/ca.crt", certificate_file = "/etc/kafka/tls.crt", private_key_file = "/etc/kafka/tls.key" }
+    secret_mounts    = { "/etc/kafka" = "kafka-tls" }
+    runner           = { prometheus_scrape = false, image_pull_secrets = ["registry"] }
+    restart_triggers = { kafka = "2026-01-31T00:00:00Z" }
+  }
+
+  assert {
+    condition     = pachyderm_spout.this["orders"].kafka.sasl.token_url == "https://login.example.com/token" && pachyderm_spout.this["orders"].kafka.sasl.scope == "kafka" && pachyderm_spout.this["orders"].kafka.sasl.extensions[0] == "logicalCluster=lkc-1"
+    error_message = "what goes with oauthbearer is not passed on"
+  }
+  assert {
+    condition     = pachyderm_spout.this["orders"].kafka.tls.certificate_file == "/etc/kafka/tls.crt" && pachyderm_spout.this["orders"].kafka.tls.ca_file != null && pachyderm_spout.this["orders"].kafka.tls.private_key_file != null && pachyderm_spout.this["orders"].secret_mounts["/etc/kafka"] == "kafka-tls"
+    error_message = "the files are not passed on"
+  }
+  assert {
+    condition     = pachyderm_spout.this["refunds"].kafka.rack == "eu-1a" && pachyderm_spout.this["refunds"].kafka.on_topic_recreated == "restart" && pachyderm_spout.this["refunds"].kafka.group_id == "refunds" && pachyderm_spout.this["orders"].kafka.group_id == null && pachyderm_spout.this["orders"].kafka.on_topic_recreated == "stop"
+    error_message = "a topic's kafka is not taken attribute by attribute"
+  }
+  assert {
+    condition     = pachyderm_spout.this["orders"].runner.prometheus_scrape == false && pachyderm_spout.this["orders"].runner.image_pull_secrets[0] == "registry" && pachyderm_spout.this["orders"].restart_triggers["kafka"] == "2026-01-31T00:00:00Z"
+    error_message = "runner or restart_triggers are not passed on"
+  }
+}
