@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 
+	"github.com/hashicorp/terraform-plugin-framework-timeouts/resource/timeouts"
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
@@ -17,14 +18,17 @@ import (
 
 // branchModel is the resource pachyderm_branch.
 type branchModel struct {
-	ID         types.String `tfsdk:"id"`
-	Project    types.String `tfsdk:"project"`
-	Repo       types.String `tfsdk:"repo"`
-	Name       types.String `tfsdk:"name"`
-	Head       types.String `tfsdk:"head"`
-	Provenance types.Set    `tfsdk:"provenance"`
-	Trigger    types.Object `tfsdk:"trigger"`
+	ID         types.String   `tfsdk:"id"`
+	Project    types.String   `tfsdk:"project"`
+	Repo       types.String   `tfsdk:"repo"`
+	Name       types.String   `tfsdk:"name"`
+	Head       types.String   `tfsdk:"head"`
+	Provenance types.Set      `tfsdk:"provenance"`
+	Trigger    types.Object   `tfsdk:"trigger"`
+	Timeouts   timeouts.Value `tfsdk:"timeouts"`
 }
+
+func (m *branchModel) limits() timeouts.Value { return m.Timeouts }
 
 func newBranchResource() resource.Resource {
 	return &objectResource[branchModel, *branchModel]{kind: "branch", schema: branchSchema, identity: identity{

@@ -49,7 +49,7 @@ With ` + "`trigger`" + `, it follows another branch of its repo in larger steps.
 
 Destroying a branch deletes the name only; its commits, and the data in them, stay in the repo, where they can be read by their ids. It is refused while a pipeline reads the branch. The output branch of a pipeline or spout is the pipeline's, and is not managed by this resource.`
 
-func branchSchema(context.Context) schema.Schema {
+func branchSchema(ctx context.Context) schema.Schema {
 	return schema.Schema{MarkdownDescription: branchDoc, Attributes: map[string]schema.Attribute{
 		"id":      schema.StringAttribute{Computed: true, MarkdownDescription: "`project/repo@name`."},
 		"project": projectAttribute("branch"),
@@ -68,6 +68,7 @@ func branchSchema(context.Context) schema.Schema {
 		"trigger": schema.SingleNestedAttribute{Optional: true, Attributes: triggerAttributes(),
 			MarkdownDescription: "When the branch is moved to the head of another one. One of the conditions is enough, or all of those that are set if `all` is true; they count from the commit that the branch is at. " +
 				"When the trigger is taken away, the branch stays where it is. Conflicts with `provenance` and `head`."},
+		"timeouts": callTimeouts(ctx),
 	}}
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachtest"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 )
@@ -77,4 +78,26 @@ func TestInterruptedLoginIsNotRemembered(t *testing.T) {
 	}
 	i.ctx = before
 	i.must(i.apply(object{"name": "a"}))
+}
+
+// What an object does ends with its timeouts, also where it is one call.
+func TestTimeoutsOfObjects(t *testing.T) {
+	t.Parallel()
+	for typeName, config := range map[string]object{
+		"pachyderm_branch":       branchConfig(nil),
+		"pachyderm_secret":       {"name": "a", "data_wo": object{"b": "c"}, "data_wo_version": 1},
+		"pachyderm_role_binding": binding(nil),
+	} {
+		t.Run(typeName, func(t *testing.T) {
+			t.Parallel()
+			s, i := bindingsOf(t, pachtest.Version26, nil, WithTiming(quickWait, pachyderm.Retry{Timeout: time.Hour}))
+			repo := i.as("pachyderm_repo")
+			repo.must(repo.apply(object{"name": "events"}))
+			i = i.as(typeName)
+			s.Inject(pachtest.Fault{Count: -1, Stall: make(chan struct{})})
+			if got := errorsIn(i.apply(merged(config, object{"timeouts": object{"create": "50ms"}}))); got == "" {
+				t.Error("it went on")
+			}
+		})
+	}
 }

@@ -10,7 +10,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/hashicorp/terraform-plugin-framework-timeouts/resource/timeouts"
 	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
 	"github.com/hashicorp/terraform-plugin-log/tflog"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
 )
@@ -39,6 +41,15 @@ func Busy() bool { return inProgress.Load() > 0 }
 // timeoutOf is a method of the model's timeouts.Value; nil for operations that
 // are over when their calls are.
 type timeoutOf func(context.Context, time.Duration) (time.Duration, diag.Diagnostics)
+
+// callTimeouts is the attribute timeouts of what is made, changed and deleted
+// by a few calls.
+func callTimeouts(ctx context.Context) schema.Attribute {
+	return timeouts.Attributes(ctx, timeouts.Opts{Create: true, Update: true, Delete: true,
+		CreateDescription: "How long create may take, as `5m`. Default: `10m`.",
+		UpdateDescription: "How long update may take. Default: `10m`.",
+		DeleteDescription: "How long destroy may take. Default: `10m`."})
+}
 
 // begin prepares an operation. It is nil after an error; the function that
 // comes with it is to be called in any case.

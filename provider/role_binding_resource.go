@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/hashicorp/terraform-plugin-framework-timeouts/resource/timeouts"
 	"github.com/hashicorp/terraform-plugin-framework-validators/setvalidator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/attr"
@@ -24,14 +25,17 @@ import (
 
 // roleBindingModel is the resource pachyderm_role_binding.
 type roleBindingModel struct {
-	ID        types.String `tfsdk:"id"`
-	Resource  types.Object `tfsdk:"resource"`
-	Principal types.String `tfsdk:"principal"`
-	Roles     types.Set    `tfsdk:"roles"`
+	ID        types.String   `tfsdk:"id"`
+	Resource  types.Object   `tfsdk:"resource"`
+	Principal types.String   `tfsdk:"principal"`
+	Roles     types.Set      `tfsdk:"roles"`
+	Timeouts  timeouts.Value `tfsdk:"timeouts"`
 }
 
 // bindingOnModel is its attribute resource.
 type bindingOnModel struct{ Type, Project, Name types.String }
+
+func (m *roleBindingModel) limits() timeouts.Value { return m.Timeouts }
 
 func newRoleBindingResource() resource.Resource {
 	on := path.Root("resource")
@@ -56,7 +60,7 @@ The resource is authoritative for that pair: it sets all of the principal's role
 
 Needs authentication to be active, and the role ` + "`clusterAdmin`, `projectOwner` or `repoOwner`" + ` on the resource. Mind the roles of the principal that Terraform itself uses: who destroys those cannot put them back.`
 
-func roleBindingSchema(context.Context) schema.Schema {
+func roleBindingSchema(ctx context.Context) schema.Schema {
 	return schema.Schema{MarkdownDescription: roleBindingDoc, Attributes: map[string]schema.Attribute{
 		"id": schema.StringAttribute{Computed: true, MarkdownDescription: "`cluster/<principal>`, `project/<name>/<principal>` or `repo/<project>/<name>/<principal>`."},
 		"resource": schema.SingleNestedAttribute{Required: true, MarkdownDescription: "What the roles are on. A change replaces the binding.", Attributes: map[string]schema.Attribute{
@@ -71,6 +75,7 @@ func roleBindingSchema(context.Context) schema.Schema {
 			MarkdownDescription: "Who has the roles: `user:<address>`, `group:<name>`, `robot:<name>`, `pipeline:<project>/<name>`, or `allClusterUsers` for everybody who is authenticated. A change replaces the binding."},
 		"roles": schema.SetAttribute{Required: true, ElementType: types.StringType, Validators: []validator.Set{setvalidator.SizeAtLeast(1), setvalidator.ValueStringsAre(stringvalidator.LengthAtLeast(1))},
 			MarkdownDescription: "All roles of the principal on the resource. On a repo: `repoReader`, `repoWriter`, `repoOwner`. On a project, those and `projectViewer`, `projectWriter`, `projectOwner`. On the cluster, all of them and `clusterAdmin`, `projectCreator`, `secretAdmin`, `robotUser`, `debugger`, `lokiLogReader`, `pachdLogReader` and others."},
+		"timeouts": callTimeouts(ctx),
 	}}
 }
 

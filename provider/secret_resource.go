@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/hashicorp/terraform-plugin-framework-timeouts/resource/timeouts"
 	"github.com/hashicorp/terraform-plugin-framework-validators/int64validator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/mapvalidator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
@@ -23,16 +24,19 @@ import (
 
 // secretModel is the resource pachyderm_secret.
 type secretModel struct {
-	ID            types.String `tfsdk:"id"`
-	Name          types.String `tfsdk:"name"`
-	Type          types.String `tfsdk:"type"`
-	Labels        types.Map    `tfsdk:"labels"`
-	DataWO        types.Map    `tfsdk:"data_wo"`
-	DataWOVersion types.Int64  `tfsdk:"data_wo_version"`
-	CreatedAt     types.String `tfsdk:"created_at"`
+	ID            types.String   `tfsdk:"id"`
+	Name          types.String   `tfsdk:"name"`
+	Type          types.String   `tfsdk:"type"`
+	Labels        types.Map      `tfsdk:"labels"`
+	DataWO        types.Map      `tfsdk:"data_wo"`
+	DataWOVersion types.Int64    `tfsdk:"data_wo_version"`
+	CreatedAt     types.String   `tfsdk:"created_at"`
+	Timeouts      timeouts.Value `tfsdk:"timeouts"`
 
 	data map[string]string // of data_wo, while it is applied
 }
+
+func (m *secretModel) limits() timeouts.Value { return m.Timeouts }
 
 func newSecretResource() resource.Resource {
 	return &objectResource[secretModel, *secretModel]{kind: "secret", schema: secretSchema, identity: byName("Name of the Kubernetes secret.")}
@@ -49,7 +53,7 @@ What it holds is [write-only](https://developer.hashicorp.com/terraform/language
 
 With authentication, the token's owner needs the role ` + "`secretAdmin`" + `.`
 
-func secretSchema(context.Context) schema.Schema {
+func secretSchema(ctx context.Context) schema.Schema {
 	return schema.Schema{MarkdownDescription: secretDoc, Attributes: map[string]schema.Attribute{
 		"id": schema.StringAttribute{Computed: true, MarkdownDescription: "The name."},
 		"name": schema.StringAttribute{Required: true, Validators: []validator.String{secretNameForm, stringvalidator.LengthBetween(1, 253)},
@@ -64,6 +68,7 @@ func secretSchema(context.Context) schema.Schema {
 		"data_wo_version": schema.Int64Attribute{Optional: true, Validators: []validator.Int64{int64validator.AlsoRequires(path.MatchRoot("data_wo"))},
 			MarkdownDescription: "Any number that is changed along with `data_wo`. A change writes the secret again."},
 		"created_at": schema.StringAttribute{Computed: true, MarkdownDescription: "When the secret was written last, in RFC 3339. It changes with each change of the secret."},
+		"timeouts":   callTimeouts(ctx),
 	}}
 }
 
