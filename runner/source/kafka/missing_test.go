@@ -12,11 +12,12 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/logtest"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
 )
 
 // openSoon opens a source that has less patience than usual.
-func openSoon(t testing.TB, k settings.Kafka, position json.RawMessage) (*Source, *logs) {
+func openSoon(t testing.TB, k settings.Kafka, position json.RawMessage) (*Source, *logtest.Log) {
 	t.Helper()
 	s, l := newTestSource(t, k)
 	s.patience = 200 * time.Millisecond
@@ -200,7 +201,7 @@ func TestNewTopicIsWaitedFor(t *testing.T) {
 	s.patience = 50 * time.Millisecond
 	opened := make(chan error, 1)
 	go func() { opened <- s.Open(testContext(t), position) }()
-	l.await(t, "topic does not exist; waiting for it")
+	l.Await(t, "topic does not exist; waiting for it")
 	select {
 	case err := <-opened:
 		t.Fatalf("opened without the topic u, with the error %v", err)
