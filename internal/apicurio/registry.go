@@ -5,16 +5,14 @@
 package apicurio
 
 import (
-	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/cluster/child"
@@ -35,8 +33,8 @@ type Registry struct {
 	// URL is that of the API of Confluent's Schema Registry, version 7.
 	URL string
 
-	cmd *exec.Cmd
-	dir string
+	server *child.Server // nil before the start
+	dir    string
 }
 
 // Start starts a registry without schemas and waits until it serves. Progress
@@ -67,62 +65,47 @@ func Start(ctx context.Context, progress io.Writer) (_ *Registry, err error) {
 		return nil, fmt.Errorf("unpack Apicurio Registry: %w", err)
 	}
 	// Quarkus chooses the port, and says which.
-	r.cmd = exec.Command(command, "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.io.tmpdir="+r.dir,
+	cmd := exec.Command(command, "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.io.tmpdir="+r.dir,
 		"-Dquarkus.http.host=127.0.0.1", "-Dquarkus.http.port=0", "-jar", "apicurio-registry-app-"+Version+"-runner.jar")
-	r.cmd.Dir = r.dir
-	return r, r.launch(ctx)
+	cmd.Dir = r.dir
+	if r.server, err = child.StartServer(cmd, filepath.Join(r.dir, "registry.log")); err != nil {
+		return nil, fmt.Errorf("start Apicurio Registry: %w", err)
+	}
+	return r, r.awaitServing(ctx)
 }
 
 // listening is what Quarkus writes when it serves.
 var listening = regexp.MustCompile(`Listening on: (http://\S+)`)
 
-// launch starts the process and waits until it serves.
-func (r *Registry) launch(ctx context.Context) error {
+// awaitServing returns once the registry has said that it serves.
+func (r *Registry) awaitServing(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	out, log, err := os.Pipe()
-	if err != nil {
-		return err
-	}
-	r.cmd.Stdout, r.cmd.Stderr = log, log
-	err = child.Start(r.cmd)
-	if err := errors.Join(err, log.Close()); err != nil {
-		r.cmd = nil
-		return fmt.Errorf("start Apicurio Registry: %w", err)
-	}
-	address := make(chan string, 1)
-	var said strings.Builder // until the address is sent
-	go func() {
-		defer out.Close() //nolint:errcheck // it is only read
-		sent := false
-		for lines := bufio.NewScanner(out); lines.Scan(); { // to the end: it must not stand still
-			if match := listening.FindStringSubmatch(lines.Text()); match != nil && !sent {
-				address <- match[1]
-				sent = true
-			} else if !sent {
-				said.WriteString(lines.Text() + "\n")
-			}
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		log, err := os.ReadFile(r.server.LogPath)
+		if err != nil {
+			return err
 		}
-		close(address)
-	}()
-	select {
-	case base, ok := <-address:
-		if !ok {
-			return fmt.Errorf("the Apicurio Registry has ended:\n%s", &said)
+		if match := listening.FindSubmatch(log); match != nil {
+			r.URL = string(match[1]) + "/apis/ccompat/v7"
+			return nil
 		}
-		r.URL = base + "/apis/ccompat/v7"
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("the Apicurio Registry does not serve: %w", ctx.Err())
+		select {
+		case <-r.server.Ended():
+			return fmt.Errorf("the Apicurio Registry has ended: %w\n%s", r.server.Err(), r.server.LogTail(20))
+		case <-ctx.Done():
+			return fmt.Errorf("the Apicurio Registry does not serve: %w\n%s", ctx.Err(), r.server.LogTail(20))
+		case <-tick.C:
+		}
 	}
 }
 
 // Stop ends the registry and deletes what it has stored.
 func (r *Registry) Stop() {
-	if r.cmd != nil {
-		_ = r.cmd.Process.Kill() // an error means that it has ended
-		_ = r.cmd.Wait()         // it was killed
-		r.cmd = nil
+	if r.server != nil {
+		r.server.End(syscall.SIGKILL, time.Second)
 	}
 	_ = os.RemoveAll(r.dir) // what is left is in the folder for temporary files
 }

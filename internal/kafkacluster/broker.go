@@ -127,7 +127,7 @@ func (b *Broker) Kill() { b.end(syscall.SIGKILL) }
 func (b *Broker) Shutdown() { b.end(syscall.SIGTERM) }
 
 // Signal sends a signal to the broker, as SIGSTOP, and does not wait.
-func (b *Broker) Signal(signal syscall.Signal) error { return b.cmd.Process.Signal(signal) }
+func (b *Broker) Signal(signal syscall.Signal) error { return syscall.Kill(b.server.PID(), signal) }
 
 // end returns once the process is gone. A broker that lacks the others to shut
 // down in good order is killed after a while.

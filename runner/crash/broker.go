@@ -51,7 +51,10 @@ func startApacheKafka(ctx context.Context, c *campaign) (broker, error) {
 		return nil, err
 	}
 	made, err := cluster.Admin().CreateTopic(ctx, partitions, 1, nil, topic)
-	if err = errors.Join(err, made.Err); err != nil {
+	if err = errors.Join(err, made.Err); err == nil {
+		_, err = endOffsets(ctx, cluster.Admin())
+	}
+	if err != nil {
 		cluster.Stop()
 		return nil, fmt.Errorf("make the topic: %w", err)
 	}

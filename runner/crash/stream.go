@@ -105,10 +105,7 @@ func (s *stream) kept(ctx context.Context) (*audit.Produced, error) {
 		return nil, err
 	}
 	defer consumer.Close()
-	ends, err := kadm.NewClient(consumer).ListEndOffsets(ctx, topic)
-	if err == nil {
-		err = ends.Error()
-	}
+	ends, err := endOffsets(ctx, kadm.NewClient(consumer))
 	if err != nil {
 		return nil, fmt.Errorf("ask how much the topic holds: %w", err)
 	}
@@ -132,6 +129,19 @@ func (s *stream) kept(ctx context.Context) (*audit.Produced, error) {
 		})
 	}
 	return truth, nil
+}
+
+// endOffsets asks for the ends of all partitions until the broker tells them:
+// it learns of a topic after the answer to the request that made it.
+func endOffsets(ctx context.Context, admin *kadm.Client) (ends kadm.ListedOffsets, err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, errors.New("the broker does not tell how much the topic holds"))
+	defer cancel()
+	err = poll(ctx, func() (bool, error) {
+		var err error
+		ends, err = admin.ListEndOffsets(ctx, topic)
+		return err == nil && ends.Error() == nil && len(ends[topic]) == partitions, nil
+	})
+	return ends, err
 }
 
 // settle waits until the broker has taken all records, and all were read back.
