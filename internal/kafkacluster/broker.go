@@ -126,6 +126,9 @@ func (b *Broker) Kill() { b.end(syscall.SIGKILL) }
 // Shutdown ends the broker as an operator does: it hands over what it leads.
 func (b *Broker) Shutdown() { b.end(syscall.SIGTERM) }
 
+// Signal sends a signal to the broker, as SIGSTOP, and does not wait.
+func (b *Broker) Signal(signal syscall.Signal) error { return syscall.Kill(b.server.PID(), signal) }
+
 // end returns once the process is gone. A broker that lacks the others to shut
 // down in good order is killed after a while.
 func (b *Broker) end(signal syscall.Signal) {

@@ -117,8 +117,20 @@ func (s *spout) audit(topics ...*topic) *audit.Report {
 			truth.Add(one.Stream, one.Offset, string(one.Value))
 		}
 	}
+	return s.auditAgainst(truth)
+}
+
+// auditAgainst waits until the branch holds all of truth, and holds every
+// commit against it.
+func (s *spout) auditAgainst(truth *audit.Produced) *audit.Report {
+	s.t.Helper()
 	ctx := testContext(s.t)
 	await(s.t, "all records are in commits", func() bool {
+		select {
+		case err := <-s.ended:
+			s.t.Fatalf("the runner has ended: %v", err)
+		default:
+		}
 		last, description, err := ingest.LastCommit(ctx, s.branch)
 		if err != nil {
 			s.t.Fatal(err)
