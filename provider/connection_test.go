@@ -84,6 +84,8 @@ func TestInterruptedLoginIsNotRemembered(t *testing.T) {
 func TestTimeoutsOfObjects(t *testing.T) {
 	t.Parallel()
 	for typeName, config := range map[string]object{
+		"pachyderm_project":      {"name": "team-a"},
+		"pachyderm_repo":         {"name": "derived"},
 		"pachyderm_branch":       branchConfig(nil),
 		"pachyderm_secret":       {"name": "a", "data_wo": object{"b": "c"}, "data_wo_version": 1},
 		"pachyderm_role_binding": binding(nil),

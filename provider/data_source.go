@@ -102,12 +102,36 @@ type nameFilter struct {
 	NameRegex  types.String `tfsdk:"name_regex"`
 }
 
-func nameFilterAttributes(kind string) map[string]schema.Attribute {
+// listAttributes are those of a data source that lists objects: which ones are
+// asked for, their ids in keys, and what is shown of each under the plural.
+func listAttributes(plural, keys, keysDoc, doc string, facts map[string]schema.Attribute) map[string]schema.Attribute {
 	return map[string]schema.Attribute{
-		"name_prefix": schema.StringAttribute{Optional: true, MarkdownDescription: "Only " + kind + " whose name begins so."},
+		"name_prefix": schema.StringAttribute{Optional: true, MarkdownDescription: "Only " + plural + " whose name begins so."},
 		"name_regex": schema.StringAttribute{Optional: true, Validators: []validator.String{regexForm{}},
-			MarkdownDescription: "Only " + kind + " whose name matches this [regular expression](https://github.com/google/re2/wiki/Syntax), anywhere unless `^` and `$` say else."},
+			MarkdownDescription: "Only " + plural + " whose name matches this [regular expression](https://github.com/google/re2/wiki/Syntax), anywhere unless `^` and `$` say else."},
+		keys:   schema.ListAttribute{Computed: true, ElementType: types.StringType, MarkdownDescription: keysDoc},
+		plural: schema.ListNestedAttribute{Computed: true, MarkdownDescription: doc, NestedObject: schema.NestedAttributeObject{Attributes: facts}},
 	}
+}
+
+// projectListAttributes are listAttributes for what belongs to a project.
+func projectListAttributes(plural, doc string, facts map[string]schema.Attribute) map[string]schema.Attribute {
+	attributes := listAttributes(plural, "ids", "Their ids, as `project/name`, sorted.", doc, facts)
+	attributes["project"] = schema.StringAttribute{Optional: true, MarkdownDescription: "Only " + plural + " of this project. Left out, those of all projects."}
+	return attributes
+}
+
+// listed returns the ids and the facts of those objects whose name the filter
+// chooses.
+func listed[O, F any](filter nameFilter, objects []O, named func(O) (id, name string), facts func(O) F) ([]types.String, []F) {
+	ids, all := []types.String{}, []F{}
+	matches := filter.matcher()
+	for _, object := range objects {
+		if id, name := named(object); matches(name) {
+			ids, all = append(ids, types.StringValue(id)), append(all, facts(object))
+		}
+	}
+	return ids, all
 }
 
 // matcher returns the filter as a function.

@@ -49,7 +49,7 @@ func TestMain(m *testing.M) {
 // quick makes waits and repetitions take no time.
 var (
 	quickWait  = pachyderm.Wait{Poll: 2 * time.Millisecond, Stable: 2, Grace: 20 * time.Millisecond}
-	quickRetry = pachyderm.Retry{Timeout: 2 * time.Second, Initial: time.Millisecond, Max: 10 * time.Millisecond}
+	quickRetry = pachyderm.Retry{Timeout: 15 * time.Second, Initial: time.Millisecond, Max: 10 * time.Millisecond}
 )
 
 func noEnvironment(string) string { return "" }

@@ -5,6 +5,7 @@ package provider
 import (
 	"context"
 	"maps"
+	"slices"
 
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
 	"github.com/hashicorp/terraform-plugin-framework/datasource/schema"
@@ -153,14 +154,8 @@ type spoutsData struct {
 
 func newSpoutsDataSource() datasource.DataSource {
 	return &dataSource[spoutsData, *spoutsData]{kind: "spouts", schema: func(context.Context) schema.Schema {
-		attributes := map[string]schema.Attribute{
-			"project": schema.StringAttribute{Optional: true, MarkdownDescription: "Only spouts of this project. Left out, those of all projects."},
-			"ids":     schema.ListAttribute{Computed: true, ElementType: types.StringType, MarkdownDescription: "Their ids, as `project/name`, sorted."},
-			"spouts": schema.ListNestedAttribute{Computed: true, MarkdownDescription: "The spouts, by id. Their workers and commits are not looked at: see the data source `pachyderm_spout`.",
-				NestedObject: schema.NestedAttributeObject{Attributes: pipelineFactAttributes("spout")}},
-		}
-		maps.Copy(attributes, nameFilterAttributes("spouts"))
-		return schema.Schema{MarkdownDescription: "The spouts that the token's owner may see. It is no error if there are none of those that are asked for.", Attributes: attributes}
+		return schema.Schema{MarkdownDescription: "The spouts that the token's owner may see. It is no error if there are none of those that are asked for.",
+			Attributes: projectListAttributes("spouts", "The spouts, by id. Their workers and commits are not looked at: see the data source `pachyderm_spout`.", pipelineFactAttributes("spout"))}
 	}}
 }
 
@@ -172,11 +167,6 @@ func (m *spoutsData) read(o *operation) {
 		o.fail("read", err)
 		return
 	}
-	m.IDs, m.Spouts = []types.String{}, []pipelineFacts{}
-	matches := m.matcher()
-	for _, p := range pipelines {
-		if p.IsSpout && matches(p.ID.Name) {
-			m.IDs, m.Spouts = append(m.IDs, types.StringValue(p.ID.String())), append(m.Spouts, pipelineFactsOf(p))
-		}
-	}
+	spouts := slices.DeleteFunc(pipelines, func(p *pachyderm.Pipeline) bool { return !p.IsSpout })
+	m.IDs, m.Spouts = listed(m.nameFilter, spouts, func(p *pachyderm.Pipeline) (string, string) { return p.ID.String(), p.ID.Name }, pipelineFactsOf)
 }

@@ -4,7 +4,6 @@ package provider
 
 import (
 	"context"
-	"maps"
 
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
 	"github.com/hashicorp/terraform-plugin-framework/datasource/schema"
@@ -66,13 +65,8 @@ type projectsData struct {
 
 func newProjectsDataSource() datasource.DataSource {
 	return &dataSource[projectsData, *projectsData]{kind: "projects", schema: func(context.Context) schema.Schema {
-		attributes := map[string]schema.Attribute{
-			"names": schema.ListAttribute{Computed: true, ElementType: types.StringType, MarkdownDescription: "Their names, sorted."},
-			"projects": schema.ListNestedAttribute{Computed: true, MarkdownDescription: "The projects, by name.",
-				NestedObject: schema.NestedAttributeObject{Attributes: projectFactAttributes()}},
-		}
-		maps.Copy(attributes, nameFilterAttributes("projects"))
-		return schema.Schema{MarkdownDescription: "The projects of the cluster. It is no error if there are none of those that are asked for.", Attributes: attributes}
+		return schema.Schema{MarkdownDescription: "The projects of the cluster. It is no error if there are none of those that are asked for.",
+			Attributes: listAttributes("projects", "names", "Their names, sorted.", "The projects, by name.", projectFactAttributes())}
 	}}
 }
 
@@ -84,11 +78,5 @@ func (m *projectsData) read(o *operation) {
 		o.fail("read", err)
 		return
 	}
-	m.Names, m.Projects = []types.String{}, []projectFacts{}
-	matches := m.matcher()
-	for _, p := range projects {
-		if matches(p.Name) {
-			m.Names, m.Projects = append(m.Names, types.StringValue(p.Name)), append(m.Projects, projectFactsOf(p))
-		}
-	}
+	m.Names, m.Projects = listed(m.nameFilter, projects, func(p *pachyderm.Project) (string, string) { return p.Name, p.Name }, projectFactsOf)
 }

@@ -45,7 +45,7 @@ func projectSchema(ctx context.Context) schema.Schema {
 		"description": descriptionAttribute("What the project is for."),
 		"force_destroy": schema.BoolAttribute{Optional: true, Computed: true, Default: booldefault.StaticBool(false),
 			MarkdownDescription: "Whether destroy deletes all pipelines and repos in the project, whoever made them, with all their data. The data cannot be brought back. It must be applied before the destroy. Default: `false`."},
-		"timeouts": timeouts.Attributes(ctx, timeouts.Opts{Delete: true, DeleteDescription: "How long destroying may take, as `30m`. Default: `10m`."}),
+		"timeouts": callTimeouts(ctx),
 	}}
 }
 

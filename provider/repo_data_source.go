@@ -4,7 +4,6 @@ package provider
 
 import (
 	"context"
-	"maps"
 
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
 	"github.com/hashicorp/terraform-plugin-framework/datasource/schema"
@@ -83,14 +82,8 @@ type reposData struct {
 
 func newReposDataSource() datasource.DataSource {
 	return &dataSource[reposData, *reposData]{kind: "repos", schema: func(context.Context) schema.Schema {
-		attributes := map[string]schema.Attribute{
-			"project": schema.StringAttribute{Optional: true, MarkdownDescription: "Only repos of this project. Left out, those of all projects."},
-			"ids":     schema.ListAttribute{Computed: true, ElementType: types.StringType, MarkdownDescription: "Their ids, as `project/name`, sorted."},
-			"repos": schema.ListNestedAttribute{Computed: true, MarkdownDescription: "The repos, by id.",
-				NestedObject: schema.NestedAttributeObject{Attributes: repoFactAttributes()}},
-		}
-		maps.Copy(attributes, nameFilterAttributes("repos"))
-		return schema.Schema{MarkdownDescription: "The repos that the token's owner may see, output repos of pipelines among them. It is no error if there are none of those that are asked for.", Attributes: attributes}
+		return schema.Schema{MarkdownDescription: "The repos that the token's owner may see, output repos of pipelines among them. It is no error if there are none of those that are asked for.",
+			Attributes: projectListAttributes("repos", "The repos, by id.", repoFactAttributes())}
 	}}
 }
 
@@ -102,11 +95,5 @@ func (m *reposData) read(o *operation) {
 		o.fail("read", err)
 		return
 	}
-	m.IDs, m.Repos = []types.String{}, []repoFacts{}
-	matches := m.matcher()
-	for _, r := range repos {
-		if matches(r.ID.Name) {
-			m.IDs, m.Repos = append(m.IDs, types.StringValue(r.ID.String())), append(m.Repos, repoFactsOf(r))
-		}
-	}
+	m.IDs, m.Repos = listed(m.nameFilter, repos, func(r *pachyderm.Repo) (string, string) { return r.ID.String(), r.ID.Name }, repoFactsOf)
 }

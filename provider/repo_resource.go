@@ -44,7 +44,7 @@ func repoSchema(ctx context.Context) schema.Schema {
 		"description": descriptionAttribute("What the repo holds."),
 		"force_destroy": schema.BoolAttribute{Optional: true, Computed: true, Default: booldefault.StaticBool(false),
 			MarkdownDescription: "Whether destroy deletes the repo although it holds data. The data cannot be brought back. It must be applied before the destroy. Default: `false`."},
-		"timeouts": timeouts.Attributes(ctx, timeouts.Opts{Delete: true, DeleteDescription: "How long destroying may take, as `30m`. Default: `10m`."}),
+		"timeouts": callTimeouts(ctx),
 	}}
 }
 

@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"reflect"
 	"regexp"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachtest"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
 )
 
 // leaf is an attribute with two values that differ.
@@ -16,7 +19,8 @@ type leaf struct {
 	path      string
 	transform bool
 	a, b      any
-	same      any // another way to say a, if there is one
+	same      any  // another way to say a, if there is one
+	local     bool // Pachyderm is not told
 }
 
 var leafCases = []leaf{
@@ -85,6 +89,10 @@ var leafCases = []leaf{
 	{path: "resource_requests.disk", a: "10G", b: "11G", same: "10000M"},
 	{path: "resource_requests.gpu", a: object{"type": "nvidia.com/gpu", "number": 1.0}, b: object{"type": "nvidia.com/gpu", "number": 2.0}},
 	{path: "resource_limits.memory", a: "2Gi", b: "4Gi", same: "2147483648"},
+	{path: "resource_limits", a: object{"cpu": 2.0}, b: object{"cpu": 1.5, "disk": "2G", "gpu": object{"type": "nvidia.com/gpu", "number": 1.0}}},
+	{path: "sidecar_resource_requests", a: object{"cpu": 0.1}, b: object{"cpu": 0.2, "disk": "2G"}},
+	{path: "sidecar_resource_limits", a: object{"memory": "1Gi"}, b: object{"memory": "2Gi", "disk": "2G"}},
+	{path: "timeouts", local: true, a: object{"create": "1m", "update": "1m", "delete": "1m"}, b: object{"create": "2m"}},
 	{path: "sidecar_resource_requests.memory", a: "512Mi", b: "1Gi", same: "0.5Gi"},
 	{path: "sidecar_resource_limits.cpu", a: 2.0, b: 1.5},
 	{path: "scheduling.node_selector", a: object{"pool": "a"}, b: object{"pool": "b"}},
@@ -142,14 +150,14 @@ func TestEachAttribute(t *testing.T) {
 				if !l.transform && imported.get("kafka") == nil {
 					t.Error("the import is no kafka spout")
 				}
-				if l.same == nil && imported.changes(with(l.a)) {
+				if l.same == nil && !l.local && imported.changes(with(l.a)) {
 					t.Errorf("a plan after import changes something:\n%v\n%v", plain(t, i.state), plain(t, imported.state))
 				}
 				if l.same != nil && i.changes(with(l.same)) {
 					t.Errorf("%v is not the same as %v", l.same, l.a)
 				}
 				i.must(i.apply(with(l.b)))
-				if v := i.get("version"); v != 2.0 {
+				if v := i.get("version"); l.local != (v == 1.0) || !l.local && v != 2.0 {
 					t.Errorf("update: version is %v", v)
 				}
 				if got := i.get(l.path); l.path != "service" && !reflect.DeepEqual(got, l.b) {
@@ -186,5 +194,47 @@ func TestTopicsPattern(t *testing.T) {
 	i.must(i.apply(kafkaSpout(nil)))
 	if i.changes(kafkaSpout(nil)) || i.get("kafka.topics_pattern") != nil {
 		t.Errorf("topics do not take the place of the pattern: %v", plain(t, i.state))
+	}
+}
+
+// A setting that is written out with its default is as good as left out, also
+// of a spout that was imported: at most the state changes, and the pod runs on.
+func TestDefaultsWrittenOut(t *testing.T) {
+	t.Parallel()
+	s := pachtest.New(t)
+	values := map[string]string{}
+	for _, v := range settings.Variables() {
+		values[v.Name] = v.Default
+	}
+	spout := newInstance(t, s)
+	spout.must(spout.apply(kafkaSpout(nil)))
+	writes, tried := s.Writes(), 0
+	written := kafkaSpout(object{"output_branch": "master", "paused": false, "force_destroy": false, "keep_output_repo": false, "wait_for": "running"})
+	for _, setting := range settingAttributes {
+		text := values[setting.variable]
+		if text == "" || strings.HasPrefix(setting.attribute, "kafka.schema_registry.") {
+			continue
+		}
+		tried++
+		var value any = text
+		if setting.kind == intSetting {
+			n, err := strconv.ParseFloat(text, 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			value = n
+		}
+		written = merged(written, object{setting.attribute: value})
+	}
+	imported := newInstance(t, s)
+	imported.must(imported.importID("default/orders", nil))
+	for _, i := range []*instance{spout, imported} {
+		for _, config := range []object{kafkaSpout(nil), written, kafkaSpout(nil)} {
+			i.must(i.apply(config))
+			settles(t, s, i, config)
+		}
+	}
+	if s.Writes() != writes || tried < 20 {
+		t.Errorf("%d defaults that are written out were sent to Pachyderm", tried)
 	}
 }

@@ -8,19 +8,23 @@ import (
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachtest"
 )
 
+// registryCases are schema registries, with each way to authenticate.
+var registryCases = []object{
+	{"url": "https://registry.example.com", "credentials_secret": object{"name": "registry", "username_key": "user", "password_key": "pass"}, "ca_certificate": testPEM, "server_name": "registry"},
+	{"url": "https://registry.example.com:8081/path", "token_secret": object{"name": "registry", "key": "key"}, "folder": "schemas"},
+	{"url": "https://registry.example.com", "client_certificate_secret": object{"name": "registry-tls", "certificate_key": "cert", "private_key_key": "key"}},
+	{"url": "https://registry.example.com", "client_certificate_secret": object{"name": "registry-tls"}},
+	{"url": "http://registry.example.com"},
+}
+
 // A schema registry, with each way to authenticate, comes back from the server.
 func TestSchemaRegistryAttributes(t *testing.T) {
 	t.Parallel()
 	s := pachtest.New(t)
-	s.AddKubernetesSecret("registry", map[string]string{"username": "u", "pass": "p", "key": "k"})
-	s.AddKubernetesSecret("registry-tls", map[string]string{"tls.crt": "c", "tls.key": "k"})
+	s.AddKubernetesSecret("registry", map[string]string{"user": "u", "pass": "p", "key": "k"})
+	s.AddKubernetesSecret("registry-tls", map[string]string{"tls.crt": "c", "tls.key": "k", "cert": "c", "key": "k"})
 	i := newInstance(t, s)
-	for _, registry := range []object{
-		{"url": "https://registry.example.com", "credentials_secret": object{"name": "registry", "password_key": "pass"}, "ca_certificate": testPEM, "server_name": "registry"},
-		{"url": "https://registry.example.com:8081/path", "token_secret": object{"name": "registry", "key": "key"}, "folder": "schemas"},
-		{"url": "https://registry.example.com", "client_certificate_secret": object{"name": "registry-tls"}},
-		{"url": "http://registry.example.com"},
-	} {
+	for _, registry := range registryCases {
 		config := kafkaSpout(object{"kafka.file": object{"format": "avro"}, "kafka.schema_registry": registry})
 		i.must(i.apply(config))
 		i.must(i.refresh())

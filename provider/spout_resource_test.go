@@ -96,7 +96,7 @@ func write(t *testing.T, s *pachtest.Server, id pachyderm.PipelineID, path, cont
 		t.Fatal(err)
 	}
 	defer c.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	b := c.Branch(id.Project, id.Name, "master")
 	err = func() error {

@@ -117,13 +117,13 @@ func TestRestartAction(t *testing.T) {
 	s := newSpout(t, 2)
 	p := newProtocol(t, s.cluster)
 	s.produce(500)
-	s.awaitAll(time.Minute)
+	s.awaitAll(2 * time.Minute)
 	for version := 2; version <= 3; version++ {
 		s.produce(200)
 		expect(t, p.invoke("pachyderm_restart_spout", map[string]any{"project": s.project, "name": s.name}), fmt.Sprintf("runs, at version %d", version))
 		s.produce(200)
 		planIsEmpty(t, s.workspace)
-		s.awaitAll(time.Minute)
+		s.awaitAll(2 * time.Minute)
 	}
 	if report := s.audit(); report.Repairs != 0 {
 		t.Errorf("%d repairs of an emptied head", report.Repairs)

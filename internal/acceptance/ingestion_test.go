@@ -62,7 +62,7 @@ func TestTwoRunners(t *testing.T) {
 	t.Parallel()
 	s := newSpout(t, 4)
 	s.produce(2000)
-	s.awaitAll(time.Minute)
+	s.awaitAll(2 * time.Minute)
 	sidecar, stopSidecar, err := s.cluster.StartSidecar(t.Context(), s.project, s.name)
 	if err != nil {
 		t.Fatal(err)
@@ -183,10 +183,10 @@ func TestZombieRunner(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := s.startRival(ctx, sidecar)
 		s.produce(2000)
-		s.awaitAll(time.Minute)
+		s.awaitAll(2 * time.Minute)
 		s.kill(func() error { return s.cluster.KillUserCode(s.project, s.name, syscall.SIGCONT) })
 		s.produce(2000)
-		s.awaitAll(time.Minute)
+		s.awaitAll(2 * time.Minute)
 		cancel()
 		if err := <-ended; err == nil { // killed, or superseded by the pod's runner in its next life
 			t.Error("the rival ended with exit code 0")

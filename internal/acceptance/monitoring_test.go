@@ -21,7 +21,7 @@ import (
 
 // get asks the runner's HTTP server.
 func (s *spout) get(path string) (status int, body string, err error) {
-	ctx, cancel := context.WithTimeout(s.t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(s.t.Context(), time.Minute)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d%s", s.port, path), nil)
 	if err != nil {
@@ -48,7 +48,7 @@ func TestSeenFromOutside(t *testing.T) {
 		return status == http.StatusOK && body == "ready: ingesting\n", err
 	})
 	s.produce(500)
-	s.awaitAll(time.Minute)
+	s.awaitAll(2 * time.Minute)
 	var status ingest.Status
 	await(t, "the status shows all records and no lag", time.Minute, func() (bool, error) {
 		_, body, err := s.get("/status.json")

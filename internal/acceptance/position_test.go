@@ -35,7 +35,7 @@ func TestPosition(t *testing.T) {
 	t.Parallel()
 	s := newSpout(t, 4)
 	s.produce(2000)
-	s.awaitAll(time.Minute)
+	s.awaitAll(2 * time.Minute)
 	name := s.project + "/" + s.name
 
 	text, code := s.runner("position", "show", name)

@@ -97,7 +97,7 @@ func TestUpdates(t *testing.T) {
 	t.Parallel()
 	s := newSpout(t, 2)
 	s.produce(500)
-	s.awaitAll(time.Minute)
+	s.awaitAll(2 * time.Minute)
 	planIsEmpty(t, s.workspace)
 	before := attributes(t, s.workspace)
 	if before["state"] != "running" || number(t, before["workers_available"]) != 1 || before["output_repo"] != s.name {
@@ -132,7 +132,7 @@ func TestUpdates(t *testing.T) {
 	if after := attributes(t, s.workspace); number(t, after["version"]) != version {
 		t.Errorf("version %v, want %d", after["version"], version)
 	}
-	s.awaitAll(time.Minute)
+	s.awaitAll(2 * time.Minute)
 	s.audit()
 }
 
@@ -143,7 +143,7 @@ func TestPaused(t *testing.T) {
 	s := newSpout(t, 2)
 	for range 2 {
 		s.produce(500)
-		s.awaitAll(time.Minute)
+		s.awaitAll(2 * time.Minute)
 		s.apply(s.config(`paused = true`))
 		planIsEmpty(t, s.workspace)
 		if state := attributes(t, s.workspace)["state"]; state != "paused" {
@@ -152,7 +152,7 @@ func TestPaused(t *testing.T) {
 		s.produce(500) // while nobody reads
 		s.apply(s.config(``))
 		planIsEmpty(t, s.workspace)
-		s.awaitAll(time.Minute)
+		s.awaitAll(2 * time.Minute)
 	}
 	if report := s.audit(); report.Repairs != 2 {
 		t.Errorf("%d repairs, want 2", report.Repairs)
@@ -216,7 +216,7 @@ func TestDrift(t *testing.T) {
 	s.apply(s.config(""))
 	planIsEmpty(t, s.workspace)
 	s.produce(300)
-	s.awaitAll(time.Minute)
+	s.awaitAll(2 * time.Minute)
 	s.audit()
 }
 
@@ -225,7 +225,7 @@ func TestImport(t *testing.T) {
 	t.Parallel()
 	s := newSpout(t, 1)
 	s.produce(100)
-	s.awaitAll(time.Minute)
+	s.awaitAll(2 * time.Minute)
 	version := number(t, attributes(t, s.workspace)["version"])
 	other := newWorkspace(t, s.cluster)
 	if err := other.Write("main.tf", s.config("")); err != nil {
@@ -279,10 +279,10 @@ func TestDestroyWithData(t *testing.T) {
 	kept := strings.Replace(s.config(""), "force_destroy = true", "", 1)
 	s.apply(kept)
 	s.produce(100)
-	s.awaitAll(time.Minute)
+	s.awaitAll(2 * time.Minute)
 	expectMessage(t, s.workspace.Destroy(t.Context()), "holds data", "force_destroy", "keep_output_repo")
 	s.produce(100)
-	s.awaitAll(time.Minute) // it runs on
+	s.awaitAll(2 * time.Minute) // it runs on
 	s.audit()
 	s.apply(s.config(""))
 	if err := s.workspace.Destroy(t.Context()); err != nil {
@@ -299,9 +299,9 @@ func TestKeepOutputRepo(t *testing.T) {
 	t.Parallel()
 	s := newSpout(t, 1)
 	s.produce(100)
-	s.awaitAll(time.Minute)
+	s.awaitAll(2 * time.Minute)
 	s.apply(strings.Replace(s.config("keep_output_repo = true"), "force_destroy = true", "", 1))
-	s.awaitAll(time.Minute)
+	s.awaitAll(2 * time.Minute)
 	if err := s.workspace.Destroy(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -418,7 +418,7 @@ func TestPlanErrors(t *testing.T) {
 func TestPachdDown(t *testing.T) {
 	s := newSpout(t, 2)
 	s.produce(200)
-	s.awaitAll(time.Minute)
+	s.awaitAll(2 * time.Minute)
 	if err := s.cluster.StopPachd(); err != nil {
 		t.Fatal(err)
 	}

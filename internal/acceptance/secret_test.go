@@ -171,7 +171,7 @@ func TestSecret(t *testing.T) {
 func awaitSecond(t *testing.T, w *terraformcli.Workspace) string {
 	t.Helper()
 	created := secretAttribute(t, w, "created_at")
-	await(t, "a second is over", 5*time.Second, func() (bool, error) {
+	await(t, "a second is over", time.Minute, func() (bool, error) {
 		at, err := time.Parse(time.RFC3339, created)
 		return err == nil && time.Since(at) > 1500*time.Millisecond, err
 	})

@@ -30,12 +30,13 @@ func Broker(ctx context.Context, folder string) (string, error) {
 	return build(ctx, "./internal/kafkatest/brokerd", filepath.Join(folder, "brokerd"), "test")
 }
 
-func build(ctx context.Context, pkg, output, version string) (string, error) {
+func build(ctx context.Context, pkg, output, version string, flags ...string) (string, error) {
 	root, err := Root(ctx)
 	if err != nil {
 		return "", err
 	}
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w -X main.version="+version, "-o", output, pkg)
+	args := append([]string{"build", "-trimpath", "-ldflags", "-s -w -X main.version=" + version, "-o", output}, flags...)
+	cmd := exec.CommandContext(ctx, "go", append(args, pkg)...)
 	cmd.Dir = root
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {

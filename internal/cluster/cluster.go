@@ -30,7 +30,8 @@ type Cluster struct {
 	temporary   bool   // the folder is to be removed
 	programs    string // folder
 	postgresBin string
-	unlock      func()
+
+	announcement *announcement
 
 	postgres, etcd, pachd atomic.Pointer[process]
 	kube                  *kubesim.Server
@@ -60,18 +61,11 @@ func start(ctx context.Context, opts Options, detached bool, busy func()) (*Clus
 		opts.BackOff = time.Second
 	}
 	c := &Cluster{opts: opts, sidecars: map[*process]bool{}}
-	lock, err := clusterLock()
-	if err != nil {
+	var err error
+	if c.announcement, err = announce(ctx, announcementAddress, Info{PID: os.Getpid(), Dir: opts.Dir, Detached: detached}, busy); err != nil {
 		return nil, err
 	}
-	if c.unlock, err = lockFile(ctx, lock, busy); err != nil {
-		return nil, err
-	}
-	err = announce(lock, Info{PID: os.Getpid(), Dir: opts.Dir, Detached: detached})
-	if err == nil {
-		err = c.start(ctx)
-	}
-	if err != nil {
+	if err := c.start(ctx); err != nil {
 		return nil, errors.Join(err, c.Stop())
 	}
 	return c, nil
@@ -156,8 +150,7 @@ func (c *Cluster) startKubernetes() error {
 // Stop ends everything that the cluster started, and returns once it is gone.
 func (c *Cluster) Stop() error {
 	c.stop.Do(func() {
-		c.stopErr = c.stopAll()
-		c.unlock()
+		c.stopErr = errors.Join(c.stopAll(), c.announcement.withdraw())
 	})
 	return c.stopErr
 }

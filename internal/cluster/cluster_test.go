@@ -43,9 +43,6 @@ func TestLockFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := lockFile(t.Context(), path, nil); !errors.Is(err, ErrRunning) {
-		t.Errorf("taken twice: %v", err)
-	}
 	ctx, cancel := context.WithCancel(t.Context())
 	if _, err := lockFile(ctx, path, cancel); !errors.Is(err, context.Canceled) {
 		t.Errorf("waiting was not cancelled: %v", err)
@@ -55,6 +52,46 @@ func TestLockFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	again()
+}
+
+// TestAnnouncement: there is one cluster at a time, others are told of it, and nothing is left of it.
+func TestAnnouncement(t *testing.T) {
+	t.Parallel()
+	address := fmt.Sprintf("@terraform-provider-pachyderm/test-%d", os.Getpid())
+	if info, err := announced(t.Context(), address); err != nil || info != nil {
+		t.Errorf("before: %+v, %v", info, err)
+	}
+	first, err := announce(t.Context(), address, Info{PID: 1, Dir: "/d"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info, err := announced(t.Context(), address); err != nil || info == nil || *info != (Info{PID: 1, Dir: "/d"}) {
+		t.Errorf("while it stands: %+v, %v", info, err)
+	}
+	if _, err := announce(t.Context(), address, Info{}, nil); !errors.Is(err, ErrRunning) {
+		t.Errorf("announced twice: %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	if _, err := announce(ctx, address, Info{}, cancel); !errors.Is(err, context.Canceled) {
+		t.Errorf("waiting was not cancelled: %v", err)
+	}
+	second, err := announce(t.Context(), address, Info{PID: 2}, func() { // the other ends while this one waits
+		if err := first.withdraw(); err != nil {
+			t.Error(err)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := second.withdraw(); err != nil {
+		t.Fatal(err)
+	}
+	if err := awaitWithdrawal(t.Context(), address); err != nil {
+		t.Error(err)
+	}
+	if info, err := announced(t.Context(), address); err != nil || info != nil {
+		t.Errorf("after: %+v, %v", info, err)
+	}
 }
 
 // TestChildren: children are found, and dead ones that nobody has waited for are not.

@@ -6,7 +6,6 @@ package cluster
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -27,36 +26,7 @@ type Info struct {
 
 // Running returns the cluster that runs on this machine, or nil.
 func Running() (*Info, error) {
-	path, err := clusterLock()
-	if err != nil {
-		return nil, err
-	}
-	unlock, err := lockFile(context.Background(), path, nil)
-	if err == nil {
-		unlock()
-		return nil, nil
-	}
-	if !errors.Is(err, ErrRunning) {
-		return nil, err
-	}
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	var info Info
-	if err := json.Unmarshal(text, &info); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return &info, nil
-}
-
-// announce tells other processes of a cluster; the lock must be held.
-func announce(lock string, info Info) error {
-	text, err := json.Marshal(info)
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(lock, text, 0o644)
+	return announced(context.Background(), announcementAddress)
 }
 
 // Serve runs a cluster until Down is called, or the process is told to end in another way. ready is called once pachd
@@ -70,7 +40,7 @@ func Serve(opts Options, ready func(*Cluster)) error {
 	}
 	ready(c)
 	<-ctx.Done()
-	return c.stopAll() // and not Stop: Down waits for the lock, which is to last as long as this process
+	return c.stopAll() // and not Stop: Down waits for the announcement's end, which is to be that of this process
 }
 
 // Down ends a cluster that Serve runs in another process, and returns once it is gone.
@@ -85,15 +55,9 @@ func Down(ctx context.Context) error {
 	if err := syscall.Kill(info.PID, syscall.SIGTERM); err != nil && !errors.Is(err, syscall.ESRCH) {
 		return fmt.Errorf("process %d, which runs the cluster: %w", info.PID, err)
 	}
-	path, err := clusterLock()
-	if err != nil {
-		return err
-	}
-	unlock, err := lockFile(ctx, path, func() {})
-	if err != nil {
+	if err := awaitWithdrawal(ctx, announcementAddress); err != nil {
 		return fmt.Errorf("the cluster doesn't end: %w", err)
 	}
-	unlock()
 	return nil
 }
 

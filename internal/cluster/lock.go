@@ -18,14 +18,10 @@ import (
 	"time"
 )
 
-// ErrRunning means that a cluster runs already, started by another process.
-var ErrRunning = errors.New("a cluster runs on this machine already; command pachcluster down ends one that was started with up")
-
 // lockPoll is how often a lock that another process holds is tried again.
 const lockPoll = 100 * time.Millisecond
 
-// lockFile takes a lock that ends with this process at the latest. It calls busy once if it has to wait; if busy is nil it
-// doesn't wait, and returns ErrRunning.
+// lockFile takes a lock that ends with this process at the latest. It calls busy once if it has to wait.
 func lockFile(ctx context.Context, path string, busy func()) (unlock func(), err error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
@@ -37,9 +33,6 @@ func lockFile(ctx context.Context, path string, busy func()) (unlock func(), err
 		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 		if err == nil {
 			return func() { _ = f.Close() }, nil
-		}
-		if errors.Is(err, syscall.EWOULDBLOCK) && busy == nil {
-			err = ErrRunning
 		}
 		if !errors.Is(err, syscall.EWOULDBLOCK) {
 			return nil, errors.Join(fmt.Errorf("lock %s: %w", path, err), f.Close())
@@ -53,19 +46,6 @@ func lockFile(ctx context.Context, path string, busy func()) (unlock func(), err
 			return nil, errors.Join(fmt.Errorf("lock %s: %w", path, context.Cause(ctx)), f.Close())
 		}
 	}
-}
-
-// clusterLock is the lock held by whoever runs a cluster. Each network namespace has its own ports, and so its own lock.
-func clusterLock() (string, error) {
-	cache, err := cacheDir()
-	if err != nil {
-		return "", err
-	}
-	namespace, err := os.Readlink("/proc/self/ns/net")
-	if err != nil {
-		return "", fmt.Errorf("network namespace: %w", err)
-	}
-	return filepath.Join(cache, "cluster-"+strings.Trim(namespace, "net:[]")+".lock"), nil
 }
 
 // checkPorts returns an error if a port that the cluster needs is taken, and names by whom if that can be seen.

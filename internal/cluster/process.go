@@ -8,9 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"os/exec"
-	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -20,33 +18,22 @@ import (
 
 // process is a server that the cluster has started. It never outlives this process.
 type process struct {
+	*child.Server
 	name    string
-	logPath string
-	cmd     *exec.Cmd
-	done    chan struct{} // closed when it has ended
-	stopped atomic.Bool   // it was told to
+	stopped atomic.Bool // it was told to
 }
 
 // startProcess starts a server that logs to a file. If it ends untold, lost is called.
 func startProcess(name, logPath string, cmd *exec.Cmd, lost func(error)) (*process, error) {
-	logFile, err := os.OpenFile(logPath, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	server, err := child.StartServer(cmd, logPath)
 	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = logFile.Close() }() // the child has its own
-	cmd.Stdout, cmd.Stderr = logFile, logFile
-	if err := child.Start(cmd); err != nil {
 		return nil, fmt.Errorf("starting %s: %w", name, err)
 	}
-	p := &process{name: name, logPath: logPath, cmd: cmd, done: make(chan struct{})}
+	p := &process{Server: server, name: name}
 	go func() {
-		err := cmd.Wait()
-		if err == nil {
-			err = errors.New(cmd.ProcessState.String())
-		}
-		close(p.done)
+		<-p.Ended()
 		if !p.stopped.Load() && lost != nil {
-			lost(fmt.Errorf("%s ended (%w); its log is %s", name, err, logPath))
+			lost(fmt.Errorf("%s ended (%w); its log is %s", name, p.Err(), logPath))
 		}
 	}()
 	return p, nil
@@ -71,8 +58,8 @@ func (p *process) awaitReady(ctx context.Context, check func(context.Context) er
 			return nil
 		}
 		select {
-		case <-p.done:
-			return fmt.Errorf("%s ended while it was starting (%v):\n%s", p.name, p.cmd.ProcessState, p.logTail())
+		case <-p.Ended():
+			return fmt.Errorf("%s ended while it was starting (%w):\n%s", p.name, p.Err(), p.logTail())
 		case <-ctx.Done():
 			return fmt.Errorf("%s isn't ready: %w:\n%s", p.name, errors.Join(context.Cause(ctx), err), p.logTail())
 		case <-tick.C:
@@ -86,15 +73,7 @@ func (p *process) stop(sig syscall.Signal) {
 		return
 	}
 	p.stopped.Store(true)
-	_ = p.cmd.Process.Signal(sig) // an error means that it has ended
-	timer := time.NewTimer(stopGrace)
-	defer timer.Stop()
-	select {
-	case <-p.done:
-	case <-timer.C:
-		_ = p.cmd.Process.Kill()
-		<-p.done
-	}
+	p.End(sig, stopGrace)
 }
 
 func (p *process) running() bool {
@@ -102,7 +81,7 @@ func (p *process) running() bool {
 		return false
 	}
 	select {
-	case <-p.done:
+	case <-p.Ended():
 		return false
 	default:
 		return true
@@ -111,15 +90,6 @@ func (p *process) running() bool {
 
 // logTail returns the last lines of the log, and where it is.
 func (p *process) logTail() string {
-	const lines, width = 8, 400
-	text, err := os.ReadFile(p.logPath)
-	if err != nil {
-		return err.Error()
-	}
-	all := strings.Split(strings.TrimSpace(string(text)), "\n")
-	all = all[max(0, len(all)-lines):]
-	for i, line := range all {
-		all[i] = "\t" + line[:min(len(line), width)]
-	}
-	return strings.Join(append(all, "(log: "+p.logPath+")"), "\n")
+	const lines = 8
+	return p.LogTail(lines) + "\n(log: " + p.LogPath + ")"
 }

@@ -10,10 +10,8 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
@@ -31,8 +29,7 @@ type Broker struct {
 	ID      int32
 	cluster *Cluster
 	ports   map[Listener]int
-	cmd     *exec.Cmd
-	ended   chan struct{} // closed when cmd has ended
+	server  *child.Server // nil before the first start
 }
 
 // Address is HOST:PORT of one of the broker's listeners.
@@ -73,25 +70,15 @@ func (b *Broker) launch() error {
 	if err := os.WriteFile(b.path("server.properties"), []byte(c.properties(b)), 0o644); err != nil {
 		return err
 	}
-	log, err := os.OpenFile(b.path("log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
-	if err != nil {
-		return err
-	}
-	defer log.Close() //nolint:errcheck // the child has its own
 	cmd := c.java("-Xms64m", "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:+ExitOnOutOfMemoryError",
 		"-Djava.io.tmpdir="+filepath.Dir(b.path("log")),
 		"-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls="+c.Tokens.keys,
 		"kafka.Kafka", b.path("server.properties"))
-	cmd.Stdout, cmd.Stderr = log, log
-	if err := child.Start(cmd); err != nil {
+	server, err := child.StartServer(cmd, b.path("log"))
+	if err != nil {
 		return fmt.Errorf("start broker %d: %w", b.ID, err)
 	}
-	ended := make(chan struct{})
-	go func() {
-		_ = cmd.Wait() // ProcessState tells it too
-		close(ended)
-	}()
-	b.cmd, b.ended = cmd, ended
+	b.server = server
 	return nil
 }
 
@@ -109,11 +96,11 @@ func (b *Broker) awaitServing(ctx context.Context) error {
 	defer cancel()
 	ctx, lost := context.WithCancelCause(ctx)
 	defer lost(nil)
-	ended := b.ended
+	server := b.server
 	go func() {
 		select {
-		case <-ended:
-			lost(fmt.Errorf("it ended: %v", b.cmd.ProcessState))
+		case <-server.Ended():
+			lost(fmt.Errorf("it ended: %w", server.Err()))
 		case <-ctx.Done():
 		}
 	}()
@@ -139,36 +126,24 @@ func (b *Broker) Kill() { b.end(syscall.SIGKILL) }
 // Shutdown ends the broker as an operator does: it hands over what it leads.
 func (b *Broker) Shutdown() { b.end(syscall.SIGTERM) }
 
+// Signal sends a signal to the broker, as SIGSTOP, and does not wait.
+func (b *Broker) Signal(signal syscall.Signal) error { return syscall.Kill(b.server.PID(), signal) }
+
 // end returns once the process is gone. A broker that lacks the others to shut
 // down in good order is killed after a while.
 func (b *Broker) end(signal syscall.Signal) {
 	const grace = 20 * time.Second
-	if b.cmd == nil {
+	if b.server == nil {
 		return
 	}
-	_ = b.cmd.Process.Signal(signal) // an error means that it has ended
-	timer := time.NewTimer(grace)
-	defer timer.Stop()
-	select {
-	case <-b.ended:
-	case <-timer.C:
-		_ = b.cmd.Process.Kill()
-		<-b.ended
-	}
-	b.cmd = nil
+	b.server.End(signal, grace)
 }
 
 // LogTail returns the last warnings of the broker's log.
 func (b *Broker) LogTail() string {
-	const lines, width = 30, 300
-	text, err := os.ReadFile(b.path("log"))
-	if err != nil {
-		return err.Error()
+	const lines = 30
+	if b.server == nil {
+		return fmt.Sprintf("broker %d was never started", b.ID)
 	}
-	all := strings.Split(strings.TrimSpace(string(text)), "\n")
-	all = all[max(0, len(all)-lines):]
-	for i, line := range all {
-		all[i] = "\t" + line[:min(len(line), width)]
-	}
-	return fmt.Sprintf("log of broker %d:\n%s", b.ID, strings.Join(all, "\n"))
+	return fmt.Sprintf("log of broker %d:\n%s", b.ID, b.server.LogTail(lines))
 }

@@ -11,10 +11,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -197,7 +199,24 @@ func (c *Cluster) addUsers(ctx context.Context) error {
 			return fmt.Errorf("add users: %w", err)
 		}
 	}
-	return nil
+	return c.awaitUsers(ctx)
+}
+
+// awaitUsers waits until a broker knows both passwords of all users: brokers
+// learn of them after the answer to the requests that made them.
+func (c *Cluster) awaitUsers(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	names := slices.Collect(maps.Keys(c.users))
+	return poll(ctx, func() error {
+		described, err := c.admin.DescribeUserSCRAMs(ctx, names...)
+		for _, user := range described {
+			if err == nil && (user.Err != nil || len(user.CredInfos) < 2) {
+				err = fmt.Errorf("the broker knows %d of 2 passwords of user %s: %v", len(user.CredInfos), user.User, user.Err)
+			}
+		}
+		return err
+	})
 }
 
 // Stop ends the brokers and deletes what they stored.

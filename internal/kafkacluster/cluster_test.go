@@ -24,7 +24,7 @@ func TestEndsWithItsProcess(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		fmt.Printf("broker %d %s\n", c.Broker(1).cmd.Process.Pid, c.dir)
+		fmt.Printf("broker %d %s\n", c.Broker(1).server.PID(), c.dir)
 		select {} // until it is killed
 	}
 	self := exec.CommandContext(t.Context(), os.Args[0], "-test.run", "^TestEndsWithItsProcess$")

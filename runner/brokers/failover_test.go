@@ -6,9 +6,7 @@ package brokers
 
 import (
 	"errors"
-	"fmt"
 	"testing"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -19,26 +17,25 @@ import (
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 )
 
-// partition returns what the metadata tell of a partition.
-func (o *topic) partition(number int32) kadm.PartitionDetail {
+// described returns what the metadata tell of each partition, once they tell
+// of all. A broker that has just started may lack some.
+func (o *topic) described() (out kadm.PartitionDetails) {
 	o.t.Helper()
-	details, err := o.cluster.Admin().ListTopics(testContext(o.t), o.name)
-	if err != nil {
-		o.t.Fatal(err)
-	}
-	return details[o.name].Partitions[number]
+	ctx := testContext(o.t)
+	await(o.t, "the metadata tell of all partitions of "+o.name, func() bool {
+		details, err := o.cluster.Admin().ListTopics(ctx, o.name)
+		out = details[o.name].Partitions
+		return err == nil && details.Error() == nil && len(out) == o.partitions
+	})
+	return out
 }
 
 // awaitInSync waits until every replica of every partition is in sync.
 func (o *topic) awaitInSync() {
 	o.t.Helper()
 	await(o.t, "all replicas are in sync", func() bool {
-		details, err := o.cluster.Admin().ListTopics(testContext(o.t), o.name)
-		if err != nil {
-			return false
-		}
-		for _, p := range details[o.name].Partitions {
-			if p.Leader < 0 || len(p.ISR) != len(p.Replicas) {
+		for _, p := range o.described() {
+			if p.Err != nil || p.Leader < 0 || len(p.ISR) != len(p.Replicas) {
 				return false
 			}
 		}
@@ -109,7 +106,7 @@ func TestLeaderMoves(t *testing.T) {
 		})
 		r.readTo(o.ends())
 	}
-	if epoch := o.partition(0).LeaderEpoch; epoch < 3 {
+	if epoch := o.described()[0].LeaderEpoch; epoch < 3 {
 		t.Errorf("partition 0 is in the leader epoch %d only", epoch)
 	}
 	o.finish()
@@ -121,24 +118,22 @@ func TestLeaderMoves(t *testing.T) {
 func (o *topic) elect(how kadm.ElectLeadersHow) {
 	o.t.Helper()
 	var all kadm.TopicsSet
-	details, err := o.cluster.Admin().ListTopics(testContext(o.t), o.name)
-	if err != nil {
-		o.t.Fatal(err)
+	for partition := range o.partitions {
+		all.Add(o.name, int32(partition))
 	}
-	for number := range details[o.name].Partitions {
-		all.Add(o.name, number)
-	}
-	results, err := o.cluster.Admin().ElectLeaders(testContext(o.t), how, all)
-	if err != nil {
-		o.t.Fatal(err)
-	}
-	for _, partitions := range results {
-		for _, result := range partitions {
+	ctx := testContext(o.t)
+	await(o.t, "leaders of "+o.name+" are elected", func() bool {
+		results, err := o.cluster.Admin().ElectLeaders(ctx, how, all)
+		if err != nil {
+			return false
+		}
+		for _, result := range results[o.name] {
 			if result.Err != nil && !errors.Is(result.Err, kerr.ElectionNotNeeded) {
-				o.t.Fatalf("elect a leader of %s/%d: %v %s", result.Topic, result.Partition, result.Err, result.ErrMessage)
+				return false
 			}
 		}
-	}
+		return true
+	})
 }
 
 // TestBrokersRestart kills brokers, and ends them in good order, while their
@@ -173,7 +168,7 @@ func TestBrokersRestart(t *testing.T) {
 // the leader's epoch.
 func TestUncleanElection(t *testing.T) {
 	c := triple.get(t)
-	o := &topic{t: t, cluster: c, name: fmt.Sprintf("%s.%x", t.Name(), time.Now().UnixNano())}
+	o := named(t, c, t.Name())
 	ahead, behind := c.Broker(1), c.Broker(2)
 	o.createOn(ahead.ID, behind.ID)
 	stream := source.Stream{Topic: o.name}
@@ -186,7 +181,7 @@ func TestUncleanElection(t *testing.T) {
 	shared.readTo(map[source.Stream]int64{stream: 100})
 	position := shared.Position() // what both replicas have
 	behind.Kill()
-	await(t, "the replica is out of sync", func() bool { return len(o.partition(0).ISR) == 1 })
+	await(t, "the replica is out of sync", func() bool { return len(o.described()[0].ISR) == 1 })
 	o.produce(producer, numbered(0, 100, 50)...)
 	shared.readTo(map[source.Stream]int64{stream: 150})
 	lost := shared.Position()
@@ -198,7 +193,7 @@ func TestUncleanElection(t *testing.T) {
 	// until then it finds that no election is needed.
 	await(t, "the replica that lacks records leads", func() bool {
 		o.elect(kadm.ElectLiveReplica)
-		return o.partition(0).Leader == behind.ID
+		return o.described()[0].Leader == behind.ID
 	})
 	o.produce(client(t, c, acks...), numbered(0, 1000, 80)...) // so that the log has again all offsets that were read
 
@@ -246,4 +241,5 @@ func (o *topic) createOn(brokers ...int32) {
 	if err != nil {
 		o.t.Fatalf("create topic %s: %v", o.name, err)
 	}
+	o.partitions = 1
 }

@@ -95,19 +95,6 @@ func TestGroup(t *testing.T) {
 	compare(t, r.have, o.expected())
 }
 
-// allowGroup lets a principal use a consumer group.
-func allowGroup(t *testing.T, c *kafkacluster.Cluster, principal, group string) {
-	t.Helper()
-	acl := kadm.NewACLs().Allow(principal).AllowHosts("*").Groups(group).ResourcePatternType(kadm.ACLPatternLiteral).Operations(kadm.OpRead)
-	results, err := c.Admin().CreateACLs(testContext(t), acl)
-	if err == nil {
-		err = results[0].Err
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 // TestGroupDenied reads with a user that may not use the group. That is told,
 // and reading does not depend on it.
 func TestGroupDenied(t *testing.T) {

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
@@ -40,23 +39,28 @@ func TestCompacted(t *testing.T) {
 	t.Parallel()
 	c := single.get(t)
 	o := newTopic(t, c, 1, config{"cleanup.policy": "compact", "segment.ms": "100", "min.cleanable.dirty.ratio": "0.01", "delete.retention.ms": "1"})
-	stream := source.Stream{Topic: o.name}
-	const n, keys = 1000, 37
+	const half, keys, few = 500, 37, 20
 	producer := client(t, c)
-	for i := range n {
-		r := &kgo.Record{Key: fmt.Appendf(nil, "key %d", i%keys), Value: fmt.Appendf(nil, "value %d", i)}
-		if i%50 == 49 {
-			r.Value = nil // a tombstone
+	write := func(from int) { // several batches, and not too many segments on a slow machine
+		for end := from + half; from < end; from += few {
+			some := numbered(0, from, few)
+			for i, r := range some {
+				r.Key = fmt.Appendf(nil, "key %d", (from+i)%keys)
+				if (from+i)%50 == 49 {
+					r.Value = nil // a tombstone
+				}
+			}
+			o.produce(producer, some...)
 		}
-		o.produce(producer, r)
 	}
+	write(0)
 	before := open(t, readerSettings(c, o), nil)
-	before.readTo(map[source.Stream]int64{stream: n / 2})
+	before.readTo(o.ends())
 	position := before.Position()
-	at := before.next[stream]
 	before.close()
+	write(half)
 	cleaned := func(all records) bool {
-		return all[len(all)-1].Offset > int64(3*len(all)) && all[0].Offset > at
+		return all[len(all)-1].Offset > int64(3*len(all)) && all[0].Offset > half
 	}
 	var want records
 	await(t, "the cleaner has gone through the log", func() bool {
@@ -139,11 +143,7 @@ func (o *topic) alter(property, value string) {
 // start returns the first offset of partition 0.
 func (o *topic) start() int64 {
 	o.t.Helper()
-	listed, err := o.cluster.Admin().ListStartOffsets(testContext(o.t), o.name)
-	if err != nil {
-		o.t.Fatal(err)
-	}
-	l, _ := listed.Lookup(o.name, 0)
+	l, _ := o.offsets(o.cluster.Admin().ListStartOffsets).Lookup(o.name, 0)
 	return l.Offset
 }
 
@@ -292,9 +292,7 @@ func TestPartitionsAdded(t *testing.T) {
 	r := open(t, k, nil)
 	r.readTo(o.ends())
 	for count := 2; count <= 4; count++ {
-		if _, err := c.Admin().UpdatePartitions(testContext(t), count, o.name); err != nil {
-			t.Fatal(err)
-		}
+		o.grow(count)
 		producer := client(t, c)
 		for partition := range count {
 			o.produce(producer, numbered(int32(partition), count*100, 20)...)

@@ -20,8 +20,8 @@ import (
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/kafkacluster"
 )
 
-// patience is the longest a test waits for anything.
-const patience = 90 * time.Second
+// patience is the longest a test waits for anything, on a busy machine too.
+const patience = 4 * time.Minute
 
 // users are those that the clusters know.
 var users = map[string]string{"reader": "reader's Secret", "short-lived": "short-lived Secret"}

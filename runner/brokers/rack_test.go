@@ -10,7 +10,6 @@ import (
 	"net"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/kafkacluster"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source/kafka"
@@ -55,7 +54,7 @@ func (c *countedConn) Read(p []byte) (int, error) {
 func TestRack(t *testing.T) {
 	c := triple.get(t)
 	leader, follower := c.Broker(1), c.Broker(2)
-	o := &topic{t: t, cluster: c, name: fmt.Sprintf("%s.%x", t.Name(), time.Now().UnixNano())}
+	o := named(t, c, t.Name())
 	o.createOn(leader.ID, follower.ID, c.Broker(3).ID)
 	producer := client(t, c)
 	o.produce(producer, numbered(0, 0, 10)...)
@@ -80,7 +79,7 @@ func TestRack(t *testing.T) {
 	if have := traffic.of(follower); have < n*size {
 		t.Errorf("%d bytes came from the replica in the same rack, and %d from the leader; %d were produced", have, traffic.of(leader)-before, n*size)
 	}
-	if o.partition(0).Leader != leader.ID {
+	if o.described()[0].Leader != leader.ID {
 		t.Fatal("the leader has changed meanwhile")
 	}
 	follower.Kill()

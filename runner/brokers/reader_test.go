@@ -10,14 +10,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/kafkacluster"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/logtest"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source/kafka"
@@ -99,52 +98,18 @@ func compare(t *testing.T, have, want records) {
 }
 
 // logs collects what a source logs.
-type logs struct {
-	mu    sync.Mutex
-	text  bytes.Buffer
-	grown chan struct{}
-}
+type logs struct{ *logtest.Log }
 
-func (l *logs) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.text.Write(p)
-	select {
-	case l.grown <- struct{}{}:
-	default:
-	}
-	return len(p), nil
-}
-
-func (l *logs) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
-
-// await waits for a line of the log that has all of some texts, and returns it.
-func (l *logs) await(t *testing.T, texts ...string) string {
+func (l logs) await(t *testing.T, texts ...string) string {
 	t.Helper()
-	ctx := testContext(t)
-	for {
-		for line := range strings.Lines(l.String()) {
-			if !slices.ContainsFunc(texts, func(text string) bool { return !strings.Contains(line, text) }) {
-				return line
-			}
-		}
-		select {
-		case <-l.grown:
-		case <-ctx.Done():
-			t.Fatalf("no log line has %q; the log is:\n%s", texts, l)
-		}
-	}
+	return l.Await(t, texts...)
 }
 
 // reader reads topics with the runner's source.
 type reader struct {
 	*kafka.Source
 	t    *testing.T
-	logs *logs
+	logs logs
 	have records
 	gaps []source.Gap
 	next map[source.Stream]int64 // after what was read
@@ -167,7 +132,7 @@ func readerSettings(c *kafkacluster.Cluster, topics ...*topic) settings.Kafka {
 func newReader(t *testing.T, k settings.Kafka, options ...kafka.Option) *reader {
 	t.Helper()
 	const memory = 64 << 20
-	l := &logs{grown: make(chan struct{}, 1)}
+	l := logs{logtest.New(patience)}
 	r := &reader{Source: kafka.New(k, memory, hclog.New(&hclog.LoggerOptions{Level: hclog.Debug, Output: l}), options...),
 		t: t, logs: l, next: map[source.Stream]int64{}}
 	t.Cleanup(func() {

@@ -15,6 +15,7 @@ import (
 	"github.com/pachyderm/pachyderm/v2/src/pfs"
 	"github.com/pachyderm/pachyderm/v2/src/pps"
 
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/logtest"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachtest"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
@@ -33,7 +34,7 @@ type spout struct {
 	server   *pachtest.Server
 	branch   *pachyderm.Branch
 	settings settings.Settings
-	logs     *logs
+	logs     *logtest.Log
 	runs     int
 	stop     context.CancelFunc
 	ended    chan error
@@ -41,7 +42,7 @@ type spout struct {
 
 func newSpout(t *testing.T, version string, k settings.Kafka) *spout {
 	t.Helper()
-	s := &spout{t: t, server: pachtest.New(t, pachtest.WithVersion(version)), settings: settings.Default(), logs: &logs{grown: make(chan struct{}, 1)}}
+	s := &spout{t: t, server: pachtest.New(t, pachtest.WithVersion(version)), settings: settings.Default(), logs: logtest.New(patience)}
 	s.settings.Kafka = k
 	s.settings.File.Format = "jsonl"
 	s.settings.Batch.MaxRecords = 500
@@ -116,8 +117,20 @@ func (s *spout) audit(topics ...*topic) *audit.Report {
 			truth.Add(one.Stream, one.Offset, string(one.Value))
 		}
 	}
+	return s.auditAgainst(truth)
+}
+
+// auditAgainst waits until the branch holds all of truth, and holds every
+// commit against it.
+func (s *spout) auditAgainst(truth *audit.Produced) *audit.Report {
+	s.t.Helper()
 	ctx := testContext(s.t)
 	await(s.t, "all records are in commits", func() bool {
+		select {
+		case err := <-s.ended:
+			s.t.Fatalf("the runner has ended: %v", err)
+		default:
+		}
 		last, description, err := ingest.LastCommit(ctx, s.branch)
 		if err != nil {
 			s.t.Fatal(err)

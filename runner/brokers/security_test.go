@@ -7,6 +7,7 @@ package brokers
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -20,16 +21,35 @@ import (
 // allow lets a principal do something with the topic.
 func (o *topic) allow(principal string, operations ...kadm.ACLOperation) {
 	o.t.Helper()
-	acl := kadm.NewACLs().Allow(principal).AllowHosts("*").Topics(o.name).ResourcePatternType(kadm.ACLPatternLiteral).Operations(operations...)
-	results, err := o.cluster.Admin().CreateACLs(testContext(o.t), acl)
-	for _, result := range results {
+	add(o.t, o.cluster, kadm.NewACLs().Allow(principal).AllowHosts("*").Topics(o.name).
+		ResourcePatternType(kadm.ACLPatternLiteral).Operations(operations...))
+}
+
+// allowGroup lets a principal use a consumer group.
+func allowGroup(t *testing.T, c *kafkacluster.Cluster, principal, group string) {
+	t.Helper()
+	add(t, c, kadm.NewACLs().Allow(principal).AllowHosts("*").Groups(group).
+		ResourcePatternType(kadm.ACLPatternLiteral).Operations(kadm.OpRead))
+}
+
+// add makes ACLs, and waits until the broker knows them: it learns of them
+// after the answer to the request that made them.
+func add(t *testing.T, c *kafkacluster.Cluster, acls *kadm.ACLBuilder) {
+	t.Helper()
+	ctx := testContext(t)
+	made, err := c.Admin().CreateACLs(ctx, acls)
+	for _, one := range made {
 		if err == nil {
-			err = result.Err
+			err = one.Err
 		}
 	}
 	if err != nil {
-		o.t.Fatal(err)
+		t.Fatalf("make ACLs: %v", err)
 	}
+	await(t, "the broker knows the ACLs", func() bool {
+		all, err := c.Admin().DescribeACLs(ctx, acls)
+		return err == nil && !slices.ContainsFunc(all, func(one kadm.DescribeACLsResult) bool { return one.Err != nil || len(one.Described) == 0 })
+	})
 }
 
 // login makes settings use a listener.

@@ -73,12 +73,12 @@ func TestPattern(t *testing.T) {
 	c := single.get(t)
 	first := newTopic(t, c, 2, nil)
 	prefix := first.name
-	named := func(name string) *topic {
-		o := &topic{t, c, name}
+	add := func(name string) *topic {
+		o := &topic{t: t, cluster: c, name: name}
 		o.create(2, nil)
 		return o
 	}
-	hidden, other := named(prefix+".hidden"), named("other."+prefix)
+	hidden, other := add(prefix+".hidden"), add("other."+prefix)
 	first.allow("User:reader", kadm.OpRead)
 	other.allow("User:reader", kadm.OpRead)
 	for _, o := range []*topic{first, hidden, other} {
@@ -90,7 +90,7 @@ func TestPattern(t *testing.T) {
 	k.Start = "latest" // of the topics that are there
 	r := open(t, k, nil)
 	first.produce(client(t, c), numbered(1, 100, 20)...)
-	later := named(prefix + ".later")
+	later := add(prefix + ".later")
 	later.produce(client(t, c), numbered(1, 0, 30)...)
 	later.allow("User:reader", kadm.OpRead)
 	later.finish()

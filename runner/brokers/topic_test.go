@@ -5,6 +5,7 @@
 package brokers
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"regexp"
@@ -23,6 +24,8 @@ type topic struct {
 	t       *testing.T
 	cluster *kafkacluster.Cluster
 	name    string
+
+	partitions int // that it has been given
 }
 
 // config are properties of a topic.
@@ -32,12 +35,18 @@ type config map[string]string
 func newTopic(t *testing.T, c *kafkacluster.Cluster, partitions int, properties config) *topic {
 	t.Helper()
 	name := regexp.MustCompile(`[^a-zA-Z0-9._-]+`).ReplaceAllString(t.Name(), ".")
-	o := &topic{t: t, cluster: c, name: fmt.Sprintf("%s.%08x", name, rand.Uint32())}
+	o := named(t, c, name)
 	o.create(partitions, properties)
 	return o
 }
 
-// create makes the topic, which must not be there, and waits until it can be used.
+// named returns a topic that is not made yet, whose name is not taken.
+func named(t *testing.T, c *kafkacluster.Cluster, name string) *topic {
+	return &topic{t: t, cluster: c, name: fmt.Sprintf("%s.%08x", name, rand.Uint32())}
+}
+
+// create makes the topic, which must not be there, and waits until it can be
+// used: brokers learn of a topic after the answer to the request that made it.
 func (o *topic) create(partitions int, properties config) {
 	o.t.Helper()
 	some := map[string]*string{}
@@ -51,7 +60,37 @@ func (o *topic) create(partitions int, properties config) {
 	if err != nil {
 		o.t.Fatalf("create topic %s: %v", o.name, err)
 	}
+	o.partitions = partitions
 	o.awaitInSync()
+	o.offsets(o.cluster.Admin().ListEndOffsets)
+}
+
+// grow gives the topic more partitions. It does not wait for them.
+func (o *topic) grow(partitions int) {
+	o.t.Helper()
+	grown, err := o.cluster.Admin().UpdatePartitions(testContext(o.t), partitions, o.name)
+	if err == nil {
+		err = grown.Error()
+	}
+	if err != nil {
+		o.t.Fatalf("more partitions for %s: %v", o.name, err)
+	}
+	o.partitions = partitions
+}
+
+// offsets asks for an offset of every partition until all are told: while a
+// leader is made known, or elected, brokers refuse some.
+func (o *topic) offsets(list func(context.Context, ...string) (kadm.ListedOffsets, error)) (out kadm.ListedOffsets) {
+	o.t.Helper()
+	ctx := testContext(o.t)
+	await(o.t, "the offsets of "+o.name+" are told", func() bool {
+		var err error
+		if out, err = list(ctx, o.name); err == nil {
+			err = out.Error()
+		}
+		return err == nil && len(out[o.name]) == o.partitions
+	})
+	return out
 }
 
 // client returns a client of franz-go with all rights.
@@ -97,13 +136,9 @@ var endValue = []byte("the end of what is compared")
 // which does not see the records that it must not see, that it has all.
 func (o *topic) finish() {
 	o.t.Helper()
-	details, err := o.cluster.Admin().ListTopics(testContext(o.t), o.name)
-	if err != nil {
-		o.t.Fatal(err)
-	}
 	producer := client(o.t, o.cluster)
-	for partition := range details[o.name].Partitions {
-		o.produce(producer, &kgo.Record{Partition: partition, Key: endValue, Value: endValue})
+	for partition := range o.partitions {
+		o.produce(producer, &kgo.Record{Partition: int32(partition), Key: endValue, Value: endValue})
 	}
 	o.awaitCommitted()
 }
@@ -113,14 +148,10 @@ func (o *topic) finish() {
 func (o *topic) awaitCommitted() {
 	o.t.Helper()
 	await(o.t, "all transactions have ended", func() bool {
-		all, err := o.cluster.Admin().ListEndOffsets(testContext(o.t), o.name)
-		if err != nil {
-			o.t.Fatal(err)
-		}
 		open := false
-		committed := o.ends()
+		all, committed := o.offsets(o.cluster.Admin().ListEndOffsets), o.ends()
 		all.Each(func(l kadm.ListedOffset) {
-			open = open || l.Err != nil || committed[source.Stream{Topic: l.Topic, Partition: l.Partition}] != l.Offset
+			open = open || committed[source.Stream{Topic: l.Topic, Partition: l.Partition}] != l.Offset
 		})
 		return !open
 	})
@@ -129,14 +160,8 @@ func (o *topic) awaitCommitted() {
 // ends returns up to where readers of committed records can read now.
 func (o *topic) ends() map[source.Stream]int64 {
 	o.t.Helper()
-	listed, err := o.cluster.Admin().ListCommittedOffsets(testContext(o.t), o.name)
-	if err == nil {
-		err = listed.Error()
-	}
-	if err != nil {
-		o.t.Fatal(err)
-	}
 	out := map[source.Stream]int64{}
+	listed := o.offsets(o.cluster.Admin().ListCommittedOffsets)
 	listed.Each(func(l kadm.ListedOffset) { out[source.Stream{Topic: l.Topic, Partition: l.Partition}] = l.Offset })
 	return out
 }
@@ -147,10 +172,7 @@ func (o *topic) ends() map[source.Stream]int64 {
 func (o *topic) expected() (out records) {
 	o.t.Helper()
 	open := o.ends()
-	starts, err := o.cluster.Admin().ListStartOffsets(testContext(o.t), o.name)
-	if err != nil {
-		o.t.Fatal(err)
-	}
+	starts := o.offsets(o.cluster.Admin().ListStartOffsets)
 	starts.Each(func(l kadm.ListedOffset) {
 		if stream := (source.Stream{Topic: l.Topic, Partition: l.Partition}); open[stream] == l.Offset {
 			delete(open, stream) // it is empty

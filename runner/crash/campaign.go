@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"regexp"
 	"time"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/cluster"
@@ -25,13 +26,17 @@ const roundsPerSpout = 20
 // Options say what a campaign does, and where.
 type Options struct {
 	Cluster *cluster.Cluster
-	Runner  string    // the runner's binary, for a second one beside the pod
-	Broker  string    // the broker's binary (see internal/artifacts)
-	Dir     string    // for the broker's records, logs and sockets
-	Disk    string    // file system of its own that Pachyderm keeps its data on, to be filled up; "" if there is none
-	Seed    uint64    // decides what happens in which round
-	Rounds  int       // faults, each with its recovery
-	Log     io.Writer // is told of each round
+	Runner  string // the runner's binary, for a second one beside the pod
+	// MovableClock says that Runner and the one in the image were built by
+	// artifacts.RunnerWithClock.
+	MovableClock bool
+	Broker       string         // program of artifacts.Broker to read from; "" for Apache Kafka
+	Dir          string         // for the broker's records, logs and sockets
+	Disk         string         // file system of its own that Pachyderm keeps its data on, to be filled up; "" if there is none
+	Seed         uint64         // decides what happens in which round
+	Rounds       int            // faults, each with its recovery
+	Faults       *regexp.Regexp // matches the names of the faults to do; nil for all
+	Log          io.Writer      // is told of each round
 }
 
 // Result is what a campaign has found.
@@ -64,7 +69,10 @@ type campaign struct {
 // wrong is in the result.
 func Run(ctx context.Context, o Options) (*Result, error) {
 	c := &campaign{Options: o, random: rand.New(rand.NewPCG(o.Seed, 0)), began: time.Now()}
-	c.say("seed %d, %d rounds", o.Seed, o.Rounds)
+	if len(c.possible()) == 0 {
+		return nil, fmt.Errorf("no fault that can be done here has a name like %q", o.Faults)
+	}
+	c.say("seed %d, %d rounds, %d kinds of faults", o.Seed, o.Rounds, len(c.possible()))
 	for done := 0; done < o.Rounds && len(c.result.Problems) == 0; done += roundsPerSpout {
 		if err := c.live(ctx, done/roundsPerSpout, min(roundsPerSpout, o.Rounds-done)); err != nil {
 			return &c.result, err
@@ -104,15 +112,21 @@ func (c *campaign) live(ctx context.Context, number, rounds int) (err error) {
 	return s.audit(ctx)
 }
 
+// possible lists the faults that this campaign can do and is to do.
+func (c *campaign) possible() (out []fault) {
+	for _, f := range faults {
+		if (f.possible == nil || f.possible(c)) && (c.Faults == nil || c.Faults.MatchString(f.name)) {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
 // deal returns the next fault: all of them, in an order of chance, and then
 // all of them again.
 func (c *campaign) deal() fault {
 	if len(c.deck) == 0 {
-		for _, f := range faults {
-			if !f.needsDisk || c.Disk != "" {
-				c.deck = append(c.deck, f)
-			}
-		}
+		c.deck = c.possible()
 		c.random.Shuffle(len(c.deck), func(i, j int) { c.deck[i], c.deck[j] = c.deck[j], c.deck[i] })
 	}
 	f := c.deck[0]

@@ -11,11 +11,11 @@
 // trap at a named moment of a call (before the sidecar sees it, halfway
 // through an upload, after it was done and before the runner knows) and there
 // kills or stops the runner, a sidecar, pachd, PostgreSQL or the broker, cuts
-// the connection, loses the reply, lets it wait or fills the disk. It then
-// waits until all records are in a commit that is FINISHED, without anybody's
+// the connection, loses the reply, lets it wait, fills the disk or sets the
+// runner's clock. It then waits until all records are in a commit that is FINISHED, without anybody's
 // help.
 //
 // The seed decides what happens in which round; how processes then run beside
-// each other is not for it to decide. Jumps of the clock are left to package
-// schedules, which has a clock to move.
+// each other is not for it to decide. The clock is that of the runner alone,
+// which is built with another package time for it (see internal/artifacts).
 package crash

@@ -28,10 +28,15 @@ type fault struct {
 	name string // as in "… before StartCommit"
 	// harm does it, while a call of the runner stands still, and says what
 	// becomes of the call. What takes longer goes on in the background.
-	harm      func(context.Context, *spout) outcome
-	survives  bool // the runner must not end
-	needsDisk bool
+	harm     func(context.Context, *spout) outcome
+	survives bool // the runner must not end
+	// possible says whether a campaign can do it; nil stands for always.
+	possible func(*campaign) bool
 }
+
+func hasDisk(c *campaign) bool        { return c.Disk != "" }
+func hasClock(c *campaign) bool       { return c.MovableClock }
+func hasApacheKafka(c *campaign) bool { return c.Broker == "" }
 
 // stall is how long something stands still.
 const stall = 2 * time.Second
@@ -82,8 +87,12 @@ var faults = []fault{
 		s.later(func() error { return s.Cluster.RestartPostgres(ctx) })
 		return goOn
 	}},
-	{name: "a restart of the broker", survives: true, harm: func(_ context.Context, s *spout) outcome {
-		s.later(s.broker.restart)
+	{name: "a restart of the broker", survives: true, harm: func(ctx context.Context, s *spout) outcome {
+		s.later(func() error { return s.broker.restart(ctx) })
+		return goOn
+	}},
+	{name: "SIGKILL of the broker", survives: true, possible: hasApacheKafka, harm: func(ctx context.Context, s *spout) outcome {
+		s.later(func() error { return s.broker.(killable).kill(ctx) })
 		return goOn
 	}},
 	{name: "a broker that stands still", survives: true, harm: func(_ context.Context, s *spout) outcome {
@@ -98,7 +107,9 @@ var faults = []fault{
 		s.later(func() error { return s.stopAndStart(ctx) })
 		return goOn
 	}},
-	{name: "a full disk", survives: true, needsDisk: true, harm: func(_ context.Context, s *spout) outcome {
+	{name: "the clock set forward", survives: true, possible: hasClock, harm: func(_ context.Context, s *spout) outcome { return s.moveClock(1) }},
+	{name: "the clock set back", survives: true, possible: hasClock, harm: func(_ context.Context, s *spout) outcome { return s.moveClock(-1) }},
+	{name: "a full disk", survives: true, possible: hasDisk, harm: func(_ context.Context, s *spout) outcome {
 		filler, err := s.fillDisk()
 		s.later(func() error {
 			time.Sleep(stall)

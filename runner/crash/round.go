@@ -80,6 +80,9 @@ func (s *spout) round(ctx context.Context, f fault) (line string, err error) {
 	if err := s.recovered(ctx); err != nil {
 		return "", err
 	}
+	if err := s.checkClock(); err != nil {
+		return "", err
+	}
 	if f.survives && before != nil && !slices.Equal(before, s.runners()) {
 		s.problem("the runner did not survive: %s %s", f.name, at)
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/pachyderm/pachyderm/v2/src/pfs"
 	"github.com/pachyderm/pachyderm/v2/src/pps"
 
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/artifacts"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/audit"
@@ -26,6 +27,8 @@ import (
 const (
 	topic      = "records"
 	partitions = 4
+	// timedPath shows the runner's clock, which may go back.
+	timedPath = "{topic}/{partition}/{year}{month}{day}T{hour}{minute}/{first_offset}-{last_offset}.{ext}"
 )
 
 // patience is how long a spout may take to recover. What takes longest is the
@@ -37,7 +40,8 @@ type spout struct {
 	*campaign
 	name   string
 	env    map[string]string
-	broker *broker
+	broker broker
+	clock  *clock
 	stream *stream
 	proxy  *proxy
 	client *pachyderm.Client
@@ -56,10 +60,13 @@ func (c *campaign) newSpout(ctx context.Context, number int) (*spout, error) {
 	dir := filepath.Join(c.Dir, s.name)
 	err := os.MkdirAll(dir, 0o755)
 	if err == nil {
-		s.broker, err = startBroker(c.Broker, dir, topic, partitions)
+		s.clock, err = newClock(dir)
 	}
 	if err == nil {
-		s.stream, err = newStream(s.broker)
+		s.broker, err = c.newBroker(ctx, dir)
+	}
+	if err == nil {
+		s.stream, err = newStream(s.broker.address())
 	}
 	if err == nil {
 		s.proxy, err = startProxy(s.sidecar)
@@ -76,6 +83,8 @@ func (c *campaign) newSpout(ctx context.Context, number int) (*spout, error) {
 	s.unfollow = func() { cancel(); follower.Wait() }
 	s.branch = s.client.Branch(pachyderm.DefaultProject, s.name, "master")
 	s.env = s.settings().Environment()
+	s.env["SPOUT_FILE_PATH"] = timedPath
+	s.env[artifacts.ClockVariable] = s.clock.path
 	_, err = s.client.PPS.CreatePipeline(ctx, &pps.CreatePipelineRequest{Pipeline: s.pipeline(), Spout: &pps.Spout{},
 		Transform: &pps.Transform{Image: Image, Cmd: []string{"/spout-runner", "run", "--sidecar", s.proxy.address()}, Env: s.env}})
 	if err != nil {
@@ -98,6 +107,7 @@ func (s *spout) settings() settings.Settings {
 	v.Kafka.Brokers, v.Kafka.Topics = []string{s.broker.address()}, []string{topic}
 	v.Batch.MaxBytes, v.Batch.MaxAge = 64<<10, settings.Duration(200*time.Millisecond)
 	v.File.Format = "jsonl"
+	v.File.PathTime = "ingestion"
 	v.MemoryBudget = 64 << 20
 	v.HTTPPort = 0 // pods share the machine's ports here
 	return v
@@ -154,7 +164,11 @@ func transient(err error) error {
 
 // audit reads every commit and adds what it finds to the result.
 func (s *spout) audit(ctx context.Context) error {
-	report, err := audit.Branch(ctx, s.branch, audit.Decode, s.stream.produced)
+	truth, err := s.stream.kept(ctx)
+	if err != nil {
+		return fmt.Errorf("read what the broker has kept: %w", err)
+	}
+	report, err := audit.Branch(ctx, s.branch, audit.Decode, truth)
 	if err != nil {
 		return fmt.Errorf("audit: %w", err)
 	}
@@ -166,8 +180,11 @@ func (s *spout) audit(ctx context.Context) error {
 	for _, problem := range report.Problems {
 		s.problem("%s", problem)
 	}
-	if report.Records != s.stream.produced.Count() {
-		s.problem("%d records were produced, %d are in the commits", s.stream.produced.Count(), report.Records)
+	if report.Records != truth.Count() {
+		s.problem("the broker has %d records, %d are in the commits", truth.Count(), report.Records)
+	}
+	if taken := s.stream.produced.Count(); taken != truth.Count() {
+		s.say("the broker has not kept all it had: %d of %d records", truth.Count(), taken)
 	}
 	return nil
 }

@@ -93,8 +93,7 @@ func TestLayouts(t *testing.T) {
 				})
 				b.end(stop, ended) // in the middle of what comes next
 			}
-			b.log.produce(10)
-			b.ingestAll()
+			b.ingest(10)
 			report := b.audit()
 			if got := report.Records + report.Filtered + report.DeadLettered; got != 150 {
 				t.Errorf("%s: %d records", report, got)
@@ -115,8 +114,7 @@ func TestMaxFiles(t *testing.T) {
 	for _, setting := range []string{"SPOUT_FILE_FORMAT=raw", "SPOUT_FILE_PATH={value:o}/{topic}/{partition}/{first_offset}"} {
 		b := newBench(t, "2.6.0")
 		b.with(setting, "SPOUT_BATCH_MAX_FILES=4", "SPOUT_BATCH_MAX_AGE=1h")
-		b.log.produce(8) // 24 records
-		b.ingestAll()
+		b.ingest(8) // 24 records
 		batches := 0
 		for _, c := range b.server.Commits(project, pipeline, "master") {
 			d, _, err := spoutcommit.ParseDescription(c.Description)

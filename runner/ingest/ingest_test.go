@@ -117,7 +117,7 @@ func (b *bench) end(stop func(), ended <-chan error) {
 // awaitAll waits until the log is in finished commits.
 func (b *bench) awaitAll() {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(b.t.Context(), 2*time.Minute)
 	defer cancel()
 	for {
 		last, d, err := ingest.LastCommit(ctx, b.branch())
@@ -291,7 +291,7 @@ func TestAcknowledge(t *testing.T) {
 
 func waitFor(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(2 * time.Minute)
 	for !holds() {
 		select {
 		case <-deadline:

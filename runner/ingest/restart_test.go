@@ -38,12 +38,37 @@ func (b *bench) startPipeline() {
 	}
 }
 
+// newIngested is a bench whose branch holds n records of each stream.
+func newIngested(t *testing.T, version string, n int) *bench {
+	t.Helper()
+	b := newBench(t, version)
+	b.ingest(n)
+	return b
+}
+
+// ingest produces n more records to each stream and runs an ingester until all are in.
+func (b *bench) ingest(n int) {
+	b.t.Helper()
+	b.log.produce(n)
+	b.ingestAll()
+}
+
 // ingestAll runs an ingester until all is in, and ends it.
 func (b *bench) ingestAll() {
 	b.t.Helper()
 	stop, ended := b.run()
 	b.awaitAll()
 	b.end(stop, ended)
+}
+
+// stopAndStart stops the pipeline, changes files as users may while it is stopped, and starts it again.
+func (b *bench) stopAndStart(changes ...*pfs.ModifyFileRequest) {
+	b.t.Helper()
+	b.stopPipeline()
+	if len(changes) > 0 {
+		b.modify(changes...)
+	}
+	b.startPipeline()
 }
 
 // headFiles lists the paths that readers of the branch see.
@@ -98,19 +123,15 @@ func remove(path string) *pfs.ModifyFileRequest {
 func TestOpenBelowTheHead(t *testing.T) {
 	t.Parallel()
 	forVersions(t, func(t *testing.T, version string) {
-		b := newBench(t, version)
-		b.log.produce(40)
-		b.ingestAll()
+		b := newIngested(t, version, 40)
 		sidecar := b.connect(b.server.Sidecar(project, pipeline)).Branch(project, pipeline, "master")
 		if _, err := sidecar.Start(t.Context(), ""); err != nil {
 			t.Fatal(err)
 		}
 		for range 2 {
-			b.stopPipeline()
-			b.startPipeline()
+			b.stopAndStart()
 		}
-		b.log.produce(40)
-		b.ingestAll()
+		b.ingest(40)
 		if report := b.audit(); report.Records != 240 || report.RolledBack != 1 {
 			t.Error(report)
 		}
@@ -122,21 +143,15 @@ func TestOpenBelowTheHead(t *testing.T) {
 func TestOpenBelowAUsersCommit(t *testing.T) {
 	t.Parallel()
 	forVersions(t, func(t *testing.T, version string) {
-		b := newBench(t, version)
-		b.log.produce(40)
-		b.ingestAll()
+		b := newIngested(t, version, 40)
 		sidecar := b.connect(b.server.Sidecar(project, pipeline)).Branch(project, pipeline, "master")
 		left, err := sidecar.Start(t.Context(), "")
 		if err != nil {
 			t.Fatal(err)
 		}
-		b.stopPipeline()
-		b.startPipeline()
-		b.stopPipeline()
-		b.modify(put("/by-hand.txt"))
-		b.startPipeline()
-		b.log.produce(40)
-		b.ingestAll()
+		b.stopAndStart()
+		b.stopAndStart(put("/by-hand.txt"))
+		b.ingest(40)
 		if c, err := b.branch().Inspect(t.Context(), left); err != nil || c.Open() || c.Error == "" {
 			t.Errorf("the commit that was left open: %+v, %v", c, err)
 		}
@@ -152,11 +167,8 @@ func TestChangedBeforeTheStart(t *testing.T) {
 	t.Parallel()
 	forVersions(t, func(t *testing.T, version string) {
 		b := newBench(t, version)
-		b.stopPipeline()
-		b.modify(put("/by-hand.txt"))
-		b.startPipeline()
-		b.log.produce(1)
-		b.ingestAll()
+		b.stopAndStart(put("/by-hand.txt"))
+		b.ingest(1)
 		if files := b.headFiles(); len(files) != 4 || files[0] != "/by-hand.txt" {
 			t.Errorf("a file that was put by hand is gone: %v", files)
 		}
@@ -170,16 +182,12 @@ func TestChangedBeforeTheStart(t *testing.T) {
 func TestSquashedBelow(t *testing.T) {
 	t.Parallel()
 	forVersions(t, func(t *testing.T, version string) {
-		b := newBench(t, version)
-		b.log.produce(40)
-		b.ingestAll()
+		b := newIngested(t, version, 40)
 		last, d, err := ingest.LastCommit(t.Context(), b.branch())
 		if err != nil {
 			t.Fatal(err)
 		}
-		b.stopPipeline()
-		b.modify(put("/by-hand.txt"))
-		b.startPipeline()
+		b.stopAndStart(put("/by-hand.txt"))
 		stop, ended := b.run()
 		waitFor(t, "a commit on top says the position", func() bool {
 			newest, says, err := ingest.LastCommit(t.Context(), b.branch())
@@ -190,8 +198,7 @@ func TestSquashedBelow(t *testing.T) {
 			t.Fatal(err)
 		}
 		before := b.headFiles()
-		b.log.produce(1)
-		b.ingestAll()
+		b.ingest(1)
 		if files := b.headFiles(); len(files) != len(before)+3 {
 			t.Errorf("before the squash %v, after %v", before, files)
 		}
@@ -203,19 +210,15 @@ func TestInterruptedRepair(t *testing.T) {
 	t.Parallel()
 	for _, method := range []string{"FinishCommit", "AddFileSet", "StartCommit", "CreateFileSet"} {
 		for _, lose := range []bool{false, true} {
-			b := newBench(t, "2.6.0")
-			b.log.produce(40)
-			b.ingestAll()
+			b := newIngested(t, "2.6.0", 40)
 			before := b.headFiles()
-			b.stopPipeline()
-			b.startPipeline()
+			b.stopAndStart()
 			fault := pachtest.Fault{Method: method, Side: pachtest.Sidecar, LoseReply: lose}
 			if !lose {
 				fault.Before = status.Error(codes.Unavailable, "the sidecar is going down")
 			}
 			injected := b.server.Inject(fault)
-			b.log.produce(1)
-			b.ingestAll()
+			b.ingest(1)
 			if injected.Fired() != 1 {
 				t.Errorf("%s: the fault did not happen", method)
 			}
@@ -233,14 +236,9 @@ func TestInterruptedRepair(t *testing.T) {
 func TestUsersChanges(t *testing.T) {
 	t.Parallel()
 	forVersions(t, func(t *testing.T, version string) {
-		b := newBench(t, version)
-		b.log.produce(40)
-		b.ingestAll()
-		b.stopPipeline()
-		b.modify(put("/by-hand.txt"))
-		b.startPipeline()
-		b.log.produce(1)
-		b.ingestAll()
+		b := newIngested(t, version, 40)
+		b.stopAndStart(put("/by-hand.txt"))
+		b.ingest(1)
 		if files := b.headFiles(); len(files) < 4 || !strings.Contains(strings.Join(files, " "), "/by-hand.txt") {
 			t.Errorf("a file that was put by hand is gone: %v", files)
 		}
@@ -248,11 +246,8 @@ func TestUsersChanges(t *testing.T) {
 			t.Error(report)
 		}
 
-		b.stopPipeline()
-		b.modify(remove("/t/"), remove("/by-hand.txt"))
-		b.startPipeline()
-		b.log.produce(1)
-		b.ingestAll()
+		b.stopAndStart(remove("/t/"), remove("/by-hand.txt"))
+		b.ingest(1)
 		if files := b.headFiles(); len(files) != 3 {
 			t.Errorf("files that were deleted by hand are back: %v", files)
 		}
@@ -277,9 +272,7 @@ func TestCollision(t *testing.T) {
 // before anything else happens.
 func TestNewStreams(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, "2.6.0")
-	b.log.produce(10)
-	b.ingestAll()
+	b := newIngested(t, "2.6.0", 10)
 	b.log.mu.Lock()
 	b.log.partitions = append(b.log.partitions, nil)
 	b.log.mu.Unlock()
@@ -324,9 +317,7 @@ func TestUnreadableDescription(t *testing.T) {
 // TestOtherSource: a branch belongs to one source.
 func TestOtherSource(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, "2.6.0")
-	b.log.produce(1)
-	b.ingestAll()
+	b := newIngested(t, "2.6.0", 1)
 	b.settings = settings.Default()
 	b.settings.Source = "other"
 	_, ended := b.run()

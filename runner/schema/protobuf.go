@@ -4,6 +4,7 @@ package schema
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/binary"
 	"fmt"
 	"math"
@@ -13,6 +14,8 @@ import (
 	"github.com/twmb/avro"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+	"google.golang.org/protobuf/types/descriptorpb"
 	"google.golang.org/protobuf/types/dynamicpb"
 )
 
@@ -20,7 +23,7 @@ import (
 // a value is, is written before it; each has rows of its own.
 func protobufValues(sources []Source, rows rowsMaker) (decoder, error) {
 	const main = "schema.proto"
-	files := map[string]string{}
+	files := protobufFiles{}
 	for _, s := range sources {
 		if s.Name == "" {
 			files[main] = s.Text
@@ -28,13 +31,48 @@ func protobufValues(sources []Source, rows rowsMaker) (decoder, error) {
 			files[s.Name] = s.Text
 		}
 	}
-	compiler := protocompile.Compiler{Resolver: protocompile.WithStandardImports(&protocompile.SourceResolver{Accessor: protocompile.SourceAccessorFromMap(files)})}
+	compiler := protocompile.Compiler{Resolver: protocompile.WithStandardImports(files)}
 	compiled, err := compiler.Compile(context.Background(), main)
 	if err != nil {
 		return nil, fmt.Errorf("%w", err)
 	}
 	p := &protobufFile{file: compiled[0], rows: rows, messages: map[string]*protobufMessage{}}
 	return p.decode, nil
+}
+
+// protobufFiles are texts of schemas by the names that others import them by.
+type protobufFiles map[string]string
+
+// FindFileByPath implements [protocompile.Resolver]. A schema is the text of a
+// .proto file or its descriptor in base64: some of Confluent's serializers
+// register the latter, and not every registry makes a text of it.
+func (f protobufFiles) FindFileByPath(path string) (protocompile.SearchResult, error) {
+	text, ok := f[path]
+	if !ok {
+		return protocompile.SearchResult{}, protoregistry.NotFound
+	}
+	if serialized, err := base64.StdEncoding.DecodeString(text); err == nil {
+		file := &descriptorpb.FileDescriptorProto{}
+		if err := proto.Unmarshal(serialized, file); err == nil {
+			file.Name = proto.String(path)
+			nameInJSON(file.MessageType)
+			return protocompile.SearchResult{Proto: file}, nil
+		}
+	}
+	return protocompile.SearchResult{Source: strings.NewReader(text)}, nil
+}
+
+// nameInJSON gives fields the names in JSON that the compiler takes for empty,
+// and thus for equal, where a descriptor has none. Nobody uses them.
+func nameInJSON(messages []*descriptorpb.DescriptorProto) {
+	for _, m := range messages {
+		for _, f := range m.GetField() {
+			if f.JsonName == nil {
+				f.JsonName = f.Name
+			}
+		}
+		nameInJSON(m.GetNestedType())
+	}
 }
 
 type protobufFile struct {

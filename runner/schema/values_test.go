@@ -4,6 +4,7 @@ package schema
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,6 +18,9 @@ import (
 	"github.com/twmb/franz-go/pkg/sr"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protodesc"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/descriptorpb"
 	"google.golang.org/protobuf/types/dynamicpb"
 	"pgregory.net/rapid"
 
@@ -121,13 +125,9 @@ const customerProto = `syntax = "proto3"; package shop; message Customer { strin
 
 func TestProtobufValues(t *testing.T) {
 	t.Parallel()
-	v, err := newValues(9, sr.TypeProtobuf, []Source{{Name: "customer.proto", Text: customerProto}, {Text: shopProto}}, true)
-	if err != nil {
-		t.Fatal(err)
-	}
 	compiler := protocompile.Compiler{Resolver: protocompile.WithStandardImports(&protocompile.SourceResolver{
 		Accessor: protocompile.SourceAccessorFromMap(map[string]string{"shop.proto": shopProto, "customer.proto": customerProto})})}
-	compiled, err := compiler.Compile(t.Context(), "shop.proto")
+	compiled, err := compiler.Compile(t.Context(), "shop.proto", "customer.proto")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -143,22 +143,55 @@ func TestProtobufValues(t *testing.T) {
 		return append([]byte(index), b...)
 	}
 	full := `{"id":"7","customer":{"name":"Ada"},"lines":[{"sku":"a","sizes":[1,-2]},{}],"counts":{"k":3},"note":"","state":"DONE","at":"1970-01-01T00:00:01.5Z","raw":"/w==","d":0.5,"f":2,"b":true,"s":-3,"x":"9","cash":4}`
-	for _, test := range []struct{ payload, want string }{
-		{string(value("\x00", 0, full)), `{"at":{"nanos":500000000,"seconds":1},"b":true,"card":null,"cash":4,"counts":{"k":3},"customer":{"name":"Ada"},"d":0.5,"f":2,"id":7,"lines":[{"sizes":[1,-2],"sku":"a"},{"sizes":[],"sku":""}],"note":"","raw":"/w==","s":-3,"state":"DONE","x":9}`},
-		{string(value("\x02\x00", 0, `{"state": 5}`)), `{"at":null,"b":false,"card":null,"cash":null,"counts":{},"customer":null,"d":0,"f":0,"id":0,"lines":[],"note":null,"raw":"","s":0,"state":"5","x":0}`},
-		{string(value("\x02\x02", 1, `{"text":"x"}`)), `{"text":"x"}`},
-		{"\x04\x02\x00\x08\x05", `{"n":5}`},
+	for name, sources := range map[string][]Source{
+		"text":        {{Name: "customer.proto", Text: customerProto}, {Text: shopProto}},
+		"descriptors": {{Name: "customer.proto", Text: descriptor(t, compiled[1])}, {Text: descriptor(t, compiled[0])}},
 	} {
-		got, err := rowOf(t, v, []byte(test.payload))
-		if got != test.want || err != nil {
-			t.Errorf("got  %s\nwant %s (%v)", got, test.want, err)
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			v, err := newValues(9, sr.TypeProtobuf, sources, true)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, test := range []struct{ payload, want string }{
+				{string(value("\x00", 0, full)), `{"at":{"nanos":500000000,"seconds":1},"b":true,"card":null,"cash":4,"counts":{"k":3},"customer":{"name":"Ada"},"d":0.5,"f":2,"id":7,"lines":[{"sizes":[1,-2],"sku":"a"},{"sizes":[],"sku":""}],"note":"","raw":"/w==","s":-3,"state":"DONE","x":9}`},
+				{string(value("\x02\x00", 0, `{"state": 5}`)), `{"at":null,"b":false,"card":null,"cash":null,"counts":{},"customer":null,"d":0,"f":0,"id":0,"lines":[],"note":null,"raw":"","s":0,"state":"5","x":0}`},
+				{string(value("\x02\x02", 1, `{"text":"x"}`)), `{"text":"x"}`},
+				{"\x04\x02\x00\x08\x05", `{"n":5}`},
+			} {
+				got, err := rowOf(t, v, []byte(test.payload))
+				if got != test.want || err != nil {
+					t.Errorf("got  %s\nwant %s (%v)", got, test.want, err)
+				}
+			}
+			for payload, want := range map[string]string{"": "names no message", "\x02\x08": "names no message", "\x00\xff": "proto"} {
+				if _, err := rowOf(t, v, []byte(payload)); err == nil || !strings.Contains(err.Error(), want) {
+					t.Errorf("%q: %v", payload, err)
+				}
+			}
+		})
+	}
+}
+
+// descriptor is a file as Confluent's serializer for Python registers it.
+func descriptor(t *testing.T, file protoreflect.FileDescriptor) string {
+	t.Helper()
+	d := protodesc.ToFileDescriptorProto(file)
+	var clearNames func([]*descriptorpb.DescriptorProto)
+	clearNames = func(messages []*descriptorpb.DescriptorProto) {
+		for _, m := range messages {
+			for _, f := range m.GetField() {
+				f.JsonName = nil
+			}
+			clearNames(m.GetNestedType())
 		}
 	}
-	for payload, want := range map[string]string{"": "names no message", "\x02\x08": "names no message", "\x00\xff": "proto"} {
-		if _, err := rowOf(t, v, []byte(payload)); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%q: %v", payload, err)
-		}
+	clearNames(d.GetMessageType())
+	b, err := proto.Marshal(d)
+	if err != nil {
+		t.Fatal(err)
 	}
+	return base64.StdEncoding.EncodeToString(b)
 }
 
 func TestJSONValues(t *testing.T) {

@@ -183,7 +183,7 @@ func startPod(t *testing.T, cfg Config, command ...any) testKubelet {
 
 func (k testKubelet) waitFor(seen func(status object) bool) object {
 	k.t.Helper()
-	timeout := time.After(20 * time.Second)
+	timeout := time.After(2 * time.Minute)
 	for {
 		select {
 		case s := <-k.states:

@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -32,6 +33,8 @@ the exit code is 0 only if nothing was wrong.`
 type options struct {
 	Seed   uint64 `env:"SEED" help:"Decides what happens in which round (default: any)."`
 	Rounds int    `env:"ROUNDS" default:"100" help:"Faults, each with its recovery, which takes some seconds (default: 100)."`
+	Broker string `env:"BROKER" enum:"kafka,small" default:"kafka" help:"What the spout reads from: kafka is a real Apache Kafka, which takes Java 17 and Maven; small is a broker of this project, which cannot be killed, only restarted (default: kafka)."`
+	Faults string `env:"FAULTS" help:"Regular expression of the faults to do, as 'clock|broker' (default: all)."`
 	Keep   bool   `help:"Keep Pachyderm's logs, and say where."`
 }
 
@@ -51,7 +54,7 @@ func main() {
 		os.Exit(1)
 	}
 	if err != nil || !result.OK() {
-		fmt.Printf("again: make crash SEED=%d ROUNDS=%d\n", o.Seed, o.Rounds)
+		fmt.Printf("again: make crash SEED=%d ROUNDS=%d BROKER=%s FAULTS='%s'\n", o.Seed, o.Rounds, o.Broker, o.Faults)
 	}
 	fmt.Println(result)
 	if err != nil || !result.OK() || result.Rounds < int64(o.Rounds) {
@@ -60,25 +63,31 @@ func main() {
 }
 
 func run(ctx context.Context, o options) (result *crash.Result, err error) {
+	faults, err := regexp.Compile(o.Faults)
+	if err != nil {
+		return nil, fmt.Errorf("FAULTS: %w", err)
+	}
 	dir, err := os.MkdirTemp("", "spout-crash-")
 	if err != nil {
 		return nil, err
 	}
 	images := filepath.Join(dir, "image")
-	runner, err := artifacts.Runner(ctx, images, "crash")
+	runner, err := artifacts.RunnerWithClock(ctx, images, "crash")
 	if err != nil {
 		return nil, err
 	}
-	broker, err := artifacts.Broker(ctx, dir)
-	if err != nil {
-		return nil, err
+	var broker string
+	if o.Broker == "small" {
+		if broker, err = artifacts.Broker(ctx, dir); err != nil {
+			return nil, err
+		}
 	}
 	disk, unmount := mountDisk(dir)
 	c, err := cluster.New(ctx, cluster.Options{Dir: filepath.Join(dir, "cluster"), Fast: true, BackOff: cluster.TestOptions.BackOff,
 		Images: map[string]string{crash.Image: images}, Log: os.Stdout})
 	if err == nil {
-		result, err = crash.Run(ctx, crash.Options{Cluster: c, Runner: runner, Broker: broker, Dir: dir, Disk: disk,
-			Seed: o.Seed, Rounds: o.Rounds, Log: os.Stdout})
+		result, err = crash.Run(ctx, crash.Options{Cluster: c, Runner: runner, MovableClock: true, Broker: broker, Dir: dir, Disk: disk,
+			Seed: o.Seed, Rounds: o.Rounds, Faults: faults, Log: os.Stdout})
 		err = errors.Join(err, c.Stop())
 	}
 	err = errors.Join(err, unmount())

@@ -10,8 +10,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"slices"
-	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -19,6 +17,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/logtest"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 )
@@ -60,45 +59,8 @@ func config(c *kfake.Cluster, topics ...string) settings.Kafka {
 	return k
 }
 
-// logs collects log lines.
-type logs struct {
-	mu    sync.Mutex
-	lines bytes.Buffer
-	grown chan struct{}
-}
-
-func (l *logs) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.lines.Write(p)
-	select {
-	case l.grown <- struct{}{}:
-	default:
-	}
-	return len(p), nil
-}
-
-func (l *logs) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.lines.String()
-}
-
-// await waits until a log line has text.
-func (l *logs) await(t testing.TB, text string) {
-	t.Helper()
-	ctx := testContext(t)
-	for !strings.Contains(l.String(), text) {
-		select {
-		case <-l.grown:
-		case <-ctx.Done():
-			t.Fatalf("no log line says %q; the log is:\n%s", text, l)
-		}
-	}
-}
-
-func newLogs() (*logs, hclog.Logger) {
-	l := &logs{grown: make(chan struct{}, 1)}
+func newLog() (*logtest.Log, hclog.Logger) {
+	l := logtest.New(patience)
 	options := &hclog.LoggerOptions{Level: hclog.Debug, Output: l}
 	if os.Getenv("KAFKA_TEST_LOG") != "" {
 		options.Output = os.Stderr
@@ -109,7 +71,7 @@ func newLogs() (*logs, hclog.Logger) {
 const testMemory = settings.Bytes(64 << 20)
 
 // open opens a source at a position, nil for the start.
-func open(t testing.TB, k settings.Kafka, position json.RawMessage, opts ...Option) (*Source, *logs) {
+func open(t testing.TB, k settings.Kafka, position json.RawMessage, opts ...Option) (*Source, *logtest.Log) {
 	t.Helper()
 	s, l, err := tryOpen(t, k, position, opts...)
 	if err != nil {
@@ -118,9 +80,9 @@ func open(t testing.TB, k settings.Kafka, position json.RawMessage, opts ...Opti
 	return s, l
 }
 
-func openAtStart(t testing.TB, k settings.Kafka) (*Source, *logs) { return open(t, k, nil) }
+func openAtStart(t testing.TB, k settings.Kafka) (*Source, *logtest.Log) { return open(t, k, nil) }
 
-func tryOpen(t testing.TB, k settings.Kafka, position json.RawMessage, opts ...Option) (*Source, *logs, error) {
+func tryOpen(t testing.TB, k settings.Kafka, position json.RawMessage, opts ...Option) (*Source, *logtest.Log, error) {
 	t.Helper()
 	s, l := newTestSource(t, k, opts...)
 	return s, l, s.Open(testContext(t), position)
@@ -128,9 +90,9 @@ func tryOpen(t testing.TB, k settings.Kafka, position json.RawMessage, opts ...O
 
 // newTestSource makes a source that is closed at the end of the test and has
 // to have given back all memory by then.
-func newTestSource(t testing.TB, k settings.Kafka, opts ...Option) (*Source, *logs) {
+func newTestSource(t testing.TB, k settings.Kafka, opts ...Option) (*Source, *logtest.Log) {
 	t.Helper()
-	l, log := newLogs()
+	l, log := newLog()
 	s := New(k, testMemory, log, opts...)
 	t.Cleanup(func() {
 		if err := s.Close(); err != nil {

@@ -122,7 +122,7 @@ func TestPublishingIsNoMatter(t *testing.T) {
 			s, l := open(t, k, nil)
 			read(t, s, 5)
 			s.Acknowledge(context.Background(), s.Position())
-			l.await(t, fault.text)
+			l.Await(t, fault.text)
 			produce(t, cl, numbered("t", 0, 5, 5)...)
 			wantValues(t, read(t, s, 5), 5, 5)
 			s.Acknowledge(context.Background(), s.Position())
@@ -132,7 +132,7 @@ func TestPublishingIsNoMatter(t *testing.T) {
 			refused.Remove()
 			if !isDenied(fault.err) { // those are tried again later
 				awaitOffset(t, cl, "spout", "t", 0, 10)
-				l.await(t, "is published as offsets of a consumer group again")
+				l.Await(t, "is published as offsets of a consumer group again")
 			}
 		})
 	}
@@ -154,7 +154,7 @@ func TestGroupOfOthersIsLeftAlone(t *testing.T) {
 	s, l := open(t, k, nil)
 	read(t, s, 5)
 	s.Acknowledge(context.Background(), s.Position())
-	l.await(t, "other consumers are members of this group")
+	l.Await(t, "other consumers are members of this group")
 	if offset := groupOffset(t, cl, "others", "t", 0); offset != -1 {
 		t.Errorf("the offset %d was published", offset)
 	}

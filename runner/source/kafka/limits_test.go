@@ -49,7 +49,7 @@ func TestMemoryIsBounded(t *testing.T) {
 			}
 			k := config(c, "t")
 			k.FetchMaxBytes = 1 << 20
-			l, log := newLogs()
+			l, log := newLog()
 			s := New(k, settings.Bytes(budget), log)
 			if err := s.Open(testContext(t), nil); err != nil {
 				t.Fatal(err, l)
@@ -116,7 +116,7 @@ func TestLargeRecord(t *testing.T) {
 			}
 			k := config(c, "t")
 			k.FetchMaxBytes = 64 << 10
-			_, log := newLogs()
+			_, log := newLog()
 			s := New(k, 128<<10, log)
 			if err := s.Open(testContext(t), nil); err != nil {
 				t.Fatal(err)
@@ -226,7 +226,7 @@ func TestFetchLimits(t *testing.T) {
 			})
 			k := config(c, "t")
 			k.FetchMaxWait, k.FetchMaxBytes = settings.Duration(test.wait), test.bytes
-			_, log := newLogs()
+			_, log := newLog()
 			s := New(k, 1<<40, log)
 			defer s.Close()
 			if err := s.Open(testContext(t), nil); err != nil {

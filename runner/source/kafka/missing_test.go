@@ -12,11 +12,12 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/logtest"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
 )
 
 // openSoon opens a source that has less patience than usual.
-func openSoon(t testing.TB, k settings.Kafka, position json.RawMessage) (*Source, *logs) {
+func openSoon(t testing.TB, k settings.Kafka, position json.RawMessage) (*Source, *logtest.Log) {
 	t.Helper()
 	s, l := newTestSource(t, k)
 	s.patience = 200 * time.Millisecond
@@ -24,6 +25,19 @@ func openSoon(t testing.TB, k settings.Kafka, position json.RawMessage) (*Source
 		t.Fatalf("open: %v\n%s", err, l)
 	}
 	return s, l
+}
+
+// twoTopics starts a cluster with 5 records in topic a and n in the last
+// partition of topic b.
+func twoTopics(t testing.TB, last int32, n int) (*kfake.Cluster, settings.Kafka) {
+	t.Helper()
+	c := startCluster(t, kfake.NumBrokers(2))
+	createTopic(t, c, "a", 1)
+	createTopic(t, c, "b", int(last)+1)
+	cl := client(t, c)
+	produce(t, cl, numbered("a", 0, 0, 5)...)
+	produce(t, cl, numbered("b", last, 0, n)...)
+	return c, config(c, "a", "b")
 }
 
 // positionAfter reads n records from the start and returns the position, with
@@ -63,18 +77,12 @@ func TestMissingTopicHoldsNothingUp(t *testing.T) {
 	for _, fault := range []*kerr.Error{kerr.UnknownTopicOrPartition, kerr.TopicAuthorizationFailed, kerr.LeaderNotAvailable} {
 		t.Run(fault.Message, func(t *testing.T) {
 			t.Parallel()
-			c := startCluster(t, kfake.NumBrokers(2))
-			createTopic(t, c, "a", 1)
-			createTopic(t, c, "b", 1)
-			cl := client(t, c)
-			produce(t, cl, numbered("a", 0, 0, 5)...)
-			produce(t, cl, numbered("b", 0, 0, 10)...)
-			k := config(c, "a", "b")
+			c, k := twoTopics(t, 0, 10)
 			k.Start = "earliest"
 			position := positionAfter(t, k, 15)
 			k.Start = "latest" // of topics that are new
-			addPartitions(t, cl, "b", 2)
-			cl = client(t, c)
+			addPartitions(t, client(t, c), "b", 2)
+			cl := client(t, c)
 			produce(t, cl, numbered("a", 0, 5, 5)...)
 			produce(t, cl, numbered("b", 0, 10, 5)...)
 			produce(t, cl, numbered("b", 1, 50, 5)...)
@@ -109,23 +117,17 @@ func TestTopicRecreatedAfterOpen(t *testing.T) {
 	for _, policy := range []string{"stop", "restart"} {
 		t.Run(policy, func(t *testing.T) {
 			t.Parallel()
-			c := startCluster(t, kfake.NumBrokers(2))
-			createTopic(t, c, "a", 1)
-			createTopic(t, c, "b", 2)
-			cl := client(t, c)
-			produce(t, cl, numbered("a", 0, 0, 5)...)
-			produce(t, cl, numbered("b", 1, 0, 5)...)
-			k := config(c, "a", "b")
+			c, k := twoTopics(t, 1, 5)
 			k.OnTopicRecreated = policy
 			position := positionAfter(t, k, 10)
 			if err := c.DeleteTopic("b"); err != nil {
 				t.Fatal(err)
 			}
-			produce(t, cl, numbered("a", 0, 5, 5)...)
+			produce(t, client(t, c), numbered("a", 0, 5, 5)...)
 			s, _ := openSoon(t, k, position)
 			wantValues(t, read(t, s, 5), 5, 5)
 			createTopic(t, c, "b", 3)
-			cl = client(t, c)
+			cl := client(t, c)
 			produce(t, cl, numbered("b", 1, 100, 20)...)
 			if policy == "stop" {
 				wantStop(t, s, "topic b was deleted and made again", "SPOUT_KAFKA_ON_TOPIC_RECREATED=restart")
@@ -150,13 +152,7 @@ func TestPartitionWithoutStartHoldsNothingUp(t *testing.T) {
 	for _, recreated := range []bool{false, true} {
 		t.Run(map[bool]string{false: "new partition", true: "topic made again"}[recreated], func(t *testing.T) {
 			t.Parallel()
-			c := startCluster(t, kfake.NumBrokers(2))
-			createTopic(t, c, "a", 1)
-			createTopic(t, c, "b", 1)
-			cl := client(t, c)
-			produce(t, cl, numbered("a", 0, 0, 5)...)
-			produce(t, cl, numbered("b", 0, 0, 5)...)
-			k := config(c, "a", "b")
+			c, k := twoTopics(t, 0, 5)
 			k.OnTopicRecreated = "restart"
 			position := positionAfter(t, k, 10)
 			k.Start = "latest" // of topics that are new
@@ -168,9 +164,9 @@ func TestPartitionWithoutStartHoldsNothingUp(t *testing.T) {
 				createTopic(t, c, "b", 2)
 				generation, want = 3, `{"id":"`+topicID(c.TopicInfo("b").TopicID)+`","generation":3,"partitions":{}}`
 			} else {
-				addPartitions(t, cl, "b", 2)
+				addPartitions(t, client(t, c), "b", 2)
 			}
-			cl = client(t, c)
+			cl := client(t, c)
 			produce(t, cl, numbered("a", 0, 5, 5)...)
 			produce(t, cl, numbered("b", 1, 20, 5)...)
 			silent := c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.ListOffsets}, Topic: "b", Err: kerr.LeaderNotAvailable, Count: -1})
@@ -200,7 +196,7 @@ func TestNewTopicIsWaitedFor(t *testing.T) {
 	s.patience = 50 * time.Millisecond
 	opened := make(chan error, 1)
 	go func() { opened <- s.Open(testContext(t), position) }()
-	l.await(t, "topic does not exist; waiting for it")
+	l.Await(t, "topic does not exist; waiting for it")
 	select {
 	case err := <-opened:
 		t.Fatalf("opened without the topic u, with the error %v", err)

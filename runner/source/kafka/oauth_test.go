@@ -17,6 +17,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/logtest"
 )
 
 // tokenEndpoint gives numbered tokens to the client "me" and its secret.
@@ -183,11 +185,11 @@ func TestOAuthRefusals(t *testing.T) {
 			createTopic(t, c, "t", 1)
 			k := config(c, "t")
 			k.SASLMechanism, k.SASLUsername, k.SASLPassword, k.SASLTokenURL = "oauthbearer", "me", test.password, endpoint.URL
-			refuses(t, func() (*Source, *logs) { return newTestSource(t, k) }, test.want)
+			refuses(t, func() (*Source, *logtest.Log) { return newTestSource(t, k) }, test.want)
 			s, l := newTestSource(t, k)
 			ctx, cancel := testCancel(t)
 			opened := goOpen(ctx, s)
-			l.await(t, "see whether SPOUT_KAFKA_SASL_MECHANISM and the secret of the credentials are right")
+			l.Await(t, "see whether SPOUT_KAFKA_SASL_MECHANISM and the secret of the credentials are right")
 			cancel()
 			if err := <-opened; err == nil {
 				t.Error("it was opened")
@@ -204,7 +206,7 @@ func TestOAuthRefusals(t *testing.T) {
 		createTopic(t, c, "t", 1)
 		k := config(c, "t")
 		k.SASLMechanism, k.SASLUsername, k.SASLPassword = "plain", "me", secret
-		refuses(t, func() (*Source, *logs) { return newTestSource(t, k) }, "takes no PLAIN, but OAUTHBEARER")
+		refuses(t, func() (*Source, *logtest.Log) { return newTestSource(t, k) }, "takes no PLAIN, but OAUTHBEARER")
 	})
 }
 

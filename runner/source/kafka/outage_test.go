@@ -54,7 +54,7 @@ func TestSurvivesOutages(t *testing.T) {
 		all = append(all, readToEnd(t, c, s, "t")...)
 		n.cut(round == 2)
 		if round == 2 {
-			l.await(t, "cannot fetch from broker")
+			l.Await(t, "cannot fetch from broker")
 			n.cut(false)
 		}
 	}
@@ -98,9 +98,9 @@ func TestOpensWhenTheNetworkComesUp(t *testing.T) {
 	s, l := newTestSource(t, config(c, "t"), WithDial(n.dial))
 	opened := make(chan error, 1)
 	go func() { opened <- s.Open(testContext(t), nil) }()
-	l.await(t, "cannot reach Kafka")
+	l.Await(t, "cannot reach Kafka")
 	n.cut(false)
-	l.await(t, "topic does not exist; waiting for it")
+	l.Await(t, "topic does not exist; waiting for it")
 	createTopic(t, c, "t", 1)
 	if err := <-opened; err != nil {
 		t.Fatal(err)

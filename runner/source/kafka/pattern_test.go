@@ -52,7 +52,7 @@ func TestPattern(t *testing.T) {
 	if err := c.DeleteTopic("orders-us"); err != nil {
 		t.Fatal(err)
 	}
-	l.await(t, "topic was deleted; waiting for it")
+	l.Await(t, "topic was deleted; waiting for it")
 	produce(t, cl, numbered("orders-eu", 0, 5, 5)...)
 	wantValues(t, read(t, s, 5), 5, 5)
 
@@ -70,7 +70,7 @@ func TestPattern(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantValues(t, read(t, s, 5), 0, 5)
-	l.await(t, "topic is missing; going on without it")
+	l.Await(t, "topic is missing; going on without it")
 	if !strings.Contains(string(s.Position()), `"orders-us":{"id":"`) {
 		t.Errorf("the position has forgotten a topic that was deleted: %s", s.Position())
 	}
@@ -92,7 +92,7 @@ func TestPatternTopicRecreated(t *testing.T) {
 			if err := c.DeleteTopic("t"); err != nil {
 				t.Fatal(err)
 			}
-			l.await(t, "topic was deleted; waiting for it")
+			l.Await(t, "topic was deleted; waiting for it")
 			createTopic(t, c, "t", 1)
 			produce(t, client(t, c), numbered("t", 0, 100, 5)...)
 			if policy == "stop" {
@@ -116,7 +116,7 @@ func TestPatternThatMatchesNothing(t *testing.T) {
 	k := config(c)
 	k.Pattern, k.Start = "t", "latest"
 	s, l := open(t, k, nil)
-	l.await(t, "no topic matches the pattern")
+	l.Await(t, "no topic matches the pattern")
 	position := s.Position()
 	if err := s.Close(); err != nil {
 		t.Fatal(err)

@@ -135,7 +135,7 @@ func TestOutOfRange(t *testing.T) {
 				position := s.Position()
 				if running {
 					n.cut(true)
-					l.await(t, "cannot fetch")
+					l.Await(t, "cannot fetch")
 				} else {
 					s.Close()
 				}
@@ -289,7 +289,7 @@ func TestTopicRecreated(t *testing.T) {
 					t.Fatal(err)
 				}
 				if running {
-					l.await(t, "topic was deleted; waiting")
+					l.Await(t, "topic was deleted; waiting")
 				}
 				createTopic(t, c, "t", 2)
 				produce(t, client(t, c), numbered("t", 1, 100, 20)...)

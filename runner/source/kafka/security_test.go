@@ -20,6 +20,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/sasl/plain"
 	"github.com/twmb/franz-go/pkg/sasl/scram"
+
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/logtest"
 )
 
 const secret = "a-Secret-that-nobody-may-see"
@@ -67,11 +69,11 @@ func TestSASLAndTLS(t *testing.T) {
 
 				if mechanism != "" {
 					k.SASLPassword = secret + "-wrong"
-					refuses(t, func() (*Source, *logs) { return newTestSource(t, k) }, "error=")
+					refuses(t, func() (*Source, *logtest.Log) { return newTestSource(t, k) }, "error=")
 				}
 				if withTLS {
 					k.SASLPassword, k.TLSCA = secret, ""
-					refuses(t, func() (*Source, *logs) { return newTestSource(t, k) }, "TLS handshake")
+					refuses(t, func() (*Source, *logtest.Log) { return newTestSource(t, k) }, "TLS handshake")
 				}
 			})
 		}
@@ -80,12 +82,12 @@ func TestSASLAndTLS(t *testing.T) {
 
 // refuses expects that a source cannot be opened, complains at level error,
 // does not give up and names no secret.
-func refuses(t *testing.T, make func() (*Source, *logs), text string) {
+func refuses(t *testing.T, make func() (*Source, *logtest.Log), text string) {
 	t.Helper()
 	s, l := make()
 	ctx, cancel := testCancel(t)
 	opened := goOpen(ctx, s)
-	l.await(t, "[ERROR] cannot reach Kafka")
+	l.Await(t, "[ERROR] cannot reach Kafka")
 	select {
 	case err := <-opened:
 		t.Fatalf("it gave up: %v", err)

@@ -83,7 +83,7 @@ func TestShardWithoutPartitions(t *testing.T) {
 		k.Shard.Index = 2
 	}
 	s, l := open(t, k, nil)
-	l.await(t, "this shard has no partition of the topic")
+	l.Await(t, "this shard has no partition of the topic")
 	position := s.Position()
 	if err := s.Close(); err != nil {
 		t.Fatal(err)

@@ -83,7 +83,7 @@ func TestStartOffsetsAreForTheFirstTopic(t *testing.T) {
 	if err := c.DeleteTopic("t"); err != nil {
 		t.Fatal(err)
 	}
-	l.await(t, "topic was deleted; waiting")
+	l.Await(t, "topic was deleted; waiting")
 	createTopic(t, c, "t", 1)
 	produce(t, client(t, c), numbered("t", 0, 100, 10)...)
 	wantValues(t, read(t, s, 10), 100, 10)

@@ -77,7 +77,7 @@ func TestMutualTLS(t *testing.T) {
 		s, l := newTestSource(t, k)
 		ctx, _ := testCancel(t)
 		opened := goOpen(ctx, s)
-		l.await(t, "cannot reach Kafka")
+		l.Await(t, "cannot reach Kafka")
 		write(t, k.TLSCertFile, me.cert)
 		write(t, k.TLSKeyFile, me.key)
 		if err := <-opened; err != nil {
@@ -89,7 +89,7 @@ func TestMutualTLS(t *testing.T) {
 		s, l := newTestSource(t, k)
 		ctx, cancel := testCancel(t)
 		opened := goOpen(ctx, s)
-		l.await(t, "cannot reach Kafka")
+		l.Await(t, "cannot reach Kafka")
 		cancel()
 		if err := <-opened; err == nil {
 			t.Error("it was opened")

@@ -5,87 +5,26 @@
 package crash
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net"
-	"os"
-	"os/exec"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/spoutworks/terraform-provider-pachyderm/internal/cluster/child"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/audit"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source/kafka"
 )
 
-// broker is a Kafka broker in a process of its own, with its records on disk.
-type broker struct {
-	program, dir, topic string
-	partitions, port    int
-	cmd                 *exec.Cmd
-}
-
-func startBroker(program, dir, topic string, partitions int) (*broker, error) {
-	probe, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, err
-	}
-	b := &broker{program: program, dir: dir, topic: topic, partitions: partitions, port: probe.Addr().(*net.TCPAddr).Port}
-	if err := probe.Close(); err != nil {
-		return nil, err
-	}
-	return b, b.start()
-}
-
-// start returns once the broker listens.
-func (b *broker) start() error {
-	cmd := exec.Command(b.program, "-dir", b.dir, "-port", fmt.Sprint(b.port), "-topic", b.topic, "-partitions", fmt.Sprint(b.partitions))
-	cmd.Stderr = os.Stderr
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return err
-	}
-	if err := child.Start(cmd); err != nil {
-		return fmt.Errorf("start the broker: %w", err)
-	}
-	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil {
-		return errors.Join(fmt.Errorf("the broker says %q: %w", line, err), cmd.Wait())
-	}
-	b.cmd = cmd
-	return nil
-}
-
-func (b *broker) stop() error {
-	if b.cmd == nil {
-		return nil
-	}
-	err := b.cmd.Process.Signal(syscall.SIGTERM)
-	return errors.Join(err, b.cmd.Wait())
-}
-
-func (b *broker) restart() error {
-	if err := b.stop(); err != nil {
-		return fmt.Errorf("stop the broker: %w", err)
-	}
-	return b.start()
-}
-
-func (b *broker) signal(sig syscall.Signal) error { return b.cmd.Process.Signal(sig) }
-
-func (b *broker) address() string { return fmt.Sprintf("127.0.0.1:%d", b.port) }
-
 // stream produces records, and finds out what the topic holds in truth by
 // reading them back with a client that has nothing to do with the runner's.
 type stream struct {
-	broker   *broker
+	address  string // of the broker
 	producer *kgo.Client
 	consumer *kgo.Client
 	produced *audit.Produced // what the consumer has read
@@ -97,20 +36,25 @@ type stream struct {
 	err  error           // of producing
 }
 
-func newStream(b *broker) (*stream, error) {
-	producer, err := kgo.NewClient(kgo.SeedBrokers(b.address()), kgo.RecordPartitioner(kgo.ManualPartitioner()),
-		kgo.DefaultProduceTopic(b.topic), kgo.RetryBackoffFn(retryBackoff))
+func newStream(address string) (*stream, error) {
+	producer, err := kgo.NewClient(kgo.SeedBrokers(address), kgo.RecordPartitioner(kgo.ManualPartitioner()),
+		kgo.DefaultProduceTopic(topic), kgo.RetryBackoffFn(retryBackoff))
 	if err != nil {
 		return nil, err
 	}
-	consumer, err := kgo.NewClient(kgo.SeedBrokers(b.address()), kgo.ConsumeTopics(b.topic), kgo.RetryBackoffFn(retryBackoff),
-		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchMaxWait(200*time.Millisecond))
+	consumer, err := newConsumer(address)
 	if err != nil {
 		producer.Close()
 		return nil, err
 	}
-	return &stream{broker: b, producer: producer, consumer: consumer, produced: audit.NewProduced(kafka.Offsets),
+	return &stream{address: address, producer: producer, consumer: consumer, produced: audit.NewProduced(kafka.Offsets),
 		ends: map[int32]int64{}, seen: map[int32]int64{}}, nil
+}
+
+// newConsumer makes a client that reads the topic from its start.
+func newConsumer(address string) (*kgo.Client, error) {
+	return kgo.NewClient(kgo.SeedBrokers(address), kgo.ConsumeTopics(topic), kgo.RetryBackoffFn(retryBackoff),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchMaxWait(200*time.Millisecond))
 }
 
 func retryBackoff(int) time.Duration { return 100 * time.Millisecond }
@@ -127,7 +71,7 @@ func (s *stream) produce(ctx context.Context, random *rand.Rand, n int) {
 		s.sent++
 		value := fmt.Appendf(nil, `{"n":%d,"fill":%q}`, s.sent, strings.Repeat("x", random.IntN(200)))
 		s.mu.Unlock()
-		s.producer.Produce(ctx, &kgo.Record{Partition: random.Int32N(int32(s.broker.partitions)), Value: value}, func(r *kgo.Record, err error) {
+		s.producer.Produce(ctx, &kgo.Record{Partition: random.Int32N(partitions), Value: value}, func(r *kgo.Record, err error) {
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			if err != nil {
@@ -149,6 +93,55 @@ func (s *stream) follow(ctx context.Context) {
 			s.mu.Unlock()
 		})
 	}
+}
+
+// kept reads all that the broker has once more. What it has taken and did not
+// keep over its own crash is nothing that a spout could have read.
+func (s *stream) kept(ctx context.Context) (*audit.Produced, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("the topic was not read within %s", patience))
+	defer cancel()
+	consumer, err := newConsumer(s.address)
+	if err != nil {
+		return nil, err
+	}
+	defer consumer.Close()
+	ends, err := endOffsets(ctx, kadm.NewClient(consumer))
+	if err != nil {
+		return nil, fmt.Errorf("ask how much the topic holds: %w", err)
+	}
+	left := map[int32]int64{} // the ends of what was not read yet
+	ends.Each(func(o kadm.ListedOffset) {
+		if o.Offset > 0 {
+			left[o.Partition] = o.Offset
+		}
+	})
+	truth := audit.NewProduced(kafka.Offsets)
+	for len(left) > 0 {
+		fetches := consumer.PollFetches(ctx)
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		fetches.EachRecord(func(r *kgo.Record) {
+			truth.Add(source.Stream{Topic: r.Topic, Partition: r.Partition}, r.Offset, string(r.Value))
+			if r.Offset+1 >= left[r.Partition] {
+				delete(left, r.Partition)
+			}
+		})
+	}
+	return truth, nil
+}
+
+// endOffsets asks for the ends of all partitions until the broker tells them:
+// it learns of a topic after the answer to the request that made it.
+func endOffsets(ctx context.Context, admin *kadm.Client) (ends kadm.ListedOffsets, err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, errors.New("the broker does not tell how much the topic holds"))
+	defer cancel()
+	err = poll(ctx, func() (bool, error) {
+		var err error
+		ends, err = admin.ListEndOffsets(ctx, topic)
+		return err == nil && ends.Error() == nil && len(ends[topic]) == partitions, nil
+	})
+	return ends, err
 }
 
 // settle waits until the broker has taken all records, and all were read back.

@@ -2,7 +2,7 @@
 
 //go:build linux
 
-package kafkacluster
+package java
 
 import (
 	"os"
@@ -13,26 +13,26 @@ import (
 
 func TestLock(t *testing.T) {
 	t.Parallel()
-	all, err := artifacts(lock)
+	sum := strings.Repeat("0", 64)
+	p := Program{Name: "p", Version: "1", Lock: "# a comment\n\na:b:1 " + sum + "\na:c:2:tar.gz:all " + sum + "\n"}
+	all, err := p.Artifacts()
 	if err != nil {
 		t.Fatal(err)
 	}
-	versions := map[string]string{}
-	for _, a := range all {
-		versions[a.name] = a.version
+	if len(all) != 2 || all[0].File() != "b-1.jar" || all[1].File() != "c-2-all.tar.gz" {
+		t.Errorf("the artifacts are %v", all)
 	}
-	if versions["kafka_2.13"] != Version || versions["kafka-clients"] != Version {
-		t.Errorf("the lock has kafka %s and its clients %s, and Version is %s", versions["kafka_2.13"], versions["kafka-clients"], Version)
-	}
-	project, err := projectFile(all)
+	project, err := projectFile(p, all)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if have := strings.Count(string(project), "<dependency>"); have != len(all) {
-		t.Errorf("the project has %d dependencies, should have %d:\n%s", have, len(all), project)
+	for text, want := range map[string]int{"<dependency>": 2, "<type>tar.gz</type>": 1, "<classifier>all</classifier>": 1, "<groupId>*</groupId>": 2} {
+		if have := strings.Count(string(project), text); have != want {
+			t.Errorf("the project has %s %d times, should have it %d times:\n%s", text, have, want, project)
+		}
 	}
-	for _, bad := range []string{"a:b:1", "a:b 0123", "a:b:1 0123"} {
-		if _, err := artifacts(bad); err == nil {
+	for _, bad := range []string{"a:b:1", "a:b 0123", "a:b:1 0123", "a:b:1:zip " + sum} {
+		if _, err := (Program{Lock: bad}).Artifacts(); err == nil {
 			t.Errorf("%q was taken", bad)
 		}
 	}
