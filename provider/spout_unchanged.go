@@ -10,6 +10,7 @@ import (
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
 	"github.com/hashicorp/terraform-plugin-go/tftypes"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
@@ -20,6 +21,7 @@ const spoutTypeName = "pachyderm_spout"
 // spoutShape is what the shorter ways know of the schema of spouts.
 type spoutShape struct {
 	kind, identity tftypes.Type
+	schema         schema.Schema
 	defaults       *defaultValues
 	noIdentity     *tfprotov6.DynamicValue
 }
@@ -29,7 +31,7 @@ var newSpoutShape = sync.OnceValue(func() *spoutShape {
 	var identity resource.IdentitySchemaResponse
 	(&spoutResource{}).IdentitySchema(ctx, resource.IdentitySchemaRequest{}, &identity)
 	s := spoutSchema(ctx)
-	shape := &spoutShape{kind: s.Type().TerraformType(ctx), identity: identity.IdentitySchema.Type().TerraformType(ctx), defaults: defaultsOf(s.Attributes)}
+	shape := &spoutShape{kind: s.Type().TerraformType(ctx), identity: identity.IdentitySchema.Type().TerraformType(ctx), schema: s, defaults: defaultsOf(s.Attributes)}
 	none := encoded(shape.identity, tftypes.NewValue(shape.identity, nil))
 	shape.noIdentity = &none
 	return shape
