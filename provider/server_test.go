@@ -373,10 +373,6 @@ func TestShorterWaysAndTheProvider(t *testing.T) {
 		}
 	}
 	later := newShortcuts(t, s)
-	later.provider.connection.Store(nil)
-	if later.unchanged(later.ctx, plan) != nil {
-		t.Error("a provider that is not configured has planned")
-	}
 	provider := later.schemas.Provider.ValueType()
 	configured, err := later.server.ConfigureProvider(later.ctx, &tfprotov6.ConfigureProviderRequest{
 		ClientCapabilities: &tfprotov6.ConfigureProviderClientCapabilities{DeferralAllowed: true},

@@ -78,7 +78,7 @@ func (s *server) unchanged(ctx context.Context, req *tfprotov6.PlanResourceChang
 // configuration leaves out.
 func (s *server) decided(config, state fields) bool {
 	c := s.provider.connection.Load()
-	if c == nil || c.failure != nil || !known(c.defaultProject) {
+	if c == nil {
 		return false
 	}
 	if config.isNull("project") && !state.isText("project", c.defaultProject.ValueString()) {
@@ -105,7 +105,7 @@ func (m *spoutModel) settled() bool {
 // context, and [spoutResource.Read] does not ask again.
 func (s *server) read(ctx context.Context, req *tfprotov6.ReadResourceRequest) (*tfprotov6.ReadResourceResponse, context.Context) {
 	c := s.provider.connection.Load()
-	if req.TypeName != spoutTypeName || len(req.Private) > 0 || req.CurrentState == nil || len(req.CurrentState.MsgPack) == 0 || c == nil || c.failure != nil {
+	if req.TypeName != spoutTypeName || len(req.Private) > 0 || req.CurrentState == nil || len(req.CurrentState.MsgPack) == 0 || c == nil {
 		return nil, ctx
 	}
 	m, err := s.spoutOf(ctx, req.CurrentState)
