@@ -5,7 +5,6 @@
 package main
 
 import (
-	"context"
 	"flag"
 	"fmt"
 	"log"
@@ -15,7 +14,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/hashicorp/terraform-plugin-framework/providerserver"
+	"github.com/hashicorp/terraform-plugin-go/tfprotov6/tf6server"
 	"github.com/spoutworks/terraform-provider-pachyderm/provider"
 )
 
@@ -35,15 +34,15 @@ func main() {
 		fmt.Fprintln(os.Stdout, version)
 		return
 	}
-	if !*attach {
-		economize()
+	var options []provider.Option
+	var serving []tf6server.ServeOpt
+	if *attach {
+		serving = append(serving, tf6server.WithManagedDebug())
+	} else {
+		options = economize()
 		go endWithParent(time.Second)
 	}
-	err := providerserver.Serve(context.Background(), provider.New(version), providerserver.ServeOpts{
-		Address: "registry.terraform.io/spoutworks/pachyderm",
-		Debug:   *attach,
-	})
-	if err != nil {
+	if err := tf6server.Serve("registry.terraform.io/spoutworks/pachyderm", provider.Server(version, options...), serving...); err != nil {
 		log.Fatal(err)
 	}
 }
@@ -71,8 +70,10 @@ func cleanUp(busy func() bool, sleep func(time.Duration), look time.Duration) {
 }
 
 // economize saves CPU time, of which Terraform and its providers need much
-// more than of anything else when a state holds many objects.
-func economize() {
+// more than of anything else when a state holds many objects. It returns what
+// the provider has to be told for it.
+func economize() []provider.Option {
+	var options []provider.Option
 	// Nobody reads the log unless Terraform was told to write one; without
 	// this, all of it is written, and parsed by Terraform.
 	logged := slices.ContainsFunc(os.Environ(), func(entry string) bool { return strings.HasPrefix(entry, "TF_LOG") })
@@ -80,10 +81,12 @@ func economize() {
 		for _, name := range []string{"TF_LOG_PROVIDER", "TF_LOG_SDK"} {
 			_ = os.Setenv(name, "OFF") // without which it is slower
 		}
+		options = append(options, provider.WithoutLog())
 	}
 	// What lives on from call to call is small, and so the heap: collected at
 	// twice of that, garbage takes half of the time.
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(800)
 	}
+	return options
 }

@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hashicorp/terraform-plugin-framework/providerserver"
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
 	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachtest"
@@ -59,7 +58,7 @@ func noEnvironment(string) string { return "" }
 func newTestProvider(options ...Option) map[string]func() (tfprotov6.ProviderServer, error) {
 	options = append([]Option{WithTiming(quickWait, quickRetry), WithGetenv(noEnvironment)}, options...)
 	return map[string]func() (tfprotov6.ProviderServer, error){
-		"pachyderm": providerserver.NewProtocol6WithError(New(testVersion, options...)()),
+		"pachyderm": func() (tfprotov6.ProviderServer, error) { return Server(testVersion, options...)(), nil },
 	}
 }
 

@@ -119,7 +119,7 @@ func (o *operation) command() string {
 
 // exists says that the object was there before. more may say what else helps.
 func (o *operation) exists(more string) {
-	o.refuse("exists already", "This configuration did not create it. To manage it from here, import it:%s\n\nElse choose another name.%s", o.command(), more)
+	o.refuse("exists already", "This configuration did not create it. To manage it from here, import it:%s\n\nElse choose another name. To replace what this configuration did create, leave create_before_destroy out of its lifecycle block: two of one name cannot be there at once.%s", o.command(), more)
 }
 
 // creation is how an object is made. look says whether it is there and, if so,

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/hashicorp/terraform-plugin-framework/providerserver"
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
 	"github.com/hashicorp/terraform-plugin-go/tftypes"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachtest"
@@ -53,7 +52,7 @@ func newInstanceOf(t testing.TB, config object, options ...Option) *instance {
 func tryInstanceOf(t testing.TB, config object, options ...Option) (*instance, []*tfprotov6.Diagnostic) {
 	t.Helper()
 	options = append([]Option{WithTiming(quickWait, quickRetry), WithGetenv(noEnvironment)}, options...)
-	i := &instance{t: t, ctx: context.Background(), server: providerserver.NewProtocol6(New(testVersion, options...)())()}
+	i := &instance{t: t, ctx: context.Background(), server: Server(testVersion, options...)()}
 	schemas, err := i.server.GetProviderSchema(i.ctx, &tfprotov6.GetProviderSchemaRequest{})
 	if err != nil {
 		t.Fatal(err)

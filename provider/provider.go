@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
@@ -52,15 +53,22 @@ func WithClock(now func() time.Time) Option {
 	return func(p *pachydermProvider) { p.now = now }
 }
 
+// WithoutLog is for a provider whose log nobody reads.
+func WithoutLog() Option {
+	return func(p *pachydermProvider) { p.silent = true }
+}
+
 // New returns a constructor of the provider, as the framework wants it.
 func New(version string, options ...Option) func() provider.Provider {
-	return func() provider.Provider {
-		p := &pachydermProvider{version: version, wait: pachyderm.DefaultWait, retry: pachyderm.DefaultRetry, getenv: os.Getenv, now: time.Now}
-		for _, option := range options {
-			option(p)
-		}
-		return p
+	return func() provider.Provider { return newProvider(version, options...) }
+}
+
+func newProvider(version string, options ...Option) *pachydermProvider {
+	p := &pachydermProvider{version: version, wait: pachyderm.DefaultWait, retry: pachyderm.DefaultRetry, getenv: os.Getenv, now: time.Now}
+	for _, option := range options {
+		option(p)
 	}
+	return p
 }
 
 var _ provider.Provider = (*pachydermProvider)(nil)
@@ -72,7 +80,13 @@ type pachydermProvider struct {
 	retry   pachyderm.Retry
 	getenv  func(string) string
 	now     func() time.Time
+	silent  bool // writes no log
+
+	connection atomic.Pointer[connection] // once it is configured
 }
+
+// runnerImage is the image of this release.
+func (p *pachydermProvider) runnerImage() string { return runnerRepository + ":" + p.version }
 
 // providerModel is the provider block.
 type providerModel struct {
@@ -171,7 +185,9 @@ func (p *pachydermProvider) Configure(ctx context.Context, req provider.Configur
 		DialOptions: append([]grpc.DialOption{grpc.WithChainUnaryInterceptor(pachyderm.InSequence(), retry.Interceptor())}, p.dial...)}
 	if err := c.check(); err != nil {
 		resp.Diagnostics.AddError("Pachyderm is not configured", sentence(err.Error()))
+		return
 	}
+	p.connection.Store(c)
 }
 
 // unknown names an attribute whose value is only known after apply, and the
@@ -211,7 +227,7 @@ func (p *pachydermProvider) userAgent(terraform string) string {
 // Resources lists the resources.
 func (p *pachydermProvider) Resources(context.Context) []func() resource.Resource {
 	return []func() resource.Resource{
-		func() resource.Resource { return newSpoutResource(runnerRepository + ":" + p.version) },
+		func() resource.Resource { return newSpoutResource(p.runnerImage()) },
 		newPipelineResource,
 		newProjectResource,
 		newRepoResource,

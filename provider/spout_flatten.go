@@ -27,19 +27,10 @@ func objectTypes(attribute string) map[string]attr.Type {
 // means what the server has is left as it is, so that nothing which was merely
 // written in another way, or left out since it is the default, shows as drift.
 func (m *spoutModel) refresh(ctx context.Context, p *pachyderm.Pipeline) diag.Diagnostics {
-	m.observe(p)
-	m.Project, m.Name = types.StringValue(p.ID.Project), types.StringValue(p.ID.Name)
-	m.Paused = types.BoolValue(p.Stopped)
-	if m.WaitFor.IsNull() { // imported
-		m.WaitFor, m.ForceDestroy, m.KeepOutputRepo = types.StringValue(waitForRunning), types.BoolValue(false), types.BoolValue(false)
-	}
-	if m.OutputBranch.IsNull() {
-		m.OutputBranch = types.StringValue(pachyderm.DefaultOutputBranch)
-	}
-	spec := m.withoutDefaults(p.Spec)
-	if m.means(ctx, spec) {
+	if m.look(ctx, p) {
 		return nil
 	}
+	spec := m.withoutDefaults(p.Spec)
 	read := *m
 	diags := read.flatten(ctx, spec, !m.Transform.IsNull())
 	for _, part := range specParts {
@@ -51,6 +42,21 @@ func (m *spoutModel) refresh(ctx context.Context, p *pachyderm.Pipeline) diag.Di
 	}
 	*m = read
 	return diags
+}
+
+// look takes over what the server has besides the specification, and says
+// whether that is what the model asks for.
+func (m *spoutModel) look(ctx context.Context, p *pachyderm.Pipeline) bool {
+	m.observe(p)
+	m.Project, m.Name = types.StringValue(p.ID.Project), types.StringValue(p.ID.Name)
+	m.Paused = types.BoolValue(p.Stopped)
+	if m.WaitFor.IsNull() { // imported
+		m.WaitFor, m.ForceDestroy, m.KeepOutputRepo = types.StringValue(waitForRunning), types.BoolValue(false), types.BoolValue(false)
+	}
+	if m.OutputBranch.IsNull() {
+		m.OutputBranch = types.StringValue(pachyderm.DefaultOutputBranch)
+	}
+	return m.means(ctx, m.withoutDefaults(p.Spec))
 }
 
 // withoutDefaults takes out of the server's answer the resources that Pachyderm

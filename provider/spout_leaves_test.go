@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"reflect"
 	"regexp"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachtest"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
 )
 
 // leaf is an attribute with two values that differ.
@@ -191,5 +194,47 @@ func TestTopicsPattern(t *testing.T) {
 	i.must(i.apply(kafkaSpout(nil)))
 	if i.changes(kafkaSpout(nil)) || i.get("kafka.topics_pattern") != nil {
 		t.Errorf("topics do not take the place of the pattern: %v", plain(t, i.state))
+	}
+}
+
+// A setting that is written out with its default is as good as left out, also
+// of a spout that was imported: at most the state changes, and the pod runs on.
+func TestDefaultsWrittenOut(t *testing.T) {
+	t.Parallel()
+	s := pachtest.New(t)
+	values := map[string]string{}
+	for _, v := range settings.Variables() {
+		values[v.Name] = v.Default
+	}
+	spout := newInstance(t, s)
+	spout.must(spout.apply(kafkaSpout(nil)))
+	writes, tried := s.Writes(), 0
+	written := kafkaSpout(object{"output_branch": "master", "paused": false, "force_destroy": false, "keep_output_repo": false, "wait_for": "running"})
+	for _, setting := range settingAttributes {
+		text := values[setting.variable]
+		if text == "" || strings.HasPrefix(setting.attribute, "kafka.schema_registry.") {
+			continue
+		}
+		tried++
+		var value any = text
+		if setting.kind == intSetting {
+			n, err := strconv.ParseFloat(text, 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			value = n
+		}
+		written = merged(written, object{setting.attribute: value})
+	}
+	imported := newInstance(t, s)
+	imported.must(imported.importID("default/orders", nil))
+	for _, i := range []*instance{spout, imported} {
+		for _, config := range []object{kafkaSpout(nil), written, kafkaSpout(nil)} {
+			i.must(i.apply(config))
+			settles(t, s, i, config)
+		}
+	}
+	if s.Writes() != writes || tried < 20 {
+		t.Errorf("%d defaults that are written out were sent to Pachyderm", tried)
 	}
 }

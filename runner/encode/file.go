@@ -123,18 +123,15 @@ func (f *textFile) Append(records []source.Record, limit int) (taken int, err er
 	if f.records == 0 {
 		f.first = records[0].Offset
 	}
-	for i := range records {
-		r := &records[i]
-		f.room(f.format.most(r))
+	for done := false; !done; done = taken == len(records) || f.Size() >= limit {
+		f.room(f.format.most(&records[taken]))
 		tail := &f.raw[len(f.raw)-1]
 		size, capacity := len(*tail), cap(*tail)
-		*tail = f.format.append(*tail, f.place.Stream, r)
-		f.rawSize += len(*tail) - size
-		f.rawCapacity += cap(*tail) - capacity
-		taken++
-		if f.packed.size+f.rawSize >= limit {
-			break
-		}
+		filled, n := f.format.fill(*tail, f.place.Stream, records[taken:], limit-(f.Size()-size))
+		*tail = filled
+		taken += n
+		f.rawSize += len(filled) - size
+		f.rawCapacity += cap(filled) - capacity
 	}
 	f.last = records[taken-1].Offset
 	f.records += taken

@@ -13,10 +13,13 @@ import (
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 )
 
-// format appends a record to a file's content.
+// format appends records to a file's content.
 type format struct {
 	extension string // the file name's ending, without a dot
-	append    func(dst []byte, stream source.Stream, r *source.Record) []byte
+	// fill appends records until dst is as long as end, or until the next one
+	// might not fit into dst's capacity, and returns how many it took. The first
+	// is taken anyhow: dst has room for it.
+	fill func(dst []byte, stream source.Stream, records []source.Record, end int) (filled []byte, taken int)
 	// most returns a bound for the bytes that a record takes, but for rare
 	// control characters.
 	most func(r *source.Record) int
@@ -26,16 +29,39 @@ type format struct {
 func formatNamed(name string) (format, error) {
 	switch name {
 	case "lines":
-		return format{extension: "txt", append: appendLine, most: func(r *source.Record) int { return len(r.Value) + 1 }}, nil
+		return format{extension: "txt", fill: fillLines, most: mostLine}, nil
 	case "jsonl":
-		return format{extension: "jsonl", append: appendJSON, most: mostJSON}, nil
+		return format{extension: "jsonl", fill: oneByOne(appendJSON, mostJSON), most: mostJSON}, nil
 	}
 	return format{}, fmt.Errorf("unknown format %q", name)
 }
 
-// appendLine appends the value and a newline; a null value is an empty line.
-func appendLine(dst []byte, _ source.Stream, r *source.Record) []byte {
-	return append(append(dst, r.Value...), '\n')
+// oneByOne makes a format's fill of what appends a single record.
+func oneByOne(add func(dst []byte, stream source.Stream, r *source.Record) []byte, most func(r *source.Record) int) func([]byte, source.Stream, []source.Record, int) ([]byte, int) {
+	return func(dst []byte, stream source.Stream, records []source.Record, end int) ([]byte, int) {
+		for i := range records {
+			if i > 0 && (len(dst) >= end || most(&records[i]) > cap(dst)-len(dst)) {
+				return dst, i
+			}
+			dst = add(dst, stream, &records[i])
+		}
+		return dst, len(records)
+	}
+}
+
+func mostLine(r *source.Record) int { return len(r.Value) + 1 }
+
+// fillLines appends each value and a newline; a null value is an empty line.
+// What it does for a record is most of what a record costs: nothing is called.
+func fillLines(dst []byte, _ source.Stream, records []source.Record, end int) ([]byte, int) {
+	for i := range records {
+		value := records[i].Value
+		if i > 0 && (len(dst) >= end || len(value) >= cap(dst)-len(dst)) {
+			return dst, i
+		}
+		dst = append(append(dst, value...), '\n')
+	}
+	return dst, len(records)
 }
 
 // envelope is more than the names and numbers of a line take, with the longest

@@ -3,9 +3,9 @@
 // Command cmd prints the path of the Terraform command line to use, and says
 // on standard error where it comes from.
 //
-// With -opentofu or -newest it is OpenTofu, or the newest Terraform that is
-// tested, whatever else is installed. With -env it prints, for a shell's eval, the variables that make
-// terraform-plugin-testing use it.
+// With -opentofu, -newest or -oldest it is OpenTofu, or the newest or oldest
+// Terraform that is tested, whatever else is installed. With -env it prints, for
+// a shell's eval, the variables that make terraform-plugin-testing use it.
 package main
 
 import (
@@ -23,6 +23,7 @@ func main() {
 	env := flag.Bool("env", false, "print variables for eval instead of the path")
 	opentofu := flag.Bool("opentofu", false, "bring OpenTofu")
 	newest := flag.Bool("newest", false, "bring the newest Terraform that the provider is tested with")
+	oldest := flag.Bool("oldest", false, "bring the oldest Terraform that the provider works with")
 	flag.Parse()
 	find := terraformcli.Find
 	switch {
@@ -30,6 +31,8 @@ func main() {
 		find = terraformcli.FindOpenTofu
 	case *newest:
 		find = terraformcli.FindNewest
+	case *oldest:
+		find = terraformcli.FindOldest
 	}
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)

@@ -40,7 +40,7 @@ func TestShortRecords(t *testing.T) {
 
 // anyRecord returns a record with others behind it, damaged now and then.
 func anyRecord(r *rand.Rand) []byte {
-	number := func() int64 { return int64(r.Uint64()>>(32+r.IntN(32))) - int64(r.IntN(2)) }
+	number := func() int64 { return int64(r.Uint64()>>(38+r.IntN(26))) - int64(r.IntN(2)) }
 	field := func(b []byte) []byte {
 		n := r.IntN(100) - 1
 		b = binary.AppendVarint(b, int64(n))

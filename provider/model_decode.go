@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package provider
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"maps"
+	"reflect"
+	"slices"
+	"sync"
+
+	"github.com/hashicorp/terraform-plugin-framework/attr"
+	"github.com/hashicorp/terraform-plugin-framework/attr/xattr"
+	"github.com/hashicorp/terraform-plugin-go/tftypes"
+)
+
+// decodeModel reads an object into a model, a pointer to a struct whose fields
+// are values of the framework, named by the tag tfsdk. It is what the
+// framework's Get does, which looks at the whole struct anew each time, and
+// compiles a regular expression for each of its fields.
+func decodeModel(ctx context.Context, types map[string]attr.Type, object tftypes.Value, model any) error {
+	if object.IsNull() || !object.IsKnown() {
+		return fmt.Errorf("there is no object")
+	}
+	var values map[string]tftypes.Value
+	if err := object.As(&values); err != nil {
+		return err
+	}
+	target := reflect.ValueOf(model).Elem()
+	names := fieldNames(target.Type())
+	if len(names) != len(values) {
+		return fmt.Errorf("%d attributes for the %d fields of %T", len(values), len(names), model)
+	}
+	for i, name := range names {
+		t, ok := types[name]
+		if !ok {
+			return fmt.Errorf("no attribute %s for %T", name, model)
+		}
+		v, err := t.ValueFromTerraform(ctx, values[name])
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		field, value := target.Field(i), reflect.ValueOf(v)
+		if !value.Type().AssignableTo(field.Type()) {
+			return fmt.Errorf("%s: a %T for a %s", name, v, field.Type())
+		}
+		if err := checkTexts(ctx, v); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		field.Set(value)
+	}
+	return nil
+}
+
+// checkTexts finds values that are not what their type asks for, as the
+// framework does whenever it takes one out of a state or plan.
+func checkTexts(ctx context.Context, v attr.Value) error {
+	if v.IsNull() || v.IsUnknown() {
+		return nil
+	}
+	if own, ok := v.(xattr.ValidateableAttribute); ok {
+		var resp xattr.ValidateAttributeResponse
+		if own.ValidateAttribute(ctx, xattr.ValidateAttributeRequest{}, &resp); resp.Diagnostics.HasError() {
+			return errors.New(resp.Diagnostics.Errors()[0].Detail())
+		}
+	}
+	var inner iter.Seq[attr.Value]
+	switch v := v.(type) {
+	case interface{ Attributes() map[string]attr.Value }:
+		inner = maps.Values(v.Attributes())
+	case interface{ Elements() map[string]attr.Value }:
+		inner = maps.Values(v.Elements())
+	case interface{ Elements() []attr.Value }:
+		inner = slices.Values(v.Elements())
+	default:
+		return nil
+	}
+	for child := range inner {
+		if err := checkTexts(ctx, child); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sameModel says whether two models, of one type, have the same values.
+func sameModel[M any](a, b *M) bool {
+	x, y := reflect.ValueOf(a).Elem(), reflect.ValueOf(b).Elem()
+	for i := range x.NumField() {
+		v, ok := x.Field(i).Interface().(attr.Value)
+		w, ok2 := y.Field(i).Interface().(attr.Value)
+		if !ok || !ok2 || !v.Equal(w) {
+			return false
+		}
+	}
+	return true
+}
+
+var namesOfModels sync.Map // []string by reflect.Type
+
+// fieldNames are the attributes that a model's fields are for.
+func fieldNames(t reflect.Type) []string {
+	if names, ok := namesOfModels.Load(t); ok {
+		return names.([]string)
+	}
+	names := make([]string, t.NumField())
+	for i := range names {
+		names[i] = t.Field(i).Tag.Get("tfsdk")
+	}
+	namesOfModels.Store(t, names)
+	return names
+}
