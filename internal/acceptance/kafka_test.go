@@ -7,6 +7,7 @@ package acceptance
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -124,7 +125,7 @@ func userLog(s *spout) string {
 	return path
 }
 
-// grant makes the topic, and lets the user read it.
+// grant makes the topic, and lets the user read it, with a certificate too.
 func grant(t *testing.T, k *kafkacluster.Cluster, partitions int32) {
 	t.Helper()
 	made, err := k.Admin().CreateTopic(t.Context(), partitions, 1, nil, kafkaTopic)
@@ -134,11 +135,11 @@ func grant(t *testing.T, k *kafkacluster.Cluster, partitions int32) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	acl := kadm.NewACLs().Allow("User:" + kafkaUser).AllowHosts("*").Topics(kafkaTopic).
+	acl := kadm.NewACLs().Allow("User:"+kafkaUser, "User:CN="+kafkaUser).AllowHosts("*").Topics(kafkaTopic).
 		ResourcePatternType(kadm.ACLPatternLiteral).Operations(kadm.OpRead)
 	results, err := k.Admin().CreateACLs(t.Context(), acl)
-	if err == nil {
-		err = results[0].Err
+	for _, result := range results {
+		err = errors.Join(err, result.Err)
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -314,6 +314,55 @@ func TestKeepOutputRepo(t *testing.T) {
 	}
 }
 
+// TestKeepOutputRepoReadByOthers replaces a spout whose output another pipeline
+// reads, and destroys the one in its place: with keep_output_repo the reader
+// stays, and so does what it reads.
+func TestKeepOutputRepoReadByOthers(t *testing.T) {
+	t.Parallel()
+	s := newSpout(t, 1)
+	s.produce(100)
+	s.awaitAll(time.Minute)
+	reader, err := json.Marshal(map[string]any{
+		"pipeline":  map[string]any{"name": downstream, "project": map[string]any{"name": s.project}},
+		"transform": map[string]any{"image": "debian:12", "cmd": []string{"/bin/sh"}, "stdin": []string{"find -L /pfs/records -type f -exec cat {} + | wc -l > /pfs/out/count"}},
+		"input":     map[string]any{"pfs": map[string]any{"name": "records", "repo": s.name, "glob": "/"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.cluster.PachctlInput(t.Context(), string(reader), "create", "pipeline", "-f", "-"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if _, err := s.cluster.Pachctl(context.Background(), "delete", "pipeline", downstream, "--project", s.project, "--force"); err != nil {
+			t.Error(err)
+		}
+	})
+	s.awaitCount("count")
+	first := s.name
+	kept := func() string {
+		return strings.Replace(s.config("keep_output_repo = true"), "force_destroy = true", "", 1)
+	}
+	expectMessage(t, s.workspace.Destroy(t.Context()), downstream, "keep_output_repo")
+	s.apply(kept())
+	s.name = "another"
+	s.apply(kept())
+	planIsEmpty(t, s.workspace)
+	s.name = first
+	refuses(t, s.workspace, kept(), "exists already", "repo") // its name is taken by what it has left
+	if err := s.workspace.Destroy(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.awaitCount("count")
+	// A plain repo now, which anybody may write, and which is still read.
+	if _, err := s.cluster.PachctlInput(t.Context(), strings.Repeat("by hand\n", 20), "put", "file", first+"@master:/more", "-f", "-", "--project", s.project); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "the reader goes on", 2*time.Minute, func() (bool, error) {
+		text, err := s.cluster.Pachctl(t.Context(), "get", "file", downstream+"@master:/count", "--project", s.project)
+		return strings.TrimSpace(text) == "120", err
+	})
+}
+
 // TestBadCommand: a command that does not exist, and an image that cannot be
 // pulled, are told with the reason; the spout is neither tainted nor lost.
 func TestBadImage(t *testing.T) {

@@ -212,7 +212,7 @@ func (c *Cluster) awaitUsers(ctx context.Context) error {
 		described, err := c.admin.DescribeUserSCRAMs(ctx, names...)
 		for _, user := range described {
 			if err == nil && (user.Err != nil || len(user.CredInfos) < 2) {
-				err = fmt.Errorf("the broker knows %d of 2 passwords of user %s: %v", len(user.CredInfos), user.User, user.Err)
+				err = errors.Join(fmt.Errorf("the broker knows %d of 2 passwords of user %s", len(user.CredInfos), user.User), user.Err)
 			}
 		}
 		return err
