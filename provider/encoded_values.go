@@ -127,7 +127,7 @@ func defaultOf(attribute any) []byte {
 // the choice to.
 func (d *defaultValues) hold(config, state fields) bool {
 	for name, value := range d.values {
-		if config.isNull(name) && !bytes.Equal(state[name], value) {
+		if _, ok := config[name]; !ok || config.isNull(name) && !bytes.Equal(state[name], value) {
 			return false
 		}
 	}

@@ -99,6 +99,18 @@ func sameModel[M any](a, b *M) bool {
 	return true
 }
 
+// attributesOf are a model's values by the attributes that they are of.
+func attributesOf(model any) map[string]attr.Value {
+	from := reflect.ValueOf(model).Elem()
+	values := map[string]attr.Value{}
+	for i, name := range fieldNames(from.Type()) {
+		if v, ok := from.Field(i).Interface().(attr.Value); ok {
+			values[name] = v
+		}
+	}
+	return values
+}
+
 var namesOfModels sync.Map // []string by reflect.Type
 
 // fieldNames are the attributes that a model's fields are for.

@@ -82,7 +82,7 @@ type pachydermProvider struct {
 	now     func() time.Time
 	silent  bool // writes no log
 
-	connection atomic.Pointer[connection] // once it is configured
+	connection atomic.Pointer[connection] // nil until all of its configuration is known
 }
 
 // runnerImage is the image of this release.
@@ -140,6 +140,7 @@ func (p *pachydermProvider) Schema(_ context.Context, _ provider.SchemaRequest, 
 // Configure decides which cluster is meant. The network is not used before an
 // object needs it.
 func (p *pachydermProvider) Configure(ctx context.Context, req provider.ConfigureRequest, resp *provider.ConfigureResponse) {
+	p.connection.Store(nil)
 	var m providerModel
 	resp.Diagnostics.Append(req.Config.Get(ctx, &m)...)
 	if resp.Diagnostics.HasError() {

@@ -14,8 +14,8 @@ import (
 // the framework's server, but for what it does at great cost for each object
 // of a state that has not changed.
 //
-// Three calls have a shorter way: [server.upgraded], [server.read] and
-// [server.unchanged]. Each gives the very answer that the framework would
+// Four calls have a shorter way: [server.valid], [server.upgraded],
+// [server.read] and [server.unchanged]. Each gives the very answer that the framework would
 // give, or none, and then the framework is asked. TestShorterWays compares the
 // two for all kinds of spouts.
 func Server(version string, options ...Option) func() tfprotov6.ProviderServer {
@@ -48,6 +48,9 @@ type server struct {
 func (s *server) ValidateResourceConfig(ctx context.Context, req *tfprotov6.ValidateResourceConfigRequest) (*tfprotov6.ValidateResourceConfigResponse, error) {
 	ctx, done := s.quiet(ctx)
 	defer done()
+	if s.valid(ctx, req) {
+		return &tfprotov6.ValidateResourceConfigResponse{}, nil
+	}
 	return s.framework.ValidateResourceConfig(ctx, req)
 }
 

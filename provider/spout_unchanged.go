@@ -10,6 +10,7 @@ import (
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
 	"github.com/hashicorp/terraform-plugin-go/tftypes"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
@@ -20,6 +21,7 @@ const spoutTypeName = "pachyderm_spout"
 // spoutShape is what the shorter ways know of the schema of spouts.
 type spoutShape struct {
 	kind, identity tftypes.Type
+	schema         schema.Schema
 	defaults       *defaultValues
 	noIdentity     *tfprotov6.DynamicValue
 }
@@ -29,7 +31,7 @@ var newSpoutShape = sync.OnceValue(func() *spoutShape {
 	var identity resource.IdentitySchemaResponse
 	(&spoutResource{}).IdentitySchema(ctx, resource.IdentitySchemaRequest{}, &identity)
 	s := spoutSchema(ctx)
-	shape := &spoutShape{kind: s.Type().TerraformType(ctx), identity: identity.IdentitySchema.Type().TerraformType(ctx), defaults: defaultsOf(s.Attributes)}
+	shape := &spoutShape{kind: s.Type().TerraformType(ctx), identity: identity.IdentitySchema.Type().TerraformType(ctx), schema: s, defaults: defaultsOf(s.Attributes)}
 	none := encoded(shape.identity, tftypes.NewValue(shape.identity, nil))
 	shape.noIdentity = &none
 	return shape
@@ -76,7 +78,7 @@ func (s *server) unchanged(ctx context.Context, req *tfprotov6.PlanResourceChang
 // configuration leaves out.
 func (s *server) decided(config, state fields) bool {
 	c := s.provider.connection.Load()
-	if c == nil || c.failure != nil || !known(c.defaultProject) {
+	if c == nil {
 		return false
 	}
 	if config.isNull("project") && !state.isText("project", c.defaultProject.ValueString()) {
@@ -103,7 +105,7 @@ func (m *spoutModel) settled() bool {
 // context, and [spoutResource.Read] does not ask again.
 func (s *server) read(ctx context.Context, req *tfprotov6.ReadResourceRequest) (*tfprotov6.ReadResourceResponse, context.Context) {
 	c := s.provider.connection.Load()
-	if req.TypeName != spoutTypeName || len(req.Private) > 0 || req.CurrentState == nil || len(req.CurrentState.MsgPack) == 0 || c == nil || c.failure != nil {
+	if req.TypeName != spoutTypeName || len(req.Private) > 0 || req.CurrentState == nil || len(req.CurrentState.MsgPack) == 0 || c == nil {
 		return nil, ctx
 	}
 	m, err := s.spoutOf(ctx, req.CurrentState)

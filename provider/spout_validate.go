@@ -28,7 +28,11 @@ func (r *spoutResource) ValidateConfig(ctx context.Context, req resource.Validat
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	v := spoutValidator{ctx: ctx, m: &m, diags: &resp.Diagnostics}
+	m.validate(ctx, &resp.Diagnostics)
+}
+
+func (m *spoutModel) validate(ctx context.Context, diags *diag.Diagnostics) {
+	v := spoutValidator{ctx: ctx, m: m, diags: diags}
 	v.names()
 	v.kind()
 	v.environment()

@@ -162,15 +162,6 @@ func (t PathTemplate) longestElement(topics []string, others bool) int {
 	return longest
 }
 
-// root is the name of the template's first folder or file, as far as it is literal.
-func (t PathTemplate) root() string {
-	if len(t.parts) == 0 {
-		return ""
-	}
-	root, _, _ := strings.Cut(strings.TrimPrefix(t.parts[0].literal, "/"), "/")
-	return root
-}
-
 // References lists what the template shows of each record, in order.
 func (t PathTemplate) References() []Reference {
 	var list []Reference

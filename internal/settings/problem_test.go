@@ -12,7 +12,7 @@ import (
 // samples are values of the variables that rules compare with each other; ""
 // stands for a variable that is not set.
 var samples = map[string][]string{
-	"SPOUT_KAFKA_TOPICS":              {"orders", "orders,refunds"},
+	"SPOUT_KAFKA_TOPICS":              {"orders", "orders,refunds", "own"},
 	"SPOUT_KAFKA_TOPICS_PATTERN":      {"orders.*", "refunds"},
 	"SPOUT_KAFKA_START_OFFSETS":       {"orders:0=1", "refunds:0=1"},
 	"SPOUT_KAFKA_FETCH_MAX_BYTES":     {"64KiB", "1GiB"},
@@ -29,7 +29,7 @@ var samples = map[string][]string{
 	"SPOUT_KAFKA_SASL_EXTENSIONS":     {"a=b"},
 	"SPOUT_FILE_FORMAT":               {"jsonl", "avro"},
 	"SPOUT_FILE_COMPRESSION":          {"zstd", "snappy"},
-	"SPOUT_FILE_PATH":                 {"_schemas/{partition}/{first_offset}", "_dead_letters/{partition}/{first_offset}", "own/{topic}/{partition}/{first_offset}/{value:id}"},
+	"SPOUT_FILE_PATH":                 {"_schemas/{partition}/{first_offset}", "_dead_letters/{partition}/{first_offset}", "own/{topic}/{partition}/{first_offset}/{value:id}", "{key}/{partition}/{first_offset}"},
 	"SPOUT_RECORD_FILTER":             {"key exists", "value:id exists"},
 	"SPOUT_RECORD_FIELDS":             {"id"},
 	"SPOUT_RECORD_MASK":               {"id=hash"},

@@ -80,7 +80,7 @@ func TestSchemaRegistryProblems(t *testing.T) {
 		{"is for avro and parquet files", []string{registry}},
 		{"does not go together with", []string{registry, "SPOUT_FILE_FORMAT=avro", "SPOUT_RECORD_MASK=a=hash"}},
 		{"must begin with https://", []string{"SPOUT_SCHEMA_REGISTRY_URL=http://r", "SPOUT_FILE_FORMAT=avro", "SPOUT_SCHEMA_REGISTRY_TLS_SERVER_NAME=x"}},
-		{"begins with the folder of the schemas", []string{registry, "SPOUT_FILE_FORMAT=avro", "SPOUT_FILE_PATH=_schemas/{partition}-{first_offset}"}},
+		{"can begin with the folder of the schemas", []string{registry, "SPOUT_FILE_FORMAT=avro", "SPOUT_FILE_PATH=_schemas/{partition}-{first_offset}"}},
 		{"must be one folder's name", []string{"SPOUT_SCHEMA_REGISTRY_FOLDER=a/b"}},
 	} {
 		_, err := Parse(least(test.environ...))

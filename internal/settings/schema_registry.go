@@ -43,8 +43,6 @@ func (r SchemaRegistry) validate(file File, readsJSON bool) (p Problems) {
 		p.add("SPOUT_SCHEMA_REGISTRY_URL", r.URL, "is for avro and parquet files; set SPOUT_FILE_FORMAT to one of them, or leave the registry out", "SPOUT_FILE_FORMAT")
 	case readsJSON:
 		p.add("SPOUT_SCHEMA_REGISTRY_URL", r.URL, "does not go together with what looks into values that are JSON: value:FIELD in SPOUT_FILE_PATH or SPOUT_RECORD_FILTER, SPOUT_RECORD_FIELDS and SPOUT_RECORD_MASK")
-	case file.Path.root() == r.Folder:
-		p.add("SPOUT_FILE_PATH", file.Path.String(), "begins with the folder of the schemas; use another one", "SPOUT_SCHEMA_REGISTRY_FOLDER")
 	}
 	if block, _ := pem.Decode([]byte(r.TLSCA)); r.TLSCA != "" && block == nil {
 		p.add("SPOUT_SCHEMA_REGISTRY_TLS_CA", "", "must hold certificates in PEM, beginning with -----BEGIN CERTIFICATE-----")

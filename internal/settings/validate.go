@@ -80,22 +80,20 @@ func (s Settings) validate() (p Problems) {
 	p = append(p, s.Record.validate(oneOf)...)
 	p = append(p, s.SchemaRegistry.validate(s.File, s.ReadsJSON())...)
 	p = append(p, s.validateLimits()...)
+	p = append(p, s.validateFolders()...)
 	return append(p, s.validatePath()...)
 }
 
 func (s Settings) validatePath() (p Problems) {
 	problem := s.File.Path.check(len(s.Kafka.Topics) > 1 || s.Kafka.Pattern != "")
-	var with []string
 	longest := s.File.Path.longestElement(s.Kafka.Topics, s.Kafka.Pattern != "")
 	switch {
 	case problem != "":
 	case len(s.File.Path.References()) > 0 && longest > maxElement:
 		problem = fmt.Sprintf("can have elements of %d bytes, more than the %d that file systems allow; put a / between its placeholders", longest, maxElement)
-	case s.Record.OnRefused == "dead_letter" && s.File.Path.root() == s.Record.DeadLetterFolder:
-		problem, with = "begins with the folder of the dead letters; use another one", []string{"SPOUT_RECORD_ON_REFUSED", "SPOUT_RECORD_DEAD_LETTER_FOLDER"}
 	}
 	if problem != "" {
-		p.add("SPOUT_FILE_PATH", s.File.Path.String(), problem, with...)
+		p.add("SPOUT_FILE_PATH", s.File.Path.String(), problem)
 	}
 	return p
 }

@@ -167,8 +167,9 @@ func (o *topic) ends() map[source.Stream]int64 {
 }
 
 // expected reads with franz-go what the topic holds for readers of committed
-// records, up to where they can read now. The last of these records has to be
-// one that they see, as those are that finish leaves.
+// records, up to where they can read now. It is told the control records, too:
+// one may be the last, since a coordinator may write the end of a transaction
+// twice.
 func (o *topic) expected() (out records) {
 	o.t.Helper()
 	open := o.ends()
@@ -179,7 +180,7 @@ func (o *topic) expected() (out records) {
 		}
 	})
 	reader := client(o.t, o.cluster, kgo.ConsumeTopics(o.name), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
-		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchMaxPartitionBytes(16<<20))
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchMaxPartitionBytes(16<<20), kgo.KeepControlRecords())
 	defer reader.Close()
 	ctx := testContext(o.t)
 	for len(open) > 0 {
@@ -193,7 +194,9 @@ func (o *topic) expected() (out records) {
 			for _, h := range r.Headers {
 				one.Headers = append(one.Headers, header{h.Key, h.Value})
 			}
-			out = append(out, one)
+			if !r.Attrs.IsControl() {
+				out = append(out, one)
+			}
 			if end, ok := open[one.Stream]; ok && one.Offset >= end-1 {
 				delete(open, one.Stream)
 			}

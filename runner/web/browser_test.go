@@ -11,29 +11,19 @@ import (
 	"strings"
 	"testing"
 	"time"
-)
 
-// browsers are the commands of browsers that can print a page without a screen.
-var browsers = []string{"chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome"}
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/browsertest"
+)
 
 // render loads an address in a browser, lets the page's script run, and
 // returns the elements that came of it, and what the browser complained of.
 func render(t *testing.T, address string) (dom, complaints string) {
 	t.Helper()
-	var browser string
-	for _, name := range browsers {
-		if path, err := exec.LookPath(name); err == nil {
-			browser = path
-			break
-		}
-	}
-	if browser == "" {
-		t.Skip("there is no browser on this machine: none of " + strings.Join(browsers, ", ") + " is on PATH")
-	}
+	browser := browsertest.Find(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
-		"--user-data-dir="+t.TempDir(), "--enable-logging=stderr", "--virtual-time-budget=5000", "--dump-dom", address)
+	cmd := exec.CommandContext(ctx, browser, append(browsertest.Flags(t.TempDir()),
+		"--enable-logging=stderr", "--virtual-time-budget=5000", "--dump-dom", address)...)
 	var out, problems bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &problems
 	if err := cmd.Run(); err != nil {
