@@ -108,7 +108,7 @@ func TestGroupDenied(t *testing.T) {
 	r := open(t, k, nil)
 	r.readTo(o.ends())
 	r.Acknowledge(testContext(t), r.Position())
-	r.logs.await(t, "[WARN]", "cannot publish the position", o.name, "GROUP_AUTHORIZATION_FAILED", "SPOUT_KAFKA_GROUP_ID")
+	r.logs.Await(t, "[WARN]", "cannot publish the position", o.name, "GROUP_AUTHORIZATION_FAILED", "SPOUT_KAFKA_GROUP_ID")
 	o.finish()
 	r.readTo(o.ends())
 	compare(t, r.have, o.expected())

@@ -249,7 +249,7 @@ func TestTopicMadeAgain(t *testing.T) {
 			if _, err := c.Admin().DeleteTopic(testContext(t), o.name); err != nil {
 				t.Fatal(err)
 			}
-			r.logs.await(t, "topic was deleted", o.name)
+			r.logs.Await(t, "topic was deleted", o.name)
 			other.produce(producer, numbered(0, 0, 10)...) // is read meanwhile
 			r.readTo(other.ends())
 			o.create(3, nil)

@@ -97,19 +97,11 @@ func compare(t *testing.T, have, want records) {
 	}
 }
 
-// logs collects what a source logs.
-type logs struct{ *logtest.Log }
-
-func (l logs) await(t *testing.T, texts ...string) string {
-	t.Helper()
-	return l.Await(t, texts...)
-}
-
 // reader reads topics with the runner's source.
 type reader struct {
 	*kafka.Source
 	t    *testing.T
-	logs logs
+	logs *logtest.Log
 	have records
 	gaps []source.Gap
 	next map[source.Stream]int64 // after what was read
@@ -132,7 +124,7 @@ func readerSettings(c *kafkacluster.Cluster, topics ...*topic) settings.Kafka {
 func newReader(t *testing.T, k settings.Kafka, options ...kafka.Option) *reader {
 	t.Helper()
 	const memory = 64 << 20
-	l := logs{logtest.New(patience)}
+	l := logtest.New(patience)
 	r := &reader{Source: kafka.New(k, memory, hclog.New(&hclog.LoggerOptions{Level: hclog.Debug, Output: l}), options...),
 		t: t, logs: l, next: map[source.Stream]int64{}}
 	t.Cleanup(func() {

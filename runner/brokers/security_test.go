@@ -146,7 +146,7 @@ func TestLoginsRefused(t *testing.T) {
 			o := newTopic(t, c, 1, nil)
 			k := test.login.apply(t, c, readerSettings(c, o))
 			r, opened, cancel := openLater(t, k)
-			line := r.logs.await(t, append(test.tells, "cannot reach Kafka")...)
+			line := r.logs.Await(t, append(test.tells, "cannot reach Kafka")...)
 			select {
 			case err := <-opened:
 				t.Fatalf("it has given up: %v", err)
@@ -237,7 +237,7 @@ func TestAccessDenied(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			r.logs.await(t, append(test.tells, o.name)...)
+			r.logs.Await(t, append(test.tells, o.name)...)
 			o.allow("User:reader", kadm.OpRead)
 			if len(test.has) == 0 {
 				if err := <-opened; err != nil {
