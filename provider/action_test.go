@@ -135,7 +135,7 @@ func TestRestartSpoutSaysWhatIsWrong(t *testing.T) {
 			if method == "CreatePipeline" && f.isUnanswered() {
 				continue
 			}
-			fault := s.Inject(pachtest.Fault{Method: method, Count: -1, Before: f.err})
+			fault := f.inject(s, method)
 			fails(orders, "spout default/orders", f.want)
 			fault.Remove()
 		}
@@ -243,7 +243,7 @@ func TestRunPipelineSaysWhatIsWrong(t *testing.T) {
 			if method == "RunCron" && f.name == "unavailable" {
 				continue // below
 			}
-			fault := s.Inject(pachtest.Fault{Method: method, Count: -1, Before: f.err})
+			fault := f.inject(s, method)
 			fails(object{"name": "nightly"}, "pipeline default/nightly", f.want)
 			fault.Remove()
 		}
@@ -318,7 +318,7 @@ func TestFinishCommit(t *testing.T) {
 		open()
 		for _, f := range failures {
 			for _, method := range []string{"InspectBranch", "FinishCommit"} {
-				fault := s.Inject(pachtest.Fault{Method: method, Count: -1, Before: f.err})
+				fault := f.inject(s, method)
 				_, diagnostics := once.invoke(finishCommit, object{"repo": "images", "branch": "live"})
 				fault.Remove()
 				if err := contains(errorsIn(diagnostics), "default/images@live", f.want); err != nil {

@@ -372,6 +372,7 @@ func TestBranchErrors(t *testing.T) {
 		{method: "InspectBranch", run: destroy},
 		{method: "InspectPipeline", run: update},
 		{method: "InspectPipeline", run: destroy},
+		{method: "ListBranch", run: update},
 		{method: "CreateBranch", run: update},
 		{method: "BatchTransaction", run: func(i *instance) []*tfprotov6.Diagnostic { return i.apply(branchConfig(nil)) }},
 		{method: "DeleteBranch", run: destroy},

@@ -222,7 +222,7 @@ func TestDataSourceErrors(t *testing.T) {
 		{"commit", "ListCommit", object{"repo": "events", "branch": "master", "finished": true}},
 	} {
 		for _, f := range failures {
-			fault := s.Inject(pachtest.Fault{Method: c.method, Count: -1, Before: f.err})
+			fault := f.inject(s, c.method)
 			_, said := i.read("pachyderm_"+c.typeName, c.config)
 			fault.Remove()
 			if fault.Fired() == 0 {

@@ -144,7 +144,7 @@ func TestListErrors(t *testing.T) {
 	for kind, method := range map[string]string{"spout": "ListPipeline", "pipeline": "ListPipeline", "project": "ListProject", "repo": "ListRepo", "branch": "ListRepo", "secret": "ListSecret"} {
 		i := provider.as("pachyderm_" + kind)
 		for _, f := range failures {
-			fault := s.Inject(pachtest.Fault{Method: method, Count: -1, Before: f.err})
+			fault := f.inject(s, method)
 			_, _, diagnostics := i.query(object{}, 0, false)
 			fault.Remove()
 			if err := contains(errorsIn(diagnostics), "Cannot list pachyderm_"+kind, f.want); err != nil {

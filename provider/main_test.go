@@ -3,6 +3,7 @@
 package provider
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -42,8 +43,19 @@ func TestMain(m *testing.M) {
 		}
 	}
 	code := m.Run()
+	if code == 0 && everythingRan() {
+		if left, err := failuresLeftOut(); err != nil || len(left) > 0 {
+			fmt.Fprintf(os.Stderr, "calls whose failures are not tested: %v\n  %s\n", err, strings.Join(left, "\n  "))
+			code = 1
+		}
+	}
 	os.RemoveAll(dir) //nolint:errcheck // nothing to be done about it
 	os.Exit(code)
+}
+
+// everythingRan says that no flag has left tests out.
+func everythingRan() bool {
+	return !slices.ContainsFunc([]string{"test.run", "test.skip", "test.list"}, func(name string) bool { return flag.Lookup(name).Value.String() != "" })
 }
 
 // quick makes waits and repetitions take no time.

@@ -14,36 +14,8 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// failure is an error that a server may answer with, and what a message about
-// it has to say.
-type failure struct {
-	name string
-	err  error
-	want string
-}
-
 // onlyOnce has no call repeated. A call that is given up could arrive later.
 var onlyOnce = WithTiming(quickWait, pachyderm.Retry{Timeout: 10 * time.Second})
-
-// failures are those that may come at any time. NotFound and AlreadyExists
-// mean something to an object, and have tests of their own.
-var failures = []failure{
-	{"unauthenticated", status.Error(codes.Unauthenticated, "no authentication token (try logging in)"), "auth_token"},
-	{"expired", status.Error(codes.Internal, "token expiration is in the past"), "auth_token"},
-	{"denied by 2.6", status.Error(codes.Unknown, "robot:x is not authorized to perform this operation - needs permissions [REPO_WRITE] on REPO default/x"), "role"},
-	{"denied", status.Error(codes.PermissionDenied, "robot:x is not authorized to perform this operation"), "role"},
-	{"unavailable", status.Error(codes.Unavailable, "going down"), "cannot be reached"},
-	{"deadline", status.Error(codes.DeadlineExceeded, "too slow"), "request_timeout"},
-	{"invalid", status.Error(codes.InvalidArgument, "validate request: invalid X: value is required"), "value is required"},
-	{"unknown", status.Error(codes.Unknown, "something broke"), "Something broke"},
-	{"internal", status.Error(codes.Internal, "something broke"), "Something broke"},
-}
-
-// isUnanswered says that a create which ends so may have been done.
-func (f failure) isUnanswered() bool {
-	c := status.Code(f.err)
-	return c == codes.Unavailable || c == codes.DeadlineExceeded
-}
 
 // callCase is a call that an object makes, and what makes it do so. The object
 // was created from the configuration of the table before.
@@ -78,7 +50,7 @@ func allFail(t *testing.T, s *pachtest.Server, made *instance, c callCase) {
 			continue
 		}
 		i := *made
-		fault := s.Inject(pachtest.Fault{Method: c.method, Count: -1, Before: f.err})
+		fault := f.inject(s, c.method)
 		got := errorsIn(c.run(&i))
 		fault.Remove()
 		if fault.Fired() == 0 {

@@ -132,7 +132,7 @@ func TestPipelineDataSourceErrors(t *testing.T) {
 		{"logs", "GetLogs", object{"pipeline": "orders"}},
 	} {
 		for _, f := range failures {
-			fault := s.Inject(pachtest.Fault{Method: c.method, Count: -1, Before: f.err})
+			fault := f.inject(s, c.method)
 			_, said := i.read("pachyderm_"+c.typeName, c.config)
 			fault.Remove()
 			if err := contains(errorsIn(said), f.want); err != nil {

@@ -318,6 +318,10 @@ func TestPipelineErrors(t *testing.T) {
 			return i.as(pipelineType).apply(object{"name": "other", "spec": spec(nil)})
 		}},
 		{method: "StopPipeline", run: func(i *instance) []*tfprotov6.Diagnostic { return i.apply(edgesPipeline(object{"paused": true}, nil)) }},
+		{method: "StartPipeline", run: func(i *instance) []*tfprotov6.Diagnostic {
+			i.must(i.apply(edgesPipeline(object{"paused": true}, nil)))
+			return i.apply(edgesPipeline(nil, nil))
+		}},
 		{method: "DeletePipeline", run: func(i *instance) []*tfprotov6.Diagnostic { return i.destroy() }},
 		{method: "InspectBranch", run: func(i *instance) []*tfprotov6.Diagnostic { return i.destroy() }},
 		{method: "InspectRepo", run: func(i *instance) []*tfprotov6.Diagnostic { return i.destroy() }},

@@ -127,13 +127,13 @@ func TestRobotTokenSaysWhatIsWrong(t *testing.T) {
 	i.must(diagnostics)
 	for _, f := range failures {
 		want := strings.Replace(f.want, "auth_token", "make another one", 1)
-		fault := s.Inject(pachtest.Fault{Method: "GetRobotToken", Count: -1, Before: f.err})
+		fault := f.inject(s, "GetRobotToken")
 		_, _, diagnostics := i.open(object{"robot": "ci"})
 		fault.Remove()
 		if err := contains(errorsIn(diagnostics), want, "robot ci"); err != nil {
 			t.Errorf("%s: %v", f.name, err)
 		}
-		fault = s.Inject(pachtest.Fault{Method: "RevokeAuthToken", Count: -1, Before: f.err})
+		fault = f.inject(s, "RevokeAuthToken")
 		diagnostics = i.close(private)
 		fault.Remove()
 		if err := contains(warningsIn(diagnostics), want, "not revoked", "until it expires"); err != nil || errorsIn(diagnostics) != "" {

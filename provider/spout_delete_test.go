@@ -63,6 +63,15 @@ func TestSpoutEmptyFilesAreKept(t *testing.T) {
 		if err := contains(errorsIn(i.destroy()), "holds data"); err != nil {
 			t.Error(err)
 		}
+		once := newInstance(t, s, onlyOnce)
+		once.must(once.importID("default/orders", nil))
+		for _, f := range failures {
+			fault := f.inject(s, "ListFile")
+			if err := contains(errorsIn(once.destroy()), f.want); err != nil || fault.Fired() == 0 {
+				t.Errorf("ListFile answers %s: %v", f.name, err)
+			}
+			fault.Remove()
+		}
 		i = newInstance(t, s)
 		i.must(i.apply(kafkaSpout(object{"name": "fileless"})))
 		write(t, s, pachyderm.PipelineID{Project: "default", Name: "fileless"}, "", "")

@@ -10,9 +10,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 
@@ -20,7 +18,6 @@ import (
 	"github.com/twmb/franz-go/pkg/sr"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/apicurio"
-	"github.com/spoutworks/terraform-provider-pachyderm/internal/java"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/audit"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/ingest"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
@@ -108,19 +105,9 @@ func (r *registrySpout) produce() *audit.Produced {
 // Avro and Parquet files.
 func TestSchemaRegistry(t *testing.T) {
 	t.Parallel()
-	registry, err := apicurio.Start(t.Context(), os.Stderr)
-	if errors.Is(err, java.ErrNotFetched) {
-		t.Skip("there is no registry to be had here: ", err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(registry.Stop)
+	registry := apicurio.StartForTest(t)
 	c := single.get(t)
-	r := &registrySpout{t: t, topic: newTopic(t, c, 2, nil), texts: map[int]string{}}
-	if r.client, err = sr.NewClient(sr.URLs(registry.URL)); err != nil {
-		t.Fatal(err)
-	}
+	r := &registrySpout{t: t, client: registry.Client(t), topic: newTopic(t, c, 2, nil), texts: map[int]string{}}
 	for _, s := range serializedSchemas(t) {
 		id := r.register(s.Name+"-value", sr.Schema{Schema: s.Text, Type: s.Type})
 		for range 10 {

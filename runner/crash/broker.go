@@ -48,7 +48,7 @@ type apacheKafka struct{ cluster *kafkacluster.Cluster }
 func startApacheKafka(ctx context.Context, c *campaign) (broker, error) {
 	cluster, err := kafkacluster.Start(ctx, kafkacluster.Options{Brokers: 1, Progress: c.Log})
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("start Apache Kafka (BROKER=small does without): %w", err)
 	}
 	made, err := cluster.Admin().CreateTopic(ctx, partitions, 1, nil, topic)
 	if err = errors.Join(err, made.Err); err == nil {

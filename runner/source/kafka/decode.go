@@ -85,6 +85,7 @@ type decoder struct {
 type lease struct {
 	memory  *memory
 	buffers []*buffer
+	first   [1]*buffer // room for buffers, as most chunks have but one
 	table   *[]source.Record
 	class   int
 	emitted bool
@@ -95,10 +96,7 @@ func (l *lease) release() {
 		b.release()
 	}
 	putTable(l.class, l.table)
-	l.memory.adjust(-tableBytes(l.class))
-	if l.emitted {
-		l.memory.lend(-1)
-	}
+	l.memory.giveBack(tableBytes(l.class), l.emitted)
 }
 
 // decode decodes one partition's part of a response and emits its chunks.
@@ -233,6 +231,7 @@ func (d *decoder) room(ctx context.Context, left int) error {
 		return err
 	}
 	d.lease = &lease{memory: d.memory, class: class, table: getTable(class)}
+	d.lease.buffers = d.lease.first[:0]
 	d.chunk = source.NewChunk(d.stream, d.lease.release)
 	d.chunk.Bytes = int(tableBytes(class))
 	return nil
@@ -254,7 +253,7 @@ func (d *decoder) flush() error {
 	}
 	if d.lease != nil {
 		d.lease.emitted = true
-		d.memory.lend(1)
+		d.memory.lend()
 	}
 	chunk.Next, chunk.LeaderEpoch = d.next, d.epoch
 	d.told = d.next

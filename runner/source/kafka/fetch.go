@@ -37,6 +37,7 @@ type broker struct {
 	// Of the fetch loop.
 	conn    *conn
 	turn    []*partition // what was asked for last, in an order that is fair
+	served  []*partition // for rotate
 	request *kmsg.FetchRequest
 	parsed  []fetched
 }
@@ -313,6 +314,9 @@ func (b *broker) accept() (parts []part) {
 		if got.count > 0 || len(got.records) > 0 {
 			p.pending++
 			p.pendingOn = b
+			if parts == nil {
+				parts = make([]part, 0, len(b.parsed)-i)
+			}
 			parts = append(parts, got)
 		}
 		if err != nil {
@@ -370,16 +374,16 @@ func (b *broker) advance(p *partition, f *fetched) (part, error) {
 
 // rotate puts the partitions that got something behind those that did not.
 func (b *broker) rotate() {
-	var served []*partition
+	b.served = b.served[:0]
 	keep := b.turn[:0]
 	for _, p := range b.turn {
 		if p.next != p.claimed {
-			served = append(served, p)
+			b.served = append(b.served, p)
 		} else {
 			keep = append(keep, p)
 		}
 	}
-	b.turn = append(keep, served...)
+	b.turn = append(keep, b.served...)
 }
 
 // maxDamaged is how often a batch that is damaged is fetched, from a new

@@ -118,12 +118,21 @@ func (m *memory) adjust(n int64) {
 	m.mu.Unlock()
 }
 
-func (m *memory) lend(n int) {
+// lend notes that a chunk with data is handed out.
+func (m *memory) lend() {
 	m.mu.Lock()
-	m.lent += n
-	if n < 0 {
-		m.changed.Broadcast()
+	m.lent++
+	m.mu.Unlock()
+}
+
+// giveBack gives back n bytes of a chunk, and the chunk itself if it was lent.
+func (m *memory) giveBack(n int64, lent bool) {
+	m.mu.Lock()
+	m.used -= n
+	if lent {
+		m.lent--
 	}
+	m.changed.Broadcast()
 	m.mu.Unlock()
 }
 

@@ -287,6 +287,11 @@ func (s *Source) kick() {
 // push hands a chunk to Next.
 func (s *Source) push(ctx context.Context, chunk *source.Chunk) error {
 	select {
+	case s.chunks <- chunk: // with room for it, as mostly, this costs half
+		return nil
+	default:
+	}
+	select {
 	case s.chunks <- chunk:
 		return nil
 	case <-ctx.Done():
