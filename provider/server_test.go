@@ -16,6 +16,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
 	"github.com/hashicorp/terraform-plugin-go/tftypes"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachtest"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 )
@@ -433,6 +434,29 @@ func TestReadOfWhatHasChanged(t *testing.T) {
 				t.Error("nothing has changed")
 			}
 		})
+	}
+}
+
+// That Pachyderm has a spout just as the state says is not all that its plan
+// depends on.
+func TestShorterWayAfterRead(t *testing.T) {
+	t.Parallel()
+	s := pachtest.New(t)
+	id := pachyderm.PipelineID{Project: "Shop_1", Name: "orders"} // whose pods Kubernetes would refuse
+	if err := createProject(t, s, id.Project); err != nil {
+		t.Fatal(err)
+	}
+	config := transformSpout(object{"project": id.Project, "name": id.Name})
+	if err := client(t, s).CreatePipeline(t.Context(), id, pachyderm.Spec{Image: "myaccount/myimage:0.1", Cmd: []string{"go", "run", "./main.go"}}); err != nil {
+		t.Fatal(err)
+	}
+	i := newShortcuts(t, s)
+	i.must(i.importID(id.String(), nil))
+	if short, _ := i.reread(i.readRequest()); !short {
+		t.Fatal("the framework is asked to read what has not changed")
+	}
+	if short, want := i.planned(valueOf(t, i.kind, config)); short || errorsIn(want.Diagnostics) == "" {
+		t.Errorf("the shorter way: %v", short)
 	}
 }
 
