@@ -97,7 +97,8 @@ func (s *server) decided(config, state fields) bool {
 // settled says whether ModifyPlan has nothing against the spout as it is,
 // besides what [spoutModel.unchanged] looks at.
 func (m *spoutModel) settled() bool {
-	return known(m.Project) && known(m.Name) && nameProblem(m.pipelineID()) == ""
+	return known(m.Project) && known(m.Name) && nameProblem(m.pipelineID()) == "" &&
+		m.ID.ValueString() == m.pipelineID().String() && m.OutputRepo.Equal(m.Name)
 }
 
 // read is the state of a spout that Pachyderm has just so: the one that is
