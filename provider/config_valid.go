@@ -5,7 +5,6 @@ package provider
 import (
 	"context"
 	"slices"
-	"strconv"
 
 	"github.com/hashicorp/terraform-plugin-framework/attr"
 	"github.com/hashicorp/terraform-plugin-framework/diag"
@@ -104,14 +103,26 @@ func (c configValidator) one(attribute schema.Attribute, v attr.Value, at path.P
 		return len(a.Validators) == 0 && c.object(a.Attributes, v, at)
 	case schema.MapNestedAttribute:
 		elements, ok := v.(basetypes.MapValue)
-		return ok && len(a.Validators)+len(a.NestedObject.Validators) == 0 && c.elements(a.NestedObject, elements.Elements(), at)
+		if !ok || len(a.Validators)+len(a.NestedObject.Validators) > 0 {
+			return false
+		}
+		for key, element := range elements.Elements() {
+			if !c.object(a.NestedObject.Attributes, element, at.AtMapKey(key)) {
+				return false
+			}
+		}
+		return true
 	case schema.ListNestedAttribute:
 		list, ok := v.(basetypes.ListValue)
-		elements := map[string]attr.Value{}
-		for i, element := range list.Elements() {
-			elements[strconv.Itoa(i)] = element
+		if !ok || len(a.Validators)+len(a.NestedObject.Validators) > 0 {
+			return false
 		}
-		return ok && len(a.Validators)+len(a.NestedObject.Validators) == 0 && c.elements(a.NestedObject, elements, at)
+		for i, element := range list.Elements() {
+			if !c.object(a.NestedObject.Attributes, element, at.AtListIndex(i)) {
+				return false
+			}
+		}
+		return true
 	}
 	return false
 }
@@ -119,15 +130,6 @@ func (c configValidator) one(attribute schema.Attribute, v attr.Value, at path.P
 func (c configValidator) object(attributes map[string]schema.Attribute, v attr.Value, at path.Path) bool {
 	object, ok := v.(interface{ Attributes() map[string]attr.Value })
 	return ok && c.all(attributes, object.Attributes(), at)
-}
-
-func (c configValidator) elements(object schema.NestedAttributeObject, elements map[string]attr.Value, at path.Path) bool {
-	for key, element := range elements {
-		if !c.object(object.Attributes, element, at.AtMapKey(key)) {
-			return false
-		}
-	}
-	return true
 }
 
 // silent says whether none of the validators says anything.

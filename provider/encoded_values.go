@@ -89,14 +89,24 @@ func defaultsOf(attributes map[string]schema.Attribute) *defaultValues {
 				d.nested[name] = nested
 			}
 		case schema.NestedAttribute:
-			for inner, attribute := range a.GetNestedObject().GetAttributes() {
-				if defaultOf(attribute) != nil {
-					panic("provider: a default of " + inner + " in elements of " + name + ", of which no way is known to check it")
-				}
+			if elementsHaveDefaults(a) {
+				panic("provider: a default in elements of " + name + ", of which no way is known to check it")
 			}
 		}
 	}
 	return d
+}
+
+func elementsHaveDefaults(a schema.NestedAttribute) bool {
+	for _, attribute := range a.GetNestedObject().GetAttributes() {
+		if defaultOf(attribute) != nil {
+			return true
+		}
+		if inner, ok := attribute.(schema.NestedAttribute); ok && elementsHaveDefaults(inner) {
+			return true
+		}
+	}
+	return false
 }
 
 func (d *defaultValues) any() bool { return len(d.values)+len(d.nested) > 0 }

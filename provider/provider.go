@@ -30,7 +30,7 @@ import (
 // release of the provider.
 const runnerRepository = "ghcr.io/spoutworks/spout-runner"
 
-// Option changes how the provider works, for tests.
+// Option changes how the provider works, mostly for tests.
 type Option func(*pachydermProvider)
 
 // WithDialOptions adds to how connections are made.

@@ -576,6 +576,7 @@ func TestWithoutLog(t *testing.T) {
 		read, err := i.server.ReadResource(ctx, i.readRequest())
 		if err != nil {
 			t.Error(err)
+			read = &tfprotov6.ReadResourceResponse{}
 		}
 		done <- read.Diagnostics
 	}()

@@ -31,6 +31,9 @@ var newSpoutShape = sync.OnceValue(func() *spoutShape {
 	var identity resource.IdentitySchemaResponse
 	(&spoutResource{}).IdentitySchema(ctx, resource.IdentitySchemaRequest{}, &identity)
 	s := spoutSchema(ctx)
+	if _, more := any(&spoutResource{}).(resource.ResourceWithConfigValidators); more || len(s.Blocks) > 0 || s.DeprecationMessage != "" {
+		panic("provider: the spout has more to validate than its attributes: see server.valid")
+	}
 	shape := &spoutShape{kind: s.Type().TerraformType(ctx), identity: identity.IdentitySchema.Type().TerraformType(ctx), schema: s, defaults: defaultsOf(s.Attributes)}
 	none := encoded(shape.identity, tftypes.NewValue(shape.identity, nil))
 	shape.noIdentity = &none

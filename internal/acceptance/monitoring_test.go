@@ -50,7 +50,7 @@ func TestSeenFromOutside(t *testing.T) {
 	s.produce(500)
 	s.awaitAll(2 * time.Minute)
 	var status ingest.Status
-	await(t, "the status shows all records and no lag", time.Minute, func() (bool, error) {
+	await(t, "the status shows all records and no lag", 2*time.Minute, func() (bool, error) {
 		_, body, err := s.get("/status.json")
 		if err == nil {
 			err = json.Unmarshal([]byte(body), &status)
@@ -70,29 +70,18 @@ func TestSeenFromOutside(t *testing.T) {
 		t.Errorf("%d %v", code, err)
 	}
 
-	logged := 0
 	path, err := s.cluster.UserLogPath(s.project, s.name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(string(text)) {
-		var worker struct{ Message string } // Pachyderm puts each line into one of its own
-		var entry struct {
-			Message string `json:"@message"`
-			Commit  string `json:"commit"`
-			Records int    `json:"records"`
+	await(t, "the log has a line for each commit, with 500 records in all", 2*time.Minute, func() (bool, error) {
+		text, err := os.ReadFile(path)
+		logged := recordsLogged(string(text))
+		if err == nil && logged != 500 {
+			err = fmt.Errorf("it has %d", logged)
 		}
-		if json.Unmarshal([]byte(line), &worker) == nil && json.Unmarshal([]byte(worker.Message), &entry) == nil && entry.Message == "committed" && entry.Commit != "" {
-			logged += entry.Records
-		}
-	}
-	if logged != 500 {
-		t.Errorf("%d records in the log's lines of commits", logged)
-	}
+		return err == nil, err
+	})
 
 	out, err := s.cluster.Pachctl(t.Context(), "inspect", "pipeline", s.name, "--project", s.project, "--raw", "-o", "json")
 	if err != nil {
@@ -109,4 +98,20 @@ func TestSeenFromOutside(t *testing.T) {
 		status, body, err := s.get("/readyz")
 		return status == http.StatusServiceUnavailable && strings.Contains(body, "Kafka"), err
 	})
+}
+
+// recordsLogged adds up the records of the commits in a runner's log.
+func recordsLogged(text string) (records int) {
+	for line := range strings.Lines(text) {
+		var worker struct{ Message string } // Pachyderm puts each line into one of its own
+		var entry struct {
+			Message string `json:"@message"`
+			Commit  string `json:"commit"`
+			Records int    `json:"records"`
+		}
+		if json.Unmarshal([]byte(line), &worker) == nil && json.Unmarshal([]byte(worker.Message), &entry) == nil && entry.Message == "committed" && entry.Commit != "" {
+			records += entry.Records
+		}
+	}
+	return records
 }

@@ -185,7 +185,7 @@ func TestObjects(t *testing.T) {
 		}
 		commits = append(commits, head.ID)
 	}
-	await(t, "the trigger moves the branch to the third commit", time.Minute, func() (bool, error) {
+	await(t, "the trigger moves the branch to the third commit", 2*time.Minute, func() (bool, error) {
 		head := inspect().Head
 		return head == commits[2], fmt.Errorf("the branch is at %s, and the commits are %v", head, commits)
 	})

@@ -321,7 +321,7 @@ func TestKeepOutputRepoReadByOthers(t *testing.T) {
 	t.Parallel()
 	s := newSpout(t, 1)
 	s.produce(100)
-	s.awaitAll(time.Minute)
+	s.awaitAll(2 * time.Minute)
 	reader, err := json.Marshal(map[string]any{
 		"pipeline":  map[string]any{"name": downstream, "project": map[string]any{"name": s.project}},
 		"transform": map[string]any{"image": "debian:12", "cmd": []string{"/bin/sh"}, "stdin": []string{"find -L /pfs/records -type f -exec cat {} + | wc -l > /pfs/out/count"}},

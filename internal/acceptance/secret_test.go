@@ -103,7 +103,7 @@ func TestSecret(t *testing.T) {
 	told := func(password string) {
 		t.Helper()
 		want := fmt.Sprintf("hash of the password: %x", sha256.Sum256([]byte(password)))
-		await(t, "the spout has read the secret", time.Minute, func() (bool, error) {
+		await(t, "the spout has read the secret", 3*time.Minute, func() (bool, error) {
 			path, err := c.UserLogPath(project, "spout")
 			if err != nil {
 				return false, err

@@ -17,7 +17,7 @@ import (
 )
 
 // StartForTest starts a registry that ends with the test, which is skipped if
-// the registry cannot be had.
+// the registry cannot be fetched.
 func StartForTest(tb testing.TB) *Registry {
 	tb.Helper()
 	r, err := Start(tb.Context(), os.Stderr)

@@ -21,9 +21,13 @@ import (
 // commands are those of browsers of the Chromium family.
 var commands = []string{"chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome"}
 
-// Find returns the command of a browser; without one the test is skipped.
+// Find returns the command of a browser; without one, or where NO_BROWSER says
+// why none is to be used, the test is skipped.
 func Find(tb testing.TB) string {
 	tb.Helper()
+	if why := os.Getenv("NO_BROWSER"); why != "" {
+		tb.Skip("no browser is to be used: ", why)
+	}
 	for _, name := range commands {
 		if path, err := exec.LookPath(name); err == nil {
 			return path
@@ -116,10 +120,10 @@ func (p *Page) start(browser string) {
 	go p.read(answers)
 	p.tb.Cleanup(func() {
 		_ = cmd.Process.Kill()
-		_ = cmd.Wait()        // it was killed
-		for range p.answers { //nolint:revive // until the reader has ended
+		_ = cmd.Wait()                                     // it was killed
+		_ = errors.Join(requests.Close(), answers.Close()) // which ends the reader, whoever else has the pipe
+		for range p.answers {                              //nolint:revive // until it has ended
 		}
-		_ = errors.Join(requests.Close(), answers.Close())
 		if p.tb.Failed() {
 			p.tb.Logf("%s says: %.4000s", browser, said.String())
 		}

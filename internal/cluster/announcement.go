@@ -22,6 +22,9 @@ var ErrRunning = errors.New("a cluster runs on this machine already; command pac
 // namespace has one of the name, as it has ports of its own.
 const announcementAddress = "@terraform-provider-pachyderm/cluster"
 
+// answerTimeout is how long the process that runs a cluster may take to tell of it; it may be stopped.
+const answerTimeout = 10 * time.Second
+
 // announcement is held by whoever runs a cluster. Other processes that connect to it are told of the cluster.
 type announcement struct {
 	listener net.Listener
@@ -64,8 +67,12 @@ func announce(ctx context.Context, address string, info Info, busy func()) (*ann
 func (a *announcement) serve() {
 	for {
 		conn, err := a.listener.Accept()
-		if err != nil {
+		if errors.Is(err, net.ErrClosed) {
 			return // withdrawn
+		}
+		if err != nil {
+			time.Sleep(lockPoll) // as when there are too many open files; the announcement stands
+			continue
 		}
 		_, _ = conn.Write(a.info) // the other side may be gone
 		_ = conn.Close()
@@ -85,6 +92,9 @@ func announced(ctx context.Context, address string) (*Info, error) {
 		return nil, fmt.Errorf("ask for a cluster: %w", err)
 	}
 	defer func() { _ = conn.Close() }()
+	if err := conn.SetDeadline(time.Now().Add(answerTimeout)); err != nil {
+		return nil, fmt.Errorf("ask for a cluster: %w", err)
+	}
 	var info Info
 	switch err := json.NewDecoder(conn).Decode(&info); {
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, io.EOF):

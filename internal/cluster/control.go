@@ -52,6 +52,9 @@ func Down(ctx context.Context) error {
 	if !info.Detached {
 		return fmt.Errorf("the cluster that runs belongs to a test (pid %d) and ends with it", info.PID)
 	}
+	if info.PID <= 0 {
+		return fmt.Errorf("the cluster that runs says that its process is %d", info.PID)
+	}
 	if err := syscall.Kill(info.PID, syscall.SIGTERM); err != nil && !errors.Is(err, syscall.ESRCH) {
 		return fmt.Errorf("process %d, which runs the cluster: %w", info.PID, err)
 	}

@@ -50,7 +50,7 @@ func (s Settings) validateFolders() (p Problems) {
 }
 
 // mayBeIn says whether a path of these topics, or of any record, can begin with
-// a folder. Topics that only a pattern names are left to those who name topics.
+// a folder. Topics that only a pattern names are not known here.
 func (t PathTemplate) mayBeIn(folder string, topics []string) bool {
 	var first strings.Builder // a regular expression of the paths' first elements
 	for i, p := range t.parts {
@@ -75,9 +75,10 @@ func (t PathTemplate) mayBeIn(folder string, topics []string) bool {
 			}
 			first.WriteString("(" + strings.Join(names, "|") + ")")
 		case ofRecord:
-			first.WriteString(".*")
+			// See [AppendPathValue]: no value begins with '.' or '_'.
+			first.WriteString("([^._].*|" + MissingPathValue + ")")
 		case "ext":
-			first.WriteString("[a-z.]+")
+			first.WriteString("[a-z0-9.]+")
 		default:
 			first.WriteString("[0-9]+")
 		}

@@ -35,7 +35,9 @@ func TestFoldersApart(t *testing.T) {
 		{slices.Concat(registry, []string{"SPOUT_KAFKA_TOPICS=orders,_schemas"}), intoSchemas + "{topic}/"},
 		{slices.Concat(registry, []string{"SPOUT_KAFKA_TOPICS=orders,_schemas", "SPOUT_FILE_PATH=data/{topic}/{partition}/{first_offset}"}), ""},
 		{slices.Concat(registry, []string{"SPOUT_KAFKA_TOPICS=_schemasX,a_schemas"}), ""},
-		{slices.Concat(letters, []string{"SPOUT_FILE_PATH={key}/{partition}/{first_offset}"}), intoLetters + "{key}/"},
+		{slices.Concat(letters, []string{"SPOUT_FILE_PATH={key}/{partition}/{first_offset}"}), ""}, // no value begins with _
+		{slices.Concat(letters, own, []string{"SPOUT_FILE_PATH={key}/{partition}/{first_offset}"}), "can begin with the folder of the dead letters, own; begin it with another one, as data/{key}/"},
+		{slices.Concat(letters, []string{"SPOUT_RECORD_DEAD_LETTER_FOLDER=" + MissingPathValue, "SPOUT_FILE_PATH={key}/{partition}/{first_offset}"}), "can begin with"},
 		{slices.Concat(letters, []string{"SPOUT_FILE_PATH=_{header:h}/{partition}/{first_offset}"}), intoLetters},
 		{slices.Concat(letters, []string{"SPOUT_FILE_PATH=key={key}/{partition}/{first_offset}"}), ""},
 		{[]string{"SPOUT_FILE_PATH={key}/{partition}/{first_offset}"}, ""},

@@ -62,7 +62,7 @@ func TestTransactions(t *testing.T) {
 			plain := client(t, c)
 			var producers []*transaction
 			for i := range 3 {
-				producers = append(producers, o.newTransaction(fmt.Sprint(i), time.Minute))
+				producers = append(producers, o.newTransaction(fmt.Sprint(i), patience))
 			}
 			sent, committed := 0, 0
 			open := make([]int, len(producers)) // records of the open transactions

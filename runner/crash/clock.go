@@ -5,6 +5,7 @@
 package crash
 
 import (
+	"context"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -55,7 +56,8 @@ func (s *spout) moveClock(direction time.Duration) outcome {
 
 // checkClock holds the time of the runner's last line in the log against the
 // clock. It is about this campaign: a clock that did not jump proves nothing.
-func (s *spout) checkClock() error {
+// The line of a commit comes a moment after the commit.
+func (s *spout) checkClock(ctx context.Context) error {
 	if !s.clock.moved {
 		return nil
 	}
@@ -64,16 +66,17 @@ func (s *spout) checkClock() error {
 	if err != nil {
 		return err
 	}
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return err
-	}
-	last := lastTime(string(text))
-	away := func(ahead time.Duration) time.Duration { return time.Since(last.Add(-ahead)).Abs() }
-	if away(s.clock.ahead) > away(s.clock.was) {
-		return fmt.Errorf("the runner's clock says %s and should be ahead by %s", last, s.clock.ahead)
-	}
-	return nil
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("the runner's log has no line by a clock that is ahead by %s", s.clock.ahead))
+	defer cancel()
+	return poll(ctx, func() (bool, error) {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return false, err
+		}
+		last := lastTime(string(text))
+		away := func(ahead time.Duration) time.Duration { return time.Since(last.Add(-ahead)).Abs() }
+		return !last.IsZero() && away(s.clock.ahead) <= away(s.clock.was), nil
+	})
 }
 
 // lastTime returns the time of a runner's last line in the log of its pod, in

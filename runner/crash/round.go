@@ -80,7 +80,7 @@ func (s *spout) round(ctx context.Context, f fault) (line string, err error) {
 	if err := s.recovered(ctx); err != nil {
 		return "", err
 	}
-	if err := s.checkClock(); err != nil {
+	if err := s.checkClock(ctx); err != nil {
 		return "", err
 	}
 	if f.survives && before != nil && !slices.Equal(before, s.runners()) {

@@ -22,8 +22,8 @@ import (
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 )
 
-// patience is the longest a test waits for anything.
-const patience = 15 * time.Second
+// patience is the longest a test waits for anything, on a busy machine too.
+const patience = 2 * time.Minute
 
 func testContext(t testing.TB) context.Context {
 	t.Helper()

@@ -315,7 +315,7 @@ func (b *broker) accept() (parts []part) {
 			p.pending++
 			p.pendingOn = b
 			if parts == nil {
-				parts = make([]part, 0, len(b.parsed)-i)
+				parts = make([]part, 0, min(len(b.parsed)-i, 16)) // of many partitions few may have records
 			}
 			parts = append(parts, got)
 		}
