@@ -33,6 +33,12 @@ func (o *pipelineOperation) delete() {
 			o.restore(p) // without an answer, it may have been stopped
 			return
 		}
+		if last, err := o.awaitPaused(); err != nil && !pachyderm.IsNotFound(err) {
+			_, detail := o.notThere(last, err)
+			o.diags.AddError("Cannot destroy "+o.label()+": it has not stopped", detail)
+			o.restore(p)
+			return
+		}
 		if !o.empty() {
 			o.restore(p)
 			return

@@ -122,24 +122,46 @@ func (o *pipelineOperation) settle(version uint64) *pachyderm.Pipeline {
 
 // await waits as wait_for says, and returns what it saw last.
 func (o *pipelineOperation) await(version uint64) (*pachyderm.Pipeline, error) {
-	wait := o.connection.wait
-	inspect := func(ctx context.Context) (*pachyderm.Pipeline, error) { return o.client.InspectPipeline(ctx, o.id) }
-	wait.Progress = func(p *pachyderm.Pipeline) {
-		tflog.Info(o.ctx, "waiting for the pipeline", map[string]any{"version": p.Version, "state": p.State, "reason": p.Reason,
-			"workers_available": p.WorkersAvailable, "workers_requested": p.WorkersRequested})
-	}
 	switch {
 	case o.wanted.waitFor != waitForRunning:
-		p, err := inspect(o.ctx)
+		p, err := o.inspectNow(o.ctx)
 		if err != nil {
 			return nil, &pachyderm.NotThereError{Why: pachyderm.Reason(err), Err: err}
 		}
 		return p, nil
 	case o.wanted.paused:
-		return wait.Paused(o.ctx, inspect)
+		return o.awaitPaused()
 	default:
-		return wait.Running(o.ctx, version, inspect)
+		return o.wait().Running(o.ctx, version, o.inspectNow)
 	}
+}
+
+// awaitPaused waits until a pipeline that was stopped writes no more.
+func (o *pipelineOperation) awaitPaused() (*pachyderm.Pipeline, error) {
+	return o.wait().Paused(o.ctx, o.inspectNow, func(ctx context.Context, p *pachyderm.Pipeline) (bool, error) {
+		if !p.IsSpout { // nobody begins where another pipeline has ended
+			return false, nil
+		}
+		finishing, err := o.client.Branch(p.ID.Project, p.ID.Name, p.OutputBranch).IsFinishing(ctx)
+		if pachyderm.IsNotFound(err) {
+			return false, nil
+		}
+		return finishing, err
+	})
+}
+
+func (o *pipelineOperation) inspectNow(ctx context.Context) (*pachyderm.Pipeline, error) {
+	return o.client.InspectPipeline(ctx, o.id)
+}
+
+// wait is how the pipeline is waited for, which the log tells of.
+func (o *pipelineOperation) wait() pachyderm.Wait {
+	wait := o.connection.wait
+	wait.Progress = func(p *pachyderm.Pipeline) {
+		tflog.Info(o.ctx, "waiting for the pipeline", map[string]any{"version": p.Version, "state": p.State, "reason": p.Reason,
+			"workers_available": p.WorkersAvailable, "workers_requested": p.WorkersRequested})
+	}
+	return wait
 }
 
 // notThere describes a wait that failed, with the code's own last words.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
 	"github.com/pachyderm/pachyderm/v2/src/pfs"
 	"github.com/pachyderm/pachyderm/v2/src/pps"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachtest"
@@ -159,6 +160,58 @@ func TestSpoutPause(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Who reads how far a paused spout has got, to begin another one there, must
+// find nothing that changes any more: an apply that pauses outlasts the worker,
+// which Pachyderm ends after it has said "paused", and the last commit.
+func TestSpoutPauseOutlastsItsWriter(t *testing.T) {
+	t.Parallel()
+	eachVersion(t, func(t *testing.T, s *pachtest.Server) {
+		i := newInstance(t, s)
+		i.must(i.apply(kafkaSpout(nil)))
+		s.SetWorkers("default", "orders", 1)
+		release := s.HoldFinishing()
+		defer release()
+		writeUnfinished(t, s, orders, "/a", "data")
+		var said []*tfprotov6.Diagnostic
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			said = i.apply(kafkaSpout(object{"paused": true}))
+		}()
+		awaitPaused(t, s)
+		awaitLooks(t, s, done, "its worker is there")
+		s.SetWorkers("default", "orders", 0)
+		awaitLooks(t, s, done, "its last commit is not finished")
+		release()
+		<-done
+		i.must(said)
+		if i.get("state") != "paused" || i.get("workers_available") != 0.0 {
+			t.Errorf("it is %v with %v workers", i.get("state"), i.get("workers_available"))
+		}
+	})
+}
+
+// awaitPaused waits until pachd calls the spout orders paused.
+func awaitPaused(t *testing.T, s *pachtest.Server) {
+	t.Helper()
+	if err := s.AwaitPipelineState(t.Context(), "default", "orders", pps.PipelineState_PIPELINE_PAUSED); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// awaitLooks waits until an operation that must not be done yet has looked
+// again, more often than it needs to find an end.
+func awaitLooks(t *testing.T, s *pachtest.Server, done <-chan struct{}, why string) {
+	t.Helper()
+	for range quickWait.Stable + 2 {
+		select {
+		case <-s.Inject(pachtest.Fault{Method: "InspectPipeline"}).Reached():
+		case <-done:
+			t.Fatalf("it did not wait, although %s", why)
+		}
+	}
 }
 
 func finishHead(t *testing.T, s *pachtest.Server, id pachyderm.PipelineID) {

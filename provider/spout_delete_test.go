@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
 	"github.com/pachyderm/pachyderm/v2/src/pfs"
 	"github.com/pachyderm/pachyderm/v2/src/pps"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachtest"
@@ -93,6 +94,50 @@ func TestSpoutDataWrittenWhileDestroying(t *testing.T) {
 			close(held)
 		}()
 		if err := contains(errorsIn(i.destroy()), "holds data"); err != nil {
+			t.Error(err)
+		}
+		if p := inspect(t, s, orders); p.Stopped {
+			t.Error("the spout was left stopped")
+		}
+	})
+}
+
+// So are those of a worker that Pachyderm has not ended yet when it calls the
+// spout paused.
+func TestSpoutDataWrittenByTheLastWorker(t *testing.T) {
+	t.Parallel()
+	eachVersion(t, func(t *testing.T, s *pachtest.Server) {
+		i := newInstance(t, s)
+		i.must(i.apply(transformSpout(nil)))
+		s.SetWorkers("default", "orders", 1)
+		var said []*tfprotov6.Diagnostic
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			said = i.destroy()
+		}()
+		awaitPaused(t, s)
+		awaitLooks(t, s, done, "its worker is there")
+		writeData(t, s, orders)
+		s.SetWorkers("default", "orders", 0)
+		<-done
+		if err := contains(errorsIn(said), "holds data"); err != nil {
+			t.Error(err)
+		}
+		if p := inspect(t, s, orders); p.Stopped {
+			t.Error("the spout was left stopped")
+		}
+	})
+}
+
+// A spout that does not end is not destroyed, and goes on.
+func TestSpoutDoesNotStop(t *testing.T) {
+	t.Parallel()
+	eachVersion(t, func(t *testing.T, s *pachtest.Server) {
+		i := newInstance(t, s)
+		i.must(i.apply(transformSpout(object{"timeouts": object{"delete": "100ms"}})))
+		s.SetWorkers("default", "orders", 1)
+		if err := contains(errorsIn(i.destroy()), "Cannot destroy", "has not stopped", "took too long", "1 of 1 workers"); err != nil {
 			t.Error(err)
 		}
 		if p := inspect(t, s, orders); p.Stopped {

@@ -87,6 +87,15 @@ func writeData(t *testing.T, s *pachtest.Server, id pachyderm.PipelineID) {
 // write makes a commit with one file, or with none.
 func write(t *testing.T, s *pachtest.Server, id pachyderm.PipelineID, path, content string) {
 	t.Helper()
+	commit := writeUnfinished(t, s, id, path, content)
+	if _, err := client(t, s).Branch(id.Project, id.Name, "master").WaitFinished(t.Context(), commit); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// writeUnfinished is write, but for the wait until the commit is FINISHED.
+func writeUnfinished(t *testing.T, s *pachtest.Server, id pachyderm.PipelineID, path, content string) (commit string) {
+	t.Helper()
 	address, err := pachyderm.ParseAddress(s.Sidecar(id.Project, id.Name))
 	if err != nil {
 		t.Fatal(err)
@@ -100,8 +109,7 @@ func write(t *testing.T, s *pachtest.Server, id pachyderm.PipelineID, path, cont
 	defer cancel()
 	b := c.Branch(id.Project, id.Name, "master")
 	err = func() error {
-		commit, err := b.Start(ctx, "")
-		if err != nil {
+		if commit, err = b.Start(ctx, ""); err != nil {
 			return err
 		}
 		if path != "" {
@@ -120,15 +128,12 @@ func write(t *testing.T, s *pachtest.Server, id pachyderm.PipelineID, path, cont
 				return err
 			}
 		}
-		if err := b.Finish(ctx, commit, ""); err != nil {
-			return err
-		}
-		_, err = b.WaitFinished(ctx, commit)
-		return err
+		return b.Finish(ctx, commit, "")
 	}()
 	if err != nil {
 		t.Fatal(err)
 	}
+	return commit
 }
 
 func TestSpoutLifecycle(t *testing.T) {

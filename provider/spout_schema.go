@@ -86,7 +86,7 @@ func spoutSchema(ctx context.Context) schema.Schema {
 		"restart_triggers": schema.MapAttribute{Optional: true, ElementType: types.StringType,
 			MarkdownDescription: "Values of any kind. A change of one restarts the spout, as is needed after a change of a secret that it reads: `{ credentials = pachyderm_secret.kafka.created_at }`. They are kept in the state only, and Pachyderm sees nothing of them."},
 		"paused": schema.BoolAttribute{Optional: true, Computed: true, Default: booldefault.StaticBool(false),
-			MarkdownDescription: "Whether the spout is stopped. Stopping ends its pod at once. Starting makes Pachyderm put a commit of its own on the output branch. Up to Pachyderm 2.7 that commit is empty: the bundled runner brings the files back, " +
+			MarkdownDescription: "Whether the spout is stopped. An apply that stops it waits until its pod is gone and its last commit is FINISHED. Starting makes Pachyderm put a commit of its own on the output branch. Up to Pachyderm 2.7 that commit is empty: the bundled runner brings the files back, " +
 				"while with `transform` the files written before are found in older commits only. From 2.8 on it is open, and is finished by the provider or the runner. Default: `false`."},
 	}
 	maps.Copy(attributes, lifecycleAttributes(ctx, "spout"))

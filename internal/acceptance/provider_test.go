@@ -66,7 +66,8 @@ func planIsEmpty(t *testing.T, w *terraformcli.Workspace) {
 		t.Fatal(err)
 	}
 	if changes {
-		t.Error("the plan is not empty")
+		text, err := w.Command(t.Context(), "plan", "-no-color").CombinedOutput()
+		t.Errorf("the plan is not empty: %s, %v", text, err)
 	}
 }
 

@@ -213,6 +213,17 @@ func (b *Branch) Unfinished(ctx context.Context, head string, settled func(*Comm
 	return unfinished, err
 }
 
+// IsFinishing says whether a commit of the branch is on its way to FINISHED, so
+// that what can be read of it is about to change.
+func (b *Branch) IsFinishing(ctx context.Context) (bool, error) {
+	head, err := b.Head(ctx)
+	if err != nil || head == nil {
+		return false, err
+	}
+	unfinished, err := b.Unfinished(ctx, head.ID, func(c *Commit) bool { return !c.Auto })
+	return slices.ContainsFunc(unfinished, func(c *Commit) bool { return !c.Open() }), err
+}
+
 // IsEmpty says whether a finished commit shows no file at all.
 func (b *Branch) IsEmpty(ctx context.Context, id string) (bool, error) {
 	ctx, cancel := context.WithCancel(ctx)

@@ -4,6 +4,7 @@ package pachyderm
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -11,7 +12,7 @@ import (
 // Wait says how a pipeline's state is watched.
 type Wait struct {
 	Poll     time.Duration // between two looks
-	Stable   int           // looks in a row that must find it running
+	Stable   int           // looks in a row that must find it running, or ended
 	Grace    time.Duration // how long it may be crashing, as while an image is being fetched
 	Progress func(*Pipeline)
 }
@@ -65,7 +66,7 @@ func (w Wait) Running(ctx context.Context, version uint64, inspect func(context.
 		} else {
 			stable = 0
 		}
-		return stable >= max(1, w.Stable), ""
+		return w.stable(stable), ""
 	})
 }
 
@@ -80,12 +81,43 @@ func (p *Pipeline) Ready() bool {
 	return p.State == StateStandby || p.State == StateRunning && p.WorkersAvailable >= workers
 }
 
-// Paused blocks until the pipeline is stopped.
-func (w Wait) Paused(ctx context.Context, inspect func(context.Context) (*Pipeline, error)) (*Pipeline, error) {
-	return w.until(ctx, inspect, func(p *Pipeline) (bool, string) {
-		return p.Stopped && (p.State == StatePaused || p.State == StateFailure), ""
+// Paused blocks until the pipeline is stopped and what it has written does not
+// change any more: its workers are gone, and no commit is on its way to
+// FINISHED, of which finishing tells. The state alone does not say so: the PPS
+// master sets it before it has the workers ended, which takes seconds in a
+// cluster with many pipelines.
+func (w Wait) Paused(ctx context.Context, inspect func(context.Context) (*Pipeline, error), finishing func(context.Context, *Pipeline) (bool, error)) (*Pipeline, error) {
+	still, busy := 0, false
+	look := func(ctx context.Context) (*Pipeline, error) {
+		p, err := inspect(ctx)
+		if err == nil && p.gone() {
+			busy, err = finishing(ctx, p)
+		}
+		return p, err
+	}
+	p, err := w.until(ctx, look, func(p *Pipeline) (bool, string) {
+		if p.gone() && !busy {
+			still++
+		} else {
+			still = 0
+		}
+		return w.stable(still), ""
 	})
+	var notThere *NotThereError
+	if busy && errors.As(err, &notThere) {
+		notThere.Why += "; a commit of its output branch is not FINISHED yet"
+	}
+	return p, err
 }
+
+// gone says whether a pipeline is stopped and has no workers left.
+func (p *Pipeline) gone() bool {
+	return p.Stopped && (p.State == StatePaused || p.State == StateFailure) && p.WorkersAvailable == 0
+}
+
+// stable says whether something was seen often enough, one time after the
+// other: a worker that does not answer for a moment is not counted.
+func (w Wait) stable(seen int) bool { return seen >= max(1, w.Stable) }
 
 // until polls until check says that it is done, or why it will not be. It
 // bears an unreachable server, which may be on its way back.

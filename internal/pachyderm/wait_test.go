@@ -78,6 +78,63 @@ func TestWaitRunning(t *testing.T) {
 	}
 }
 
+// A stopped pipeline is waited for until its workers are gone for good, and no
+// commit is about to become readable.
+func TestWaitPaused(t *testing.T) {
+	t.Parallel()
+	type look struct {
+		Pipeline
+		finishing bool
+		err       error // of the look at the commits
+	}
+	stopped := Pipeline{Stopped: true, State: StatePaused, WorkersRequested: 1}
+	with := func(change func(*Pipeline)) look { p := stopped; change(&p); return look{Pipeline: p} }
+	gone := look{Pipeline: stopped}
+	running := with(func(p *Pipeline) { p.State, p.WorkersAvailable = StateRunning, 1 })
+	working := with(func(p *Pipeline) { p.WorkersAvailable = 1 })
+	failed := with(func(p *Pipeline) { p.State = StateFailure })
+	finishing := look{Pipeline: stopped, finishing: true}
+	away := look{Pipeline: stopped, err: status.Error(codes.Unavailable, "away")}
+	for _, c := range []struct {
+		name string
+		seen []look // the last is repeated
+		took time.Duration
+		why  string
+	}{
+		{"at once", []look{gone}, 2 * time.Second, ""},
+		{"failed", []look{failed}, 2 * time.Second, ""},
+		{"paused before its worker is gone", []look{running, working, gone}, 4 * time.Second, ""},
+		{"a worker that does not answer for a moment", []look{working, gone, gone, working, gone}, 6 * time.Second, ""},
+		{"a commit is being finished", []look{finishing, finishing, gone}, 4 * time.Second, ""},
+		{"unreachable for a while", []look{away, gone}, 3 * time.Second, ""},
+		{"never", []look{working}, 10 * time.Minute, "1 of 1 workers"},
+		{"never finished", []look{finishing}, 10 * time.Minute, "not FINISHED"},
+		{"no such branch", []look{{Pipeline: stopped, err: status.Error(codes.NotFound, "no such branch")}}, 0, "no such branch"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+				defer cancel()
+				begin, seen := time.Now(), c.seen
+				var now look
+				_, err := DefaultWait.Paused(ctx, func(context.Context) (*Pipeline, error) {
+					now = seen[0]
+					if len(seen) > 1 {
+						seen = seen[1:]
+					}
+					return &now.Pipeline, nil
+				}, func(context.Context, *Pipeline) (bool, error) { return now.finishing, now.err })
+				if took := time.Since(begin); took != c.took {
+					t.Errorf("it took %s, not %s", took, c.took)
+				}
+				if (err == nil) != (c.why == "") || err != nil && !strings.Contains(err.Error(), c.why) {
+					t.Errorf("error %v, not %q", err, c.why)
+				}
+			})
+		})
+	}
+}
+
 // Only what cannot have been done is repeated, and not for ever.
 func TestRetry(t *testing.T) {
 	t.Parallel()
