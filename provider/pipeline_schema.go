@@ -54,7 +54,7 @@ func lifecycleAttributes(ctx context.Context, kind string) map[string]schema.Att
 	return map[string]schema.Attribute{
 		"wait_for": schema.StringAttribute{Optional: true, Computed: true, Default: stringdefault.StaticString(waitForRunning),
 			Validators:          []validator.String{stringvalidator.OneOf(waitForRunning, waitForCreated)},
-			MarkdownDescription: "What create and update wait for: `running`, until the new version's pods are there (with autoscaling, until it is ready for work), or `created`, not at all. Default: `running`."},
+			MarkdownDescription: "What create and update wait for: `running`, until the new version's pods are there (with autoscaling, until it is ready for work) or, paused, are gone; or `created`, not at all. Default: `running`."},
 		"force_destroy": schema.BoolAttribute{Optional: true, Computed: true, Default: booldefault.StaticBool(false),
 			MarkdownDescription: "Whether destroy deletes the output repo although it holds data. The data cannot be brought back. It must be applied before the destroy. Default: `false`."},
 		"keep_output_repo": schema.BoolAttribute{Optional: true, Computed: true, Default: booldefault.StaticBool(false),
