@@ -69,6 +69,7 @@ type decoder struct {
 	emit         func(*source.Chunk) error
 	decompressor decompressor
 	aborting     map[int64]struct{} // producers whose records do not count at this place
+	head         batchHead          // of the batch that is being decoded
 
 	// Of the part that is being decoded.
 	stream source.Stream
@@ -79,24 +80,6 @@ type decoder struct {
 	chunk  *source.Chunk
 	lease  *lease
 	told   int64 // offset that the last chunk told
-}
-
-// lease is what a chunk holds.
-type lease struct {
-	memory  *memory
-	buffers []*buffer
-	first   [1]*buffer // room for buffers, as most chunks have but one
-	table   *[]source.Record
-	class   int
-	emitted bool
-}
-
-func (l *lease) release() {
-	for _, b := range l.buffers {
-		b.release()
-	}
-	putTable(l.class, l.table)
-	l.memory.giveBack(tableBytes(l.class), l.emitted)
 }
 
 // decode decodes one partition's part of a response and emits its chunks.
@@ -127,10 +110,12 @@ func (d *decoder) decode(ctx context.Context, buffer *buffer, part *part) error 
 func (d *decoder) batches(ctx context.Context, buffer *buffer, data []byte, aborted []abortedTransaction) error {
 	for len(data) > 0 {
 		d.rest = data
-		head, whole, err := readBatchHead(data)
+		read, whole, err := readBatchHead(data)
 		if err != nil || !whole {
 			return err
 		}
+		d.head = read
+		head := &d.head // not one on the heap for each batch
 		batch := data[:head.bytes:head.bytes]
 		data = data[head.bytes:]
 		if head.lastOffset() < d.next {
@@ -138,7 +123,7 @@ func (d *decoder) batches(ctx context.Context, buffer *buffer, data []byte, abor
 		}
 		if head.magic < 2 {
 			d.counters.batches.Add(1)
-			if err := d.legacy(ctx, buffer, batch, &head); err != nil {
+			if err := d.legacy(ctx, buffer, batch, head); err != nil {
 				return err
 			}
 			d.next, d.epoch = head.lastOffset()+1, -1
@@ -166,7 +151,7 @@ func (d *decoder) batches(ctx context.Context, buffer *buffer, data []byte, abor
 			d.left -= int(head.records)
 		} else {
 			d.counters.batches.Add(1)
-			if err := d.batch(ctx, buffer, batch, &head); err != nil {
+			if err := d.batch(ctx, buffer, batch, head); err != nil {
 				return err
 			}
 		}
@@ -197,9 +182,9 @@ func (d *decoder) batch(ctx context.Context, buffer *buffer, batch []byte, head 
 		if err := d.room(ctx, cursor.left); err != nil {
 			return err
 		}
-		table, before, had := *d.lease.table, cursor.at, len(*d.lease.table)
-		table, err := cursor.read(table)
-		*d.lease.table, d.chunk.Records = table, table
+		before, had := cursor.at, len(d.lease.table)
+		table, err := cursor.read(d.lease.table)
+		d.lease.table, d.chunk.Records = table, table
 		if n := len(table); n > had {
 			d.hold(buffer)
 			d.chunk.Bytes += cursor.at - before
@@ -220,7 +205,7 @@ func (d *decoder) batch(ctx context.Context, buffer *buffer, batch []byte, head 
 // room makes sure that there is a chunk with room for a record. Left is how
 // many records the batch has, at least.
 func (d *decoder) room(ctx context.Context, left int) error {
-	if d.chunk != nil && len(*d.lease.table) < cap(*d.lease.table) {
+	if d.chunk != nil && len(d.lease.table) < cap(d.lease.table) {
 		return nil
 	}
 	if err := d.flush(); err != nil {
@@ -230,8 +215,7 @@ func (d *decoder) room(ctx context.Context, left int) error {
 	if err := d.memory.acquireDecode(ctx, tableBytes(class), d.flush); err != nil {
 		return err
 	}
-	d.lease = &lease{memory: d.memory, class: class, table: getTable(class)}
-	d.lease.buffers = d.lease.first[:0]
+	d.lease = getLease(d.memory, class)
 	d.chunk = source.NewChunk(d.stream, d.lease.release)
 	d.chunk.Bytes = int(tableBytes(class))
 	return nil

@@ -119,8 +119,8 @@ func (d *decoder) legacyRecord(ctx context.Context, buffer *buffer, m legacy) er
 	if err := d.room(ctx, 1); err != nil {
 		return err
 	}
-	table := append(*d.lease.table, source.Record{Offset: m.offset, Timestamp: m.timestamp, Key: m.key, Value: m.value})
-	*d.lease.table, d.chunk.Records = table, table
+	table := append(d.lease.table, source.Record{Offset: m.offset, Timestamp: m.timestamp, Key: m.key, Value: m.value})
+	d.lease.table, d.chunk.Records = table, table
 	d.hold(buffer)
 	d.chunk.Bytes += len(m.key) + len(m.value)
 	d.next, d.epoch = m.offset+1, -1

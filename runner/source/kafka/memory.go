@@ -212,11 +212,23 @@ func putBuffer(b *buffer) {
 	}
 }
 
-// Record tables come in few sizes, so that a chunk of one record does not
-// hold room for thousands.
+// lease is what a chunk holds: a table of records and the buffers that they
+// point into. It is pooled with its table, and with its release, which a
+// chunk takes as a func.
+type lease struct {
+	table   []source.Record
+	class   int
+	buffers []*buffer
+	memory  *memory
+	emitted bool
+	release func()
+}
+
+// Tables come in few sizes, so that a chunk of one record does not hold room
+// for thousands.
 var (
 	tableSizes = [...]int{16, 128, 2048}
-	tablePools [len(tableSizes)]sync.Pool
+	leasePools [len(tableSizes)]sync.Pool
 )
 
 const recordSize = 96 // bytes of a source.Record, checked by a test
@@ -234,15 +246,26 @@ func tableClass(n int) int {
 
 func tableBytes(class int) int64 { return int64(tableSizes[class]) * recordSize }
 
-func getTable(class int) *[]source.Record {
-	if t, _ := tablePools[class].Get().(*[]source.Record); t != nil {
-		return t
+// getLease returns a lease with an empty table, whose tableBytes of the budget
+// the caller has acquired. Its release gives back all that it holds, and the
+// lease itself.
+func getLease(m *memory, class int) *lease {
+	l, _ := leasePools[class].Get().(*lease)
+	if l == nil {
+		l = &lease{table: make([]source.Record, 0, tableSizes[class]), class: class}
+		l.release = l.end
 	}
-	t := make([]source.Record, 0, tableSizes[class])
-	return &t
+	l.memory, l.emitted = m, false
+	return l
 }
 
-func putTable(class int, t *[]source.Record) {
-	*t = (*t)[:0]
-	tablePools[class].Put(t)
+func (l *lease) end() {
+	for _, b := range l.buffers {
+		b.release()
+	}
+	clear(l.buffers)
+	m, emitted := l.memory, l.emitted
+	l.table, l.buffers, l.memory = l.table[:0], l.buffers[:0], nil
+	m.giveBack(tableBytes(l.class), emitted)
+	leasePools[l.class].Put(l)
 }
