@@ -174,19 +174,14 @@ func TestSpoutPauseOutlastsItsWriter(t *testing.T) {
 		release := s.HoldFinishing()
 		defer release()
 		writeUnfinished(t, s, orders, "/a", "data")
-		var said []*tfprotov6.Diagnostic
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			said = i.apply(kafkaSpout(object{"paused": true}))
-		}()
+		said := make(chan []*tfprotov6.Diagnostic, 1)
+		go func() { said <- i.apply(kafkaSpout(object{"paused": true})) }()
 		awaitPaused(t, s)
-		awaitLooks(t, s, done, "its worker is there")
+		awaitLooks(t, s, said, "its worker is there")
 		s.SetWorkers("default", "orders", 0)
-		awaitLooks(t, s, done, "its last commit is not finished")
+		awaitLooks(t, s, said, "its last commit is not finished")
 		release()
-		<-done
-		i.must(said)
+		i.must(<-said)
 		if i.get("state") != "paused" || i.get("workers_available") != 0.0 {
 			t.Errorf("it is %v with %v workers", i.get("state"), i.get("workers_available"))
 		}
@@ -203,12 +198,12 @@ func awaitPaused(t *testing.T, s *pachtest.Server) {
 
 // awaitLooks waits until an operation that must not be done yet has looked
 // again, more often than it needs to find an end.
-func awaitLooks(t *testing.T, s *pachtest.Server, done <-chan struct{}, why string) {
+func awaitLooks(t *testing.T, s *pachtest.Server, said <-chan []*tfprotov6.Diagnostic, why string) {
 	t.Helper()
 	for range quickWait.Stable + 2 {
 		select {
 		case <-s.Inject(pachtest.Fault{Method: "InspectPipeline"}).Reached():
-		case <-done:
+		case <-said:
 			t.Fatalf("it did not wait, although %s", why)
 		}
 	}

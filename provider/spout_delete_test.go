@@ -110,18 +110,13 @@ func TestSpoutDataWrittenByTheLastWorker(t *testing.T) {
 		i := newInstance(t, s)
 		i.must(i.apply(transformSpout(nil)))
 		s.SetWorkers("default", "orders", 1)
-		var said []*tfprotov6.Diagnostic
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			said = i.destroy()
-		}()
+		said := make(chan []*tfprotov6.Diagnostic, 1)
+		go func() { said <- i.destroy() }()
 		awaitPaused(t, s)
-		awaitLooks(t, s, done, "its worker is there")
+		awaitLooks(t, s, said, "its worker is there")
 		writeData(t, s, orders)
 		s.SetWorkers("default", "orders", 0)
-		<-done
-		if err := contains(errorsIn(said), "holds data"); err != nil {
+		if err := contains(errorsIn(<-said), "holds data"); err != nil {
 			t.Error(err)
 		}
 		if p := inspect(t, s, orders); p.Stopped {

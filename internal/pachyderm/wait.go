@@ -35,7 +35,7 @@ func (e *NotThereError) Unwrap() error { return e.Err }
 // after a grace time when it is crashing, and when ctx ends. pachd says
 // "running" as soon as Kubernetes was told; the workers tell the rest.
 func (w Wait) Running(ctx context.Context, version uint64, inspect func(context.Context) (*Pipeline, error)) (*Pipeline, error) {
-	stable := 0
+	ready := w.inARow()
 	var crashing time.Time
 	return w.until(ctx, inspect, func(p *Pipeline) (bool, string) {
 		if p.Version > version {
@@ -61,12 +61,7 @@ func (w Wait) Running(ctx context.Context, version uint64, inspect func(context.
 		default:
 			crashing = time.Time{}
 		}
-		if p.Ready() {
-			stable++
-		} else {
-			stable = 0
-		}
-		return w.stable(stable), ""
+		return ready(p.Ready()), ""
 	})
 }
 
@@ -87,8 +82,9 @@ func (p *Pipeline) Ready() bool {
 // master sets it before it has the workers ended, which takes seconds in a
 // cluster with many pipelines.
 func (w Wait) Paused(ctx context.Context, inspect func(context.Context) (*Pipeline, error), finishing func(context.Context, *Pipeline) (bool, error)) (*Pipeline, error) {
-	still, busy := 0, false
+	still, busy := w.inARow(), false
 	look := func(ctx context.Context) (*Pipeline, error) {
+		busy = false
 		p, err := inspect(ctx)
 		if err == nil && p.gone() {
 			busy, err = finishing(ctx, p)
@@ -96,12 +92,7 @@ func (w Wait) Paused(ctx context.Context, inspect func(context.Context) (*Pipeli
 		return p, err
 	}
 	p, err := w.until(ctx, look, func(p *Pipeline) (bool, string) {
-		if p.gone() && !busy {
-			still++
-		} else {
-			still = 0
-		}
-		return w.stable(still), ""
+		return still(p.gone() && !busy), ""
 	})
 	var notThere *NotThereError
 	if busy && errors.As(err, &notThere) {
@@ -115,9 +106,19 @@ func (p *Pipeline) gone() bool {
 	return p.Stopped && (p.State == StatePaused || p.State == StateFailure) && p.WorkersAvailable == 0
 }
 
-// stable says whether something was seen often enough, one time after the
-// other: a worker that does not answer for a moment is not counted.
-func (w Wait) stable(seen int) bool { return seen >= max(1, w.Stable) }
+// inARow returns a func that is told what each look has found, and says whether
+// that held often enough, one time after the other: a worker that does not
+// answer for a moment is not counted.
+func (w Wait) inARow() func(holds bool) bool {
+	seen := 0
+	return func(holds bool) bool {
+		seen++
+		if !holds {
+			seen = 0
+		}
+		return seen >= max(1, w.Stable)
+	}
+}
 
 // until polls until check says that it is done, or why it will not be. It
 // bears an unreachable server, which may be on its way back.
