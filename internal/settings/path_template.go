@@ -3,8 +3,10 @@
 package settings
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -216,39 +218,57 @@ type PathFields struct {
 // Render fills in the placeholders. Partitions get at least 5 digits and
 // offsets 20, so that names sort as numbers do.
 func (t PathTemplate) Render(f PathFields) string {
-	var b strings.Builder
+	var room [256]byte // for most paths: they are rendered for each record, if each has its file
+	path := append(room[:0], '/')
 	at := f.Time.UTC()
 	for _, p := range t.parts {
 		switch p.name {
 		case ofRecord:
 			var value string
 			value, f.Values, _ = strings.Cut(f.Values, "/")
-			b.WriteString(value)
+			path = append(path, value...)
 		case "":
-			b.WriteString(p.literal)
+			path = append(path, p.literal...)
 		case "topic":
-			b.WriteString(f.Topic)
+			path = append(path, f.Topic...)
 		case "partition":
-			fmt.Fprintf(&b, "%05d", f.Partition)
+			path = appendNumber(path, int64(f.Partition), 5)
 		case "first_offset":
-			fmt.Fprintf(&b, "%020d", f.FirstOffset)
+			path = appendNumber(path, f.FirstOffset, 20)
 		case "last_offset":
-			fmt.Fprintf(&b, "%020d", f.LastOffset)
+			path = appendNumber(path, f.LastOffset, 20)
 		case "ext":
-			b.WriteString(f.Ext)
+			path = append(path, f.Ext...)
 		case "year":
-			fmt.Fprintf(&b, "%04d", at.Year())
+			path = appendNumber(path, int64(at.Year()), 4)
 		case "month":
-			fmt.Fprintf(&b, "%02d", at.Month())
+			path = appendNumber(path, int64(at.Month()), 2)
 		case "day":
-			fmt.Fprintf(&b, "%02d", at.Day())
+			path = appendNumber(path, int64(at.Day()), 2)
 		case "hour":
-			fmt.Fprintf(&b, "%02d", at.Hour())
+			path = appendNumber(path, int64(at.Hour()), 2)
 		case "minute":
-			fmt.Fprintf(&b, "%02d", at.Minute())
+			path = appendNumber(path, int64(at.Minute()), 2)
 		}
 	}
-	return "/" + strings.TrimPrefix(b.String(), "/")
+	if bytes.HasPrefix(path, []byte("//")) {
+		path = path[1:] // the template begins with one, too
+	}
+	return string(path)
+}
+
+// appendNumber appends a number of at least so many characters.
+func appendNumber(path []byte, n int64, width int) []byte {
+	var room [20]byte
+	digits := strconv.AppendUint(room[:0], uint64(max(n, -n)), 10)
+	if n < 0 { // years, if a timestamp is odd
+		path = append(path, '-')
+		width--
+	}
+	for range width - len(digits) {
+		path = append(path, '0')
+	}
+	return append(path, digits...)
 }
 
 func (t PathTemplate) String() string { return t.text }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"os"
 	"reflect"
 	"slices"
@@ -201,6 +202,18 @@ func TestPathTemplate(t *testing.T) {
 		p, err := ParsePathTemplate(template)
 		if err != nil || p.Render(fields) != want {
 			t.Errorf("%s: %s, %v", template, p.Render(fields), err)
+		}
+	}
+	years, err := ParsePathTemplate("{year}{month}/{first_offset}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, odd := range []PathFields{ // as far as timestamps and offsets go
+		{Time: time.UnixMilli(math.MinInt64), FirstOffset: math.MaxInt64}, {Time: time.UnixMilli(math.MaxInt64)},
+		{Time: time.Date(-5, 1, 1, 0, 0, 0, 0, time.UTC)}, {Time: time.Date(0, 1, 1, 0, 0, 0, 0, time.UTC)}, {Time: time.Date(987, 1, 1, 0, 0, 0, 0, time.UTC)},
+	} {
+		if want := fmt.Sprintf("/%04d%02d/%020d", odd.Time.UTC().Year(), odd.Time.UTC().Month(), odd.FirstOffset); years.Render(odd) != want {
+			t.Errorf("rendered %s, want %s", years.Render(odd), want)
 		}
 	}
 	for template, want := range map[string]string{
