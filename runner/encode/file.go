@@ -77,7 +77,7 @@ func (e *Encoder) NewFile(at Place) File {
 	case e.settings.File.Format == formatRaw:
 		return &rawFile{encoder: e, place: at}
 	}
-	return &textFile{place: at, format: e.format, compression: e.compression, path: e.path}
+	return &textFile{place: at, format: e.format, compression: e.compression, path: e.path, raw: make([][]byte, 0, len(blockSizes))}
 }
 
 // path is the path of a file of records from first to last.

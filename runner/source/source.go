@@ -10,6 +10,7 @@
 package source
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"encoding/json"
@@ -61,6 +62,11 @@ type Stream struct {
 	Generation int // number of times the topic was made again since the first position; 0 at first
 }
 
+// Compare orders streams by topic, generation and partition.
+func (s Stream) Compare(other Stream) int {
+	return cmp.Or(cmp.Compare(s.Topic, other.Topic), cmp.Compare(s.Generation, other.Generation), cmp.Compare(s.Partition, other.Partition))
+}
+
 // Chunk is a run of records of one stream. Keys, values and headers are
 // references into a buffer that Release gives back.
 type Chunk struct {
@@ -73,11 +79,13 @@ type Chunk struct {
 	Next int64
 	// LeaderEpoch is the newest leader epoch seen in the chunk, -1 if unknown.
 	LeaderEpoch int32
+	// Origin is what the source keeps of the stream, for itself alone.
+	Origin any
 
 	release func()
 }
 
-// NewChunk makes a chunk whose Release calls release once.
+// NewChunk makes a chunk whose Release calls release once, if it is not nil.
 func NewChunk(stream Stream, release func()) *Chunk {
 	return &Chunk{Stream: stream, LeaderEpoch: -1, release: release}
 }

@@ -24,7 +24,7 @@ func (b *broker) decodeLoop(ctx context.Context) error {
 				b.decodePart(ctx, &d, r, &r.parts[i])
 			}
 		}
-		r.buffer.release()
+		r.release()
 	}
 	return nil
 }
@@ -52,7 +52,7 @@ func (b *broker) decodePart(ctx context.Context, d *decoder, r *response, part *
 		p.damaged = 0
 	}
 	if p.pending == 0 {
-		if p.state == stateAnnounce || p.topic.partitions[p.stream.Partition] != p {
+		if p.state == stateAnnounce || p.former {
 			b.s.kick()
 		} else if p.reader() != b.id {
 			b.s.wakeReader(p)
@@ -72,21 +72,21 @@ type decoder struct {
 	head         batchHead          // of the batch that is being decoded
 
 	// Of the part that is being decoded.
-	stream source.Stream
-	next   int64 // offset after what was decoded
-	epoch  int32
-	left   int    // records that are still to come, about
-	rest   []byte // of the part, from the batch that is being decoded on
-	chunk  *source.Chunk
-	lease  *lease
-	told   int64 // offset that the last chunk told
+	of    *partition
+	next  int64 // offset after what was decoded
+	epoch int32
+	left  int    // records that are still to come, about
+	rest  []byte // of the part, from the batch that is being decoded on
+	chunk *source.Chunk
+	lease *lease
+	told  int64 // offset that the last chunk told
 }
 
 // decode decodes one partition's part of a response and emits its chunks.
 // After an error of the data, what came before it was emitted, and next is
 // where the damage is.
 func (d *decoder) decode(ctx context.Context, buffer *buffer, part *part) error {
-	d.stream, d.next, d.epoch, d.left = part.p.stream, part.from, -1, part.count
+	d.of, d.next, d.epoch, d.left = part.p, part.from, -1, part.count
 	clear(d.aborting)
 	aborted := part.aborted
 	if d.readAll {
@@ -99,7 +99,7 @@ func (d *decoder) decode(ctx context.Context, buffer *buffer, part *part) error 
 		return ctx.Err()
 	}
 	if d.chunk == nil && d.next > d.told {
-		d.chunk = source.NewChunk(d.stream, nil) // the last batches have no records that count
+		d.chunk = d.of.chunk(nil) // the last batches have no records that count
 	}
 	if emitErr := d.flush(); emitErr != nil {
 		return emitErr
@@ -216,7 +216,7 @@ func (d *decoder) room(ctx context.Context, left int) error {
 		return err
 	}
 	d.lease = getLease(d.memory, class)
-	d.chunk = source.NewChunk(d.stream, d.lease.release)
+	d.chunk = d.of.chunk(d.lease.release)
 	d.chunk.Bytes = int(tableBytes(class))
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -42,10 +43,23 @@ type broker struct {
 	parsed  []fetched
 }
 
-// response is a fetch response with the parts of it that are to be decoded.
+// response is a fetch response with the parts of it that are to be decoded. It
+// is pooled with its parts.
 type response struct {
 	buffer *buffer
 	parts  []part
+}
+
+var responsePool = sync.Pool{New: func() any { return new(response) }}
+
+// release gives the response back, and what it holds of its buffer.
+func (r *response) release() {
+	if r.buffer != nil {
+		r.buffer.release()
+	}
+	clear(r.parts)
+	r.buffer, r.parts = nil, r.parts[:0]
+	responsePool.Put(r)
 }
 
 // part is what a response has of one partition.
@@ -211,16 +225,19 @@ func (b *broker) fetch(ctx context.Context) error {
 	if b.parsed, err = parseFetch(b.parsed[:0], body, b.request.Version); err != nil {
 		return err
 	}
-	parts := b.accept()
-	if len(parts) == 0 {
+	r := responsePool.Get().(*response)
+	r.parts = b.accept(r.parts)
+	if len(r.parts) == 0 {
+		r.release()
 		return nil
 	}
 	buffer.retain()
+	r.buffer = buffer
 	select {
-	case b.responses <- &response{buffer: buffer, parts: parts}:
+	case b.responses <- r:
 		return nil
 	case <-ctx.Done():
-		buffer.release()
+		r.release()
 		return ctx.Err()
 	}
 }
@@ -275,9 +292,9 @@ func (b *broker) fillRequest() error {
 }
 
 // accept takes over what the last response brought: it moves the partitions on
-// and returns what is to be decoded. Partitions that got something go to the
-// end of the next turn.
-func (b *broker) accept() (parts []part) {
+// and appends what is to be decoded to parts. Partitions that got something go
+// to the end of the next turn.
+func (b *broker) accept(parts []part) []part {
 	t := &b.s.table
 	now := time.Now()
 	t.mu.Lock()
@@ -314,9 +331,6 @@ func (b *broker) accept() (parts []part) {
 		if got.count > 0 || len(got.records) > 0 {
 			p.pending++
 			p.pendingOn = b
-			if parts == nil {
-				parts = make([]part, 0, min(len(b.parsed)-i, 16)) // of many partitions few may have records
-			}
 			parts = append(parts, got)
 		}
 		if err != nil {

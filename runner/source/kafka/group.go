@@ -33,10 +33,10 @@ type publisher struct {
 	s           *Source
 	group       string
 	control     control
-	coordinator string                    // address, "" if it is not known
-	latest      chan json.RawMessage      // the newest durable position
-	published   map[place]mark            // what the brokers have taken
-	wanted      map[string]map[int32]mark // what they should have
+	coordinator string                     // address, "" if it is not known
+	latest      chan json.RawMessage       // the newest durable position
+	published   map[place]mark             // what the brokers have taken
+	wanted      map[string]map[int32]*mark // what they should have
 	failures    int
 }
 
@@ -96,7 +96,7 @@ func (p *publisher) want(raw json.RawMessage) {
 	if err != nil {
 		return // our own positions can be read
 	}
-	p.wanted = map[string]map[int32]mark{}
+	p.wanted = map[string]map[int32]*mark{}
 	for name, topic := range position.Topics {
 		if p.s.wants(name) {
 			p.wanted[name] = topic.Partitions
@@ -112,7 +112,7 @@ func (p *publisher) publish(ctx context.Context) error {
 		topic := kmsg.NewOffsetCommitRequestTopic()
 		topic.Topic = name
 		for number, m := range partitions {
-			if known, ok := p.published[place{name, number}]; ok && known == m {
+			if known, ok := p.published[place{name, number}]; ok && known == *m {
 				continue
 			}
 			partition := kmsg.NewOffsetCommitRequestTopicPartition()
@@ -145,7 +145,9 @@ func (p *publisher) taken(answer *kmsg.OffsetCommitResponse) (first error) {
 			err := codeError(partition.ErrorCode)
 			switch {
 			case err == nil:
-				p.published[place{t.Topic, partition.Partition}] = p.wanted[t.Topic][partition.Partition]
+				if m := p.wanted[t.Topic][partition.Partition]; m != nil {
+					p.published[place{t.Topic, partition.Partition}] = *m
+				}
 			case errors.Is(err, kerr.UnknownTopicOrPartition): // it was deleted
 			case first == nil:
 				first = fmt.Errorf("topic %s: %w", t.Topic, err)

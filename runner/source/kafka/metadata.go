@@ -7,6 +7,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -301,7 +302,7 @@ func (s *Source) topicRecreated(t *topic, from string, to [16]byte) error {
 	s.log.Warn("topic was deleted and made again; reading the new one from its beginning", "topic", t.name, "topic_id", topicID(to), "former_topic_id", from)
 	t.generation++
 	for _, p := range t.partitions {
-		p.state, p.leader = stateCheck, -1 // whatever is still being fetched is not taken
+		p.state, p.leader, p.former = stateCheck, -1, true // whatever is still being fetched is not taken
 		if p.pending > 0 {
 			t.former = append(t.former, p)
 		}
@@ -373,6 +374,7 @@ func (s *Source) assign() {
 		}
 	})
 	for _, b := range t.brokers {
+		slices.SortFunc(b.led, func(x, y *partition) int { return x.stream.Compare(y.stream) }) // as they lie in memory, mostly
 		if len(b.led) > 0 && s.running != nil {
 			b.start()
 			b.wakeUp()

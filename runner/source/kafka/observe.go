@@ -4,7 +4,6 @@ package kafka
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -43,9 +42,7 @@ func (s *Source) Observe() source.Observation {
 			seen.Unreadable, worst.stream.Topic, worst.stream.Partition, worst.failure)})
 	}
 	s.table.mu.Unlock()
-	slices.SortFunc(seen.Lags, func(a, b source.Lag) int {
-		return cmp.Or(cmp.Compare(a.Stream.Topic, b.Stream.Topic), cmp.Compare(a.Stream.Partition, b.Stream.Partition))
-	})
+	slices.SortFunc(seen.Lags, func(a, b source.Lag) int { return a.Stream.Compare(b.Stream) })
 	slices.SortFunc(seen.Troubles, func(a, b source.Trouble) int { return a.Since.Compare(b.Since) })
 	return seen
 }

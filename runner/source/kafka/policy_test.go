@@ -334,7 +334,8 @@ func TestPositionsThatAreNoneStop(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t)
 	createTopic(t, c, "t", 1)
-	for _, position := range []string{`{}`, `[]`, `{"topics":{"t":null}}`, `{"topics":{"t":{"partitions":{"0":[-4,0]}}}}`, `{"topics":{"t":{"partitions":{"x":[4,0]}}}}`} {
+	for _, position := range []string{`{}`, `[]`, `{"topics":{"t":null}}`, `{"topics":{"t":{"partitions":{"0":[-4,0]}}}}`, `{"topics":{"t":{"partitions":{"x":[4,0]}}}}`,
+		`{"topics":{"t":{"partitions":{"0":null}}}}`} {
 		_, _, err := tryOpen(t, config(c, "t"), json.RawMessage(position))
 		checkStop(t, err, "position")
 	}

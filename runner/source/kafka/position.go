@@ -34,9 +34,9 @@ type position struct {
 }
 
 type topicPosition struct {
-	ID         string         `json:"id"`
-	Generation int            `json:"generation"`
-	Partitions map[int32]mark `json:"partitions"`
+	ID         string          `json:"id"`
+	Generation int             `json:"generation"`
+	Partitions map[int32]*mark `json:"partitions"`
 }
 
 // mark is a place in a partition.
@@ -73,7 +73,12 @@ func parsePosition(raw json.RawMessage) (*position, error) {
 			return nil, fmt.Errorf("topic %s is null", name)
 		}
 		if t.Partitions == nil {
-			t.Partitions = map[int32]mark{}
+			t.Partitions = map[int32]*mark{}
+		}
+		for partition, m := range t.Partitions {
+			if m == nil {
+				return nil, fmt.Errorf("partition %d of topic %s is null", partition, name)
+			}
 		}
 	}
 	return p, nil

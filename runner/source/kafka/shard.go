@@ -38,7 +38,7 @@ func (s *Source) checkShard() error {
 	s.log.Warn("going on with another shard", "was", name(was), "is", name(is))
 	s.resharded = true
 	for topic, known := range s.position.Topics {
-		maps.DeleteFunc(known.Partitions, func(partition int32, _ mark) bool { return !s.config.Shard.Owns(topic, partition) })
+		maps.DeleteFunc(known.Partitions, func(partition int32, _ *mark) bool { return !s.config.Shard.Owns(topic, partition) })
 	}
 	return nil
 }

@@ -202,23 +202,37 @@ func (s *Source) Consume(chunk *source.Chunk, n int) {
 		}
 		m.next = chunk.Records[n-1].Offset + 1
 	}
-	stream := chunk.Stream
-	t := s.position.Topics[stream.Topic]
-	if t == nil || t.Generation != stream.Generation {
-		if t != nil && stream.Generation < t.Generation {
+	p := chunk.Origin.(*partition)
+	if p.mark == nil {
+		if p.mark = s.mark(p.stream); p.mark == nil {
 			return // a topic that is no more
 		}
-		t = &topicPosition{ID: s.table.identity(stream), Generation: stream.Generation, Partitions: map[int32]mark{}}
+	}
+	if m.epoch < 0 && p.mark.next == m.next {
+		m.epoch = p.mark.epoch
+	}
+	*p.mark = m
+	s.table.consumed(p, m.next, chunk.Records[:min(n, len(chunk.Records))])
+	s.counters.records.Add(int64(min(n, len(chunk.Records))))
+}
+
+// mark returns a stream's place in the position, nil if a topic that was made
+// later bears its name there.
+func (s *Source) mark(stream source.Stream) *mark {
+	t := s.position.Topics[stream.Topic]
+	if t != nil && stream.Generation < t.Generation {
+		return nil
+	}
+	if t == nil || t.Generation != stream.Generation {
+		t = &topicPosition{ID: s.table.identity(stream), Generation: stream.Generation, Partitions: map[int32]*mark{}}
 		s.position.Topics[stream.Topic] = t
 	}
-	if m.epoch < 0 {
-		if old, ok := t.Partitions[stream.Partition]; ok && old.next == m.next {
-			m.epoch = old.epoch
-		}
+	m := t.Partitions[stream.Partition]
+	if m == nil {
+		m = &mark{next: -1, epoch: -1} // until it is set
+		t.Partitions[stream.Partition] = m
 	}
-	t.Partitions[stream.Partition] = m
-	s.table.consumed(stream, m.next, chunk.Records[:min(n, len(chunk.Records))])
-	s.counters.records.Add(int64(min(n, len(chunk.Records))))
+	return m
 }
 
 // Position implements [source.Source]; see the type position for its form.

@@ -85,7 +85,7 @@ func (s *Source) notePosition() {
 	for name, topic := range t.topics {
 		known := s.position.Topics[name]
 		if known == nil || known.Generation != topic.generation {
-			known = &topicPosition{Generation: topic.generation, Partitions: map[int32]mark{}}
+			known = &topicPosition{Generation: topic.generation, Partitions: map[int32]*mark{}}
 			s.position.Topics[name] = known
 		}
 		if id := topicID(topic.id); id != "" {
@@ -96,9 +96,9 @@ func (s *Source) notePosition() {
 			if !p.settled() {
 				later = append(later, number)
 			} else if _, ok := known.Partitions[number]; !ok {
-				known.Partitions[number] = mark{p.next, p.nextEpoch}
+				known.Partitions[number] = &mark{p.next, p.nextEpoch}
 				if p.gap != nil { // which has to be announced
-					known.Partitions[number] = mark{p.gap.From, -1}
+					known.Partitions[number] = &mark{p.gap.From, -1}
 					continue
 				}
 				p.consumed.Store(p.next)
@@ -217,7 +217,7 @@ func (s *Source) announce(ctx context.Context) error {
 	})
 	t.mu.Unlock()
 	for _, p := range ready {
-		chunk := source.NewChunk(p.stream, nil)
+		chunk := p.chunk(nil)
 		chunk.Next, chunk.LeaderEpoch, chunk.Gap = p.next, p.nextEpoch, p.gap
 		if err := s.push(ctx, chunk); err != nil {
 			return err

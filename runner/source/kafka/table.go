@@ -44,7 +44,7 @@ type topic struct {
 }
 
 // state says who takes care of a partition, and what for.
-type state int
+type state uint8
 
 const (
 	// stateStart: the supervisor finds out where it begins.
@@ -59,47 +59,50 @@ const (
 )
 
 // partition is one partition of a topic of one generation. All is guarded by
-// the table's lock, but for the atomics.
+// the table's lock, but for the atomics and mark.
 type partition struct {
-	topic       *topic
-	stream      source.Stream
-	state       state
-	leader      int32 // -1 for none
-	leaderEpoch int32 // -1 if the brokers do not tell
+	// What each answer and each chunk touches comes first: with thousands of
+	// partitions, most of what they cost is to get this from memory.
+	stream    source.Stream
+	run       int   // raised when data that were fetched are not to be decoded
+	pending   int   // responses with data of it that are not decoded yet
+	leader    int32 // -1 for none
+	replica   int32 // follower that the leader has sent us to, -1 for none
+	state     state
+	former    bool    // of a topic that was deleted, see topic.former
+	endKnown  bool    // highWatermark is what a broker said
+	next      int64   // offset to fetch next
+	nextEpoch int32   // leader epoch of the last record before next, -1 if unknown
+	claimed   int64   // offset that is being fetched
+	claimedBy *broker // and from where
+	pendingOn *broker // where data are pending
+	failures  int     // errors in a row
+	damaged   int     // damaged batches in a row
+	topic     *topic
 
-	replica      int32     // follower that the leader has sent us to, -1 for none
+	highWatermark atomic.Int64
+	consumed      atomic.Int64 // offset after what the consumer consumed
+	mark          *mark        // in the position, of the consumer alone; nil until it consumes
+	consumedSoFar progress
+	oldest        int64 // timestamp of the first record that was consumed, in ms
+
+	leaderEpoch  int32     // -1 if the brokers do not tell
 	replicaUntil time.Time // when the leader is asked again
 	leaderUntil  time.Time // no follower before that: one has failed
 
 	startTime  int64 // for stateStart: a time in ms, or startEarliest or startLatest
-	next       int64 // offset to fetch next
-	nextEpoch  int32 // leader epoch of the last record before next, -1 if unknown
 	given      bool  // next is what SPOUT_KAFKA_START_OFFSETS says, and was not seen to be in the log yet
 	checkRange bool  // for stateCheck: see whether next lies in the log
 	beyond     int   // times in a row that next was seen beyond the end of the log
 	gap        *source.Gap
 
-	claimed   int64   // offset that is being fetched
-	claimedBy *broker // and from where
-	pending   int     // responses with data of it that are not decoded yet
-	pendingOn *broker // and where
-	run       int     // raised when data that were fetched are not to be decoded
-	failures  int     // errors in a row
-	damaged   int     // damaged batches in a row
-	retryAt   time.Time
-
+	retryAt     time.Time
 	failure     error     // the last, if failures is not 0
 	failedSince time.Time // the first
 
-	endKnown      bool // highWatermark is what a broker said
-	consumedSoFar progress
-	durableSoFar  progress
-	durableNext   int64     // offset after what is durable, if that is less than what was consumed
-	oldest        int64     // timestamp of the first record that was consumed, in ms
-	caughtUp      time.Time // when everything was durable last
-
-	highWatermark atomic.Int64
-	consumed      atomic.Int64 // offset after what the consumer consumed
+	durableSoFar progress
+	durableNext  int64     // offset after what is durable, if that is less than what was consumed
+	caughtUp     time.Time // when everything was durable last
 }
 
 const (
@@ -113,6 +116,13 @@ func (p *partition) reader() int32 {
 		return p.replica
 	}
 	return p.leader
+}
+
+// chunk makes a chunk of p.
+func (p *partition) chunk(release func()) *source.Chunk {
+	chunk := source.NewChunk(p.stream, release)
+	chunk.Origin = p
+	return chunk
 }
 
 // settled says whether it is known where p is to be read.
@@ -156,16 +166,12 @@ func (t *table) identity(stream source.Stream) string {
 	return t.ids[stream]
 }
 
-// consumed notes what the consumer consumed, and the offset after it.
-func (t *table) consumed(stream source.Stream, next int64, records []source.Record) {
+// consumed notes what the consumer consumed of p, and the offset after it.
+func (t *table) consumed(p *partition, next int64, records []source.Record) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if topic := t.topics[stream.Topic]; topic != nil && topic.generation == stream.Generation {
-		if p := topic.partitions[stream.Partition]; p != nil {
-			p.consumed.Store(next)
-			p.took(records)
-		}
-	}
+	p.consumed.Store(next)
+	p.took(records)
 }
 
 // each calls visit with every partition.
