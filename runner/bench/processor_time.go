@@ -25,7 +25,6 @@ import (
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/encode"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/ingest"
-	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source/kafka"
 )
 
@@ -129,7 +128,7 @@ func used() taken {
 
 // consumeRunner fetches and decodes as the runner does, and makes files of
 // lines that nobody gets.
-func consumeRunner(ctx context.Context, brokers []string, _ int, count func(int)) error {
+func consumeRunner(ctx context.Context, brokers []string, partitions int, count func(int)) error {
 	s := settings.Default()
 	s.Kafka.Brokers, s.Kafka.Topics = brokers, []string{consumedTopic}
 	encoder, err := encode.NewEncoder(s)
@@ -141,29 +140,32 @@ func consumeRunner(ctx context.Context, brokers []string, _ int, count func(int)
 	if err := src.Open(ctx, nil); err != nil {
 		return err
 	}
-	files, size := map[source.Stream]encode.File{}, 0
+	files, size := make([]encode.File, partitions), 0
 	for {
 		chunk, err := src.Next(ctx)
 		if err != nil {
 			return err
 		}
 		if len(chunk.Records) > 0 {
-			file := files[chunk.Stream]
+			file := files[chunk.Stream.Partition]
 			if file == nil {
 				file = encoder.NewFile(encode.Place{Stream: chunk.Stream})
-				files[chunk.Stream] = file
+				files[chunk.Stream.Partition] = file
 			}
 			before := file.Size()
 			if _, err := file.Append(chunk.Records, batchBytes); err != nil {
 				return err
 			}
 			if size += file.Size() - before; size >= batchBytes {
-				for _, file := range files {
+				for partition, file := range files {
+					if file == nil {
+						continue
+					}
 					if err := file.Write(func(string, ...[]byte) error { return nil }); err != nil {
 						return err
 					}
+					files[partition] = nil
 				}
-				clear(files)
 				size = 0
 			}
 		}
@@ -266,8 +268,10 @@ func processorTime(ctx context.Context, b *bench) ([]figures.Figure, error) {
 		record, batch, partition int
 	}
 	const large, small = 1 << 20, 8 << 10
+	few, many := run{"runner", 100, small, 4}, run{"runner", 100, small, 1000}
 	runs := []run{{"runner", 100, large, 4}, {"franz-go", 100, large, 4}, {"kafka-go", 100, large, 4},
-		{"runner", 1024, large, 4}, {"franz-go", 1024, large, 4}, {"runner", 100, small, 4}, {"runner", 100, small, 1000}}
+		{"runner", 1024, large, 4}, {"franz-go", 1024, large, 4},
+		few, many, few, many, few, many} // they differ by less than one does from itself at another time
 	costs := map[run][]cost{}
 	for round := range b.rounds {
 		for _, r := range runs {
@@ -304,7 +308,7 @@ func processorTime(ctx context.Context, b *bench) ([]figures.Figure, error) {
 		lower("cpu_to_kafka_go_reader_100B", ratio(runs[0], runs[2]), "ratio", figures.Target(0.1)),
 		lower("cpu_per_record_1024B", value(runs[3], nanoseconds), "ns", nil),
 		lower("cpu_to_franz_go_1024B", ratio(runs[3], runs[4]), "ratio", nil), // three copies of the bytes, and little else
-		lower("cpu_1000_partitions_to_4", ratio(runs[6], runs[5]), "ratio", figures.Target(1.2)),
+		lower("cpu_1000_partitions_to_4", ratio(many, few), "ratio", figures.Target(1.2)),
 		lower("allocations_per_record", value(runs[0], func(c cost) float64 { return c.Allocations }), "count", figures.Target(0.01)),
 	}, nil
 }
