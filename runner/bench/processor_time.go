@@ -25,6 +25,7 @@ import (
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/encode"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/ingest"
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source/kafka"
 )
 
@@ -128,7 +129,7 @@ func used() taken {
 
 // consumeRunner fetches and decodes as the runner does, and makes files of
 // lines that nobody gets.
-func consumeRunner(ctx context.Context, brokers []string, partitions int, count func(int)) error {
+func consumeRunner(ctx context.Context, brokers []string, _ int, count func(int)) error {
 	s := settings.Default()
 	s.Kafka.Brokers, s.Kafka.Topics = brokers, []string{consumedTopic}
 	encoder, err := encode.NewEncoder(s)
@@ -140,32 +141,29 @@ func consumeRunner(ctx context.Context, brokers []string, partitions int, count 
 	if err := src.Open(ctx, nil); err != nil {
 		return err
 	}
-	files, size := make([]encode.File, partitions), 0
+	files, size := map[source.Stream]encode.File{}, 0
 	for {
 		chunk, err := src.Next(ctx)
 		if err != nil {
 			return err
 		}
 		if len(chunk.Records) > 0 {
-			file := files[chunk.Stream.Partition]
+			file := files[chunk.Stream]
 			if file == nil {
 				file = encoder.NewFile(encode.Place{Stream: chunk.Stream})
-				files[chunk.Stream.Partition] = file
+				files[chunk.Stream] = file
 			}
 			before := file.Size()
 			if _, err := file.Append(chunk.Records, batchBytes); err != nil {
 				return err
 			}
 			if size += file.Size() - before; size >= batchBytes {
-				for partition, file := range files {
-					if file == nil {
-						continue
-					}
+				for _, file := range files {
 					if err := file.Write(func(string, ...[]byte) error { return nil }); err != nil {
 						return err
 					}
-					files[partition] = nil
 				}
+				clear(files)
 				size = 0
 			}
 		}

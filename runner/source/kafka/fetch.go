@@ -316,6 +316,7 @@ func (b *broker) accept(parts []part) []part {
 		if err := codeError(f.code); err != nil {
 			if p.replica == b.id {
 				b.s.leaveReplica(p, err)
+				moved = true
 				continue
 			}
 			b.refused(p, err)
@@ -413,6 +414,7 @@ func (s *Source) damage(p *partition, offset int64, data []byte, err error) {
 	p.state = stateFetch
 	if p.replica >= 0 {
 		s.leaveReplica(p, err)
+		s.assign()
 	}
 	p.fault(err)
 	if p.damaged >= maxDamaged {

@@ -5,6 +5,7 @@ package kafka
 import (
 	"context"
 	"errors"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"slices"
@@ -277,7 +278,8 @@ func (s *Source) seed() {
 		}
 		t := s.newTopic(name)
 		t.generation, t.known, t.kept, t.missing = known.Generation, true, known.ID, true
-		for number, m := range known.Partitions {
+		for _, number := range slices.Sorted(maps.Keys(known.Partitions)) { // see assign
+			m := known.Partitions[number]
 			p := s.newPartition(t, number)
 			p.state, p.next, p.nextEpoch, p.checkRange, p.given = stateCheck, m.next, m.epoch, true, false
 			p.consumed.Store(m.next)
@@ -374,7 +376,8 @@ func (s *Source) assign() {
 		}
 	})
 	for _, b := range t.brokers {
-		slices.SortFunc(b.led, func(x, y *partition) int { return x.stream.Compare(y.stream) }) // as they lie in memory, mostly
+		// As they lie in memory, mostly: one after the other is had sooner.
+		slices.SortFunc(b.led, func(x, y *partition) int { return x.stream.Compare(y.stream) })
 		if len(b.led) > 0 && s.running != nil {
 			b.start()
 			b.wakeUp()

@@ -49,12 +49,12 @@ func (s *Source) followReplica(b *broker, p *partition, f *fetched) bool {
 	return true
 }
 
-// leaveReplica goes back to the leader. The table is locked.
+// leaveReplica goes back to the leader, once the partitions are assigned anew.
+// The table is locked.
 func (s *Source) leaveReplica(p *partition, err error) {
 	s.complain.about("replica "+p.stream.Topic, hclog.Warn, "cannot read from a follower in this rack; going back to the leader",
 		"topic", p.stream.Topic, "partition", p.stream.Partition, "broker", p.replica, "error", err)
 	p.replica, p.leaderUntil = -1, time.Now().Add(replicaPause)
-	s.assign()
 }
 
 // leaveReplicas goes back to the leaders of all partitions that b was only a

@@ -213,7 +213,6 @@ func (s *Source) Consume(chunk *source.Chunk, n int) {
 	}
 	*p.mark = m
 	s.table.consumed(p, m.next, chunk.Records[:min(n, len(chunk.Records))])
-	s.counters.records.Add(int64(min(n, len(chunk.Records))))
 }
 
 // mark returns a stream's place in the position, nil if a topic that was made

@@ -59,7 +59,8 @@ const (
 )
 
 // partition is one partition of a topic of one generation. All is guarded by
-// the table's lock, but for the atomics and mark.
+// the table's lock, but for the atomics, mark, and what never changes: topic
+// and stream.
 type partition struct {
 	// What each answer and each chunk touches comes first: with thousands of
 	// partitions, most of what they cost is to get this from memory.
@@ -84,6 +85,8 @@ type partition struct {
 	consumed      atomic.Int64 // offset after what the consumer consumed
 	mark          *mark        // in the position, of the consumer alone; nil until it consumes
 	consumedSoFar progress
+	durableSoFar  progress
+	durableNext   int64 // offset after what is durable, if that is less than what was consumed
 	oldest        int64 // timestamp of the first record that was consumed, in ms
 
 	leaderEpoch  int32     // -1 if the brokers do not tell
@@ -99,10 +102,7 @@ type partition struct {
 	retryAt     time.Time
 	failure     error     // the last, if failures is not 0
 	failedSince time.Time // the first
-
-	durableSoFar progress
-	durableNext  int64     // offset after what is durable, if that is less than what was consumed
-	caughtUp     time.Time // when everything was durable last
+	caughtUp    time.Time // when everything was durable last
 }
 
 const (
@@ -185,7 +185,7 @@ func (t *table) each(visit func(*partition)) {
 
 // counters count what a source did since it was made.
 type counters struct {
-	fetches, bytes, batches, records, skipped, reconnects, damaged, moves atomic.Int64
+	fetches, bytes, batches, skipped, reconnects, damaged, moves atomic.Int64
 }
 
 // Stats says what a source did since it was made.
@@ -194,7 +194,6 @@ type Stats struct {
 	Bytes      int64 // of fetch responses
 	Batches    int64 // record batches that were decoded
 	Skipped    int64 // record batches that were left out: control batches and aborted transactions
-	Records    int64 // records that were consumed
 	Reconnects int64 // connections to brokers that failed or were lost while fetching
 	Damaged    int64 // record batches whose checksum or form was wrong
 	Memory     int64 // bytes held now
@@ -206,7 +205,7 @@ func (s *Source) Stats() Stats {
 	used, peak := s.memory.usage()
 	c := &s.counters
 	return Stats{Fetches: c.fetches.Load(), Bytes: c.bytes.Load(), Batches: c.batches.Load(), Skipped: c.skipped.Load(),
-		Records: c.records.Load(), Reconnects: c.reconnects.Load(), Damaged: c.damaged.Load(), Memory: used, MemoryPeak: peak}
+		Reconnects: c.reconnects.Load(), Damaged: c.damaged.Load(), Memory: used, MemoryPeak: peak}
 }
 
 // Lag returns for each partition how many offsets lie between what was
