@@ -20,8 +20,8 @@ type DeadLetters struct {
 // compressed: they are few, and people look at them.
 func (e *Encoder) NewDeadLetters(stream source.Stream) *DeadLetters {
 	d := &DeadLetters{}
-	d.textFile = textFile{place: Place{Stream: stream}, path: e.deadLetterPath,
-		format: format{extension: "jsonl", most: d.most, fill: oneByOne(d.append, d.most)}}
+	d.textFile = textFile{place: Place{Stream: stream}, kind: &textKind{path: e.deadLetterPath,
+		format: format{extension: "jsonl", most: d.most, fill: oneByOne(d.append, d.most)}}}
 	return d
 }
 
@@ -40,7 +40,7 @@ func (d *DeadLetters) most(r *source.Record) int { return mostJSON(r) + len(d.re
 
 // append writes keys and headers as jsonl files do, which loses nothing, and
 // values always in base64: there is no telling what they are.
-func (d *DeadLetters) append(dst []byte, stream source.Stream, r *source.Record) []byte {
+func (d *DeadLetters) append(dst []byte, stream *source.Stream, r *source.Record) []byte {
 	dst = appendText(append(dst, '{'), "reason", []byte(d.reason))
 	dst = append(dst, `,"topic":`...)
 	dst = appendString(dst, stream.Topic)

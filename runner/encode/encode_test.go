@@ -61,7 +61,7 @@ func TestJSONLines(t *testing.T) {
 		{"headers", source.Record{Headers: headers},
 			`{"topic":"orders","partition":3,"offset":0,"timestamp":0,"key":null,"headers":[{"key":"h","value":"v"},{"key":"n","value":null}],"value":null}`},
 	} {
-		if got := string(appendJSON(nil, stream, &test.record)); got != test.want+"\n" {
+		if got := string(appendJSON(nil, &stream, &test.record)); got != test.want+"\n" {
 			t.Errorf("%s:\n got %s\nwant %s", test.name, got, test.want)
 		}
 	}
@@ -82,7 +82,7 @@ func TestJSONLinesKeepBytes(t *testing.T) {
 				return b
 			}),
 		).Draw(t, "value")
-		line := appendJSON(nil, stream, &source.Record{Value: value})
+		line := appendJSON(nil, &stream, &source.Record{Value: value})
 		if n := bytes.Count(line, []byte("\n")); n != 1 {
 			t.Fatalf("%d line breaks in %q", n, line)
 		}

@@ -14,8 +14,8 @@ import (
 // Encoder makes files as the settings say.
 type Encoder struct {
 	settings    settings.Settings
-	format      format
 	compression compression
+	text        *textKind
 	container   *container // of rows; nil for other formats
 }
 
@@ -35,7 +35,8 @@ func NewEncoder(s settings.Settings) (*Encoder, error) {
 	if s.File.Format == formatRaw {
 		return e, nil
 	}
-	e.format, err = formatNamed(s.File.Format)
+	format, err := formatNamed(s.File.Format)
+	e.text = &textKind{format, e.compression, e.path}
 	return e, err
 }
 
@@ -77,7 +78,7 @@ func (e *Encoder) NewFile(at Place) File {
 	case e.settings.File.Format == formatRaw:
 		return &rawFile{encoder: e, place: at}
 	}
-	return &textFile{place: at, format: e.format, compression: e.compression, path: e.path, raw: make([][]byte, 0, len(blockSizes))}
+	return &textFile{place: at, kind: e.text}
 }
 
 // path is the path of a file of records from first to last.
@@ -101,21 +102,29 @@ func topicFolder(stream source.Stream) string {
 // of its own. Compressors take megabytes; a thousand quiet streams share one.
 const compressFrom = 1 << 20
 
-// textFile is a file whose format puts one record after the other.
-type textFile struct {
-	place       Place
+// textKind is what text files of a sort have in common.
+type textKind struct {
 	format      format
 	compression compression
 	path        func(at Place, extension string, first, last int64) string
+}
 
-	first, last int64
-	records     int
+// textFile is a file whose format puts one record after the other.
+type textFile struct {
+	// What each Append touches comes first: with thousands of files, most of
+	// what it costs is to get this from memory.
+	kind    *textKind
+	tail    []byte // the block that is being filled
+	size    int
+	memory  int
+	records int
+	last    int64
 
-	raw         [][]byte // not compressed yet, or all there is
-	rawSize     int
-	rawCapacity int
-	compressor  compressor
-	packed      blocks
+	first      int64
+	full       [][]byte // blocks before the tail
+	packed     blocks
+	compressor compressor
+	place      Place
 }
 
 // Append implements [File].
@@ -123,70 +132,80 @@ func (f *textFile) Append(records []source.Record, limit int) (taken int, err er
 	if f.records == 0 {
 		f.first = records[0].Offset
 	}
-	for done := false; !done; done = taken == len(records) || f.Size() >= limit {
-		f.room(f.format.most(&records[taken]))
-		tail := &f.raw[len(f.raw)-1]
-		size, capacity := len(*tail), cap(*tail)
-		filled, n := f.format.fill(*tail, f.place.Stream, records[taken:], limit-(f.Size()-size))
-		*tail = filled
+	format := &f.kind.format
+	for done := false; !done; done = taken == len(records) || f.size >= limit {
+		f.room(format.most(&records[taken]))
+		size, capacity := len(f.tail), cap(f.tail)
+		filled, n := format.fill(f.tail, &f.place.Stream, records[taken:], limit-(f.size-size))
+		f.tail = filled
 		taken += n
-		f.rawSize += len(filled) - size
-		f.rawCapacity += cap(filled) - capacity
+		f.size += len(filled) - size
+		f.memory += cap(filled) - capacity
 	}
 	f.last = records[taken-1].Offset
 	f.records += taken
 	return taken, f.compress(false)
 }
 
-// room makes sure that the last raw block has room for need bytes, so that
-// appending seldom has to move what the block holds.
+// room makes sure that the tail has room for need bytes, so that appending
+// seldom has to move what it holds.
 func (f *textFile) room(need int) {
-	if n := len(f.raw); n == 0 || cap(f.raw[n-1])-len(f.raw[n-1]) < need {
-		block := newBlock(n, need)
-		f.raw = append(f.raw, block)
-		f.rawCapacity += cap(block)
+	if cap(f.tail)-len(f.tail) >= need {
+		return
 	}
+	if f.tail != nil {
+		if f.full == nil {
+			f.full = make([][]byte, 0, len(blockSizes))
+		}
+		f.full = append(f.full, f.tail)
+	}
+	f.tail = newBlock(len(f.full), need)
+	f.memory += cap(f.tail)
+}
+
+// raw is what is not compressed yet, or all there is.
+func (f *textFile) raw() [][]byte {
+	if f.tail == nil {
+		return nil
+	}
+	return append(f.full, f.tail)
 }
 
 // compress moves raw data through the compressor: once there is enough of it
 // for a compressor of its own, or at the end.
 func (f *textFile) compress(end bool) error {
-	if f.compression.pool == nil || !end && f.rawSize < compressFrom {
+	compression := &f.kind.compression
+	if compression.pool == nil || !end && f.size-f.packed.size < compressFrom {
 		return nil
 	}
 	if f.compressor == nil {
-		f.compressor = f.compression.pool.Get().(compressor)
+		f.compressor = compression.pool.Get().(compressor)
 		f.compressor.Reset(&f.packed)
 	}
-	for _, block := range f.raw {
+	for _, block := range f.raw() {
 		if _, err := f.compressor.Write(block); err != nil {
 			return fmt.Errorf("compress: %w", err)
 		}
 		freeBlock(block)
 	}
-	f.raw, f.rawSize, f.rawCapacity = f.raw[:0], 0, 0
+	f.tail, f.full = nil, f.full[:0]
+	f.size, f.memory = f.packed.size, f.packed.capacity+compression.memory
 	if !end {
 		return nil
 	}
 	if err := f.compressor.Close(); err != nil {
 		return fmt.Errorf("compress: %w", err)
 	}
-	f.compression.pool.Put(f.compressor)
+	compression.pool.Put(f.compressor)
 	f.compressor = nil
 	return nil
 }
 
 // Size implements [File].
-func (f *textFile) Size() int { return f.packed.size + f.rawSize }
+func (f *textFile) Size() int { return f.size }
 
 // Memory implements [File].
-func (f *textFile) Memory() int {
-	memory := f.packed.capacity + f.rawCapacity
-	if f.compressor != nil {
-		memory += f.compression.memory
-	}
-	return memory
-}
+func (f *textFile) Memory() int { return f.memory }
 
 // Write implements [File].
 func (f *textFile) Write(put func(path string, parts ...[]byte) error) error {
@@ -194,15 +213,15 @@ func (f *textFile) Write(put func(path string, parts ...[]byte) error) error {
 		return err
 	}
 	parts := f.packed.list
-	if f.compression.pool == nil {
-		parts = f.raw
+	if f.kind.compression.pool == nil {
+		parts = f.raw()
 	}
-	if err := put(f.path(f.place, f.format.extension, f.first, f.last), parts...); err != nil {
+	if err := put(f.kind.path(f.place, f.kind.format.extension, f.first, f.last), parts...); err != nil {
 		return err
 	}
 	for _, block := range parts {
 		freeBlock(block)
 	}
-	f.raw, f.packed = nil, blocks{}
+	f.tail, f.full, f.packed = nil, nil, blocks{}
 	return nil
 }

@@ -19,7 +19,7 @@ type format struct {
 	// fill appends records until dst is as long as end, or until the next one
 	// might not fit into dst's capacity, and returns how many it took. The first
 	// is taken anyhow: dst has room for it.
-	fill func(dst []byte, stream source.Stream, records []source.Record, end int) (filled []byte, taken int)
+	fill func(dst []byte, stream *source.Stream, records []source.Record, end int) (filled []byte, taken int)
 	// most returns a bound for the bytes that a record takes, but for rare
 	// control characters.
 	most func(r *source.Record) int
@@ -37,8 +37,8 @@ func formatNamed(name string) (format, error) {
 }
 
 // oneByOne makes a format's fill of what appends a single record.
-func oneByOne(add func(dst []byte, stream source.Stream, r *source.Record) []byte, most func(r *source.Record) int) func([]byte, source.Stream, []source.Record, int) ([]byte, int) {
-	return func(dst []byte, stream source.Stream, records []source.Record, end int) ([]byte, int) {
+func oneByOne(add func(dst []byte, stream *source.Stream, r *source.Record) []byte, most func(r *source.Record) int) func([]byte, *source.Stream, []source.Record, int) ([]byte, int) {
+	return func(dst []byte, stream *source.Stream, records []source.Record, end int) ([]byte, int) {
 		for i := range records {
 			if i > 0 && (len(dst) >= end || most(&records[i]) > cap(dst)-len(dst)) {
 				return dst, i
@@ -53,7 +53,7 @@ func mostLine(r *source.Record) int { return len(r.Value) + 1 }
 
 // fillLines appends each value and a newline; a null value is an empty line.
 // What it does for a record is most of what a record costs: nothing is called.
-func fillLines(dst []byte, _ source.Stream, records []source.Record, end int) ([]byte, int) {
+func fillLines(dst []byte, _ *source.Stream, records []source.Record, end int) ([]byte, int) {
 	for i := range records {
 		value := records[i].Value
 		if i > 0 && (len(dst) >= end || len(value) >= cap(dst)-len(dst)) {
@@ -82,7 +82,7 @@ func mostJSON(r *source.Record) int {
 // Keys and the headers' keys and values are text as a rule: they are null,
 // strings, or in base64 under a name that ends in _base64. That a key looks
 // like a number does not make it one.
-func appendJSON(dst []byte, stream source.Stream, r *source.Record) []byte {
+func appendJSON(dst []byte, stream *source.Stream, r *source.Record) []byte {
 	dst = append(dst, `{"topic":`...)
 	dst = appendString(dst, stream.Topic)
 	dst = append(dst, `,"partition":`...)

@@ -6,7 +6,7 @@ import "sync"
 
 // blockSizes are the sizes that a growing file's blocks have, in order; the
 // last one repeats. Small first blocks keep a thousand quiet streams cheap.
-var blockSizes = [...]int{4 << 10, 32 << 10, 256 << 10, 1 << 20}
+var blockSizes = [...]int{8 << 10, 64 << 10, 256 << 10, 1 << 20}
 
 // blockPools reuse blocks, one pool a size.
 var blockPools [len(blockSizes)]sync.Pool

@@ -58,7 +58,8 @@ type batcher struct {
 	out     chan<- *segment
 	metrics *Metrics
 
-	open   map[fileKey]encode.File
+	open   map[fileKey]openFile
+	recent []openFile // by the index of the stream: where its last records went
 	dead   map[source.Stream]*encode.DeadLetters
 	order  []encode.File
 	memory int // of the open files
@@ -97,9 +98,14 @@ type fileKey struct {
 	rows   *schema.Rows
 }
 
+type openFile struct {
+	key  fileKey
+	file encode.File // nil for none
+}
+
 // run reads until ctx ends or the source fails.
 func (b *batcher) run(ctx context.Context) error {
-	b.open, b.dead, b.stopTimer = map[fileKey]encode.File{}, map[source.Stream]*encode.DeadLetters{}, func() {}
+	b.open, b.dead, b.stopTimer = map[fileKey]openFile{}, map[source.Stream]*encode.DeadLetters{}, func() {}
 	defer func() { b.stopTimer() }()
 	for {
 		chunk, err := b.next(ctx)
@@ -174,7 +180,7 @@ func (b *batcher) take(ctx context.Context, chunk *source.Chunk) error {
 		b.move()
 	}
 	for at := 0; at < len(chunk.Records); {
-		n, err := b.addSome(ctx, chunk.Stream, chunk.Records[at:])
+		n, err := b.addSome(ctx, chunk, chunk.Records[at:])
 		if err != nil {
 			return err
 		}
@@ -211,20 +217,20 @@ func (b *batcher) move() {
 }
 
 // addSome puts some of the records into files; none if the batch is due first.
-func (b *batcher) addSome(ctx context.Context, stream source.Stream, records []source.Record) (int, error) {
+func (b *batcher) addSome(ctx context.Context, chunk *source.Chunk, records []source.Record) (int, error) {
 	if b.rules == nil && b.schemas == nil {
-		return b.add(stream, records)
+		return b.add(chunk, records)
 	}
-	return b.addEach(ctx, stream, records)
+	return b.addEach(ctx, chunk, records)
 }
 
 // add appends the records that go into one file and fit the limits.
-func (b *batcher) add(stream source.Stream, records []source.Record) (int, error) {
+func (b *batcher) add(chunk *source.Chunk, records []source.Record) (int, error) {
 	b.begin()
-	key := fileKey{stream: stream, span: b.span(&records[0])}
+	span := b.span(&records[0])
 	if b.paths.grain > 0 && !b.paths.ingestion {
 		for i := range records {
-			if b.span(&records[i]) != key.span {
+			if b.span(&records[i]) != span {
 				records = records[:i]
 				break
 			}
@@ -233,23 +239,19 @@ func (b *batcher) add(stream source.Stream, records []source.Record) (int, error
 	if b.limits.MaxRecords > 0 {
 		records = records[:min(int64(len(records)), int64(b.limits.MaxRecords)-b.counts.written-b.counts.deadLettered)]
 	}
-	file := b.open[key]
-	if file == nil {
-		file = b.newFile(key)
-	}
-	return b.append(file, records)
+	return b.append(b.file(chunk, span, nil, nil), records)
 }
 
 // addEach is [batcher.add] for records that have to be looked at one by one. It
 // takes all of them unless the batch is full, or memory, or is due while it
 // waits for a schema.
-func (b *batcher) addEach(ctx context.Context, stream source.Stream, records []source.Record) (int, error) {
+func (b *batcher) addEach(ctx context.Context, chunk *source.Chunk, records []source.Record) (int, error) {
 	for i := range records {
-		keep, err := b.addOne(ctx, stream, records[i])
+		keep, err := b.addOne(ctx, chunk, records[i])
 		var refused *record.Refused
 		switch {
 		case errors.As(err, &refused):
-			err = b.refuse(stream, &records[i], refused.Reason)
+			err = b.refuse(chunk.Stream, &records[i], refused.Reason)
 		case errors.Is(err, errDue):
 			return i, nil
 		case err == nil && !keep:
@@ -268,7 +270,7 @@ func (b *batcher) addEach(ctx context.Context, stream source.Stream, records []s
 }
 
 // addOne puts a record into its file; keep is false if it is to be left out.
-func (b *batcher) addOne(ctx context.Context, stream source.Stream, r source.Record) (keep bool, err error) {
+func (b *batcher) addOne(ctx context.Context, chunk *source.Chunk, r source.Record) (keep bool, err error) {
 	if b.rules != nil {
 		if keep, err := b.rules.Apply(&r); !keep || err != nil {
 			return false, err
@@ -285,12 +287,8 @@ func (b *batcher) addOne(ctx context.Context, stream source.Stream, r source.Rec
 	if b.rules != nil {
 		values = b.rules.Route(&r)
 	}
-	file := b.open[fileKey{stream: stream, span: b.span(&r), values: string(values), rows: rows}]
-	if file == nil {
-		file = b.newFile(fileKey{stream: stream, span: b.span(&r), values: string(values), rows: rows})
-	}
 	b.single[0] = r
-	_, err = b.append(file, b.single[:])
+	_, err = b.append(b.file(chunk, b.span(&r), values, rows), b.single[:])
 	return true, err
 }
 
@@ -316,14 +314,33 @@ func (b *batcher) refuse(stream source.Stream, r *source.Record, why string) err
 	return err
 }
 
-func (b *batcher) newFile(key fileKey) encode.File {
+// file returns the file for records of the chunk with that span, and those
+// values and rows. Mostly it is where the stream's last ones went.
+func (b *batcher) file(chunk *source.Chunk, span int64, values []byte, rows *schema.Rows) encode.File {
+	if more := chunk.Index + 1 - len(b.recent); more > 0 {
+		b.recent = append(b.recent, make([]openFile, more)...)
+	}
+	recent := &b.recent[chunk.Index]
+	if k := &recent.key; recent.file != nil && k.stream == chunk.Stream && k.span == span && k.values == string(values) && k.rows == rows {
+		return recent.file
+	}
+	open, ok := b.open[fileKey{stream: chunk.Stream, span: span, values: string(values), rows: rows}]
+	if !ok {
+		open = b.newFile(fileKey{stream: chunk.Stream, span: span, values: string(values), rows: rows})
+	}
+	*recent = open
+	return open.file
+}
+
+func (b *batcher) newFile(key fileKey) openFile {
 	file := b.encoder.NewFile(encode.Place{Stream: key.stream, Time: time.UnixMilli(key.span * b.paths.grain.Milliseconds()), Values: key.values, Rows: key.rows})
-	b.open[key] = file
+	open := openFile{key, file}
+	b.open[key] = open
 	b.order = append(b.order, file)
 	if !b.paths.each {
 		b.files++
 	}
-	return file
+	return open
 }
 
 // append puts records into a file, as many as the batch has room for.
@@ -391,6 +408,7 @@ func (b *batcher) hand(ctx context.Context, end *batchEnd) error {
 		s.schemas = b.schemas.takeNew()
 	}
 	clear(b.open)
+	clear(b.recent)
 	clear(b.dead)
 	b.order, b.memory, b.told = nil, 0, 0
 	select {

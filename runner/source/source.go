@@ -79,6 +79,11 @@ type Chunk struct {
 	Next int64
 	// LeaderEpoch is the newest leader epoch seen in the chunk, -1 if unknown.
 	LeaderEpoch int32
+	// Index is the stream's place in a list of the source's streams. Whoever
+	// keeps something of each stream finds it by the index sooner than by the
+	// stream's name, if it sees that the stream is the same: a source may leave
+	// it 0.
+	Index int
 	// Origin is what the source keeps of the stream, for itself alone.
 	Origin any
 
@@ -87,10 +92,18 @@ type Chunk struct {
 
 // NewChunk makes a chunk whose Release calls release once, if it is not nil.
 func NewChunk(stream Stream, release func()) *Chunk {
-	return &Chunk{Stream: stream, LeaderEpoch: -1, release: release}
+	c := &Chunk{}
+	c.Init(stream, release)
+	return c
 }
 
-// Release gives the chunk's buffer back. No record of it may be used after.
+// Init makes a new chunk of c, as [NewChunk] does. A source may use a chunk
+// again that was released.
+func (c *Chunk) Init(stream Stream, release func()) {
+	*c = Chunk{Stream: stream, LeaderEpoch: -1, release: release}
+}
+
+// Release gives the chunk's buffer back, and the chunk: neither may be used after.
 func (c *Chunk) Release() {
 	if c.release != nil {
 		release := c.release

@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc32"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 )
@@ -25,8 +24,6 @@ const (
 	// minRecordBytes is the size of a record without key, value and headers.
 	minRecordBytes = 7
 )
-
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // Bits of a batch's attributes.
 const (
@@ -116,29 +113,6 @@ func afterBatch(data []byte) (next int64, ok bool) {
 	}
 	base, lastDelta := int64(be.Uint64(data)), int32(be.Uint32(data[23:]))
 	return base + int64(lastDelta) + 1, base >= 0 && lastDelta >= 0 && data[offsetOfMagic] == 2
-}
-
-// checkCRC compares the checksum of a whole batch of format 2.
-func (h *batchHead) checkCRC(batch []byte) error {
-	if sum := checksum(batch[offsetOfCRCed:]); sum != h.crc {
-		return fmt.Errorf("checksum is %08x, the batch says %08x", sum, h.crc)
-	}
-	return nil
-}
-
-// checksumStep is seven times 3*168 bytes, and 8 for their alignment.
-const checksumStep = 7*3*168 + 8
-
-// checksum returns the CRC-32C of data. From 4 KiB on, hash/crc32 on amd64
-// goes through three places at once that are 1,344 bytes apart, which waits
-// for memory three times as long as for the places 168 bytes apart that it
-// goes through in smaller pieces.
-func checksum(data []byte) (sum uint32) {
-	for len(data) > checksumStep {
-		sum = crc32.Update(sum, castagnoli, data[:checksumStep])
-		data = data[checksumStep:]
-	}
-	return crc32.Update(sum, castagnoli, data)
 }
 
 // isAbortMarker says whether a control batch ends a transaction without

@@ -19,36 +19,57 @@ func (b *broker) decodeLoop(ctx context.Context) error {
 		emit: func(chunk *source.Chunk) error { return b.s.push(ctx, chunk) }, memory: b.s.memory, counters: &b.s.counters}
 	defer d.decompressor.close()
 	for r := range b.responses {
-		for i := range r.parts {
-			if ctx.Err() == nil {
-				b.decodePart(ctx, &d, r, &r.parts[i])
-			}
-		}
+		b.decode(ctx, &d, r)
 		r.release()
 	}
 	return nil
 }
 
-func (b *broker) decodePart(ctx context.Context, d *decoder, r *response, part *part) {
-	p := part.p
+// decode decodes the parts of a response. It sees to what the table has of
+// them before and after, for all at once: one by one, in between, each would
+// have to be got from memory again.
+func (b *broker) decode(ctx context.Context, d *decoder, r *response) {
 	t := &b.s.table
 	t.mu.Lock()
-	void := p.run != part.run
+	for i := range r.parts {
+		part := &r.parts[i]
+		part.void = part.p.run != part.run
+	}
 	t.mu.Unlock()
-	var err error
-	if !void {
-		err = d.decode(ctx, r.buffer, part)
+	d.checker = checker{parts: r.parts}
+	for i := range r.parts {
+		if part := &r.parts[i]; !part.void && ctx.Err() == nil {
+			if err := d.decode(ctx, r.buffer, part); err != nil {
+				b.spoiled(ctx, d, part, err)
+			}
+		}
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	for i := range r.parts {
+		b.decoded(&r.parts[i])
+	}
+}
+
+// spoiled sees to a part that could be decoded up to the decoder's place only.
+func (b *broker) spoiled(ctx context.Context, d *decoder, part *part, err error) {
+	part.void = true
+	if ctx.Err() != nil {
+		return
+	}
+	b.reconnect.Store(true)
+	b.s.table.mu.Lock()
+	defer b.s.table.mu.Unlock()
+	part.p.run++ // what was fetched behind it comes again
+	b.s.damage(part.p, d.next, d.rest, err)
+}
+
+// decoded notes that nothing of a part is to be decoded any more. The table is
+// locked.
+func (b *broker) decoded(part *part) {
+	p := part.p
 	p.pending--
-	switch {
-	case ctx.Err() != nil || p.run != part.run:
-	case err != nil:
-		b.reconnect.Store(true)
-		p.run++ // what was fetched behind it comes again
-		b.s.damage(p, d.next, d.rest, err)
-	case !void:
+	if !part.void {
 		p.damaged = 0
 	}
 	if p.pending == 0 {
@@ -71,8 +92,10 @@ type decoder struct {
 	aborting     map[int64]struct{} // producers whose records do not count at this place
 	head         batchHead          // of the batch that is being decoded
 
+	checker checker // of the response
+
 	// Of the part that is being decoded.
-	of    *partition
+	part  *part
 	next  int64 // offset after what was decoded
 	epoch int32
 	left  int    // records that are still to come, about
@@ -86,20 +109,20 @@ type decoder struct {
 // After an error of the data, what came before it was emitted, and next is
 // where the damage is.
 func (d *decoder) decode(ctx context.Context, buffer *buffer, part *part) error {
-	d.of, d.next, d.epoch, d.left = part.p, part.from, -1, part.count
+	d.part, d.next, d.epoch, d.left = part, part.from, -1, part.count
 	clear(d.aborting)
 	aborted := part.aborted
 	if d.readAll {
 		aborted = nil
 	}
 	d.told = part.from
-	err := d.batches(ctx, buffer, part.records, aborted)
+	err := d.batches(ctx, buffer, aborted)
 	if ctx.Err() != nil {
 		d.drop()
 		return ctx.Err()
 	}
 	if d.chunk == nil && d.next > d.told {
-		d.chunk = d.of.chunk(nil) // the last batches have no records that count
+		d.chunk = source.NewChunk(part.stream, nil) // the last batches have no records that count
 	}
 	if emitErr := d.flush(); emitErr != nil {
 		return emitErr
@@ -107,8 +130,8 @@ func (d *decoder) decode(ctx context.Context, buffer *buffer, part *part) error 
 	return err
 }
 
-func (d *decoder) batches(ctx context.Context, buffer *buffer, data []byte, aborted []abortedTransaction) error {
-	for len(data) > 0 {
+func (d *decoder) batches(ctx context.Context, buffer *buffer, aborted []abortedTransaction) error {
+	for data := d.part.records; len(data) > 0; {
 		d.rest = data
 		read, whole, err := readBatchHead(data)
 		if err != nil || !whole {
@@ -129,7 +152,7 @@ func (d *decoder) batches(ctx context.Context, buffer *buffer, data []byte, abor
 			d.next, d.epoch = head.lastOffset()+1, -1
 			continue
 		}
-		if err := head.checkCRC(batch); err != nil {
+		if err := d.checker.sound(d.part, len(d.part.records)-len(data)); err != nil {
 			return err
 		}
 		for len(aborted) > 0 && aborted[0].firstOffset <= head.lastOffset() {
@@ -216,7 +239,8 @@ func (d *decoder) room(ctx context.Context, left int) error {
 		return err
 	}
 	d.lease = getLease(d.memory, class)
-	d.chunk = d.of.chunk(d.lease.release)
+	d.chunk = &d.lease.chunk
+	d.chunk.Init(d.part.stream, d.lease.release)
 	d.chunk.Bytes = int(tableBytes(class))
 	return nil
 }
@@ -239,6 +263,7 @@ func (d *decoder) flush() error {
 		d.lease.emitted = true
 		d.memory.lend()
 	}
+	chunk.Index, chunk.Origin = d.part.index, d.part.p
 	chunk.Next, chunk.LeaderEpoch = d.next, d.epoch
 	d.told = d.next
 	d.chunk, d.lease = nil, nil

@@ -37,7 +37,9 @@ func decodeAll(t testing.TB, d *decoder, records []byte, count int) (n int, err 
 		return nil
 	}
 	p := &partition{stream: source.Stream{Topic: "t"}}
-	err = d.decode(context.Background(), buffer, &part{p: p, records: records, count: count})
+	parts := []part{{p: p, records: records, count: count}}
+	d.checker = checker{parts: parts}
+	err = d.decode(context.Background(), buffer, &parts[0])
 	return n, err
 }
 

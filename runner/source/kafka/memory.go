@@ -212,10 +212,11 @@ func putBuffer(b *buffer) {
 	}
 }
 
-// lease is what a chunk holds: a table of records and the buffers that they
-// point into. It is pooled with its table, and with its release, which a
-// chunk takes as a func.
+// lease is a chunk with what it holds: a table of records and the buffers that
+// they point into. It is pooled with its table, and with its release, which
+// the chunk takes as a func.
 type lease struct {
+	chunk   source.Chunk
 	table   []source.Record
 	class   int
 	buffers []*buffer

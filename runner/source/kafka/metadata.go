@@ -347,7 +347,8 @@ func (s *Source) applyPartition(t *topic, m *kmsg.MetadataResponseTopicPartition
 // newPartition makes the table's entry of a partition that is seen for the first time.
 func (s *Source) newPartition(t *topic, number int32) *partition {
 	p := &partition{topic: t, leader: -1, replica: -1, leaderEpoch: -1, nextEpoch: -1, startTime: startEarliest,
-		stream: source.Stream{Topic: t.name, Partition: number, Generation: t.generation}}
+		stream: source.Stream{Topic: t.name, Partition: number, Generation: t.generation}, index: s.table.indices}
+	s.table.indices++
 	offset, given := s.config.StartOffsets[t.name][number]
 	switch {
 	case given && s.mayBegin(t):

@@ -20,6 +20,14 @@ type fetched struct {
 	records       []byte
 }
 
+// isOf says whether f is of the topic, by what the answer names it.
+func (f *fetched) isOf(t *topic) bool {
+	if f.topicName != nil {
+		return string(f.topicName) == t.name
+	}
+	return f.topicID == t.id
+}
+
 // abortedTransaction says that what a producer wrote from an offset on, up to
 // its next abort marker, does not count.
 type abortedTransaction struct {

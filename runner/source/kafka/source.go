@@ -203,35 +203,35 @@ func (s *Source) Consume(chunk *source.Chunk, n int) {
 		m.next = chunk.Records[n-1].Offset + 1
 	}
 	p := chunk.Origin.(*partition)
-	if p.mark == nil {
-		if p.mark = s.mark(p.stream); p.mark == nil {
+	if !p.marked {
+		if p.marked = s.enter(p); !p.marked {
 			return // a topic that is no more
 		}
 	}
 	if m.epoch < 0 && p.mark.next == m.next {
 		m.epoch = p.mark.epoch
 	}
-	*p.mark = m
+	p.mark = m
 	s.table.consumed(p, m.next, chunk.Records[:min(n, len(chunk.Records))])
 }
 
-// mark returns a stream's place in the position, nil if a topic that was made
-// later bears its name there.
-func (s *Source) mark(stream source.Stream) *mark {
-	t := s.position.Topics[stream.Topic]
-	if t != nil && stream.Generation < t.Generation {
-		return nil
+// enter makes a partition's mark a part of the position, unless a topic that
+// was made later bears its name there.
+func (s *Source) enter(p *partition) bool {
+	t := s.position.Topics[p.stream.Topic]
+	if t != nil && p.stream.Generation < t.Generation {
+		return false
 	}
-	if t == nil || t.Generation != stream.Generation {
-		t = &topicPosition{ID: s.table.identity(stream), Generation: stream.Generation, Partitions: map[int32]*mark{}}
-		s.position.Topics[stream.Topic] = t
+	if t == nil || t.Generation != p.stream.Generation {
+		t = &topicPosition{ID: s.table.identity(p.stream), Generation: p.stream.Generation, Partitions: map[int32]*mark{}}
+		s.position.Topics[p.stream.Topic] = t
 	}
-	m := t.Partitions[stream.Partition]
-	if m == nil {
-		m = &mark{next: -1, epoch: -1} // until it is set
-		t.Partitions[stream.Partition] = m
+	p.mark = mark{next: -1, epoch: -1} // until it is set
+	if m := t.Partitions[p.stream.Partition]; m != nil {
+		p.mark = *m
 	}
-	return m
+	t.Partitions[p.stream.Partition] = &p.mark
+	return true
 }
 
 // Position implements [source.Source]; see the type position for its form.

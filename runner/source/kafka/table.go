@@ -21,6 +21,7 @@ type table struct {
 	failure   error                    // why reading ended
 	refresh   bool                     // metadata are wanted before their time
 	positions []sentPosition           // that are not acknowledged yet, oldest first
+	indices   int32                    // of partitions that were given
 }
 
 func (t *table) init() {
@@ -59,37 +60,41 @@ const (
 )
 
 // partition is one partition of a topic of one generation. All is guarded by
-// the table's lock, but for the atomics, mark, and what never changes: topic
-// and stream.
+// the table's lock, but for the atomics, mark and marked, and what never
+// changes: topic, stream and index.
 type partition struct {
-	// What each answer and each chunk touches comes first: with thousands of
-	// partitions, most of what they cost is to get this from memory.
-	stream    source.Stream
-	run       int   // raised when data that were fetched are not to be decoded
-	pending   int   // responses with data of it that are not decoded yet
-	leader    int32 // -1 for none
-	replica   int32 // follower that the leader has sent us to, -1 for none
-	state     state
-	former    bool    // of a topic that was deleted, see topic.former
-	endKnown  bool    // highWatermark is what a broker said
-	next      int64   // offset to fetch next
-	nextEpoch int32   // leader epoch of the last record before next, -1 if unknown
-	claimed   int64   // offset that is being fetched
-	claimedBy *broker // and from where
-	pendingOn *broker // where data are pending
-	failures  int     // errors in a row
-	damaged   int     // damaged batches in a row
-	topic     *topic
+	// With thousands of partitions, most of what they cost is to get them from
+	// memory, 64 bytes at a time: what a chunk touches when it is made comes
+	// first, then what an answer does besides, then what the consumer does.
+	stream   source.Stream
+	index    int32 // see source.Chunk
+	run      int32 // raised when data that were fetched are not to be decoded
+	pending  int32 // responses with data of it that are not decoded yet
+	damaged  int32 // damaged batches in a row
+	failures int32 // errors in a row
+	leader   int32 // -1 for none
+	replica  int32 // follower that the leader has sent us to, -1 for none
+	state    state
+	former   bool // of a topic that was deleted, see topic.former
+	endKnown bool // highWatermark is what a broker said
 
+	next          int64   // offset to fetch next
+	claimed       int64   // offset that is being fetched
+	claimedBy     *broker // and from where
+	pendingOn     *broker // where data are pending
+	topic         *topic
+	nextEpoch     int32 // leader epoch of the last record before next, -1 if unknown
+	leaderEpoch   int32 // -1 if the brokers do not tell
 	highWatermark atomic.Int64
+	durableNext   int64 // offset after what is durable, if that is less than what was consumed
+
 	consumed      atomic.Int64 // offset after what the consumer consumed
-	mark          *mark        // in the position, of the consumer alone; nil until it consumes
 	consumedSoFar progress
 	durableSoFar  progress
-	durableNext   int64 // offset after what is durable, if that is less than what was consumed
-	oldest        int64 // timestamp of the first record that was consumed, in ms
+	mark          mark // in the position, of the consumer alone
+	marked        bool // mark is there; the same
 
-	leaderEpoch  int32     // -1 if the brokers do not tell
+	oldest       int64     // timestamp of the first record that was consumed, in ms
 	replicaUntil time.Time // when the leader is asked again
 	leaderUntil  time.Time // no follower before that: one has failed
 
@@ -121,7 +126,7 @@ func (p *partition) reader() int32 {
 // chunk makes a chunk of p.
 func (p *partition) chunk(release func()) *source.Chunk {
 	chunk := source.NewChunk(p.stream, release)
-	chunk.Origin = p
+	chunk.Index, chunk.Origin = int(p.index), p
 	return chunk
 }
 
@@ -152,7 +157,7 @@ func (p *partition) fault(err error) {
 	}
 	p.failures++
 	p.failure = err
-	p.retryAt = time.Now().Add(delayAfter(p.failures, err))
+	p.retryAt = time.Now().Add(delayAfter(int(p.failures), err))
 	if p.state == stateFetch {
 		p.state = stateCheck
 	}
