@@ -200,7 +200,7 @@ func (w *world) changeByHand() {
 	repo := &pfs.Repo{Project: &pfs.Project{Name: pachyderm.DefaultProject}, Name: pipeline, Type: pfs.UserRepoType}
 	for _, request := range []*pfs.ModifyFileRequest{
 		{Body: &pfs.ModifyFileRequest_SetCommit{SetCommit: &pfs.Commit{Repo: repo, Branch: &pfs.Branch{Repo: repo, Name: "master"}}}},
-		{Body: &pfs.ModifyFileRequest_AddFile{AddFile: &pfs.AddFile{Path: fmt.Sprintf("/by-hand-%d.txt", w.steps),
+		{Body: &pfs.ModifyFileRequest_AddFile{AddFile: &pfs.AddFile{Path: fmt.Sprintf("/by-hand-%d.txt", w.steps.Load()),
 			Source: &pfs.AddFile_Raw{Raw: &types.BytesValue{Value: []byte("by hand")}}}}},
 	} {
 		if err == nil {

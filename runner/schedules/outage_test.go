@@ -129,7 +129,7 @@ func (w *world) until(end time.Time, call func(*event) error) {
 	left := map[*event]bool{}
 	for time.Now().Before(end) && len(w.problems) == 0 {
 		synctest.Wait()
-		w.steps++
+		w.steps.Add(1)
 		w.reap()
 		if w.deliver() {
 			continue

@@ -109,7 +109,7 @@ func TestReplay(t *testing.T) {
 			synctest.Test(t, func(*testing.T) {
 				w := newWorld(newTape(seed), false)
 				w.run()
-				lives[i] = append(w.told, fmt.Sprint(w.steps, w.tape.numbers))
+				lives[i] = append(w.told, fmt.Sprint(w.steps.Load(), w.tape.numbers))
 			})
 		}
 		if !slices.Equal(lives[0], lives[1]) {

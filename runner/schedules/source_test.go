@@ -179,6 +179,7 @@ func (r *reader) cut() *source.Chunk {
 			continue
 		}
 		chunk := source.NewChunk(source.Stream{Topic: topic, Partition: p}, func() {})
+		chunk.Index = int(p)
 		chunk.Records, chunk.Next = records[from:to], to
 		for _, record := range chunk.Records {
 			chunk.Bytes += len(record.Value)

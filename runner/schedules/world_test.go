@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing/synctest"
 	"time"
 
@@ -45,9 +46,9 @@ type world struct {
 	full     bool   // the disk
 	stopped  bool   // the pipeline
 	dropped  []offsets
-	target   int // records to produce
-	steps    int
-	told     []string // descriptions of all commits, at the end
+	target   int          // records to produce
+	steps    atomic.Int64 // read by the runners, too
+	told     []string     // descriptions of all commits, at the end
 
 	mu       sync.Mutex
 	problems []string
@@ -55,7 +56,7 @@ type world struct {
 
 func (w *world) say(format string, args ...any) {
 	if w.trace {
-		fmt.Printf("%4d  %s\n", w.steps, fmt.Sprintf(format, args...))
+		fmt.Printf("%4d  %s\n", w.steps.Load(), fmt.Sprintf(format, args...))
 	}
 }
 
@@ -133,7 +134,7 @@ func (w *world) connect(send sender, upload func(int)) *pachyderm.Client {
 // run lives through the schedule and returns what was wrong with it.
 func (w *world) run() []string {
 	w.startWriter()
-	for length := 30 + w.tape.below(170); w.steps < length && len(w.problems) == 0; {
+	for length := int64(30 + w.tape.below(170)); w.steps.Load() < length && len(w.problems) == 0; {
 		w.step(true)
 	}
 	w.leaveInPeace()
@@ -171,7 +172,7 @@ func (w *world) finish() []string {
 // step lets one thing happen.
 func (w *world) step(disturbed bool) {
 	synctest.Wait()
-	w.steps++
+	w.steps.Add(1)
 	w.reap()
 	if w.deliver() {
 		return
@@ -316,15 +317,16 @@ func (w *world) pass(most time.Duration) {
 // leaveInPeace mends everything and lets a runner finish.
 func (w *world) leaveInPeace() {
 	w.say("from here on, nothing goes wrong")
+	synctest.Wait()
 	w.mend()
 	w.stream.produce(0, 1) // a runner that is idle notices with its next commit that its last one was dropped
-	for limit := w.steps + 4000; len(w.problems) == 0; {
+	for limit := w.steps.Load() + 4000; len(w.problems) == 0; {
 		synctest.Wait()
 		if len(w.alive()) == 0 {
 			w.startWriter()
 			continue
 		}
-		if w.steps > limit {
+		if w.steps.Load() > limit {
 			w.problem("I7: no end: a runner that was left in peace has not ingested all")
 			return
 		}

@@ -31,7 +31,7 @@ type writer struct {
 // startWriter starts a runner.
 func (w *world) startWriter() {
 	name := fmt.Sprintf("writer-%02d", len(w.writers)+1)
-	l := &link{owner: name, server: w.server.Direct(pachtest.Sidecar, pachyderm.DefaultProject, pipeline), wake: w.wake, step: func() int { return w.steps }}
+	l := &link{owner: name, server: w.server.Direct(pachtest.Sidecar, pachyderm.DefaultProject, pipeline), wake: w.wake, step: func() int { return int(w.steps.Load()) }}
 	client := w.connect(l.send, l.upload)
 	log := hclog.NewNullLogger()
 	if w.trace {
