@@ -10,303 +10,202 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"runtime"
-	"runtime/pprof"
-	"strings"
-	"syscall"
 	"time"
 
-	"github.com/hashicorp/go-hclog"
-	kafkago "github.com/segmentio/kafka-go"
-	"github.com/twmb/franz-go/pkg/kfake"
-	"github.com/twmb/franz-go/pkg/kgo"
-
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/figures"
-	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
-	"github.com/spoutworks/terraform-provider-pachyderm/runner/encode"
-	"github.com/spoutworks/terraform-provider-pachyderm/runner/ingest"
-	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
-	"github.com/spoutworks/terraform-provider-pachyderm/runner/source/kafka"
 )
 
 // The processor time that a client takes for a record is that of a process of
-// its own, which reads from a broker in another: canned batches that never end.
-// They have 1 MiB, and 8 KiB where the number of partitions is compared: the
-// broker puts one of each partition into every answer.
-const (
-	consumedTopic = "bench"
-	measured      = 2 * time.Second
-	// Until the buffers that a client uses again have all been in use once,
-	// what counts is the kernel that gives memory. Time alone does not tell,
-	// with other processes about.
-	warmUp        = 700 * time.Millisecond
-	warmUpRecords = 3_000_000
-)
+// its own, which reads from a broker in another. Clients that are compared take
+// short turns: what the machine does besides comes and goes, and is then the
+// same for all of them. Each round has processes of its own: by where their
+// memory lies, the same program takes some percent more or less.
 
-// consumers are the clients that are compared, by name. Each counts the
-// records that it has read until its context ends.
-var consumers = map[string]func(ctx context.Context, brokers []string, partitions int, count func(records int)) error{
-	"runner":   consumeRunner,
-	"franz-go": consumeFranz,
-	"kafka-go": consumeReader,
+// turnsOfRound is how many turns each client has in a round.
+const turnsOfRound = 8
+
+// roundTime is the most time that a round may take.
+const roundTime = time.Minute
+
+// workload is a client and what it reads.
+type workload struct {
+	client     string
+	record     int // bytes
+	batch      int // bytes
+	partitions int
+}
+
+func (w workload) String() string {
+	return fmt.Sprintf("%d B records, %d KiB batches, %d partitions: %s", w.record, w.batch>>10, w.partitions, w.client)
 }
 
 // cost is what a client takes for a record.
 type cost struct {
-	Nanoseconds float64 // of processor time, the kernel's included
+	Nanoseconds float64 // of processor time
 	Allocations float64
-	Rate        float64 // records a second, the broker having its share of the processors
 }
 
-// beBroker is the process of the broker: it writes its address and serves
-// until its input ends.
-func beBroker(recordBytes, batchBytes, partitions int) error {
-	broker, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(int32(partitions), consumedTopic),
-		kfake.SyntheticFetch(kfake.SyntheticBatch{RecordBytes: recordBytes, Records: batchBytes / recordBytes, RandomFrac: 0.3}))
-	if err != nil {
-		return err
-	}
-	defer broker.Close()
-	fmt.Println(strings.Join(broker.ListenAddrs(), ","))
-	_, err = io.Copy(io.Discard, os.Stdin)
-	return err
-}
-
-// beClient is the process of a client: it writes what a record costs.
-func beClient(ctx context.Context, client string, brokers []string, partitions int, profile string) error {
-	if profile != "" {
-		file, err := os.Create(profile)
-		if err != nil {
-			return err
-		}
-		defer file.Close() //nolint:errcheck // a profile that is cut off says so itself
-		if err := pprof.StartCPUProfile(file); err != nil {
-			return err
-		}
-		defer pprof.StopCPUProfile()
-	}
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
-	records, total, began := 0, 0, time.Now()
-	var before, after taken
-	failure := consumers[client](ctx, brokers, partitions, func(n int) {
-		total += n
-		switch {
-		case before.at.IsZero() && total > warmUpRecords && time.Since(began) > warmUp:
-			before, records = used(), total
-		case !before.at.IsZero() && after.at.IsZero() && time.Since(before.at) > measured:
-			after, records = used(), total-records
-			stop()
-		}
-	})
-	if after.at.IsZero() {
-		return fmt.Errorf("%s ended early: %w", client, failure)
-	}
-	n := float64(records)
-	return json.NewEncoder(os.Stdout).Encode(cost{
-		Nanoseconds: float64((after.processor - before.processor).Nanoseconds()) / n,
-		Allocations: float64(after.allocations-before.allocations) / n,
-		Rate:        n / after.at.Sub(before.at).Seconds(),
-	})
-}
-
-// taken is what this process has used so far.
-type taken struct {
-	at          time.Time
-	processor   time.Duration
-	allocations uint64
-}
-
-func used() taken {
-	var r syscall.Rusage
-	var m runtime.MemStats
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &r); err != nil {
-		panic(err) // it has no way to fail
-	}
-	runtime.ReadMemStats(&m)
-	return taken{at: time.Now(), processor: time.Duration(r.Utime.Nano() + r.Stime.Nano()), allocations: m.Mallocs}
-}
-
-// consumeRunner fetches and decodes as the runner does, and makes files of
-// lines that nobody gets.
-func consumeRunner(ctx context.Context, brokers []string, _ int, count func(int)) error {
-	s := settings.Default()
-	s.Kafka.Brokers, s.Kafka.Topics = brokers, []string{consumedTopic}
-	encoder, err := encode.NewEncoder(s)
-	if err != nil {
-		return err
-	}
-	src := kafka.New(s.Kafka, ingest.SourceShare(s), hclog.NewNullLogger())
-	defer src.Close() //nolint:errcheck // a measurement
-	if err := src.Open(ctx, nil); err != nil {
-		return err
-	}
-	files, size := map[source.Stream]encode.File{}, 0
-	for {
-		chunk, err := src.Next(ctx)
-		if err != nil {
-			return err
-		}
-		if len(chunk.Records) > 0 {
-			file := files[chunk.Stream]
-			if file == nil {
-				file = encoder.NewFile(encode.Place{Stream: chunk.Stream})
-				files[chunk.Stream] = file
-			}
-			before := file.Size()
-			if _, err := file.Append(chunk.Records, batchBytes); err != nil {
-				return err
-			}
-			if size += file.Size() - before; size >= batchBytes {
-				for _, file := range files {
-					if err := file.Write(func(string, ...[]byte) error { return nil }); err != nil {
-						return err
-					}
-				}
-				clear(files)
-				size = 0
-			}
-		}
-		n := len(chunk.Records)
-		src.Consume(chunk, n)
-		chunk.Release()
-		count(n)
-	}
-}
-
-// consumeFranz polls, with the defaults and without making anything of it.
-func consumeFranz(ctx context.Context, brokers []string, _ int, count func(int)) error {
-	client, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.ConsumeTopics(consumedTopic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-	for ctx.Err() == nil {
-		fetches := client.PollFetches(ctx)
-		n := 0
-		fetches.EachRecord(func(*kgo.Record) { n++ })
-		count(n)
-	}
-	return ctx.Err()
-}
-
-// consumeReader reads all partitions, one Reader each, as kafka-go does for
-// consumer groups, with the defaults and without making anything of it.
-func consumeReader(ctx context.Context, brokers []string, partitions int, count func(int)) error {
-	counts, failures := make(chan int, partitions), make(chan error, partitions)
-	for partition := range partitions {
-		go func() {
-			r := kafkago.NewReader(kafkago.ReaderConfig{Brokers: brokers, Topic: consumedTopic, Partition: partition, MaxBytes: 8 << 20})
-			defer r.Close() //nolint:errcheck // a measurement
-			for n := 1; ; n++ {
-				if _, err := r.ReadMessage(ctx); err != nil {
-					failures <- err
-					return
-				}
-				if n == 1000 {
-					counts <- n
-					n = 0
-				}
-			}
-		}()
-	}
-	for {
-		select {
-		case n := <-counts:
-			count(n)
-		case err := <-failures:
-			return err
-		}
-	}
-}
-
-// child starts this program again, as another part of a measurement.
-func child(ctx context.Context, arguments ...string) *exec.Cmd {
+// child starts this program again, as another part of a measurement, and
+// returns its input and output.
+func child(ctx context.Context, arguments ...string) (process *exec.Cmd, input io.WriteCloser, output io.Reader, err error) {
 	program, err := os.Executable()
 	if err != nil {
-		program = os.Args[0]
+		return nil, nil, nil, err
 	}
-	cmd := exec.CommandContext(ctx, program, arguments...)
-	cmd.Stderr = os.Stderr
-	return cmd
+	process = exec.CommandContext(ctx, program, arguments...)
+	process.Stderr = os.Stderr
+	if input, err = process.StdinPipe(); err != nil {
+		return nil, nil, nil, err
+	}
+	if output, err = process.StdoutPipe(); err != nil {
+		return nil, nil, nil, err
+	}
+	return process, input, output, process.Start()
 }
 
-// measureClient returns what a client takes for a record.
-func measureClient(ctx context.Context, client string, recordBytes, batchBytes, partitions int) (c cost, err error) {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+// contender is a client at work, with a broker of its own.
+type contender struct {
+	input   io.Writer
+	answers *json.Decoder
+	so      used // far
+	end     func() error
+}
+
+// contend starts the processes of a workload, and returns when they are warm.
+func contend(ctx context.Context, w workload) (c *contender, err error) {
+	partitions := fmt.Sprint(w.partitions)
+	broker, brokerInput, addresses, err := child(ctx, "-serve", fmt.Sprint(w.record), "-batch", fmt.Sprint(w.batch), "-partitions", partitions)
+	if err != nil {
+		return nil, fmt.Errorf("broker: %w", err)
+	}
+	endBroker := func() error { return errors.Join(brokerInput.Close(), broker.Wait()) }
+	var address string
+	if _, err := fmt.Fscanln(addresses, &address); err != nil {
+		return nil, errors.Join(fmt.Errorf("the broker did not start: %w", err), endBroker())
+	}
+	client, input, output, err := child(ctx, "-consume", w.client, "-brokers", address, "-partitions", partitions)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", w.client, err), endBroker())
+	}
+	c = &contender{input: input, answers: json.NewDecoder(output),
+		end: func() error { return errors.Join(input.Close(), client.Wait(), endBroker()) }}
+	if err := c.answers.Decode(&c.so); err != nil {
+		return nil, errors.Join(fmt.Errorf("%s ended early: %w", w.client, err), c.end())
+	}
+	return c, nil
+}
+
+// turn lets the client read for a while, and returns what a record cost.
+func (c *contender) turn() (cost, error) {
+	before := c.so
+	if _, err := io.WriteString(c.input, "\n"); err != nil {
+		return cost{}, err
+	}
+	if err := c.answers.Decode(&c.so); err != nil {
+		return cost{}, err
+	}
+	n := float64(c.so.Records - before.Records)
+	return cost{Nanoseconds: float64((c.so.Processor - before.Processor).Nanoseconds()) / n,
+		Allocations: float64(c.so.Allocations-before.Allocations) / n}, nil
+}
+
+// compare lets clients take turns, and returns what each took in each turn.
+func compare(ctx context.Context, rounds int, workloads ...workload) ([][]cost, error) {
+	costs := make([][]cost, len(workloads))
+	for round := range rounds {
+		took, err := compareOnce(ctx, workloads)
+		if err != nil {
+			return nil, err
+		}
+		for i, w := range workloads {
+			costs[i] = append(costs[i], took[i]...)
+			fmt.Printf("%s takes %.0f ns and %.4f allocations a record in round %d\n", w,
+				figures.Median(nanoseconds(took[i])), figures.Median(allocations(took[i])), round+1)
+		}
+	}
+	return costs, nil
+}
+
+// compareOnce is a round of compare.
+func compareOnce(ctx context.Context, workloads []workload) (costs [][]cost, err error) {
+	ctx, cancel := context.WithTimeout(ctx, roundTime)
 	defer cancel()
-	broker := child(ctx, "-serve", fmt.Sprint(recordBytes), "-batch", fmt.Sprint(batchBytes), "-partitions", fmt.Sprint(partitions))
-	input, err := broker.StdinPipe()
-	if err != nil {
-		return c, err
+	var all []*contender
+	defer func() {
+		for _, c := range all {
+			err = errors.Join(err, c.end())
+		}
+	}()
+	for _, w := range workloads {
+		c, err := contend(ctx, w)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, c)
 	}
-	output, err := broker.StdoutPipe()
-	if err != nil {
-		return c, err
+	costs = make([][]cost, len(all))
+	for range turnsOfRound {
+		for i, c := range all {
+			took, err := c.turn()
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", workloads[i], err)
+			}
+			costs[i] = append(costs[i], took)
+		}
 	}
-	if err := broker.Start(); err != nil {
-		return c, err
-	}
-	defer func() { err = errors.Join(err, input.Close(), broker.Wait()) }()
-	var addresses string
-	if _, err := fmt.Fscanln(output, &addresses); err != nil {
-		return c, fmt.Errorf("the broker did not start: %w", err)
-	}
-	answer, err := child(ctx, "-consume", client, "-brokers", addresses, "-partitions", fmt.Sprint(partitions)).Output()
-	if err != nil {
-		return c, fmt.Errorf("%s: %w", client, err)
-	}
-	return c, json.Unmarshal(answer, &c)
+	return costs, nil
 }
 
-// processorTime compares the clients, in rounds that take turns.
+func nanoseconds(costs []cost) (values []float64) {
+	for _, c := range costs {
+		values = append(values, c.Nanoseconds)
+	}
+	return values
+}
+
+func allocations(costs []cost) (values []float64) {
+	for _, c := range costs {
+		values = append(values, c.Allocations)
+	}
+	return values
+}
+
+// ratio returns the median of what a takes in relation to b, turn by turn.
+func ratio(a, b []cost) float64 {
+	var values []float64
+	for i := range a {
+		values = append(values, a[i].Nanoseconds/b[i].Nanoseconds)
+	}
+	return figures.Median(values)
+}
+
+// processorTime compares the runner with other clients, and with itself at
+// many partitions. Batches have 1 MiB, and 8 KiB where the number of
+// partitions is compared: the broker puts one of each partition into every answer.
 func processorTime(ctx context.Context, b *bench) ([]figures.Figure, error) {
-	type run struct {
-		client                   string
-		record, batch, partition int
-	}
 	const large, small = 1 << 20, 8 << 10
-	few, many := run{"runner", 100, small, 4}, run{"runner", 100, small, 1000}
-	runs := []run{{"runner", 100, large, 4}, {"franz-go", 100, large, 4}, {"kafka-go", 100, large, 4},
-		{"runner", 1024, large, 4}, {"franz-go", 1024, large, 4},
-		few, many, few, many, few, many} // they differ by less than one does from itself at another time
-	costs := map[run][]cost{}
-	for round := range b.rounds {
-		for _, r := range runs {
-			c, err := measureClient(ctx, r.client, r.record, r.batch, r.partition)
-			if err != nil {
-				return nil, err
-			}
-			fmt.Printf("%d B records, %d KiB batches, %d partitions, round %d: %s takes %.0f ns and %.4f allocations a record\n",
-				r.record, r.batch>>10, r.partition, round+1, r.client, c.Nanoseconds, c.Allocations)
-			costs[r] = append(costs[r], c)
-		}
+	short, err := compare(ctx, b.rounds, workload{"runner", 100, large, 4}, workload{"franz-go", 100, large, 4}, workload{"kafka-go", 100, large, 4})
+	if err != nil {
+		return nil, err
 	}
-	value := func(r run, of func(cost) float64) float64 {
-		var values []float64
-		for _, c := range costs[r] {
-			values = append(values, of(c))
-		}
-		return figures.Median(values)
+	long, err := compare(ctx, b.rounds, workload{"runner", 1024, large, 4}, workload{"franz-go", 1024, large, 4})
+	if err != nil {
+		return nil, err
 	}
-	nanoseconds := func(c cost) float64 { return c.Nanoseconds }
-	ratio := func(a, b run) float64 {
-		var values []float64
-		for i := range costs[a] {
-			values = append(values, costs[a][i].Nanoseconds/costs[b][i].Nanoseconds)
-		}
-		return figures.Median(values)
+	spread, err := compare(ctx, 4*b.rounds, workload{"runner", 100, small, 1000}, workload{"runner", 100, small, 4})
+	if err != nil {
+		return nil, err
 	}
 	lower := func(name string, value float64, unit string, target *float64) figures.Figure {
 		return figures.Figure{Name: name, Value: value, Target: target, Better: figures.Lower, Unit: unit}
 	}
 	return []figures.Figure{
-		lower("cpu_per_record_100B", value(runs[0], nanoseconds), "ns", nil),
-		lower("cpu_to_franz_go_100B", ratio(runs[0], runs[1]), "ratio", figures.Target(1.0/3)),
-		lower("cpu_to_kafka_go_reader_100B", ratio(runs[0], runs[2]), "ratio", figures.Target(0.1)),
-		lower("cpu_per_record_1024B", value(runs[3], nanoseconds), "ns", nil),
-		lower("cpu_to_franz_go_1024B", ratio(runs[3], runs[4]), "ratio", nil), // three copies of the bytes, and little else
-		lower("cpu_1000_partitions_to_4", ratio(many, few), "ratio", figures.Target(1.2)),
-		lower("allocations_per_record", value(runs[0], func(c cost) float64 { return c.Allocations }), "count", figures.Target(0.01)),
+		lower("cpu_per_record_100B", figures.Median(nanoseconds(short[0])), "ns", nil),
+		lower("cpu_to_franz_go_100B", ratio(short[0], short[1]), "ratio", figures.Target(1.0/3)),
+		lower("cpu_to_kafka_go_reader_100B", ratio(short[0], short[2]), "ratio", figures.Target(0.1)),
+		lower("cpu_per_record_1024B", figures.Median(nanoseconds(long[0])), "ns", nil),
+		lower("cpu_to_franz_go_1024B", ratio(long[0], long[1]), "ratio", nil), // three copies of the bytes, and little else
+		lower("cpu_1000_partitions_to_4", ratio(spread[0], spread[1]), "ratio", figures.Target(1.2)),
+		lower("allocations_per_record", figures.Median(allocations(short[0])), "count", figures.Target(0.01)),
 	}, nil
 }
