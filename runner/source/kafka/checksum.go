@@ -56,6 +56,7 @@ func (c *checker) sound(part *part, n int) error {
 	return nil
 }
 
+// goOn checks the next checkAhead bytes, or what is left.
 func (c *checker) goOn() {
 	for left := checkAhead; left > 0 && c.at < len(c.parts); {
 		part := &c.parts[c.at]
