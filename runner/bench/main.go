@@ -47,7 +47,7 @@ func main() {
 	output := flag.String("output", "bench.json", "file for the figures")
 	serve := flag.Int("serve", 0, "be a broker with records of so many bytes (what -run processor starts)")
 	batch := flag.Int("batch", 1<<20, "bytes of the batches of -serve")
-	client := flag.String("consume", "", "be a client (the same)")
+	client := flag.String("consume", "", "be a client (the same): each line on its input begins a turn")
 	brokers := flag.String("brokers", "", "brokers of -consume")
 	profile := flag.String("profile", "", "file for a profile of -consume's processor time")
 	count := flag.Int("partitions", partitions, "partitions of -serve and -consume")

@@ -4,6 +4,7 @@ package encode
 
 import (
 	"bytes"
+	"math"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -18,12 +19,12 @@ func TestRuns(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		name := rapid.SampledFrom([]string{"lines", "jsonl"}).Draw(t, "format")
-		most := rapid.SampledFrom([]int{20, 5000, 2 << 20}).Draw(t, "largest value") // blocks have 4 KiB to 1 MiB
+		most := rapid.SampledFrom([]int{20, 10_000, 2 << 20}).Draw(t, "largest value") // blocks have 8 KiB to 1 MiB
 		filling := bytes.Repeat([]byte("v"), most)
 		var records []source.Record
 		for i := range rapid.IntRange(1, 200).Draw(t, "records") {
 			size := rapid.IntRange(-1, most).Draw(t, "size")
-			if most > 5000 && i%8 != 0 {
+			if most > 10_000 && i%8 != 0 {
 				size %= 100
 			}
 			r := source.Record{Offset: int64(i)}
@@ -58,6 +59,36 @@ func TestRuns(t *testing.T) {
 		_, got := written(t, many)
 		if !bytes.Equal(got, want) || memory < len(got) {
 			t.Fatalf("%d bytes, want %d; memory %d", len(got), len(want), memory)
+		}
+	})
+}
+
+// TestSizeAndMemory: what a file says of itself is what its parts come to,
+// compressed or not.
+func TestSizeAndMemory(t *testing.T) {
+	t.Parallel()
+	filling := bytes.Repeat([]byte("v"), compressFrom)
+	rapid.Check(t, func(t *rapid.T) {
+		format := rapid.SampledFrom([]string{"lines", "jsonl"}).Draw(t, "format")
+		compression := rapid.SampledFrom([]string{"none", "gzip", "zstd"}).Draw(t, "compression")
+		f := newEncoder(t, format, compression).NewFile(Place{Stream: stream}).(*textFile)
+		for i := range rapid.IntRange(1, 30).Draw(t, "appends") {
+			most := rapid.SampledFrom([]int{20, 20_000, len(filling)}).Draw(t, "largest value")
+			record := source.Record{Offset: int64(i), Value: filling[:rapid.IntRange(0, most).Draw(t, "size")]}
+			if _, err := f.Append([]source.Record{record}, math.MaxInt); err != nil {
+				t.Fatal(err)
+			}
+			size, memory := f.packed.size, f.packed.capacity
+			for _, block := range append(f.full[:len(f.full):len(f.full)], f.tail) {
+				size += len(block)
+				memory += cap(block)
+			}
+			if f.compressor != nil {
+				memory += f.kind.compression.memory
+			}
+			if f.Size() != size || f.Memory() != memory {
+				t.Fatalf("after %d records: size %d, memory %d; the parts come to %d and %d", i+1, f.Size(), f.Memory(), size, memory)
+			}
 		}
 	})
 }

@@ -127,7 +127,7 @@ func (w *world) suffer(call func(*world, *event) error, e *event) error {
 // until lets things happen until a time, and decides about calls.
 func (w *world) until(end time.Time, call func(*event) error) {
 	left := map[*event]bool{}
-	for time.Now().Before(end) && len(w.problems) == 0 {
+	for time.Now().Before(end) && w.sound() {
 		synctest.Wait()
 		w.steps.Add(1)
 		w.reap()

@@ -67,6 +67,13 @@ func (w *world) problem(format string, args ...any) {
 	w.say("PROBLEM  %s", w.problems[len(w.problems)-1])
 }
 
+// sound says whether there is no problem so far.
+func (w *world) sound() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.problems) == 0
+}
+
 func newWorld(t *tape, trace bool) *world {
 	return newWorldOn(t, trace, nil)
 }
@@ -134,7 +141,7 @@ func (w *world) connect(send sender, upload func(int)) *pachyderm.Client {
 // run lives through the schedule and returns what was wrong with it.
 func (w *world) run() []string {
 	w.startWriter()
-	for length := int64(30 + w.tape.below(170)); w.steps.Load() < length && len(w.problems) == 0; {
+	for length := int64(30 + w.tape.below(170)); w.steps.Load() < length && w.sound(); {
 		w.step(true)
 	}
 	w.leaveInPeace()
@@ -152,7 +159,7 @@ func (w *world) finish() []string {
 		d.Restored = ""                                        // an id, which is another in each life
 		w.told = append(w.told, c.Error+d.String())
 	}
-	if len(w.problems) == 0 {
+	if w.sound() {
 		w.audit()
 	}
 	for _, each := range w.writers {
@@ -320,7 +327,7 @@ func (w *world) leaveInPeace() {
 	synctest.Wait()
 	w.mend()
 	w.stream.produce(0, 1) // a runner that is idle notices with its next commit that its last one was dropped
-	for limit := w.steps.Load() + 4000; len(w.problems) == 0; {
+	for limit := w.steps.Load() + 4000; w.sound(); {
 		synctest.Wait()
 		if len(w.alive()) == 0 {
 			w.startWriter()

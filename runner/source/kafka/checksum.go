@@ -72,20 +72,16 @@ func (c *checker) goOn() {
 // not decoded is not looked at, nor what has another checksum.
 func (p *part) check() int {
 	data := p.records[p.sound:]
-	if p.sound == 0 {
-		p.checked = p.from
-	}
 	head, whole, err := readBatchHead(data)
 	if err != nil || !whole {
 		p.sound = len(p.records) // decoding ends here
 		return 0
 	}
-	if head.magic >= 2 && head.lastOffset() >= p.checked {
+	if head.magic >= 2 && head.lastOffset() >= p.from {
 		p.unsound = head.checkCRC(data[:head.bytes])
 	}
 	if p.unsound == nil {
 		p.sound += head.bytes
-		p.checked = max(p.checked, head.lastOffset()+1)
 	}
 	return head.bytes
 }

@@ -44,6 +44,9 @@ func (b *broker) decode(ctx context.Context, d *decoder, r *response) {
 			}
 		}
 	}
+	if ctx.Err() != nil {
+		return // what was dropped counts as not decoded: nothing may go on behind it
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for i := range r.parts {

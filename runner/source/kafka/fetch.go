@@ -75,7 +75,6 @@ type part struct {
 	count   int // records, as the heads of the batches say
 
 	sound   int   // bytes of records whose checksums were compared
-	checked int64 // offset after these
 	unsound error // what is wrong with the batch that follows
 }
 
@@ -347,8 +346,9 @@ func (b *broker) accept(parts []part) []part {
 }
 
 // asked returns the partition that f, the answer's part i, is about, nil if
-// there is none. Brokers answer in the order in which they were asked: looking
-// there first is half the time of looking it up. The table is locked.
+// there is none. Brokers answer in the order in which they were asked, which is
+// that of turn unless topics are mixed there: looking there first is half the
+// time of looking it up. The table is locked.
 func (b *broker) asked(i int, f *fetched) *partition {
 	if i < len(b.turn) {
 		if p := b.turn[i]; p.stream.Partition == f.partition && f.isOf(p.topic) {

@@ -308,6 +308,7 @@ func (s *Source) topicRecreated(t *topic, from string, to [16]byte) error {
 		if p.pending > 0 {
 			t.former = append(t.former, p)
 		}
+		s.table.freeIndices = append(s.table.freeIndices, p.index)
 	}
 	t.known = true // and read from its beginning, wherever new topics are read from
 	t.partitions = map[int32]*partition{}
@@ -347,8 +348,7 @@ func (s *Source) applyPartition(t *topic, m *kmsg.MetadataResponseTopicPartition
 // newPartition makes the table's entry of a partition that is seen for the first time.
 func (s *Source) newPartition(t *topic, number int32) *partition {
 	p := &partition{topic: t, leader: -1, replica: -1, leaderEpoch: -1, nextEpoch: -1, startTime: startEarliest,
-		stream: source.Stream{Topic: t.name, Partition: number, Generation: t.generation}, index: s.table.indices}
-	s.table.indices++
+		stream: source.Stream{Topic: t.name, Partition: number, Generation: t.generation}, index: s.table.takeIndex()}
 	offset, given := s.config.StartOffsets[t.name][number]
 	switch {
 	case given && s.mayBegin(t):

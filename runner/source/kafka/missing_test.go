@@ -138,6 +138,11 @@ func TestTopicRecreatedAfterOpen(t *testing.T) {
 			if records[0].Generation != 3 {
 				t.Errorf("the stream is %+v, not of generation 3", records[0].Stream)
 			}
+			s.table.mu.Lock()
+			if s.table.indices != 4 {
+				t.Errorf("%d indices were given to at most 4 partitions at a time", s.table.indices)
+			}
+			s.table.mu.Unlock()
 			if p := s.position.Topics["b"]; p.Generation != 3 || p.Partitions[1].next != 20 || p.ID != topicID(c.TopicInfo("b").TopicID) {
 				t.Errorf("the position is %s", s.Position())
 			}

@@ -21,7 +21,19 @@ type table struct {
 	failure   error                    // why reading ended
 	refresh   bool                     // metadata are wanted before their time
 	positions []sentPosition           // that are not acknowledged yet, oldest first
-	indices   int32                    // of partitions that were given
+
+	indices     int32   // of partitions that were given, so far
+	freeIndices []int32 // those of them that are to be given again
+}
+
+// takeIndex returns an index for a partition that is new.
+func (t *table) takeIndex() (index int32) {
+	if last := len(t.freeIndices) - 1; last >= 0 {
+		index, t.freeIndices = t.freeIndices[last], t.freeIndices[:last]
+		return index
+	}
+	t.indices++
+	return t.indices - 1
 }
 
 func (t *table) init() {
