@@ -181,7 +181,7 @@ func ratio(a, b []cost) float64 {
 
 // processorTime compares the runner with other clients, and with itself at
 // many partitions. Batches have 1 MiB, and 8 KiB where the number of
-// partitions is compared: the broker puts one of each partition into every answer.
+// partitions is compared. All partitions have more to read than an answer holds.
 func processorTime(ctx context.Context, b *bench) ([]figures.Figure, error) {
 	const large, small = 1 << 20, 8 << 10
 	short, err := compare(ctx, b.rounds, workload{"runner", 100, large, 4}, workload{"franz-go", 100, large, 4}, workload{"kafka-go", 100, large, 4})

@@ -37,7 +37,8 @@ type broker struct {
 
 	// Of the fetch loop.
 	conn    *conn
-	turn    []*partition // what was asked for last, in an order that is fair
+	turn    []*partition // what may be fetched, in an order that is fair
+	asking  int          // how many of turn are asked for
 	served  []*partition // for rotate
 	request *kmsg.FetchRequest
 	parsed  []fetched
@@ -179,7 +180,32 @@ func (b *broker) takeTurn() bool {
 	for _, p := range b.turn {
 		p.claimed = p.next
 	}
-	return len(b.turn) > 0
+	if len(b.turn) == 0 {
+		return false
+	}
+	b.asking = b.enough()
+	for _, p := range b.turn[:b.asking] {
+		p.waiting = 0 // unless the answer says so again
+	}
+	return true
+}
+
+// enough returns how many of turn fill an answer, as far as is known. To ask
+// for more while many are far behind is of no use: brokers answer up to a size,
+// and from a few partitions much comes at a lower price than from many a little.
+func (b *broker) enough() int {
+	bytes, each := 0, b.most()
+	for i, p := range b.turn {
+		if bytes += min(int(p.waiting), each); bytes >= b.s.fetchBytes {
+			return i + 1
+		}
+	}
+	return len(b.turn)
+}
+
+// most returns how many bytes are asked of one partition at most.
+func (b *broker) most() int {
+	return min(max(b.s.fetchBytes/len(b.turn), leastPartitionBytes), b.s.fetchBytes)
 }
 
 // fetch makes one request and hands the answer on to be decoded.
@@ -260,19 +286,22 @@ func (b *broker) fillRequest() error {
 	}
 	version = min(version, b.s.fetchVersion)
 	r.ReplicaID, r.SessionID, r.SessionEpoch = -1, 0, -1
+	turn, each := b.turn[:b.asking], int32(b.most())
 	r.MaxWaitMillis = int32(b.s.fetchWait.Milliseconds())
+	if len(turn) < len(b.turn) {
+		r.MaxWaitMillis = 0 // others have something, whatever these have
+	}
 	r.MinBytes = 1
 	r.MaxBytes = int32(b.s.fetchBytes)
 	if b.s.config.Isolation == "read_committed" {
 		r.IsolationLevel = 1
 	}
-	each := int32(min(max(b.s.fetchBytes/len(b.turn), leastPartitionBytes), b.s.fetchBytes))
 
 	b.s.table.mu.Lock()
 	defer b.s.table.mu.Unlock()
 	r.Topics = r.Topics[:0]
 	places := map[*topic]int{}
-	for _, p := range b.turn {
+	for _, p := range turn {
 		at, ok := places[p.topic]
 		if !ok {
 			at = len(r.Topics)
@@ -292,7 +321,7 @@ func (b *broker) fillRequest() error {
 		f.Partition, f.FetchOffset, f.CurrentLeaderEpoch, f.PartitionMaxBytes = p.stream.Partition, p.claimed, p.leaderEpoch, each
 		r.Topics[at].Partitions = append(r.Topics[at].Partitions, f)
 	}
-	r.Rack = b.s.rackFor(b.turn)
+	r.Rack = b.s.rackFor(turn)
 	r.SetVersion(version)
 	return nil
 }
@@ -328,6 +357,7 @@ func (b *broker) accept(parts []part) []part {
 		p.failures = 0
 		p.endSeen(f.highWatermark, now)
 		got, err := b.advance(p, f)
+		p.expect(f, &got)
 		if got.count > 0 || len(got.records) > 0 {
 			p.pending++
 			p.pendingOn = b
@@ -404,6 +434,14 @@ func (b *broker) advance(p *partition, f *fetched) (part, error) {
 	}
 	got.records = f.records[:at:at]
 	return got, nil
+}
+
+// expect notes about how much more there is of p, as large as what it has got.
+func (p *partition) expect(f *fetched, got *part) {
+	if advanced, behind := p.next-got.from, f.highWatermark-p.next; advanced > 0 && behind > 0 {
+		bytes := float64(len(got.records)) / float64(advanced) * float64(behind)
+		p.waiting = int32(min(bytes, maxFetchBytes))
+	}
 }
 
 // rotate puts the partitions that got something behind those that did not.

@@ -82,13 +82,14 @@ type partition struct {
 	index    int32 // see source.Chunk
 	run      int32 // raised when data that were fetched are not to be decoded
 	pending  int32 // responses with data of it that are not decoded yet
-	damaged  int32 // damaged batches in a row
+	waiting  int32 // bytes that it is behind, about; 0 if it is not known to be
 	failures int32 // errors in a row
 	leader   int32 // -1 for none
 	replica  int32 // follower that the leader has sent us to, -1 for none
 	state    state
 	former   bool // of a topic that was deleted, see topic.former
 	endKnown bool // highWatermark is what a broker said
+	damaged  int8 // damaged batches in a row
 
 	next          int64   // offset to fetch next
 	claimed       int64   // offset that is being fetched
