@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -39,7 +40,7 @@ type broker struct {
 	conn    *conn
 	turn    []*partition // what may be fetched, in an order that is fair
 	asking  int          // how many of turn are asked for
-	served  []*partition // for rotate
+	spare   []*partition // for takeTurn and rotate
 	request *kmsg.FetchRequest
 	parsed  []fetched
 }
@@ -155,28 +156,30 @@ func (b *broker) disconnect() {
 	}
 }
 
-// takeTurn collects the partitions to fetch now, those first that got nothing
-// for the longest time.
+// takeTurn collects the partitions to fetch now, those first that have
+// just come, as nothing is known of them, then those that got nothing for the
+// longest time.
 func (b *broker) takeTurn() bool {
 	t := &b.s.table
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	keep := b.turn[:0]
 	for _, p := range b.turn {
-		if p.mayFetch(b) {
+		if p.claimedBy == b && p.mayFetch(b) {
 			keep = append(keep, p)
 			p.claimed = -1
 		} else if p.claimedBy == b {
 			p.claimedBy = nil
 		}
 	}
+	came := b.spare[:0]
 	for _, p := range b.led {
 		if p.claimedBy != b && p.mayFetch(b) {
 			p.claimedBy = b
-			keep = append(keep, p)
+			came = append(came, p)
 		}
 	}
-	b.turn = keep
+	b.turn, b.spare = slices.Insert(keep, 0, came...), came
 	for _, p := range b.turn {
 		p.claimed = p.next
 	}
@@ -184,9 +187,6 @@ func (b *broker) takeTurn() bool {
 		return false
 	}
 	b.asking = b.enough()
-	for _, p := range b.turn[:b.asking] {
-		p.waiting = 0 // unless the answer says so again
-	}
 	return true
 }
 
@@ -274,7 +274,9 @@ func (b *broker) fetch(ctx context.Context) error {
 	}
 }
 
-// fillRequest makes the request out of the partitions whose turn it is.
+// fillRequest makes the request out of the partitions whose turn it is. Brokers
+// give to them in the order of the request until the answer is full, so a topic
+// comes in it again wherever it does in turn.
 func (b *broker) fillRequest() error {
 	if b.request == nil {
 		b.request = kmsg.NewPtrFetchRequest()
@@ -300,12 +302,12 @@ func (b *broker) fillRequest() error {
 	b.s.table.mu.Lock()
 	defer b.s.table.mu.Unlock()
 	r.Topics = r.Topics[:0]
-	places := map[*topic]int{}
+	var last *topic
 	for _, p := range turn {
-		at, ok := places[p.topic]
-		if !ok {
-			at = len(r.Topics)
-			places[p.topic] = at
+		at := len(r.Topics) - 1
+		if p.topic != last {
+			at++
+			last = p.topic
 			if cap(r.Topics) > at {
 				r.Topics = r.Topics[:at+1]
 				r.Topics[at].Partitions = r.Topics[at].Partitions[:0]
@@ -335,6 +337,7 @@ func (b *broker) accept(parts []part) []part {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	moved := false
+	b.doubt()
 	for i := range b.parsed {
 		f := &b.parsed[i]
 		p := b.asked(i, f)
@@ -376,9 +379,8 @@ func (b *broker) accept(parts []part) []part {
 }
 
 // asked returns the partition that f, the answer's part i, is about, nil if
-// there is none. Brokers answer in the order in which they were asked, which is
-// that of turn unless topics are mixed there: looking there first is half the
-// time of looking it up. The table is locked.
+// there is none. Brokers answer in the order in which they were asked: looking
+// there first is half the time of looking it up. The table is locked.
 func (b *broker) asked(i int, f *fetched) *partition {
 	if i < len(b.turn) {
 		if p := b.turn[i]; p.stream.Partition == f.partition && f.isOf(p.topic) {
@@ -436,26 +438,40 @@ func (b *broker) advance(p *partition, f *fetched) (part, error) {
 	return got, nil
 }
 
-// expect notes about how much more there is of p, as large as what it has got.
+// doubt forgets what was expected of the partitions that were asked for, if the
+// answer had room for more. The table is locked.
+func (b *broker) doubt() {
+	bytes := 0
+	for i := range b.parsed {
+		bytes += len(b.parsed[i].records)
+	}
+	if bytes >= b.s.fetchBytes/2 {
+		return // who got nothing may have come too late
+	}
+	for _, p := range b.turn[:b.asking] {
+		p.waiting = 0
+	}
+}
+
+// expect notes about how much more there is of p, if it is like what p got.
 func (p *partition) expect(f *fetched, got *part) {
-	if advanced, behind := p.next-got.from, f.highWatermark-p.next; advanced > 0 && behind > 0 {
-		bytes := float64(len(got.records)) / float64(advanced) * float64(behind)
-		p.waiting = int32(min(bytes, maxFetchBytes))
+	if advanced := p.next - got.from; advanced > 0 {
+		each := float64(len(got.records)) / float64(advanced)
+		p.waiting = int32(min(each*float64(max(f.highWatermark-p.next, 0)), maxFetchBytes))
 	}
 }
 
 // rotate puts the partitions that got something behind those that did not.
 func (b *broker) rotate() {
-	b.served = b.served[:0]
-	keep := b.turn[:0]
+	keep, served := b.turn[:0], b.spare[:0]
 	for _, p := range b.turn {
 		if p.next != p.claimed {
-			b.served = append(b.served, p)
+			served = append(served, p)
 		} else {
 			keep = append(keep, p)
 		}
 	}
-	b.turn = append(keep, b.served...)
+	b.turn, b.spare = append(keep, served...), served
 }
 
 // maxDamaged is how often a batch that is damaged is fetched, from a new

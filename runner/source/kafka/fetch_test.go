@@ -3,10 +3,13 @@
 package kafka
 
 import (
+	"encoding/binary"
+	"slices"
 	"testing"
 	"unsafe"
 
 	"github.com/hashicorp/go-hclog"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
@@ -58,68 +61,183 @@ func TestPartitionLiesInLines(t *testing.T) {
 	}
 }
 
-// TestEnough: of partitions that are known to be far behind, only those are
-// asked for that fill an answer, in turn; all others are, each time.
+// far is more than any test reads of a partition.
+const far = 1 << 62
+
+// model is a broker that answers fetch requests as Kafka's do: in the order of
+// the request, up to its MaxBytes, and with batches that are cut off there.
+type model struct {
+	t      *testing.T
+	s      *Source
+	b      *broker
+	batch  []byte // of 100 records
+	end    map[*partition]int64
+	got    map[*partition]int // bytes
+	asked  []*partition       // by the last request
+	answer int                // bytes
+}
+
+func newModel(t *testing.T) *model {
+	s := New(settings.Default().Kafka, 256<<20, hclog.NewNullLogger())
+	m := &model{t: t, s: s, b: newBroker(s, 1, ""), batch: handmade{records: simpleRecords(100, 640)}.bytes(t),
+		end: map[*partition]int64{}, got: map[*partition]int{}}
+	s.table.brokers[1] = m.b
+	m.b.conn = &conn{versions: map[int16][2]int16{kmsg.Fetch.Int16(): {4, 12}}}
+	return m
+}
+
+// add adds a topic, if there is none of that name, and partitions to it.
+func (m *model) add(name string, n int, end int64) (added []*partition) {
+	topic := m.s.table.topics[name]
+	if topic == nil {
+		topic = m.s.newTopic(name)
+	}
+	for range n {
+		p := m.s.newPartition(topic, int32(len(topic.partitions)))
+		p.state, p.leader = stateFetch, m.b.id
+		topic.partitions[p.stream.Partition] = p
+		m.end[p] = end
+		added = append(added, p)
+	}
+	m.s.assign()
+	return added
+}
+
+// round lets the broker's loop ask once, and answers.
+func (m *model) round() {
+	b := m.b
+	if !b.takeTurn() {
+		m.t.Fatal("no turn")
+	}
+	if err := b.fillRequest(); err != nil {
+		m.t.Fatal(err)
+	}
+	m.asked, m.answer, b.parsed = nil, 0, b.parsed[:0]
+	for _, topic := range b.request.Topics {
+		for _, asked := range topic.Partitions {
+			p := m.s.table.topics[topic.Topic].partitions[asked.Partition]
+			m.asked = append(m.asked, p)
+			f := fetched{topicName: []byte(topic.Topic), partition: asked.Partition, replica: -1, highWatermark: m.end[p]}
+			room := min(int(b.request.MaxBytes)-m.answer, int(asked.PartitionMaxBytes))
+			for offset := asked.FetchOffset; offset < m.end[p] && len(f.records) < room; offset += 100 {
+				at := len(f.records)
+				f.records = append(f.records, m.batch...)
+				binary.BigEndian.PutUint64(f.records[at:], uint64(offset))
+			}
+			f.records = f.records[:min(len(f.records), max(room, 0))]
+			m.got[p] += len(f.records)
+			m.answer += len(f.records)
+			b.parsed = append(b.parsed, f)
+		}
+	}
+	for _, part := range b.accept(nil) {
+		part.p.pending--
+	}
+}
+
+// TestEnough: of partitions that are far behind, only those are asked for that
+// fill an answer, in turn, and without waiting; of all others, each time.
 func TestEnough(t *testing.T) {
 	t.Parallel()
-	const n, quiet = 30, 7
-	k := settings.Default().Kafka
-	k.FetchMaxBytes = 8 << 20
-	s := New(k, 256<<20, hclog.NewNullLogger())
-	b := newBroker(s, 1, "")
-	b.conn = &conn{versions: map[int16][2]int16{kmsg.Fetch.Int16(): {4, 12}}}
-	topic := s.newTopic("t")
-	for number := range int32(n) {
-		p := s.newPartition(topic, number)
-		p.state, p.leader = stateFetch, b.id
-		topic.partitions[number] = p
-		b.led = append(b.led, p)
+	m := newModel(t)
+	behind := m.add("t", 40, far)
+	quiet := m.add("t", 1, 0)[0]
+	for i, want := range []int{41, 41, 33, 25, 17, 9, 9, 9} {
+		m.round()
+		if len(m.asked) != want || !slices.Contains(m.asked, quiet) {
+			t.Errorf("round %d: %d are asked for, want %d", i, len(m.asked), want)
+		}
+		if waits := m.b.request.MaxWaitMillis > 0; waits != (want == 41) {
+			t.Errorf("round %d: waits: %t", i, waits)
+		}
+		if full := int(m.b.request.MaxBytes); m.answer != full {
+			t.Errorf("round %d: %d bytes of %d", i, m.answer, full)
+		}
 	}
-	var rounds [][]int32
+	for range 2 * 40 / 8 {
+		m.round()
+	}
+	for _, p := range behind { // 18 rounds, of 8 MiB
+		if got := m.got[p] >> 20; got != 3 && got != 4 {
+			t.Errorf("partition %d has got %d bytes", p.stream.Partition, m.got[p])
+		}
+	}
+	for _, p := range behind { // and now no more comes
+		m.end[p] = p.next
+	}
 	for range 6 {
-		if !b.takeTurn() {
-			t.Fatal("no turn")
-		}
-		if err := b.fillRequest(); err != nil {
-			t.Fatal(err)
-		}
-		var asked []int32
-		for _, f := range b.request.Topics[0].Partitions {
-			asked = append(asked, f.Partition)
-			p := topic.partitions[f.Partition]
-			if f.Partition == quiet { // it has nothing
-				p.expect(&fetched{highWatermark: p.next}, &part{from: p.next})
-				continue
-			}
-			p.next += 1000
-			p.expect(&fetched{highWatermark: p.next + 5000}, &part{from: p.next - 1000, records: make([]byte, 1<<20)})
-		}
-		if waits := b.request.MaxWaitMillis > 0; waits != (len(asked) == n) {
-			t.Errorf("%v are asked for; waits %t", asked, waits)
-		}
-		b.rotate()
-		rounds = append(rounds, asked)
+		m.round()
 	}
-	if len(rounds[0]) != n {
-		t.Errorf("nothing is known, and %v are asked for", rounds[0])
+	if len(m.asked) != 41 || m.b.request.MaxWaitMillis == 0 {
+		t.Errorf("at the end, %d are asked for", len(m.asked))
 	}
-	times := map[int32]int{}
-	for _, asked := range rounds[1:] {
-		if len(asked) != 9 || asked[0] != quiet {
-			t.Errorf("%v are asked for", asked)
-		}
-		for _, number := range asked {
-			times[number]++
+}
+
+// TestExpect: what is left of a partition counts as much as what has come of
+// it, offset for offset.
+func TestExpect(t *testing.T) {
+	t.Parallel()
+	p := &partition{next: 3000}
+	got := &part{from: 1000, records: make([]byte, 4000)}
+	for end, want := range map[int64]int32{3000: 0, 2000: 0, 3500: 1000, far: maxFetchBytes} {
+		if p.expect(&fetched{highWatermark: end}, got); p.waiting != want {
+			t.Errorf("up to %d, %d bytes are expected, want %d", end, p.waiting, want)
 		}
 	}
-	for number := range int32(n) {
-		if at := times[number]; number == quiet && at != 5 || number != quiet && at != 1 && at != 2 {
-			t.Errorf("partition %d was asked for %d times", number, at)
+}
+
+// TestTopicsTakeTurns: that a partition of a topic has nothing does not put its
+// topic before all others.
+func TestTopicsTakeTurns(t *testing.T) {
+	t.Parallel()
+	m := newModel(t)
+	all := append(m.add("a", 15, far), m.add("b", 15, far)...)
+	m.add("a", 1, 0)
+	for range 30 {
+		m.round()
+	}
+	for _, p := range all {
+		if got := m.got[p] >> 20; got != 7 && got != 8 {
+			t.Errorf("%+v has got %d bytes", p.stream, m.got[p])
 		}
 	}
-	for _, want := range []int{9, 17} { // no answer comes: what was asked for counts no more
-		if b.takeTurn(); b.asking != want {
-			t.Errorf("%d are asked for, want %d", b.asking, want)
-		}
+}
+
+// TestPartitionsThatComeAreAskedAtOnce: however far the others are behind, new
+// partitions and those that had failed are not kept waiting for a whole turn.
+func TestPartitionsThatComeAreAskedAtOnce(t *testing.T) {
+	t.Parallel()
+	m := newModel(t)
+	failed := m.add("t", 100, far)[50]
+	for range 30 {
+		m.round()
+	}
+	failed.fault(kerr.NotLeaderForPartition)
+	m.round()
+	failed.state = stateFetch
+	added := m.add("t", 1, 5)[0]
+	m.round()
+	if failed.failures > 0 || !added.endKnown {
+		t.Errorf("%d failures; the end is known: %t", failed.failures, added.endKnown)
+	}
+}
+
+// TestThereAndBack: a partition that comes back to a broker before that has
+// noticed that it had gone is asked for once.
+func TestThereAndBack(t *testing.T) {
+	t.Parallel()
+	m := newModel(t)
+	p := m.add("t", 3, far)[1]
+	m.round()
+	other := newBroker(m.s, 2, "")
+	m.s.table.brokers[2] = other
+	p.leader = 2
+	m.s.assign()
+	other.takeTurn()
+	p.leader = 1
+	m.s.assign()
+	m.round()
+	if n := len(m.asked); n != 3 {
+		t.Errorf("%d are asked for", n)
 	}
 }

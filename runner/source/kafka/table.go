@@ -171,6 +171,7 @@ func (p *partition) fault(err error) {
 	p.failures++
 	p.failure = err
 	p.retryAt = time.Now().Add(delayAfter(int(p.failures), err))
+	p.waiting = 0
 	if p.state == stateFetch {
 		p.state = stateCheck
 	}
