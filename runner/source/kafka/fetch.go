@@ -23,6 +23,11 @@ import (
 // many there are.
 const leastPartitionBytes = 1 << 20
 
+// partialWait is the most that a broker may wait for records where others have
+// some that are not asked for. Without any wait, brokers that have tiered storage
+// but not KIP-1018 would give nothing that lies there.
+const partialWait = 500 * time.Millisecond
+
 // broker fetches the partitions that one broker leads. The loop asks for more
 // as soon as it knows up to where an answer goes; decoding follows behind.
 type broker struct {
@@ -289,10 +294,11 @@ func (b *broker) fillRequest() error {
 	version = min(version, b.s.fetchVersion)
 	r.ReplicaID, r.SessionID, r.SessionEpoch = -1, 0, -1
 	turn, each := b.turn[:b.asking], int32(b.most())
-	r.MaxWaitMillis = int32(b.s.fetchWait.Milliseconds())
+	wait := b.s.fetchWait
 	if len(turn) < len(b.turn) {
-		r.MaxWaitMillis = 0 // others have something, whatever these have
+		wait = min(wait, partialWait)
 	}
+	r.MaxWaitMillis = int32(wait.Milliseconds())
 	r.MinBytes = 1
 	r.MaxBytes = int32(b.s.fetchBytes)
 	if b.s.config.Isolation == "read_committed" {
@@ -360,7 +366,7 @@ func (b *broker) accept(parts []part) []part {
 		p.failures = 0
 		p.endSeen(f.highWatermark, now)
 		got, err := b.advance(p, f)
-		p.expect(f, &got)
+		p.expect(b.s.readable(f), &got)
 		if got.count > 0 || len(got.records) > 0 {
 			p.pending++
 			p.pendingOn = b
@@ -453,11 +459,20 @@ func (b *broker) doubt() {
 	}
 }
 
-// expect notes about how much more there is of p, if it is like what p got.
-func (p *partition) expect(f *fetched, got *part) {
+// readable returns the offset up to which a broker gives records.
+func (s *Source) readable(f *fetched) int64 {
+	if s.config.Isolation == "read_committed" && f.lastStable >= 0 {
+		return min(f.highWatermark, f.lastStable)
+	}
+	return f.highWatermark
+}
+
+// expect notes about how much more there is of p, up to end, if it is like what
+// p got.
+func (p *partition) expect(end int64, got *part) {
 	if advanced := p.next - got.from; advanced > 0 {
 		each := float64(len(got.records)) / float64(advanced)
-		p.waiting = int32(min(each*float64(max(f.highWatermark-p.next, 0)), maxFetchBytes))
+		p.waiting = int32(min(each*float64(max(end-p.next, 0)), maxFetchBytes))
 	}
 }
 

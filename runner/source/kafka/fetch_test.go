@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"slices"
 	"testing"
+	"time"
 	"unsafe"
 
 	"github.com/hashicorp/go-hclog"
@@ -78,7 +79,9 @@ type model struct {
 }
 
 func newModel(t *testing.T) *model {
-	s := New(settings.Default().Kafka, 256<<20, hclog.NewNullLogger())
+	k := settings.Default().Kafka
+	k.FetchMaxWait = settings.Duration(5 * time.Second)
+	s := New(k, 256<<20, hclog.NewNullLogger())
 	m := &model{t: t, s: s, b: newBroker(s, 1, ""), batch: handmade{records: simpleRecords(100, 640)}.bytes(t),
 		end: map[*partition]int64{}, got: map[*partition]int{}}
 	s.table.brokers[1] = m.b
@@ -112,23 +115,33 @@ func (m *model) round() {
 	if err := b.fillRequest(); err != nil {
 		m.t.Fatal(err)
 	}
-	m.asked, m.answer, b.parsed = nil, 0, b.parsed[:0]
+	m.asked, m.answer = nil, 0
+	answer := kmsg.NewPtrFetchResponse()
+	answer.Version = b.request.Version
 	for _, topic := range b.request.Topics {
+		given := kmsg.NewFetchResponseTopic()
+		given.Topic = topic.Topic
 		for _, asked := range topic.Partitions {
 			p := m.s.table.topics[topic.Topic].partitions[asked.Partition]
 			m.asked = append(m.asked, p)
-			f := fetched{topicName: []byte(topic.Topic), partition: asked.Partition, replica: -1, highWatermark: m.end[p]}
+			f := kmsg.NewFetchResponseTopicPartition()
+			f.Partition, f.HighWatermark, f.LastStableOffset = asked.Partition, far, m.end[p]
 			room := min(int(b.request.MaxBytes)-m.answer, int(asked.PartitionMaxBytes))
-			for offset := asked.FetchOffset; offset < m.end[p] && len(f.records) < room; offset += 100 {
-				at := len(f.records)
-				f.records = append(f.records, m.batch...)
-				binary.BigEndian.PutUint64(f.records[at:], uint64(offset))
+			for offset := asked.FetchOffset; offset < m.end[p] && len(f.RecordBatches) < room; offset += 100 {
+				at := len(f.RecordBatches)
+				f.RecordBatches = append(f.RecordBatches, m.batch...)
+				binary.BigEndian.PutUint64(f.RecordBatches[at:], uint64(offset))
 			}
-			f.records = f.records[:min(len(f.records), max(room, 0))]
-			m.got[p] += len(f.records)
-			m.answer += len(f.records)
-			b.parsed = append(b.parsed, f)
+			f.RecordBatches = f.RecordBatches[:min(len(f.RecordBatches), max(room, 0))]
+			m.got[p] += len(f.RecordBatches)
+			m.answer += len(f.RecordBatches)
+			given.Partitions = append(given.Partitions, f)
 		}
+		answer.Topics = append(answer.Topics, given)
+	}
+	var err error
+	if b.parsed, err = parseFetch(b.parsed[:0], answer.AppendTo(nil), answer.Version); err != nil {
+		m.t.Fatal(err)
 	}
 	for _, part := range b.accept(nil) {
 		part.p.pending--
@@ -136,7 +149,7 @@ func (m *model) round() {
 }
 
 // TestEnough: of partitions that are far behind, only those are asked for that
-// fill an answer, in turn, and without waiting; of all others, each time.
+// fill an answer, in turn, and with little waiting; of all others, each time.
 func TestEnough(t *testing.T) {
 	t.Parallel()
 	m := newModel(t)
@@ -147,8 +160,8 @@ func TestEnough(t *testing.T) {
 		if len(m.asked) != want || !slices.Contains(m.asked, quiet) {
 			t.Errorf("round %d: %d are asked for, want %d", i, len(m.asked), want)
 		}
-		if waits := m.b.request.MaxWaitMillis > 0; waits != (want == 41) {
-			t.Errorf("round %d: waits: %t", i, waits)
+		if wait := m.b.request.MaxWaitMillis; wait != 500 && want < 41 || wait != 5000 && want == 41 {
+			t.Errorf("round %d: waits %d ms", i, wait)
 		}
 		if full := int(m.b.request.MaxBytes); m.answer != full {
 			t.Errorf("round %d: %d bytes of %d", i, m.answer, full)
@@ -168,7 +181,7 @@ func TestEnough(t *testing.T) {
 	for range 6 {
 		m.round()
 	}
-	if len(m.asked) != 41 || m.b.request.MaxWaitMillis == 0 {
+	if len(m.asked) != 41 || m.b.request.MaxWaitMillis != 5000 {
 		t.Errorf("at the end, %d are asked for", len(m.asked))
 	}
 }
@@ -180,8 +193,22 @@ func TestExpect(t *testing.T) {
 	p := &partition{next: 3000}
 	got := &part{from: 1000, records: make([]byte, 4000)}
 	for end, want := range map[int64]int32{3000: 0, 2000: 0, 3500: 1000, far: maxFetchBytes} {
-		if p.expect(&fetched{highWatermark: end}, got); p.waiting != want {
+		if p.expect(end, got); p.waiting != want {
 			t.Errorf("up to %d, %d bytes are expected, want %d", end, p.waiting, want)
+		}
+	}
+}
+
+// TestReadable: uncommitted records count for those who read them.
+func TestReadable(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		isolation        string
+		lastStable, want int64
+	}{{"read_committed", 5, 5}, {"read_committed", -1, 9}, {"read_committed", 11, 9}, {"read_uncommitted", 5, 9}} {
+		s := &Source{config: settings.Kafka{Isolation: test.isolation}}
+		if got := s.readable(&fetched{highWatermark: 9, lastStable: test.lastStable}); got != test.want {
+			t.Errorf("%+v: %d", test, got)
 		}
 	}
 }

@@ -15,6 +15,7 @@ type fetched struct {
 	partition     int32
 	code          int16
 	highWatermark int64
+	lastStable    int64                // offset up to which transactions have ended, -1 if unknown
 	replica       int32                // broker to fetch from in place of this one, -1 for none
 	aborted       []abortedTransaction // by first offset
 	records       []byte
@@ -60,7 +61,7 @@ func parseFetch(out []fetched, body []byte, version int16) ([]fetched, error) {
 			f.partition = w.int32()
 			f.code = w.int16()
 			f.highWatermark = w.int64()
-			w.int64() // last stable offset
+			f.lastStable = w.int64()
 			if version >= 5 {
 				w.int64() // log start
 			}
