@@ -7,9 +7,10 @@ import (
 	"encoding/json"
 )
 
-// What is below works on JSON that [json.Valid] has accepted: it finds its way
-// by the few characters that matter, and copies what it keeps byte by byte, so
-// that numbers, order and white space stay as they came.
+// What is below works on JSON that [strictjson.Checker.CheckSyntax] has
+// accepted, which bounds how deep it is nested: it finds its way by the few
+// characters that matter, and copies what it keeps byte by byte, so that
+// numbers, order and white space stay as they came.
 
 // skipSpace returns where the next token begins.
 func skipSpace(data []byte, at int) int {
@@ -69,36 +70,43 @@ func skipValue(data []byte, at int) int {
 	return at
 }
 
-// scanner goes through the members of an object or the elements of a list.
+// scanner goes through the members of an object or the elements of a list. Who
+// uses it moves at to the end of each value, so that nothing is gone over twice.
 type scanner struct {
-	data []byte
-	at   int
-	// Of the present one: the name with its quotes (empty in lists), the
-	// value, and where it begins.
-	name, value []byte
-	begin       int
+	data   []byte
+	at     int
+	object bool
+	name   []byte // of the present member, with its quotes
 }
 
-func scan(data []byte) scanner { return scanner{data: data, at: skipSpace(data, 0) + 1} }
+// scan begins with the object or list at a position.
+func scan(data []byte, at int) scanner {
+	return scanner{data: data, at: at + 1, object: data[at] == '{'}
+}
 
-// next moves on; it is false at the end.
-func (s *scanner) next(object bool) bool {
+// next moves on to where the next value begins, or behind the end, where it is false.
+func (s *scanner) next() bool {
 	s.at = skipSpace(s.data, s.at)
 	if s.data[s.at] == ',' {
 		s.at = skipSpace(s.data, s.at+1)
 	}
 	if c := s.data[s.at]; c == '}' || c == ']' {
+		s.at++
 		return false
 	}
-	if object {
+	if s.object {
 		end := skipString(s.data, s.at)
 		s.name = s.data[s.at:end]
 		s.at = skipSpace(s.data, skipSpace(s.data, end)+1) // over the colon
 	}
-	s.begin = s.at
-	s.at = skipValue(s.data, s.at)
-	s.value = s.data[s.begin:s.at]
 	return true
+}
+
+// skip goes over the present value and returns it.
+func (s *scanner) skip() []byte {
+	begin := s.at
+	s.at = skipValue(s.data, begin)
+	return s.data[begin:s.at]
 }
 
 // kind is the first character of a value: one of { [ " t f n or that of a number.
@@ -130,9 +138,9 @@ func find(value []byte, field []string) []byte {
 			return nil
 		}
 		var found []byte
-		for s := scan(value); s.next(true); {
-			if isNamed(s.name, name) {
-				found = s.value
+		for s := scan(value, 0); s.next(); {
+			if one := s.skip(); isNamed(s.name, name) {
+				found = one
 			}
 		}
 		if found == nil {
@@ -192,57 +200,86 @@ func (n *names) named(quoted []byte) *names {
 // appendSelected appends the fields of value that are in the tree; ok is false
 // if there is nothing to append. Lists keep their objects and lists.
 func (n *names) appendSelected(dst, value []byte) (_ []byte, ok bool) {
-	if n.below == nil {
-		return append(dst, value...), true
+	s := selector{value, dst}
+	_, ok = s.walk(n, skipSpace(value, 0))
+	return s.dst, ok
+}
+
+type selector struct{ data, dst []byte }
+
+// walk goes over the value at a position, and appends what is in the tree.
+func (s *selector) walk(n *names, at int) (end int, ok bool) {
+	c := s.data[at]
+	if n.below == nil || c != '{' && c != '[' {
+		end = skipValue(s.data, at)
+		if n.below != nil {
+			return end, false
+		}
+		s.dst = append(s.dst, s.data[at:end]...)
+		return end, true
 	}
-	c := kind(value)
-	if c != '{' && c != '[' {
-		return dst, false
-	}
-	object := c == '{'
-	dst = append(dst, c)
+	s.dst = append(s.dst, c)
 	first := true
-	for s := scan(value); s.next(object); {
-		place, begin := n, len(dst)
-		if object {
-			if place = n.named(s.name); place == nil {
+	in := scan(s.data, at)
+	for in.next() {
+		place, begin := n, len(s.dst)
+		if in.object {
+			if place = n.named(in.name); place == nil {
+				in.skip()
 				continue
 			}
 		}
 		if !first {
-			dst = append(dst, ',')
+			s.dst = append(s.dst, ',')
 		}
-		if object {
-			dst = append(append(dst, s.name...), ':')
+		if in.object {
+			s.dst = append(append(s.dst, in.name...), ':')
 		}
-		if dst, ok = place.appendSelected(dst, s.value); !ok {
-			dst = dst[:begin]
-			continue
+		if in.at, ok = s.walk(place, in.at); ok {
+			first = false
+		} else {
+			s.dst = s.dst[:begin]
 		}
-		first = false
 	}
-	return append(dst, c+2), true // the closing bracket
+	s.dst = append(s.dst, c+2) // the closing bracket
+	return in.at, true
 }
 
 // appendMasked appends value with what the tree's leaves mask.
 func (n *names) appendMasked(dst, value []byte) []byte {
+	m := masker{value, dst, 0}
+	m.walk(n, skipSpace(value, 0))
+	return append(m.dst, value[m.copied:]...)
+}
+
+type masker struct {
+	data, dst []byte
+	copied    int // data up to here is in dst
+}
+
+// walk goes over the value at a position, and puts masks in the place of what
+// is in the tree.
+func (m *masker) walk(n *names, at int) (end int) {
 	if n.masks != nil {
-		return n.masks.append(dst, value)
+		end = skipValue(m.data, at)
+		m.dst = n.masks.append(append(m.dst, m.data[m.copied:at]...), m.data[at:end])
+		m.copied = end
+		return end
 	}
-	c := kind(value)
-	if c != '{' && c != '[' {
-		return append(dst, value...)
+	if c := m.data[at]; c != '{' && c != '[' {
+		return skipValue(m.data, at)
 	}
-	copied := 0
-	for s := scan(value); s.next(c == '{'); {
+	in := scan(m.data, at)
+	for in.next() {
 		place := n
-		if c == '{' {
-			if place = n.named(s.name); place == nil {
-				continue
-			}
+		if in.object {
+			place = n.named(in.name)
 		}
-		dst = place.appendMasked(append(dst, value[copied:s.begin]...), s.value)
-		copied = s.at
+		if place == nil {
+			in.skip()
+		} else {
+			in.at = m.walk(place, in.at)
+		}
 	}
-	return append(dst, value[copied:]...)
+	return in.at
 }

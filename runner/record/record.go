@@ -8,11 +8,12 @@ package record
 
 import (
 	"bytes"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/strictjson"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 )
 
@@ -31,6 +32,7 @@ type Rules struct {
 	maxBytes   int
 	readsValue bool
 
+	json                   strictjson.Checker
 	selected, masked, path []byte // reused from record to record
 }
 
@@ -68,8 +70,12 @@ func (r *Rules) Apply(rec *source.Record) (keep bool, err error) {
 		return false, &Refused{fmt.Sprintf("it has %d bytes, more than the %d that are allowed", size, r.maxBytes)}
 	}
 	hasValue := r.readsValue && rec.Value != nil
-	if hasValue && !json.Valid(rec.Value) {
-		return false, &Refused{"its value is not JSON"}
+	if hasValue {
+		if err := r.json.CheckSyntax(rec.Value); errors.Is(err, strictjson.ErrDepth) {
+			return false, &Refused{fmt.Sprintf("its value is JSON that is nested more than %d deep", strictjson.MaxDepth)}
+		} else if err != nil {
+			return false, &Refused{"its value is not JSON"}
+		}
 	}
 	for i := range r.filter {
 		if !r.holds(&r.filter[i], rec) {

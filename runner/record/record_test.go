@@ -12,10 +12,12 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/strictjson"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 )
 
@@ -141,6 +143,32 @@ func TestRefused(t *testing.T) {
 		}
 		if _, err := rules(t, test.setting).Apply(&source.Record{}); err != nil {
 			t.Errorf("%s of a null value: %v", test.setting, err)
+		}
+	}
+}
+
+// TestNesting: values are gone over once, however deep they are nested, and no
+// deeper than anything else.
+func TestNesting(t *testing.T) {
+	t.Parallel()
+	numbers := "1" + strings.Repeat(",1", 500_000)
+	for _, setting := range []string{"SPOUT_RECORD_MASK=a.b=redact", "SPOUT_RECORD_FIELDS=a.b", "SPOUT_FILE_PATH={value:a}/{partition}-{first_offset}", "SPOUT_RECORD_FILTER=value:a.b missing"} {
+		for depth, want := range map[int]string{strictjson.MaxDepth - 1: "", 9000: "nested more than 100 deep"} {
+			value := `{"a":` + strings.Repeat("[", depth) + numbers + strings.Repeat("]", depth) + "}"
+			r := rules(t, setting)
+			rec := source.Record{Value: []byte(value)}
+			began := time.Now()
+			keep, err := r.Apply(&rec)
+			if err == nil && keep {
+				r.Route(&rec)
+			}
+			if took := time.Since(began); took > time.Second {
+				t.Errorf("%s, nested %d deep: %v", setting, depth, took)
+			}
+			var refused *Refused
+			if want == "" && (err != nil || !keep) || want != "" && (!errors.As(err, &refused) || !strings.Contains(err.Error(), want)) {
+				t.Errorf("%s, nested %d deep: %v, %v", setting, depth, keep, err)
+			}
 		}
 	}
 }

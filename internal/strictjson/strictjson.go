@@ -1,0 +1,411 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package strictjson says whether bytes are JSON that every reader takes, in
+// one pass and without memory of its own for ordinary values.
+//
+// It is stricter than [encoding/json.Valid], since one value that a reader
+// refuses makes the whole file unreadable for it: see [Checker.Check].
+package strictjson
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"hash/maphash"
+	"math/bits"
+	"strconv"
+	"unicode/utf8"
+)
+
+// MaxDepth bounds how deep anything that is read may be nested, wherever it
+// comes from. Protobuf's own libraries stop at 100, too, and readers of JSON at
+// 128 at the earliest.
+const MaxDepth = 100
+
+// Why data is not JSON that every reader takes.
+var (
+	ErrSyntax    = errors.New("it is not JSON")
+	ErrDepth     = errors.New("it is nested more than " + strconv.Itoa(MaxDepth) + " deep")
+	ErrUTF8      = errors.New("it is not UTF-8")
+	ErrSurrogate = errors.New("it has half of a surrogate pair in a string")
+	ErrNumber    = errors.New("it has a number that is beyond a double")
+	ErrDuplicate = errors.New("it has an object with two members of one name")
+)
+
+// Checker checks values. It keeps memory from one to the next, and is used by
+// one goroutine at a time.
+type Checker struct {
+	data    []byte
+	at      int
+	members []member // of the objects that are open
+	table   []int32  // see duplicates
+	escaped bool     // the last string had an escape
+	// strict is about what is JSON, but not everybody takes.
+	strict bool
+}
+
+// member is the name of a member.
+type member struct {
+	hash     uint64
+	from, to int32 // of its text, without the quotes; values are far shorter than 2 GiB
+}
+
+var seed = maphash.MakeSeed()
+
+// Check returns nil if data is one JSON value (RFC 8259) that every reader
+// takes: in UTF-8, nested at most [MaxDepth] deep, no string with half of a
+// surrogate pair, no number beyond a double, no object with two members of one
+// name.
+func (c *Checker) Check(data []byte) error { return c.check(data, true) }
+
+// CheckSyntax returns nil if data is one JSON value that is nested at most
+// [MaxDepth] deep; it takes what [encoding/json.Valid] takes.
+func (c *Checker) CheckSyntax(data []byte) error { return c.check(data, false) }
+
+func (c *Checker) check(data []byte, strict bool) error {
+	c.data, c.at, c.members, c.strict = data, 0, c.members[:0], strict
+	c.skipSpace()
+	err := c.value(0)
+	if err == nil {
+		if c.skipSpace(); c.at < len(data) {
+			err = ErrSyntax
+		}
+	}
+	c.data = nil
+	if cap(c.members) > maxKept {
+		c.members = nil
+	}
+	if cap(c.table) > maxKept {
+		c.table = nil
+	}
+	return err
+}
+
+// maxKept is how much memory is kept, in members.
+const maxKept = 1 << 14
+
+// peek returns the next byte, 0 at the end: no token begins with that.
+func (c *Checker) peek() byte {
+	if c.at < len(c.data) {
+		return c.data[c.at]
+	}
+	return 0
+}
+
+func (c *Checker) skipSpace() {
+	for c.at < len(c.data) && isSpace(c.data[c.at]) {
+		c.at++
+	}
+}
+
+func isSpace(b byte) bool { return b == ' ' || b == '\n' || b == '\r' || b == '\t' }
+
+// value goes over the value that begins here.
+func (c *Checker) value(depth int) error {
+	switch b := c.peek(); b {
+	case '{':
+		return c.object(depth + 1)
+	case '[':
+		return c.array(depth + 1)
+	case '"':
+		return c.text()
+	case 't':
+		return c.word("true")
+	case 'f':
+		return c.word("false")
+	case 'n':
+		return c.word("null")
+	}
+	return c.number()
+}
+
+func (c *Checker) word(word string) error {
+	if len(c.data)-c.at < len(word) || string(c.data[c.at:c.at+len(word)]) != word {
+		return ErrSyntax
+	}
+	c.at += len(word)
+	return nil
+}
+
+func (c *Checker) array(depth int) error {
+	if depth > MaxDepth {
+		return ErrDepth
+	}
+	c.at++
+	if c.skipSpace(); c.peek() == ']' {
+		c.at++
+		return nil
+	}
+	for {
+		if err := c.value(depth); err != nil {
+			return err
+		}
+		c.skipSpace()
+		b := c.peek()
+		c.at++
+		if b == ']' {
+			return nil
+		}
+		if b != ',' {
+			return ErrSyntax
+		}
+		c.skipSpace()
+	}
+}
+
+func (c *Checker) object(depth int) error {
+	if depth > MaxDepth {
+		return ErrDepth
+	}
+	c.at++
+	if c.skipSpace(); c.peek() == '}' {
+		c.at++
+		return nil
+	}
+	first := len(c.members)
+	for {
+		if c.peek() != '"' {
+			return ErrSyntax
+		}
+		from := c.at + 1
+		if err := c.text(); err != nil {
+			return err
+		}
+		if c.strict {
+			c.name(from, c.at-1)
+		}
+		if c.skipSpace(); c.peek() != ':' {
+			return ErrSyntax
+		}
+		c.at++
+		c.skipSpace()
+		if err := c.value(depth); err != nil {
+			return err
+		}
+		c.skipSpace()
+		b := c.peek()
+		c.at++
+		if b == '}' {
+			break
+		}
+		if b != ',' {
+			return ErrSyntax
+		}
+		c.skipSpace()
+	}
+	if c.duplicates(c.members[first:]) {
+		return ErrDuplicate
+	}
+	c.members = c.members[:first]
+	return nil
+}
+
+// name notes a member's name.
+func (c *Checker) name(from, to int) {
+	text := c.data[from:to]
+	if c.escaped {
+		text = unquoted(c.data[from-1 : to+1])
+	}
+	c.members = append(c.members, member{maphash.Bytes(seed, text), int32(from), int32(to)})
+}
+
+func unquoted(quoted []byte) []byte {
+	var s string
+	if err := json.Unmarshal(quoted, &s); err != nil {
+		panic(err) // it has been checked
+	}
+	return []byte(s)
+}
+
+// few members are compared each with each.
+const few = 8
+
+// duplicates says whether two members have one name. Different names have
+// different hashes but for accidents, which are looked into.
+func (c *Checker) duplicates(members []member) bool {
+	if len(members) <= few {
+		for i := range members {
+			for j := range i {
+				if members[i].hash == members[j].hash && c.same(members[i], members[j]) {
+					return true
+				}
+			}
+		}
+		return false
+	}
+	size := 1 << bits.Len(uint(2*len(members)-1))
+	if cap(c.table) < size {
+		c.table = make([]int32, size)
+	}
+	table := c.table[:size]
+	clear(table)
+	for i := range members {
+		slot := int(members[i].hash) & (size - 1)
+		for table[slot] != 0 {
+			if other := members[table[slot]-1]; other.hash == members[i].hash && c.same(other, members[i]) {
+				return true
+			}
+			slot = (slot + 1) & (size - 1)
+		}
+		table[slot] = int32(i + 1)
+	}
+	return false
+}
+
+func (c *Checker) same(a, b member) bool {
+	return bytes.Equal(unquoted(c.data[a.from-1:a.to+1]), unquoted(c.data[b.from-1:b.to+1]))
+}
+
+// text goes over a string.
+func (c *Checker) text() error {
+	data, at := c.data, c.at+1
+	c.escaped = false
+	for {
+		// Eight bytes at a time, as long as they are plain.
+		for len(data)-at >= 8 {
+			if n := plainBytes(binary.LittleEndian.Uint64(data[at:])); n < 8 {
+				at += n
+				break
+			}
+			at += 8
+		}
+		if at >= len(data) {
+			return ErrSyntax
+		}
+		switch b := data[at]; {
+		case b == '"':
+			c.at = at + 1
+			return nil
+		case b == '\\':
+			n, err := c.escape(at)
+			if err != nil {
+				return err
+			}
+			c.escaped = true
+			at += n
+		case b < ' ':
+			return ErrSyntax
+		case b < utf8.RuneSelf:
+			at++
+		default:
+			r, n := utf8.DecodeRune(data[at:])
+			if r == utf8.RuneError && n == 1 && c.strict {
+				return ErrUTF8
+			}
+			at += n
+		}
+	}
+}
+
+// plainBytes returns how many of eight bytes, the first is the lowest, are
+// ASCII and neither control characters, quotes nor backslashes. The first that
+// is not is always found; those behind it do not count.
+func plainBytes(word uint64) int {
+	const ones, high = 0x0101010101010101, 0x8080808080808080
+	quote, backslash := word^(ones*'"'), word^(ones*'\\')
+	special := (word-ones*' ')&^word | (quote-ones)&^quote | (backslash-ones)&^backslash | word
+	return bits.TrailingZeros64(special&high) / 8
+}
+
+// escape returns the length of the escape at a position.
+func (c *Checker) escape(at int) (int, error) {
+	if at+1 >= len(c.data) {
+		return 0, ErrSyntax
+	}
+	switch c.data[at+1] {
+	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
+		return 2, nil
+	case 'u':
+	default:
+		return 0, ErrSyntax
+	}
+	unit, ok := c.hex(at)
+	switch {
+	case !ok:
+		return 0, ErrSyntax
+	case !c.strict || unit < 0xD800 || unit > 0xDFFF:
+		return 6, nil
+	}
+	if low, ok := c.hex(at + 6); unit <= 0xDBFF && ok && low >= 0xDC00 && low <= 0xDFFF {
+		return 12, nil
+	}
+	return 0, ErrSurrogate
+}
+
+// hex reads \uXXXX at a position; ok is false if it is something else.
+func (c *Checker) hex(at int) (unit uint, ok bool) {
+	if len(c.data)-at < 6 || c.data[at] != '\\' || c.data[at+1] != 'u' {
+		return 0, false
+	}
+	for _, b := range c.data[at+2 : at+6] {
+		switch {
+		case '0' <= b && b <= '9':
+			b -= '0'
+		case 'a' <= b && b <= 'f':
+			b -= 'a' - 10
+		case 'A' <= b && b <= 'F':
+			b -= 'A' - 10
+		default:
+			return 0, false
+		}
+		unit = unit<<4 | uint(b)
+	}
+	return unit, true
+}
+
+// number goes over a number.
+func (c *Checker) number() error {
+	begin := c.at
+	if c.peek() == '-' {
+		c.at++
+	}
+	whole := c.at
+	switch b := c.peek(); {
+	case b == '0':
+		c.at++
+	case '1' <= b && b <= '9':
+		c.digits()
+	default:
+		return ErrSyntax
+	}
+	size := c.at - whole
+	if c.peek() == '.' {
+		c.at++
+		if !c.digits() {
+			return ErrSyntax
+		}
+	}
+	exponent := false
+	if b := c.peek(); b == 'e' || b == 'E' {
+		c.at++
+		if b := c.peek(); b == '+' || b == '-' {
+			c.at++
+		}
+		exponent = true
+		if !c.digits() {
+			return ErrSyntax
+		}
+	}
+	if c.strict && (size > maxPlainDigits || exponent) && isBeyondDouble(c.data[begin:c.at]) {
+		return ErrNumber
+	}
+	return nil
+}
+
+// maxPlainDigits is how many digits before the point are never too many.
+const maxPlainDigits = 308
+
+func isBeyondDouble(number []byte) bool {
+	_, err := strconv.ParseFloat(string(number), 64) // too small ones become 0 without an error
+	return err != nil
+}
+
+// digits goes over digits; ok is false if there is none.
+func (c *Checker) digits() (ok bool) {
+	begin := c.at
+	for c.at < len(c.data) && '0' <= c.data[c.at] && c.data[c.at] <= '9' {
+		c.at++
+	}
+	return c.at > begin
+}
