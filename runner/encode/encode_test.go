@@ -52,6 +52,15 @@ func TestJSONLines(t *testing.T) {
 			`{"topic":"orders","partition":3,"offset":0,"timestamp":0,"key":"k","value_base64":"/wA="}`},
 		{"invalid UTF-8 in a JSON string", source.Record{Value: []byte("\"\xff\"")},
 			`{"topic":"orders","partition":3,"offset":0,"timestamp":0,"key":null,"value_base64":"Iv8i"}`},
+		{"half of a surrogate pair", source.Record{Value: []byte(`["\ud83d"]`)},
+			`{"topic":"orders","partition":3,"offset":0,"timestamp":0,"key":null,"value_base64":"WyJcdWQ4M2QiXQ=="}`},
+		{"a number beyond a double", source.Record{Value: []byte(`[1e400]`)},
+			`{"topic":"orders","partition":3,"offset":0,"timestamp":0,"key":null,"value_base64":"WzFlNDAwXQ=="}`},
+		{"two members of one name", source.Record{Value: []byte(`{"a":1,"\u0061":2}`)},
+			`{"topic":"orders","partition":3,"offset":0,"timestamp":0,"key":null,"value_base64":"eyJhIjoxLCJcdTAwNjEiOjJ9"}`},
+		{"nested deep", source.Record{Value: []byte(strings.Repeat("[", 101) + strings.Repeat("]", 101))},
+			`{"topic":"orders","partition":3,"offset":0,"timestamp":0,"key":null,"value_base64":"` +
+				base64.StdEncoding.EncodeToString([]byte(strings.Repeat("[", 101)+strings.Repeat("]", 101))) + `"}`},
 		{"empty", source.Record{Key: []byte{}, Value: []byte{}},
 			`{"topic":"orders","partition":3,"offset":0,"timestamp":0,"key":"","value_base64":""}`},
 		{"null is not nothing", source.Record{Key: []byte("12e45"), Value: []byte("null")},
@@ -61,7 +70,7 @@ func TestJSONLines(t *testing.T) {
 		{"headers", source.Record{Headers: headers},
 			`{"topic":"orders","partition":3,"offset":0,"timestamp":0,"key":null,"headers":[{"key":"h","value":"v"},{"key":"n","value":null}],"value":null}`},
 	} {
-		if got := string(appendJSON(nil, &stream, &test.record)); got != test.want+"\n" {
+		if got := string(new(jsonLines).append(nil, &stream, &test.record)); got != test.want+"\n" {
 			t.Errorf("%s:\n got %s\nwant %s", test.name, got, test.want)
 		}
 	}
@@ -82,7 +91,7 @@ func TestJSONLinesKeepBytes(t *testing.T) {
 				return b
 			}),
 		).Draw(t, "value")
-		line := appendJSON(nil, &stream, &source.Record{Value: value})
+		line := new(jsonLines).append(nil, &stream, &source.Record{Value: value})
 		if n := bytes.Count(line, []byte("\n")); n != 1 {
 			t.Fatalf("%d line breaks in %q", n, line)
 		}

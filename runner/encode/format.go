@@ -16,14 +16,16 @@ import (
 // format appends records to a file's content.
 type format struct {
 	extension string // the file name's ending, without a dot
-	// fill appends records until dst is as long as end, or until the next one
-	// might not fit into dst's capacity, and returns how many it took. The first
-	// is taken anyhow: dst has room for it.
-	fill func(dst []byte, stream *source.Stream, records []source.Record, end int) (filled []byte, taken int)
+	fill      fill
 	// most returns a bound for the bytes that a record takes, but for rare
 	// control characters.
 	most func(r *source.Record) int
 }
+
+// fill appends records until dst is as long as end, or until the next one
+// might not fit into dst's capacity, and returns how many it took. The first
+// is taken anyhow: dst has room for it.
+type fill func(dst []byte, stream *source.Stream, records []source.Record, end int) (filled []byte, taken int)
 
 // formatNamed returns the format with a name of settings.Formats.
 func formatNamed(name string) (format, error) {
@@ -31,13 +33,13 @@ func formatNamed(name string) (format, error) {
 	case "lines":
 		return format{extension: "txt", fill: fillLines, most: mostLine}, nil
 	case "jsonl":
-		return format{extension: "jsonl", fill: oneByOne(appendJSON, mostJSON), most: mostJSON}, nil
+		return format{extension: "jsonl", fill: fillJSON, most: mostJSON}, nil
 	}
 	return format{}, fmt.Errorf("unknown format %q", name)
 }
 
 // oneByOne makes a format's fill of what appends a single record.
-func oneByOne(add func(dst []byte, stream *source.Stream, r *source.Record) []byte, most func(r *source.Record) int) func([]byte, *source.Stream, []source.Record, int) ([]byte, int) {
+func oneByOne(add func(dst []byte, stream *source.Stream, r *source.Record) []byte, most func(r *source.Record) int) fill {
 	return func(dst []byte, stream *source.Stream, records []source.Record, end int) ([]byte, int) {
 		for i := range records {
 			if i > 0 && (len(dst) >= end || most(&records[i]) > cap(dst)-len(dst)) {
@@ -72,17 +74,18 @@ func mostJSON(r *source.Record) int {
 	return envelope + (len(r.Key)+len(r.Value)+len(r.Headers.Raw))*4/3 + 64*r.Headers.Count
 }
 
-// appendJSON appends one JSON object and a newline.
+// append appends one JSON object and a newline.
 //
 // The value is null if the record has none; the JSON itself, if the bytes are
-// one JSON value other than null; else it is in base64 under "value_base64".
-// Numbers, key order and white space of JSON values stay as they came; only
+// one JSON value other than null that every reader takes (see
+// [strictjson.Checker.Check]): one that a reader refuses would spoil the file
+// for it. Otherwise it is in base64 under "value_base64". Numbers, key order and white space of JSON values stay as they came; only
 // values on several lines are compacted.
 //
 // Keys and the headers' keys and values are text as a rule: they are null,
 // strings, or in base64 under a name that ends in _base64. That a key looks
 // like a number does not make it one.
-func appendJSON(dst []byte, stream *source.Stream, r *source.Record) []byte {
+func (l *jsonLines) append(dst []byte, stream *source.Stream, r *source.Record) []byte {
 	dst = append(dst, `{"topic":`...)
 	dst = appendString(dst, stream.Topic)
 	dst = append(dst, `,"partition":`...)
@@ -93,7 +96,7 @@ func appendJSON(dst []byte, stream *source.Stream, r *source.Record) []byte {
 	dst = strconv.AppendInt(dst, r.Timestamp, 10)
 	dst = appendText(append(dst, ','), "key", r.Key)
 	dst = appendHeaders(dst, r.Headers)
-	dst = appendValue(append(dst, ','), r.Value)
+	dst = l.appendValue(append(dst, ','), r.Value)
 	return append(dst, '}', '\n')
 }
 
@@ -119,11 +122,11 @@ func appendHeaders(dst []byte, headers source.Headers) []byte {
 	return append(dst, ']')
 }
 
-func appendValue(dst, value []byte) []byte {
+func (l *jsonLines) appendValue(dst, value []byte) []byte {
 	switch {
 	case value == nil:
 		return append(dst, `"value":null`...)
-	case isJSON(value):
+	case l.isJSON(value):
 		return appendOneLine(append(dst, `"value":`...), value)
 	}
 	return appendBase64(append(dst, `"value_base64":`...), value)

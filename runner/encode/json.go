@@ -5,15 +5,35 @@ package encode
 import (
 	"bytes"
 	"encoding/json"
-	"unicode/utf8"
+	"sync"
+
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/strictjson"
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 )
 
-// isJSON says whether data is one JSON value in valid UTF-8 that says
-// something: null would look as if there were no value. encoding/json's own
-// check does not look at the encoding inside strings.
-func isJSON(data []byte) bool {
-	return len(data) > 0 && mayBeginJSON(data[0]) && utf8.Valid(data) && json.Valid(data) &&
-		string(bytes.TrimSpace(data)) != "null"
+// jsonLines appends records as JSON lines. It is used by one goroutine at a time.
+type jsonLines struct {
+	checker strictjson.Checker
+	fill    fill
+}
+
+var jsonLinesPool = sync.Pool{New: func() any {
+	l := &jsonLines{}
+	l.fill = oneByOne(l.append, mostJSON)
+	return l
+}}
+
+// fillJSON is the [fill] of jsonl.
+func fillJSON(dst []byte, stream *source.Stream, records []source.Record, end int) ([]byte, int) {
+	l := jsonLinesPool.Get().(*jsonLines)
+	defer jsonLinesPool.Put(l)
+	return l.fill(dst, stream, records, end)
+}
+
+// isJSON says whether data is one JSON value that every reader takes, and that
+// says something: null would look as if there were no value.
+func (l *jsonLines) isJSON(data []byte) bool {
+	return len(data) > 0 && mayBeginJSON(data[0]) && l.checker.Check(data) == nil && string(bytes.TrimSpace(data)) != "null"
 }
 
 // mayBeginJSON turns away most other data by its first byte.
