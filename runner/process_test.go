@@ -25,6 +25,7 @@ import (
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachtest"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/rsstest"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
 )
 
@@ -109,19 +110,11 @@ func startRunner(t *testing.T, server *pachtest.Server, s settings.Settings) *pr
 // kernel counts it, and says whether it still runs.
 func (p *process) memory(t *testing.T) (peak int64, runs bool) {
 	t.Helper()
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
-	if err != nil {
-		t.Skip("the kernel does not tell the memory of processes")
+	if _, err := rsstest.Peak(os.Getpid()); err != nil {
+		t.Skip(err)
 	}
-	found := regexp.MustCompile(`VmHWM:\s+(\d+) kB`).FindSubmatch(status)
-	if found == nil {
-		return 0, false
-	}
-	kib, err := strconv.ParseInt(string(found[1]), 10, 64)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return kib << 10, true
+	peak, err := rsstest.Peak(p.cmd.Process.Pid)
+	return peak, err == nil
 }
 
 // read returns how many bytes the process has read so far.
