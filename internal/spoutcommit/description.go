@@ -50,6 +50,9 @@ const (
 	ReasonAge     Reason = "age"     // SPOUT_BATCH_MAX_AGE was reached
 )
 
+// Reasons are all of them, in this order.
+var Reasons = []Reason{ReasonStart, ReasonRepair, ReasonBytes, ReasonRecords, ReasonFiles, ReasonAge}
+
 // StreamGap is a range of offsets of one stream that no longer existed at the
 // source when it was to be read, and that the policy was to pass over.
 type StreamGap struct {

@@ -2,8 +2,6 @@
 
 package ingest
 
-import "github.com/spoutworks/terraform-provider-pachyderm/internal/spoutcommit"
-
 // Metric describes one metric of the runner. The documentation is made from
 // these, and so are the collectors: what is not in [MetricTable] cannot be
 // served.
@@ -79,7 +77,7 @@ var MetricTable = []Metric{
 	{metricSkipped, typeCounter, nil, "Record batches that were left out: markers and aborted transactions."},
 	{metricDamaged, typeCounter, nil, "Record batches whose checksum or form was wrong; they are fetched again."},
 
-	{metricCommits, typeCounter, []string{"reason"}, "FINISHED commits by what they were made for: bytes, records or age (the limit that ended the batch), start (fixes where reading begins) or repair (brings back files)."},
+	{metricCommits, typeCounter, []string{"reason"}, "FINISHED commits by what they were made for: bytes, records, files or age (the limit that ended the batch), start (fixes where reading begins) or repair (brings back files)."},
 	{metricRecords, typeCounter, nil, "Records in FINISHED commits."},
 	{metricFiltered, typeCounter, nil, "Records that SPOUT_RECORD_FILTER left out, up to the newest FINISHED commit."},
 	{metricDeadLetters, typeCounter, nil, "Records that were refused and are in files of dead letters, in FINISHED commits."},
@@ -96,10 +94,6 @@ var MetricTable = []Metric{
 	{metricMemoryUsed, typeGauge, []string{"use"}, "Memory in use for records that were fetched (source) and for files on their way (files)."},
 	{metricMemoryBudget, typeGauge, nil, "SPOUT_MEMORY_BUDGET."},
 }
-
-// reasons are the values of the label reason.
-var reasons = []spoutcommit.Reason{spoutcommit.ReasonStart, spoutcommit.ReasonRepair,
-	spoutcommit.ReasonBytes, spoutcommit.ReasonRecords, spoutcommit.ReasonAge}
 
 // Values of the label cause.
 const (

@@ -200,7 +200,7 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	emit(metricRejectedCommits, float64(n.rejected))
 	emit(metricRollbacks, float64(n.rollbacks))
 	emit(metricUnfinished, float64(m.unfinished.Load()))
-	for _, reason := range reasons {
+	for _, reason := range spoutcommit.Reasons {
 		emit(metricCommits, float64(n.commits[reason]), string(reason))
 	}
 	for _, cause := range causes {

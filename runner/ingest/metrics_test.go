@@ -109,6 +109,7 @@ func TestMetricsCount(t *testing.T) {
 	m.read.Add(120)
 	m.committed(in.testCommit("1", spoutcommit.ReasonStart, 0))
 	m.committed(in.testCommit("2", spoutcommit.ReasonBytes, 100))
+	m.committed(in.testCommit("3", spoutcommit.ReasonFiles, 0))
 	m.restarted(cause(fmt.Errorf("open: %w", &sourceError{errors.New("refused")})))
 	m.restarted(cause(&rejectedError{commit: "x"}))
 	m.restarted(cause(fmt.Errorf("%w: parent", errLostLock)))
@@ -118,12 +119,12 @@ func TestMetricsCount(t *testing.T) {
 	page := httptest.NewRecorder()
 	m.Handler().ServeHTTP(page, httptest.NewRequest("GET", "/metrics", nil))
 	for _, line := range []string{
-		"spout_read_records_total 120", "spout_committed_records_total 100", "spout_committed_bytes_total 1000", "spout_committed_files_total 4",
-		`spout_commits_total{reason="start"} 1`, `spout_commits_total{reason="bytes"} 1`, `spout_commits_total{reason="age"} 0`,
+		"spout_read_records_total 120", "spout_committed_records_total 100", "spout_committed_bytes_total 1000", "spout_committed_files_total 6",
+		`spout_commits_total{reason="start"} 1`, `spout_commits_total{reason="bytes"} 1`, `spout_commits_total{reason="files"} 1`, `spout_commits_total{reason="age"} 0`,
 		`spout_restarts_total{cause="source"} 1`, `spout_restarts_total{cause="rejected"} 1`, `spout_restarts_total{cause="writer"} 1`, `spout_restarts_total{cause="pachyderm"} 1`,
 		`spout_lag_records{partition="0",topic="a"} 5`, `spout_lag_seconds{partition="0",topic="a"} 90`, `spout_lag_records{partition="7",topic="b"} 9`,
 		"spout_source_fetches_total 20", "spout_source_partitions 2", "spout_source_unreadable_partitions 1", "spout_source_leader_changes_total 4",
-		"spout_batch_duration_seconds_count 1", "spout_commit_duration_seconds_count 2", "spout_ready 0", `spout_build_info{version="1.2.3"} 1`,
+		"spout_batch_duration_seconds_count 2", "spout_commit_duration_seconds_count 3", "spout_ready 0", `spout_build_info{version="1.2.3"} 1`,
 		`spout_memory_used_bytes{use="source"} 100`, "spout_memory_budget_bytes 2.68435456e+08",
 	} {
 		if !strings.Contains(page.Body.String(), line+"\n") {

@@ -21,7 +21,7 @@ import (
 // Source is a stream that can be read again from any position it gave out.
 //
 // One goroutine calls Open, Next, Consume and Position, in that order of
-// events; Acknowledge, Lag and Close may be called from another.
+// events; Acknowledge and Close may be called from another.
 type Source interface {
 	// Open connects and prepares reading from position, which an earlier
 	// Position returned, or from the configured start if position is nil.
