@@ -16,7 +16,9 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"github.com/twmb/franz-go/pkg/sr"
 
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/address"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/httpclient"
 )
 
 // Refused says why a value cannot become a row.
@@ -68,7 +70,7 @@ func NewRegistry(s settings.Settings, log hclog.Logger) (*Registry, error) {
 		}
 		config.Certificates = []tls.Certificate{pair}
 	}
-	options := []sr.ClientOpt{sr.URLs(c.URL), sr.UserAgent("spout-runner"), sr.HTTPClient(&http.Client{Timeout: 10 * time.Second}), sr.DialTLSConfig(config)}
+	options := []sr.ClientOpt{sr.URLs(c.URL), sr.UserAgent("spout-runner"), sr.HTTPClient(httpclient.New(config, 10*time.Second))}
 	if c.Username != "" {
 		options = append(options, sr.BasicAuth(c.Username, c.Password))
 	}
@@ -79,7 +81,7 @@ func NewRegistry(s settings.Settings, log hclog.Logger) (*Registry, error) {
 	if err != nil {
 		return nil, fmt.Errorf("schema registry: %w", err)
 	}
-	return &Registry{client: client, url: c.URL, columns: s.File.Format == "parquet", log: log, known: map[int]known{}}, nil
+	return &Registry{client: client, url: address.Redacted(c.URL), columns: s.File.Format == "parquet", log: log, known: map[int]known{}}, nil
 }
 
 // header is the length of what goes before a value: a zero byte and the
@@ -132,7 +134,7 @@ func (r *Registry) Lookup(ctx context.Context, id int) (*Values, error) {
 		if ctx.Err() != nil {
 			return nil, fmt.Errorf("schema %d: %w", id, ctx.Err())
 		}
-		r.log.Warn("waiting for the schema registry", "url", r.url, "schema", id, "reason", err)
+		r.log.Warn("waiting for the schema registry", "url", r.url, "schema", id, "reason", shown(err))
 		select {
 		case <-ctx.Done():
 			return nil, fmt.Errorf("schema %d: %w", id, ctx.Err())
@@ -230,4 +232,18 @@ func asRefused(err error, format string, args ...any) error {
 		return err
 	}
 	return &unknownError{&Refused{fmt.Sprintf(format, args...)}}
+}
+
+// shown returns what the log tells of an error: of what was answered only what
+// the registry itself says, but no page of whoever is in its place.
+func shown(err error) string {
+	var response *sr.ResponseError
+	if !errors.As(err, &response) {
+		return httpclient.Reason(err).Error()
+	}
+	text := fmt.Sprintf("it answers %d %s", response.StatusCode, http.StatusText(response.StatusCode))
+	if response.ErrorCode != 0 {
+		text += fmt.Sprintf(", error_code %d: %s", response.ErrorCode, httpclient.Quote(response.Message))
+	}
+	return text
 }

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -18,7 +19,9 @@ import (
 	"golang.org/x/oauth2"
 	"golang.org/x/oauth2/clientcredentials"
 
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/address"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/httpclient"
 )
 
 const (
@@ -43,7 +46,7 @@ type oauth struct {
 func newOAuth(config settings.Kafka, roots *x509.CertPool) *oauth {
 	o := &oauth{
 		config:     clientcredentials.Config{ClientID: config.SASLUsername, ClientSecret: config.SASLPassword, TokenURL: config.SASLTokenURL},
-		client:     &http.Client{Timeout: tokenTimeout, Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}}},
+		client:     httpclient.New(&tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}, tokenTimeout),
 		extensions: config.SASLExtensions,
 	}
 	if config.SASLScope != "" {
@@ -74,7 +77,7 @@ func (o *oauth) Start(ctx context.Context) (sasl.StateMachine, []byte, error) {
 // what is wrong with the token.
 func (o *oauth) Next(_ context.Context, challenge []byte) (bool, []byte, error) {
 	if len(challenge) > 0 {
-		return false, nil, fmt.Errorf("the broker refuses the token: %s", challenge)
+		return false, nil, fmt.Errorf("the broker refuses the token: %s", words(o, string(challenge)))
 	}
 	return true, nil, nil
 }
@@ -101,13 +104,28 @@ func (o *oauth) current(ctx context.Context) (string, error) {
 	return token.AccessToken, nil
 }
 
+// given is the newest token.
+func (o *oauth) given() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.token == nil {
+		return ""
+	}
+	return o.token.AccessToken
+}
+
 // tokenError says why there is no token. What the endpoint refuses is as
 // lasting as what a broker refuses.
 func (o *oauth) tokenError(err error) error {
+	endpoint := "SPOUT_KAFKA_SASL_TOKEN_URL=" + address.Redacted(o.config.TokenURL)
 	var refused *oauth2.RetrieveError
-	if !errors.As(err, &refused) || refused.Response == nil || refused.Response.StatusCode >= http.StatusInternalServerError {
-		return fmt.Errorf("no token from SPOUT_KAFKA_SASL_TOKEN_URL=%s: %w", o.config.TokenURL, err)
+	if !errors.As(err, &refused) || refused.Response == nil {
+		return fmt.Errorf("no token from %s: %w", endpoint, httpclient.Reason(err))
 	}
-	reason := strings.TrimSpace(refused.ErrorCode + " " + refused.ErrorDescription)
-	return fmt.Errorf("%w: no token from SPOUT_KAFKA_SASL_TOKEN_URL=%s: %s %s", kerr.SaslAuthenticationFailed, o.config.TokenURL, refused.Response.Status, reason)
+	status := fmt.Sprintf("%d %s", refused.Response.StatusCode, http.StatusText(refused.Response.StatusCode))
+	if refused.Response.StatusCode >= http.StatusInternalServerError {
+		return fmt.Errorf("no token from %s: %s", endpoint, status)
+	}
+	return fmt.Errorf("%w: no token from %s: %s %s", kerr.SaslAuthenticationFailed, endpoint, status,
+		httpclient.Quote(refused.ErrorCode+" "+refused.ErrorDescription, o.config.ClientSecret, url.QueryEscape(o.config.ClientSecret)))
 }

@@ -4,6 +4,7 @@ package kafka
 
 import (
 	"bytes"
+	"crypto/x509"
 	"encoding/pem"
 	"fmt"
 	"net/http"
@@ -14,11 +15,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/segmentio/kafka-go/sasl"
+	"github.com/segmentio/kafka-go/sasl/plain"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"golang.org/x/oauth2"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/logtest"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
 )
 
 // tokenEndpoint gives numbered tokens to the client "me" and its secret.
@@ -208,6 +213,85 @@ func TestOAuthRefusals(t *testing.T) {
 		k.SASLMechanism, k.SASLUsername, k.SASLPassword = "plain", "me", secret
 		refuses(t, func() (*Source, *logtest.Log) { return newTestSource(t, k) }, "takes no PLAIN, but OAUTHBEARER")
 	})
+}
+
+// TestTokenEndpointRedirects has an endpoint send the runner elsewhere: the
+// client's secret stays, and nothing that is answered there is logged.
+func TestTokenEndpointRedirects(t *testing.T) {
+	t.Parallel()
+	var stolen atomic.Int32
+	thief := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		stolen.Add(1)
+		http.Error(w, "internal answer", http.StatusInternalServerError)
+	}))
+	t.Cleanup(thief.Close)
+	endpoint := httptest.NewTLSServer(http.RedirectHandler(thief.URL, http.StatusTemporaryRedirect))
+	t.Cleanup(endpoint.Close)
+	c := startCluster(t)
+	(&bearers{}).serve(c)
+	createTopic(t, c, "t", 1)
+	k := config(c, "t")
+	k.SASLMechanism, k.SASLUsername, k.SASLPassword, k.SASLTokenURL = "oauthbearer", "me", secret, endpoint.URL+"/?key="+secret
+	s, l := newTestSource(t, k)
+	roots := x509.NewCertPool()
+	roots.AddCert(endpoint.Certificate())
+	s.dialer.mechanism = newOAuth(k, roots)
+	ctx, cancel := testCancel(t)
+	opened := goOpen(ctx, s)
+	l.Await(t, "it redirects to "+thief.URL)
+	cancel()
+	if err := <-opened; err == nil {
+		t.Error("it was opened")
+	}
+	if all := l.String(); stolen.Load() > 0 || strings.Contains(all, secret) || strings.Contains(all, "internal answer") {
+		t.Errorf("%d requests went elsewhere; the log is\n%s", stolen.Load(), all)
+	}
+}
+
+// TestAnswersAreNotQuoted is about servers that repeat what they were sent, and
+// about pages in place of answers.
+func TestAnswersAreNotQuoted(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		status      int
+		kind, body  string
+		want, never string
+	}{
+		"repeats the secret":  {401, "application/json", `{"error":"invalid_client","error_description":"not ` + secret + `"}`, "invalid_client not (secret)", secret},
+		"a page":              {404, "text/html", "<html>internal", "404 Not Found", "internal"},
+		"an outage's page":    {503, "text/html", "<html>internal", "503 Service Unavailable", "internal"},
+		"an error of a MiB":   {400, "application/json", `{"error":"e","error_description":"` + strings.Repeat("long ", 200000) + `"}`, "400 Bad Request e long", strings.Repeat("long ", 41)},
+		"no JSON":             {200, "application/json", "internal", "cannot be understood", "internal"},
+		"a token of its kind": {200, "application/json", `{"access_token":["internal"]}`, "cannot be understood", "internal"},
+		"no token":            {200, "application/json", `{"internal":1}`, "cannot be understood", "internal"},
+		"colours and lines":   {400, "application/json", `{"error":"a\nb\u001b[31m"}`, "a b[31m", "\x1b"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", test.kind)
+				w.WriteHeader(test.status)
+				fmt.Fprint(w, test.body)
+			}))
+			t.Cleanup(server.Close)
+			k := settings.Kafka{SASLUsername: "me", SASLPassword: secret, SASLTokenURL: server.URL}
+			_, err := newOAuth(k, nil).current(testContext(t))
+			if err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), test.never) {
+				t.Errorf("the error is %v", err)
+			}
+		})
+	}
+	token := "token-that-nobody-may-see"
+	o := &oauth{token: &oauth2.Token{AccessToken: token}}
+	if _, _, err := o.Next(testContext(t), []byte(`{"status":"invalid `+token+`"}`)); err == nil || strings.Contains(err.Error(), token) {
+		t.Errorf("a broker's challenge: %v", err)
+	}
+	for _, mechanism := range []sasl.Mechanism{o, plain.Mechanism{Username: "me", Password: token}} {
+		words := "no such login: " + token
+		if err := (&conn{mechanism: mechanism}).refusal(kerr.SaslAuthenticationFailed, &words); !strings.Contains(err.Error(), "no such login") || strings.Contains(err.Error(), token) {
+			t.Errorf("a broker's refusal of %s: %v", mechanism.Name(), err)
+		}
+	}
 }
 
 // TestTokenEndpointOutage goes on with the token there is.

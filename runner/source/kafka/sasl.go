@@ -19,6 +19,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/httpclient"
 )
 
 // newMechanism returns the SASL mechanism of the settings, nil for none.
@@ -56,7 +57,7 @@ func (c *conn) authenticate(ctx context.Context, mechanism sasl.Mechanism) error
 	}
 	offer := answer.(*kmsg.SASLHandshakeResponse)
 	if err := codeError(offer.ErrorCode); err != nil {
-		return fmt.Errorf("the broker takes no %s, but %s: %w", mechanism.Name(), strings.Join(offer.SupportedMechanisms, ", "), err)
+		return fmt.Errorf("the broker takes no %s, but %s: %w", mechanism.Name(), words(mechanism, strings.Join(offer.SupportedMechanisms, ", ")), err)
 	}
 	host, port, _ := net.SplitHostPort(c.address)
 	number, _ := strconv.Atoi(port)
@@ -96,9 +97,21 @@ func (c *conn) authenticate(ctx context.Context, mechanism sasl.Mechanism) error
 // refusal is the error of a broker that does not let the user in.
 func (c *conn) refusal(err error, message *string) error {
 	if message != nil && *message != "" {
-		return fmt.Errorf("%w: broker %s says: %s", err, c.address, *message)
+		return fmt.Errorf("%w: broker %s says: %s", err, c.address, words(c.mechanism, *message))
 	}
 	return fmt.Errorf("%w: broker %s", err, c.address)
+}
+
+// words returns what may be shown of a broker's words to a mechanism: some
+// brokers repeat what they were sent.
+func words(mechanism sasl.Mechanism, text string) string {
+	switch m := mechanism.(type) {
+	case plain.Mechanism:
+		return httpclient.Quote(text, m.Password)
+	case *oauth:
+		return httpclient.Quote(text, m.given())
+	}
+	return httpclient.Quote(text) // the others send no secret
 }
 
 // renew authenticates again before the session ends, at which the broker would

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package httpclient is the one way in which the runner asks others over HTTP.
+//
+// Most requests carry credentials, and who answers may be somebody else than
+// the one who was meant. So a client goes nowhere but where it was told to, and
+// nothing that was answered gets into an error by itself: whoever reads the log
+// would else see what services say that only the pod can reach.
+package httpclient
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// maxHeader is how long the header of an answer may be.
+const maxHeader = 64 << 10
+
+// New returns a client whose requests take no longer than timeout. TLS is as
+// config says; nil stands for the system's authorities.
+func New(config *tls.Config, timeout time.Duration) *http.Client {
+	if config == nil {
+		config = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	return &http.Client{Timeout: timeout, Transport: guard{&http.Transport{
+		Proxy:                  inOwnWords(http.ProxyFromEnvironment),
+		OnProxyConnectResponse: proxyAnswer,
+		TLSClientConfig:        config,
+		TLSHandshakeTimeout:    timeout,
+		MaxResponseHeaderBytes: maxHeader,
+		IdleConnTimeout:        time.Minute,
+		MaxIdleConns:           2,
+	}}}
+}
+
+// guard lets no request be sent on to another scheme, host or port, and makes
+// errors those of [Reason].
+type guard struct{ next *http.Transport }
+
+func (g guard) RoundTrip(request *http.Request) (*http.Response, error) {
+	answer, err := g.next.RoundTrip(request)
+	if err != nil {
+		return nil, Reason(err)
+	}
+	if err := checkRedirect(request.URL, answer); err != nil {
+		return nil, errors.Join(err, answer.Body.Close())
+	}
+	return answer, nil
+}
+
+// CloseIdleConnections is what [http.Client.CloseIdleConnections] calls.
+func (g guard) CloseIdleConnections() { g.next.CloseIdleConnections() }
+
+// checkRedirect refuses what [http.Client] would follow to another address. The
+// client ends what goes round in circles.
+func checkRedirect(asked *url.URL, answer *http.Response) error {
+	switch answer.StatusCode {
+	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+	default:
+		return nil
+	}
+	location := answer.Header.Get("Location")
+	if location == "" {
+		return nil // no redirect
+	}
+	next, err := asked.Parse(location)
+	if err != nil {
+		return note("it redirects to what is no URL")
+	}
+	if origin(next) != origin(asked) {
+		return note(fmt.Sprintf("it redirects to %s, which is not followed, since credentials would go there: if that is right, configure that address", Quote(origin(next))))
+	}
+	return nil
+}
+
+// origin is a URL's scheme, host and port.
+func origin(u *url.URL) string {
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[strings.ToLower(u.Scheme)]
+	}
+	return strings.ToLower(u.Scheme) + "://" + net.JoinHostPort(strings.ToLower(u.Hostname()), port)
+}
+
+// inOwnWords keeps the address of a proxy, which may hold a password, out of
+// the error that it cannot be used.
+func inOwnWords(proxy func(*http.Request) (*url.URL, error)) func(*http.Request) (*url.URL, error) {
+	return func(r *http.Request) (*url.URL, error) {
+		u, err := proxy(r)
+		if err != nil {
+			return nil, note("HTTP_PROXY or HTTPS_PROXY is not the address of a proxy such as http://proxy.example.com:3128")
+		}
+		return u, nil
+	}
+}
+
+func proxyAnswer(_ context.Context, _ *url.URL, _ *http.Request, answer *http.Response) error {
+	if answer.StatusCode != http.StatusOK {
+		return note(fmt.Sprintf("the proxy of HTTPS_PROXY answers %d %s", answer.StatusCode, http.StatusText(answer.StatusCode)))
+	}
+	return nil
+}
+
+// note is an error whose text is ours.
+type note string
+
+func (n note) Error() string { return string(n) }
+
+// Reason returns why a request of a client failed, without its URL and without
+// words of the other side. The error stays what it is to [errors.Is] and
+// [errors.As].
+func Reason(err error) error {
+	var own *reason
+	if errors.As(err, &own) {
+		return own
+	}
+	return &reason{text: text(err), err: err}
+}
+
+type reason struct {
+	text string
+	err  error
+}
+
+func (r *reason) Error() string { return r.text }
+func (r *reason) Unwrap() error { return r.err }
+
+// Timeout is asked by [http.Client].
+func (r *reason) Timeout() bool {
+	var timeout interface{ Timeout() bool }
+	return errors.As(r.err, &timeout) && timeout.Timeout()
+}
+
+// text is made of what Go and the operating system say, but not of what they
+// quote.
+func text(err error) string {
+	var (
+		own         note
+		network     *net.OpError
+		name        *net.DNSError
+		certificate *tls.CertificateVerificationError
+		record      tls.RecordHeaderError
+		alert       tls.AlertError
+		timeout     interface{ Timeout() bool }
+	)
+	switch {
+	case errors.As(err, &own):
+		return own.Error()
+	case errors.Is(err, context.Canceled):
+		return context.Canceled.Error()
+	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
+		return "no answer in time"
+	case errors.As(err, &network) && network.Op == "proxyconnect":
+		return "proxy: " + text(network.Err)
+	case errors.As(err, &certificate):
+		return Quote(certificate.Error()) // it names whom the certificate is for
+	case errors.As(err, &alert):
+		return alert.Error()
+	case errors.As(err, &record):
+		return "it does not speak TLS"
+	case errors.As(err, &network):
+		return network.Error()
+	case errors.As(err, &name):
+		return name.Error()
+	case errors.Is(err, http.ErrSchemeMismatch):
+		return "it does not speak TLS: is it http:// in place of https://?"
+	}
+	return "the connection ended, or its answer cannot be understood"
+}
+
+// maxQuote is how much is quoted of what others say.
+const maxQuote = 200
+
+// Quote returns what may be shown of words of the other side: one line, of at
+// most 200 bytes, without control characters and without the secrets, which it
+// may have been sent and repeat.
+func Quote(text string, secrets ...string) string {
+	text = text[:min(len(text), 4*maxQuote)]
+	for _, secret := range secrets {
+		if secret != "" {
+			text = strings.ReplaceAll(text, secret, "(secret)")
+		}
+	}
+	text = strings.Join(strings.Fields(text), " ")
+	text = strings.Map(func(r rune) rune {
+		if r < ' ' || r >= 0x7f && r < 0xa0 {
+			return -1
+		}
+		return r
+	}, strings.ToValidUTF8(text, ""))
+	if len(text) <= maxQuote {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxQuote-len("…")], "") + "…"
+}
