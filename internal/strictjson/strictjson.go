@@ -16,17 +16,14 @@ import (
 	"math/bits"
 	"strconv"
 	"unicode/utf8"
-)
 
-// MaxDepth bounds how deep anything that is read may be nested, wherever it
-// comes from. Protobuf's own libraries stop at 100, too, and readers of JSON at
-// 128 at the earliest.
-const MaxDepth = 100
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
+)
 
 // Why data is not JSON that every reader takes.
 var (
 	ErrSyntax    = errors.New("it is not JSON")
-	ErrDepth     = errors.New("it is nested more than " + strconv.Itoa(MaxDepth) + " deep")
+	ErrDepth     = errors.New("it is nested more than " + strconv.Itoa(settings.MaxDepth) + " deep")
 	ErrUTF8      = errors.New("it is not UTF-8")
 	ErrSurrogate = errors.New("it has half of a surrogate pair in a string")
 	ErrNumber    = errors.New("it has a number that is beyond a double")
@@ -54,13 +51,13 @@ type member struct {
 var seed = maphash.MakeSeed()
 
 // Check returns nil if data is one JSON value (RFC 8259) that every reader
-// takes: in UTF-8, nested at most [MaxDepth] deep, no string with half of a
+// takes: in UTF-8, nested at most [settings.MaxDepth] deep, no string with half of a
 // surrogate pair, no number beyond a double, no object with two members of one
 // name.
 func (c *Checker) Check(data []byte) error { return c.check(data, true) }
 
 // CheckSyntax returns nil if data is one JSON value that is nested at most
-// [MaxDepth] deep; it takes what [encoding/json.Valid] takes.
+// [settings.MaxDepth] deep; it takes what [encoding/json.Valid] takes.
 func (c *Checker) CheckSyntax(data []byte) error { return c.check(data, false) }
 
 func (c *Checker) check(data []byte, strict bool) error {
@@ -129,7 +126,7 @@ func (c *Checker) word(word string) error {
 }
 
 func (c *Checker) array(depth int) error {
-	if depth > MaxDepth {
+	if depth > settings.MaxDepth {
 		return ErrDepth
 	}
 	c.at++
@@ -155,7 +152,7 @@ func (c *Checker) array(depth int) error {
 }
 
 func (c *Checker) object(depth int) error {
-	if depth > MaxDepth {
+	if depth > settings.MaxDepth {
 		return ErrDepth
 	}
 	c.at++

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 	"unicode/utf8"
+
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
 )
 
 func TestCheck(t *testing.T) {
@@ -73,9 +75,9 @@ func TestCheck(t *testing.T) {
 		{many(1000, `"z":1`), nil},
 		{many(1000, `"m500":1`), ErrDuplicate},
 		{many(10, `"m\u0035":1`), ErrDuplicate},
-		{strings.Repeat("[", MaxDepth) + strings.Repeat("]", MaxDepth), nil},
-		{strings.Repeat("[", MaxDepth+1) + strings.Repeat("]", MaxDepth+1), ErrDepth},
-		{strings.Repeat(`{"a":`, MaxDepth+1) + "1" + strings.Repeat("}", MaxDepth+1), ErrDepth},
+		{strings.Repeat("[", settings.MaxDepth) + strings.Repeat("]", settings.MaxDepth), nil},
+		{strings.Repeat("[", settings.MaxDepth+1) + strings.Repeat("]", settings.MaxDepth+1), ErrDepth},
+		{strings.Repeat(`{"a":`, settings.MaxDepth+1) + "1" + strings.Repeat("}", settings.MaxDepth+1), ErrDepth},
 	} {
 		var c Checker
 		if err := c.Check([]byte(test.value)); !errors.Is(err, test.want) {

@@ -72,7 +72,7 @@ func (r *Rules) Apply(rec *source.Record) (keep bool, err error) {
 	hasValue := r.readsValue && rec.Value != nil
 	if hasValue {
 		if err := r.json.CheckSyntax(rec.Value); errors.Is(err, strictjson.ErrDepth) {
-			return false, &Refused{fmt.Sprintf("its value is JSON that is nested more than %d deep", strictjson.MaxDepth)}
+			return false, &Refused{fmt.Sprintf("its value is JSON that is nested more than %d deep", settings.MaxDepth)}
 		} else if err != nil {
 			return false, &Refused{"its value is not JSON"}
 		}

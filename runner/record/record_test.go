@@ -17,7 +17,6 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
-	"github.com/spoutworks/terraform-provider-pachyderm/internal/strictjson"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 )
 
@@ -153,7 +152,7 @@ func TestNesting(t *testing.T) {
 	t.Parallel()
 	numbers := "1" + strings.Repeat(",1", 500_000)
 	for _, setting := range []string{"SPOUT_RECORD_MASK=a.b=redact", "SPOUT_RECORD_FIELDS=a.b", "SPOUT_FILE_PATH={value:a}/{partition}-{first_offset}", "SPOUT_RECORD_FILTER=value:a.b missing"} {
-		for depth, want := range map[int]string{strictjson.MaxDepth - 1: "", 9000: "nested more than 100 deep"} {
+		for depth, want := range map[int]string{settings.MaxDepth - 1: "", 9000: "nested more than 100 deep"} {
 			value := `{"a":` + strings.Repeat("[", depth) + numbers + strings.Repeat("]", depth) + "}"
 			r := rules(t, setting)
 			rec := source.Record{Value: []byte(value)}
