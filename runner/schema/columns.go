@@ -46,17 +46,11 @@ func newColumns(rows *Rows) (*Columns, error) {
 // group is a parquet.Group that keeps the order of its fields.
 type group struct {
 	parquet.Group
-	names []string
+	fields []parquet.Field
 }
 
 // Fields implements parquet.Node.
-func (g group) Fields() []parquet.Field {
-	fields := g.Group.Fields()
-	slices.SortFunc(fields, func(a, b parquet.Field) int {
-		return slices.Index(g.names, a.Name()) - slices.Index(g.names, b.Name())
-	})
-	return fields
-}
+func (g group) Fields() []parquet.Field { return g.fields }
 
 func newGroup() group { return group{Group: parquet.Group{}} }
 
@@ -64,7 +58,8 @@ func (g *group) add(name string, node parquet.Node) error {
 	if _, ok := g.Group[name]; ok {
 		return fmt.Errorf("two fields are called %s", name)
 	}
-	g.Group[name], g.names = node, append(g.names, name)
+	g.Group[name] = node
+	g.fields = append(g.fields, parquet.Group{name: node}.Fields()...)
 	return nil
 }
 
@@ -151,7 +146,7 @@ func (c *Columns) union(p *plan, repetition byte, within []*Type) (parquet.Node,
 			return nil, err
 		}
 	}
-	if len(g.names) == 0 { // nothing but null
+	if len(g.fields) == 0 { // nothing but null
 		c.Leaves++
 		p.below = nil
 		return parquet.Optional(parquet.String()), nil

@@ -3,8 +3,10 @@
 package schema
 
 import (
+	"fmt"
 	"testing"
 
+	"github.com/parquet-go/parquet-go"
 	"github.com/twmb/avro"
 )
 
@@ -35,5 +37,24 @@ func TestNamesOfTypes(t *testing.T) {
 		if last := got.Fields[len(got.Fields)-1].Type; last.Kind != Enum || len(last.Symbols) != 2 {
 			t.Errorf("%s: the last field is %+v", name, last)
 		}
+	}
+}
+
+// TestColumnsInOrder: the fields of a group are in the schema's order, which
+// costs nothing each time that they are asked for.
+func TestColumnsInOrder(t *testing.T) { // counts allocations: not parallel
+	g := newGroup()
+	for i := range 5000 {
+		if err := g.add(fmt.Sprint("column", 5000-i), parquet.Leaf(parquet.Int32Type)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, f := range g.Fields() {
+		if want := fmt.Sprint("column", 5000-i); f.Name() != want {
+			t.Fatalf("field %d is %s, want %s", i, f.Name(), want)
+		}
+	}
+	if n := testing.AllocsPerRun(10, func() { g.Fields() }); n > 0 {
+		t.Errorf("%v allocations to list the fields", n)
 	}
 }
