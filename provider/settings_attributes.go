@@ -85,6 +85,8 @@ var settingAttributes = []struct {
 	{"kafka.schema_registry.folder", "SPOUT_SCHEMA_REGISTRY_FOLDER", textSetting},
 	{"runner.memory_budget", "SPOUT_MEMORY_BUDGET", bytesSetting},
 	{"runner.http_port", "SPOUT_HTTP_PORT", intSetting},
+	{"runner.http_address", "SPOUT_HTTP_ADDRESS", textSetting},
+	{"runner.http_hosts", "SPOUT_HTTP_HOSTS", listSetting},
 	{"runner.log_level", "SPOUT_LOG_LEVEL", textSetting},
 }
 
@@ -103,6 +105,9 @@ var settingSecrets = []struct {
 	{"kafka.schema_registry.client_certificate_secret", "certificate_key", "SPOUT_SCHEMA_REGISTRY_TLS_CERT", "tls.crt"},
 	{"kafka.schema_registry.client_certificate_secret", "private_key_key", "SPOUT_SCHEMA_REGISTRY_TLS_KEY", "tls.key"},
 	{"kafka.records.mask_key_secret", "key", "SPOUT_RECORD_MASK_KEY", "key"},
+	{"runner.http_token_secret", "key", "SPOUT_HTTP_TOKEN", "token"},
+	{"runner.http_tls_secret", "certificate_key", "SPOUT_HTTP_TLS_CERT", "tls.crt"},
+	{"runner.http_tls_secret", "private_key_key", "SPOUT_HTTP_TLS_KEY", "tls.key"},
 }
 
 // otherVariables are set by attributes that are not named after them.

@@ -108,7 +108,7 @@ func (e *expander) runner(m *spoutModel, s *pachyderm.Spec) {
 	s.Env = env
 	s.Secrets = secretsOf(l)
 	if scrape, ok := l["runner.prometheus_scrape"].(types.Bool); !ok || scrape.IsNull() || scrape.ValueBool() {
-		s.Annotations = scrapeAnnotations(parsed.HTTPPort)
+		s.Annotations = scrapeAnnotations(parsed, s.Secrets)
 	}
 	if list, ok := l["runner.image_pull_secrets"].(types.List); ok {
 		s.ImagePullSecrets = e.list(list)

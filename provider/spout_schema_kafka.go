@@ -106,8 +106,21 @@ func kafkaAttribute() schema.Attribute {
 
 func runnerAttribute() schema.Attribute {
 	return schema.SingleNestedAttribute{Optional: true, MarkdownDescription: "The bundled runner itself, for spouts with `kafka`.", Attributes: map[string]schema.Attribute{
-		"memory_budget":      setting("runner.memory_budget", false),
-		"http_port":          setting("runner.http_port", false),
+		"memory_budget": setting("runner.memory_budget", false),
+		"http_port":     setting("runner.http_port", false),
+		"http_address":  setting("runner.http_address", false),
+		"http_hosts":    setting("runner.http_hosts", false),
+		"http_token_secret": schema.SingleNestedAttribute{Optional: true, MarkdownDescription: "Kubernetes secret with the token that requests to `http_port` must carry, as a bearer token or as the password of HTTP basic authentication. `/healthz` and `/readyz` are answered without it, the latter without its reasons. It must be in Pachyderm's namespace.",
+			Attributes: map[string]schema.Attribute{
+				"name": secretName(),
+				"key":  secretKey("token", "token"),
+			}},
+		"http_tls_secret": schema.SingleNestedAttribute{Optional: true, MarkdownDescription: "Kubernetes secret with a certificate, with which the runner answers at `http_port` over HTTPS only. It must be in Pachyderm's namespace.",
+			Attributes: map[string]schema.Attribute{
+				"name":            secretName(),
+				"certificate_key": secretKey("certificate in PEM", "tls.crt"),
+				"private_key_key": secretKey("private key in PEM", "tls.key"),
+			}},
 		"log_level":          setting("runner.log_level", false),
 		"prometheus_scrape":  prometheusScrapeAttribute(),
 		"image_pull_secrets": pullSecretsAttribute(),

@@ -64,6 +64,7 @@ func TestSpoutValidation(t *testing.T) {
 		{"memory", kafkaSpout(object{"runner": object{"memory_budget": "1MiB"}}), []string{"runner.memory_budget", "kafka.fetch_max_bytes"}},
 		{"memory for fetches", kafkaSpout(object{"kafka.fetch_max_bytes": "1GiB"}), []string{"kafka.fetch_max_bytes", "runner.memory_budget"}},
 		{"port", kafkaSpout(object{"runner": object{"http_port": 9090}}), []string{"runner.http_port", "9090"}},
+		{"nobody to scrape", kafkaSpout(object{"runner": object{"http_address": "::1", "prometheus_scrape": true}}), []string{"runner.prometheus_scrape", `runner.http_address = "::1"`}},
 		{"nothing to scrape", kafkaSpout(object{"runner": object{"http_port": 0, "prometheus_scrape": true}}), []string{"runner.prometheus_scrape", "runner.http_port = 0"}},
 		{"env name", transformSpout(object{"env": object{"a-b": ""}}), []string{`"a-b"`}},
 		{"env of Pachyderm", transformSpout(object{"env": object{"PPS_PIPELINE_NAME": "x"}}), []string{"PPS_PIPELINE_NAME", "Pachyderm sets itself"}},

@@ -67,6 +67,13 @@ func (l *lines) String() string {
 // startRunner runs the spout "spout" of a fake pachd until the test is over.
 func startRunner(t *testing.T, server *pachtest.Server, s settings.Settings) *process {
 	t.Helper()
+	return startRunnerWith(t, server, s, 0)
+}
+
+// startRunnerWith is [startRunner] with so many files that it may have open; 0
+// is as many as this process may.
+func startRunnerWith(t *testing.T, server *pachtest.Server, s settings.Settings, files int) *process {
+	t.Helper()
 	address, err := pachyderm.ParseAddress(server.Address())
 	if err != nil {
 		t.Fatal(err)
@@ -88,6 +95,9 @@ func startRunner(t *testing.T, server *pachtest.Server, s settings.Settings) *pr
 		t.Fatal(err)
 	}
 	p := &process{cmd: exec.Command(os.Args[0])}
+	if files > 0 {
+		p.cmd = exec.Command("/bin/sh", "-c", fmt.Sprintf(`ulimit -n %d && exec "$0"`, files), os.Args[0])
+	}
 	p.cmd.Env = []string{asRunner + "=1", "PPS_PROJECT_NAME=default", "PPS_PIPELINE_NAME=spout", "PEER_PORT=" + port, "PACH_CONFIG=" + t.TempDir() + "/none"}
 	for name, value := range s.Environment() {
 		p.cmd.Env = append(p.cmd.Env, name+"="+value)

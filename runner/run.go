@@ -9,11 +9,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
-	"net/http"
 	"os"
 	"runtime/debug"
-	"strconv"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -51,7 +48,7 @@ func (c runCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return logged(log, err)
 	}
-	serve(s.HTTPPort, in)
+	serve(s, in, log.Named("http"))
 	log.Info("spout-runner starts", "version", version, "writer", in.Writer, "branch", in.Branch.String(), "source", s.Source)
 	err = in.Run(ctx)
 	if s.HTTPPort != 0 {
@@ -104,14 +101,18 @@ func writerName() string {
 
 // serve answers over HTTP in the background; see package web. A port that
 // cannot be had is no reason not to ingest.
-func serve(port int, in *ingest.Ingester) {
-	if port == 0 {
+func serve(s settings.Settings, in *ingest.Ingester, log hclog.Logger) {
+	if s.HTTPPort == 0 {
 		return
 	}
-	server := &http.Server{Addr: net.JoinHostPort("", strconv.Itoa(port)), Handler: web.Handler(in, in.Metrics.Handler()), ReadHeaderTimeout: 10 * time.Second}
+	server, err := web.Listen(s, in, in.Metrics.Handler(), log)
+	if err != nil {
+		log.Error("no health checks, metrics and status page: choose another SPOUT_HTTP_PORT or SPOUT_HTTP_ADDRESS, or mend what the reason says", "port", s.HTTPPort, "reason", err)
+		return
+	}
+	log.Info("answering over HTTP", "address", server.Addr().String())
 	go func() {
-		err := server.ListenAndServe() // until the process ends
-		in.Log.Error("no health checks, metrics and status page: choose another SPOUT_HTTP_PORT", "port", port, "reason", err)
+		log.Error("no health checks, metrics and status page any more", "reason", server.Serve()) // it serves until the process ends
 	}()
 }
 

@@ -44,7 +44,7 @@ func TestMain(m *testing.M) {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}
-		cluster.TestOptions.Images = map[string]string{image: built.image}
+		cluster.TestOptions.Images[image] = built.image
 		return cluster.Main(m)
 	}())
 }

@@ -8,6 +8,7 @@ import (
 	"bufio"
 	"context"
 	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -73,8 +74,17 @@ func buildInto(ctx context.Context, dir, source string, progress io.Writer) erro
 	defer func() { _ = os.RemoveAll(unfinished) }() // nothing is left of it once renamed
 	began := time.Now()
 	say(progress, "building Pachyderm %s in %s (once; without Go's caches some minutes, and about 2 GB of modules)", Version, dir)
+	sources, err := os.MkdirTemp("", "pachyderm-source-")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(sources) }()
+	modFile, err := changedModule(ctx, sources, source)
+	if err != nil {
+		return err
+	}
 	for _, p := range programs {
-		if err := buildOne(ctx, filepath.Join(unfinished, p.name), p.pkg, source, progress); err != nil {
+		if err := buildOne(ctx, filepath.Join(unfinished, p.name), p.pkg, source, modFile, progress); err != nil {
 			return fmt.Errorf("building %s: %w", p.name, err)
 		}
 	}
@@ -88,12 +98,11 @@ func buildInto(ctx context.Context, dir, source string, progress io.Writer) erro
 // progressInterval is the least time between two lines about a build.
 const progressInterval = 5 * time.Second
 
-func buildOne(ctx context.Context, target, pkg, source string, progress io.Writer) error {
-	args := append(append([]string{"build", "-v"}, buildFlags...), "-o", target, pkg)
+func buildOne(ctx context.Context, target, pkg, source, modFile string, progress io.Writer) error {
+	args := append(append([]string{"build", "-v"}, buildFlags...), "-modfile="+modFile, "-o", target, pkg)
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = source
-	// With cgo, pachd refuses to run its identity server.
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOFLAGS=", "GOOS="+runtime.GOOS, "GOARCH="+runtime.GOARCH)
+	cmd.Env = buildEnv()
 	out, err := cmd.StderrPipe()
 	if err != nil {
 		return err
@@ -124,6 +133,23 @@ func buildOne(ctx context.Context, target, pkg, source string, progress io.Write
 	return nil
 }
 
+// buildEnv is the environment of a build. With cgo, pachd refuses to run its identity server.
+func buildEnv() []string {
+	return append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOFLAGS=", "GOOS="+runtime.GOOS, "GOARCH="+runtime.GOARCH)
+}
+
+// download fetches Pachyderm's source, unless it is there, and returns its folder.
+func download(ctx context.Context, source string) (string, error) {
+	cmd := exec.CommandContext(ctx, "go", "mod", "download", "-json", pachyderm)
+	cmd.Dir, cmd.Env = source, buildEnv()
+	out, err := cmd.Output()
+	var module struct{ Dir, Error string }
+	if decodeErr := json.Unmarshal(out, &module); err != nil || decodeErr != nil || module.Dir == "" {
+		return "", fmt.Errorf("downloading Pachyderm's source: %w: %s", errors.Join(err, decodeErr), module.Error)
+	}
+	return module.Dir, nil
+}
+
 // buildKey names what is built from the module at source.
 func buildKey(source string) (string, error) {
 	sum := sha256.New()
@@ -134,7 +160,7 @@ func buildKey(source string) (string, error) {
 		}
 		sum.Write(b)
 	}
-	_, _ = fmt.Fprint(sum, programs, buildFlags, runtime.GOOS, runtime.GOARCH)
+	_, _ = fmt.Fprint(sum, programs, buildFlags, onLoopback, runtime.GOOS, runtime.GOARCH)
 	return fmt.Sprintf("pachyderm-%s-%x", Version, sum.Sum(nil)[:6]), nil
 }
 

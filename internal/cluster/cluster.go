@@ -101,6 +101,9 @@ func (c *Cluster) start(ctx context.Context) error {
 	if err := c.StartPachd(ctx); err != nil {
 		return err
 	}
+	if err := checkExposure(); err != nil {
+		return err
+	}
 	say(c.opts.Log, "Pachyderm %s is ready at %s after %s; its files are in %s", Version, c.Address(), time.Since(began).Round(100*time.Millisecond), c.layout)
 	return nil
 }
@@ -118,10 +121,10 @@ func (c *Cluster) makeDir() error {
 	if err != nil {
 		return err
 	}
-	c.layout = layout(dir)
-	if err := c.layout.make(); err != nil {
+	if err := layout(dir).make(); err != nil {
 		return err
 	}
+	c.layout = layout(dir) // from here on it is ours to clean up
 	return c.writeConfig()
 }
 

@@ -27,12 +27,51 @@ func TestPortOwner(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = ln.Close() }()
-	inode, listening := listeningSockets()[ln.Addr().(*net.TCPAddr).Port]
-	if !listening {
+	port := ln.Addr().(*net.TCPAddr).Port
+	sockets := listeningSockets()
+	at := slices.IndexFunc(sockets, func(s socket) bool { return s.port == port })
+	if at < 0 {
 		t.Fatal("the port is not seen")
 	}
-	if owner := socketOwner(inode); !strings.Contains(owner, fmt.Sprintf("(pid %d)", os.Getpid())) {
+	if owner := socketOwner(sockets[at].inode); !strings.Contains(owner, fmt.Sprintf("(pid %d)", os.Getpid())) {
 		t.Errorf("owner: %q", owner)
+	}
+}
+
+// TestWhoCanReachASocket: a socket on all interfaces is told from one of the loopback address, in both protocols.
+func TestWhoCanReachASocket(t *testing.T) {
+	t.Parallel()
+	for address, loopback := range map[string]bool{"127.0.0.1:0": true, "127.1.2.3:0": true, "[::1]:0": true, "0.0.0.0:0": false, "[::]:0": false} {
+		ln, err := net.Listen("tcp", address)
+		if err != nil {
+			t.Log(address, err) // no such protocol here
+			continue
+		}
+		defer func() { _ = ln.Close() }()
+		port, sockets := ln.Addr().(*net.TCPAddr).Port, listeningSockets()
+		at := slices.IndexFunc(sockets, func(s socket) bool { return s.port == port })
+		if at < 0 || sockets[at].loopback != loopback {
+			t.Errorf("%s: socket %d of %v; want loopback: %v", address, at, sockets, loopback)
+		}
+	}
+}
+
+// TestLoopback: every line by which Pachyderm's programs listen is found, and changed.
+func TestLoopback(t *testing.T) {
+	t.Parallel()
+	source, err := moduleDir(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if _, err := changedModule(t.Context(), dir, source); err != nil {
+		t.Fatal(err)
+	}
+	for _, change := range onLoopback {
+		text, err := os.ReadFile(filepath.Join(dir, "pachyderm", change.file))
+		if err != nil || strings.Contains(string(text), change.all) || !strings.Contains(string(text), change.loopback) {
+			t.Errorf("%s listens elsewhere, %v", change.file, err)
+		}
 	}
 }
 
@@ -91,6 +130,49 @@ func TestAnnouncement(t *testing.T) {
 	}
 	if info, err := announced(t.Context(), address); err != nil || info != nil {
 		t.Errorf("after: %+v, %v", info, err)
+	}
+}
+
+// TestOnlyAClustersFolderIsDeleted: a folder with files of others is neither taken for a cluster nor emptied.
+func TestOnlyAClustersFolderIsDeleted(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	theirs := filepath.Join(dir, "data", "thesis")
+	if err := errors.Join(os.Mkdir(filepath.Dir(theirs), 0o755), os.WriteFile(theirs, nil, 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	if err := layout(dir).make(); err == nil {
+		t.Error("it was taken for a cluster's")
+	}
+	if err := Reset(dir); err == nil {
+		t.Error("it was reset")
+	}
+	if _, err := os.Stat(theirs); err != nil {
+		t.Error(err)
+	}
+
+	ours := filepath.Join(dir, "ours")
+	if err := Reset(ours); err != nil {
+		t.Errorf("one that is not there: %v", err)
+	}
+	images := map[string]string{"runner": "/build"}
+	if err := errors.Join(layout(ours).make(), layout(ours).make(), RememberImages(ours, images), os.WriteFile(layout(ours).data("x"), nil, 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := RememberedImages(ours); err != nil || got["runner"] != "/build" {
+		t.Errorf("remembered %v, %v", got, err)
+	}
+	if info, err := os.Stat(ours); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("others can enter: %v, %v", info.Mode(), err)
+	}
+	if err := Reset(ours); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(layout(ours).data("x")); err == nil {
+		t.Error("the data is left")
+	}
+	if got, err := RememberedImages(ours); err != nil || got != nil {
+		t.Errorf("remembered after a reset: %v, %v", got, err)
 	}
 }
 

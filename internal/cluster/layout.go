@@ -5,6 +5,7 @@
 package cluster
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -51,8 +52,15 @@ func (l layout) log(name string) string  { return l.path("log", name+".log") }
 func (l layout) pods() string            { return l.path("pods") }
 func (l layout) tmp() string             { return l.path("tmp") }
 func (l layout) config() string          { return l.path("pachctl.json") }
+func (l layout) images() string          { return l.path("images.json") }
+
+// marker is a file that says of a folder that it is a cluster's, so that what is in it may be deleted.
+const marker = "this-is-a-cluster-of-pachcluster"
 
 func (l layout) make() error {
+	if err := Claim(string(l)); err != nil {
+		return err
+	}
 	for _, dir := range []string{l.path("data"), l.path("log"), l.pods(), l.tmp()} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return err
@@ -61,10 +69,36 @@ func (l layout) make() error {
 	return nil
 }
 
+// Claim makes a folder a cluster's, which only its owner may enter: one that is new, empty, or a cluster's already.
+func Claim(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	if len(entries) > 0 && !isClaimed(dir) {
+		return fmt.Errorf("%s holds other files than a cluster's: name a folder that is new or empty (PACHCLUSTER_HOME)", dir)
+	}
+	return errors.Join(os.Chmod(dir, 0o700), os.WriteFile(filepath.Join(dir, marker), nil, 0o600))
+}
+
+func isClaimed(dir string) bool {
+	info, err := os.Lstat(filepath.Join(dir, marker))
+	return err == nil && info.Mode().IsRegular()
+}
+
 // Reset deletes the data and logs in a cluster's folder. No cluster may run in it.
 func Reset(dir string) error {
+	if _, err := os.Stat(dir); errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if !isClaimed(dir) {
+		return fmt.Errorf("%s is no cluster's folder: nothing is deleted, since the file %s is not in it", dir, marker)
+	}
 	l := layout(dir)
-	for _, path := range []string{l.path("data"), l.path("log"), l.pods(), l.tmp(), l.config()} {
+	for _, path := range []string{l.path("data"), l.path("log"), l.pods(), l.tmp(), l.config(), l.images()} {
 		if err := os.RemoveAll(path); err != nil {
 			return fmt.Errorf("deleting the cluster's data: %w", err)
 		}

@@ -7,11 +7,11 @@ package cluster
 import (
 	"bufio"
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -50,20 +50,34 @@ func lockFile(ctx context.Context, path string, busy func()) (unlock func(), err
 
 // checkPorts returns an error if a port that the cluster needs is taken, and names by whom if that can be seen.
 func checkPorts() error {
-	listening := listeningSockets()
-	for user, ports := range fixedPorts {
-		for _, port := range ports {
-			if inode, taken := listening[port]; taken {
-				return fmt.Errorf("port %d, which %s needs, is in use%s", port, user, socketOwner(inode))
-			}
+	for _, socket := range listeningSockets() {
+		if user := portUser(socket.port); user != "" {
+			return fmt.Errorf("port %d, which %s needs, is in use%s", socket.port, user, socketOwner(socket.inode))
 		}
 	}
 	return nil
 }
 
-// listeningSockets returns the inodes of the sockets that listen, by port.
-func listeningSockets() map[int]string {
-	out := map[int]string{}
+// portUser says which part of the cluster has a port, "" if none does.
+func portUser(port int) string {
+	for user, ports := range fixedPorts {
+		if slices.Contains(ports, port) {
+			return user
+		}
+	}
+	return ""
+}
+
+// socket is a TCP socket that listens.
+type socket struct {
+	port     int
+	inode    string
+	loopback bool // it can be reached from this machine only
+}
+
+// listeningSockets returns the sockets of this network namespace that listen.
+func listeningSockets() []socket {
+	var out []socket
 	for _, table := range []string{"/proc/self/net/tcp", "/proc/self/net/tcp6"} {
 		f, err := os.Open(table)
 		if err != nil {
@@ -75,14 +89,21 @@ func listeningSockets() map[int]string {
 			if len(fields) <= inode || fields[state] != listen {
 				continue
 			}
-			_, port, _ := strings.Cut(fields[localAddress], ":")
-			if b, err := hex.DecodeString(port); err == nil && len(b) == 2 {
-				out[int(b[0])<<8|int(b[1])] = fields[inode]
+			address, port, _ := strings.Cut(fields[localAddress], ":")
+			if number, err := strconv.ParseUint(port, 16, 16); err == nil {
+				out = append(out, socket{port: int(number), inode: fields[inode], loopback: isLoopback(address)})
 			}
 		}
 		_ = f.Close()
 	}
 	return out
+}
+
+// isLoopback reads an address of these tables: words of four bytes each, written as numbers of a little-endian machine.
+func isLoopback(address string) bool {
+	const v6, mapped = "00000000000000000000000001000000", "0000000000000000FFFF0000"
+	v4 := strings.TrimPrefix(address, mapped)
+	return address == v6 || len(v4) == 8 && strings.HasSuffix(v4, "7F")
 }
 
 // socketOwner says which process has a socket, or nothing if that isn't ours to see.

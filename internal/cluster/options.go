@@ -4,8 +4,9 @@
 // kubesim, which runs the pods of spouts as local processes: the real sidecar pachd, the real worker and the image's command.
 //
 // It is for acceptance tests, demos and looking at how Pachyderm behaves. It is not a way to run Pachyderm in earnest:
-// nothing is authenticated, and pachd listens on all interfaces, since it cannot be told otherwise. All else listens on
-// the loopback address only.
+// nothing is authenticated, and pods run as the user who has started the cluster, with this machine's files. So everything
+// listens on the loopback address only, for which Pachyderm's programs are built with the lines changed by which they
+// listen. Whoever has an account on this machine can still run commands as that user, root if it was root.
 //
 // Tests share one cluster per test binary and keep apart by project:
 //
@@ -31,14 +32,14 @@ import (
 
 // Options says how a cluster runs. The zero value is good for tests.
 type Options struct {
-	// Dir holds the data, the logs and what pods leave behind. If it is empty, a temporary folder is used, which Stop
-	// removes unless KeepLogs is set.
+	// Dir holds the data, the logs and what pods leave behind. It must be new, empty, or that of an earlier cluster. If it
+	// is not set, a temporary folder is used, which Stop removes unless KeepLogs is set.
 	Dir string
 	// KeepLogs has Stop keep the logs and the pods' files of a temporary folder.
 	KeepLogs bool
 	// Images says which local folder stands for a container image. The key is the image's name or its beginning; the
-	// longest counts. The folder's entries appear in the container's root folder, over the host's own files. An empty
-	// or missing folder makes an image that cannot be pulled.
+	// longest counts. The folder's entries appear in the container's root folder, over the host's own files. HostFiles is
+	// an image that has nothing of its own. All other images cannot be pulled.
 	Images map[string]string
 	// Fast has PostgreSQL not wait for the disk. A crash of the machine may then lose data; that of a process doesn't.
 	Fast bool

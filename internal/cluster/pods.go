@@ -22,6 +22,9 @@ type Pod = kubesim.Pod
 // Container is a container of a Pod.
 type Container = kubesim.Container
 
+// HostFiles is what SetImage and Options.Images take for an image of which containers see this machine's files only.
+const HostFiles = kubesim.HostFiles
+
 // Names of a pod's containers.
 const (
 	UserContainer    = kubesim.UserContainer    // the worker, which runs the user's command
@@ -31,7 +34,7 @@ const (
 // SetImage says which folder stands for an image from now on; see Options.Images.
 func (c *Cluster) SetImage(name, dir string) error { return c.kube.SetImage(name, dir) }
 
-// RemoveImage takes SetImage back: containers of that image see the host's files only.
+// RemoveImage takes SetImage back: the image cannot be pulled any more.
 func (c *Cluster) RemoveImage(name string) { c.kube.RemoveImage(name) }
 
 // Pods returns the pods of a pipeline, of which a running spout has one.

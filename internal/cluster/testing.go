@@ -14,8 +14,9 @@ import (
 )
 
 // TestOptions are the options of the cluster that Start starts. Set them before the first call. The short back-off is for
-// tests that kill containers many times.
-var TestOptions = Options{Fast: true, BackOff: 20 * time.Millisecond, Log: os.Stderr}
+// tests that kill containers many times. The images are those of
+// tests that need no more than a shell, and the one that Pachyderm takes where none is named.
+var TestOptions = Options{Fast: true, BackOff: 20 * time.Millisecond, Log: os.Stderr, Images: map[string]string{"debian:12": HostFiles, "ubuntu:20.04": HostFiles}}
 
 var shared struct {
 	sync.Mutex

@@ -17,7 +17,7 @@ var errLinuxOnly = errors.New("package cluster runs Pachyderm's programs in Linu
 var ErrRunning = errors.New("a cluster runs already")
 
 // TestOptions are the options of the cluster that Start starts.
-var TestOptions = Options{}
+var TestOptions = Options{Images: map[string]string{}}
 
 // The rest has the shape that it has on Linux, so that programs which use it can be built and checked anywhere.
 type (
@@ -39,6 +39,7 @@ type (
 const (
 	UserContainer    = "user"
 	StorageContainer = "storage"
+	HostFiles        = "/"
 )
 
 func New(context.Context, Options) (*Cluster, error) { return nil, errLinuxOnly }

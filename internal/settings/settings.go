@@ -36,8 +36,9 @@ type Settings struct {
 
 	SchemaRegistry SchemaRegistry
 
-	MemoryBudget Bytes  `env:"SPOUT_MEMORY_BUDGET" default:"256MiB" doc:"Most memory that records and files on their way may take. Reading waits when it is used up. At least 8 times SPOUT_KAFKA_FETCH_MAX_BYTES. The process takes about a quarter more."`
-	HTTPPort     int    `env:"SPOUT_HTTP_PORT" default:"9464" doc:"Port of the status page at /, of /status.json, /metrics, /readyz and /healthz. 9090 and 9091 belong to Pachyderm's own containers. 0 turns it off."`
+	MemoryBudget Bytes `env:"SPOUT_MEMORY_BUDGET" default:"256MiB" doc:"Most memory that records and files on their way may take. Reading waits when it is used up. At least 8 times SPOUT_KAFKA_FETCH_MAX_BYTES. The process takes about a quarter more."`
+	HTTPPort     int   `env:"SPOUT_HTTP_PORT" default:"9464" doc:"Port of the status page at /, of /status.json, /metrics, /readyz and /healthz. 9090 and 9091 belong to Pachyderm's own containers. 0 turns it off."`
+	HTTP         HTTP
 	LogLevel     string `env:"SPOUT_LOG_LEVEL" default:"info" doc:"trace, debug, info, warn or error."`
 }
 

@@ -144,6 +144,8 @@ func TestProblems(t *testing.T) {
 		"SPOUT_FILE_FORMAT=csv":                                        "must be one of lines, jsonl",
 		"SPOUT_FILE_PATH={topic}":                                      "must have {partition} and {first_offset}",
 		"SPOUT_HTTP_PORT=9090":                                         "must be a port from 1 to 65535 that Pachyderm does not use",
+		"SPOUT_HTTP_ADDRESS=localhost":                                 "must be an IP address, for example 127.0.0.1",
+		"SPOUT_HTTP_HOSTS=orders.svc,http://orders":                    `SPOUT_HTTP_HOSTS="http://orders" must be a name without a port`,
 		"SPOUT_LOG_LEVEL=loud":                                         "must be one of trace, debug, info, warn, error",
 	} {
 		_, err := Parse(least(environment))

@@ -78,6 +78,7 @@ func (s Settings) validate() (p Problems) {
 	}
 	p = append(p, s.Kafka.validate(oneOf)...)
 	p = append(p, s.Record.validate(oneOf)...)
+	p = append(p, s.HTTP.validate()...)
 	p = append(p, s.SchemaRegistry.validate(s.File, s.ReadsJSON())...)
 	p = append(p, s.validateLimits()...)
 	p = append(p, s.validateFolders()...)
@@ -228,6 +229,7 @@ func (s Settings) ValidateSecrets() error {
 		p.add("SPOUT_KAFKA_TLS_CERT, SPOUT_KAFKA_TLS_KEY", "", "go together: set both or none", "SPOUT_KAFKA_TLS_CERT", "SPOUT_KAFKA_TLS_KEY")
 	}
 	p = append(p, s.SchemaRegistry.validateSecrets()...)
+	p = append(p, s.HTTP.validateSecrets()...)
 	return p.orNil()
 }
 

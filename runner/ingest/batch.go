@@ -57,6 +57,7 @@ type batcher struct {
 	share   int    // memory that the files being filled may take
 	out     chan<- *segment
 	metrics *Metrics
+	health  *health
 
 	open   map[fileKey]openFile
 	recent []openFile // by the index of the stream: where its last records went
@@ -110,8 +111,10 @@ func (b *batcher) run(ctx context.Context) error {
 	for {
 		chunk, err := b.next(ctx)
 		if err == nil {
+			done := b.health.working()
 			err = b.take(ctx, chunk)
 			chunk.Release()
+			done()
 		} else if ctx.Err() == nil && b.overdue() {
 			err = nil
 		}

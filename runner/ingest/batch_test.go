@@ -107,7 +107,7 @@ func TestBatchLimits(t *testing.T) {
 					t.Fatal(err)
 				}
 				out := make(chan *segment)
-				b := &batcher{source: &scripted{steps: test.steps}, encoder: encoder, limits: test.limits, share: 1 << 20, out: out, metrics: NewMetrics()}
+				b := &batcher{source: &scripted{steps: test.steps}, encoder: encoder, limits: test.limits, share: 1 << 20, out: out, metrics: NewMetrics(), health: &health{}}
 				ctx, cancel := context.WithCancel(t.Context())
 				done := make(chan error, 1)
 				began := time.Now()

@@ -5,6 +5,7 @@ package ingest
 import (
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
@@ -30,6 +31,9 @@ type health struct {
 	since  time.Time // of the phase
 	failed string    // why the last session ended; "" once that is overcome
 	waits  map[*wait]struct{}
+	moved  time.Time // when a wait last began or ended
+
+	busy atomic.Int64 // since when a chunk is being worked on, in nanoseconds; 0 while there is none
 }
 
 // wait is an answer of Pachyderm that is being waited for.
@@ -70,11 +74,12 @@ func (h *health) waiting(format string, args ...any) (done func()) {
 	if h.waits == nil {
 		h.waits = map[*wait]struct{}{}
 	}
-	h.waits[w] = struct{}{}
+	h.waits[w], h.moved = struct{}{}, w.since
 	return func() {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		delete(h.waits, w)
+		h.moved = time.Now()
 	}
 }
 
@@ -109,6 +114,44 @@ func (h *health) untold() (w wait, ok bool) {
 	}
 	longest.told = now
 	return *longest, true
+}
+
+// hungAfter is how long the loop may work on one chunk without waiting for
+// anything: the largest take seconds.
+const hungAfter = 2 * time.Minute
+
+// working notes that the loop works on a chunk, until done is called.
+func (h *health) working() (done func()) {
+	h.busy.Store(time.Now().UnixNano())
+	return h.idle
+}
+
+func (h *health) idle() { h.busy.Store(0) }
+
+// hung says what stands still, "" if nothing does. That Pachyderm or the source
+// does not answer is something to wait for, which a new process would do too.
+func (h *health) hung(now time.Time) string {
+	busy := h.busy.Load()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if busy == 0 || len(h.waits) > 0 {
+		return ""
+	}
+	since := time.Unix(0, busy)
+	if h.moved.After(since) {
+		since = h.moved
+	}
+	if now.Sub(since) < hungAfter {
+		return ""
+	}
+	return fmt.Sprintf("hung: the same records have been worked on for %v, and nothing is waited for", now.Sub(since).Round(time.Second))
+}
+
+// Hung says why the process should be started again, "" if it should not. It
+// does not return at all while what it asks is deadlocked.
+func (in *Ingester) Hung() string {
+	in.Metrics.observe()
+	return in.health.hung(time.Now())
 }
 
 // Health is what /readyz says.

@@ -3,12 +3,15 @@
 package ingest
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/encode"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 )
 
@@ -105,5 +108,68 @@ func TestHealthRemembersErrors(t *testing.T) {
 		if got := h.judge(nil); got.Ready || got.Status != "stopped" || !slices.Equal(got.Problems, []string{"the topic was deleted"}) {
 			t.Error(got)
 		}
+	})
+}
+
+// stuck is a source with one chunk, which takes until release to be consumed.
+type stuck struct {
+	source.Source
+	chunks  chan *source.Chunk
+	release chan struct{}
+}
+
+func (s stuck) Next(ctx context.Context) (*source.Chunk, error) {
+	select {
+	case chunk := <-s.chunks:
+		return chunk, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (s stuck) Consume(*source.Chunk, int) { <-s.release }
+
+// TestHungLoop: a loop that stands still is told from one that has nothing to
+// do, and from one that waits for Pachyderm.
+func TestHungLoop(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		encoder, err := encode.NewEncoder(settings.Default())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var h health
+		src := stuck{chunks: make(chan *source.Chunk), release: make(chan struct{})}
+		b := &batcher{source: src, encoder: encoder, metrics: NewMetrics(), health: &h, limits: settings.Batch{MaxBytes: 1 << 30, MaxAge: settings.Duration(24 * time.Hour)}, share: 1 << 30}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- b.run(ctx) }()
+		is := func(when string, hung bool) {
+			t.Helper()
+			synctest.Wait()
+			if got := h.hung(time.Now()); (got != "") != hung {
+				t.Errorf("%s: %q", when, got)
+			}
+		}
+
+		time.Sleep(time.Hour)
+		is("nothing to do", false)
+		chunk := source.NewChunk(source.Stream{Topic: "t"}, func() {})
+		chunk.Records = []source.Record{{}}
+		src.chunks <- chunk
+		is("at work", false)
+		waited := h.waiting("Pachyderm")
+		time.Sleep(time.Hour)
+		is("waiting", false)
+		waited()
+		is("having waited", false)
+		time.Sleep(hungAfter)
+		is("standing still", true)
+		close(src.release)
+		is("at work again", false)
+		time.Sleep(time.Hour)
+		is("nothing to do again", false)
+		cancel()
+		<-done
 	})
 }

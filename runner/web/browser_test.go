@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/browsertest"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
 )
 
 // render loads an address in a browser, lets the page's script run, and
@@ -34,7 +35,7 @@ func render(t *testing.T, address string) (dom, complaints string) {
 
 func serve(t *testing.T, r Runner) string {
 	t.Helper()
-	server := httptest.NewServer(Handler(r, http.NotFoundHandler()))
+	server := httptest.NewServer(Handler(r, http.NotFoundHandler(), newAccess(settings.HTTP{})))
 	t.Cleanup(server.Close)
 	return server.URL
 }

@@ -29,36 +29,50 @@ const (
 // Runner is what is told of.
 type Runner interface {
 	Health() ingest.Health
+	Hung() string // "" unless its loop stands still
 	Status() ingest.Status
 }
 
-// Handler answers everything.
-func Handler(r Runner, metrics http.Handler) http.Handler {
+// Handler answers everything, to whom it may.
+func Handler(r Runner, metrics http.Handler, a access) http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET "+PathHealth, func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprintln(w, "ok") //nolint:errcheck // the caller has gone
-	})
-	mux.HandleFunc("GET "+PathReady, func(w http.ResponseWriter, _ *http.Request) { ready(w, r.Health()) })
-	mux.Handle("GET "+PathMetrics, metrics)
-	mux.HandleFunc("GET "+PathStatus, func(w http.ResponseWriter, _ *http.Request) { status(w, r.Status()) })
-	mux.HandleFunc("GET "+PathPage+"{$}", servePage)
-	return guard(mux)
+	mux.HandleFunc("GET "+PathHealth, func(w http.ResponseWriter, _ *http.Request) { alive(w, r.Hung()) })
+	mux.HandleFunc("GET "+PathReady, func(w http.ResponseWriter, req *http.Request) { ready(w, r.Health(), a.permits(req)) })
+	mux.Handle("GET "+PathMetrics, a.byToken(rendered(metrics)))
+	mux.Handle("GET "+PathStatus, a.byToken(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { status(w, r.Status()) })))
+	mux.Handle("GET "+PathPage+"{$}", a.byToken(http.HandlerFunc(servePage)))
+	return guard(a.byName(mux))
 }
 
 // guard keeps browsers from taking an answer for what it is not: topics and
-// errors in it are texts of others.
+// errors in it are texts of others. It waits for no request's body.
 func guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Cache-Control", "no-store")
 		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+		if r.ContentLength != 0 {
+			h.Set("Connection", "close")
+		}
 		next.ServeHTTP(w, r)
 	})
 }
 
-// ready answers 200 or 503, the status in the first line and a line for each problem.
-func ready(w http.ResponseWriter, h ingest.Health) {
+// alive answers 200, or 503 and why the process is to be started again.
+func alive(w http.ResponseWriter, hung string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	if hung == "" {
+		fmt.Fprintln(w, "ok") //nolint:errcheck // the caller has gone
+		return
+	}
+	w.WriteHeader(http.StatusServiceUnavailable)
+	fmt.Fprintln(w, hung) //nolint:errcheck // the caller has gone
+}
+
+// ready answers 200 or 503, the status in the first line and, for those who may
+// know, a line for each problem.
+func ready(w http.ResponseWriter, h ingest.Health, problems bool) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	word := "ready"
 	if !h.Ready {
@@ -66,6 +80,9 @@ func ready(w http.ResponseWriter, h ingest.Health) {
 		word = "not ready"
 	}
 	fmt.Fprintf(w, "%s: %s\n", word, h.Status) //nolint:errcheck // the caller has gone
+	if !problems {
+		return
+	}
 	for _, problem := range h.Problems {
 		fmt.Fprintf(w, "%s\n", problem) //nolint:errcheck // the caller has gone
 	}

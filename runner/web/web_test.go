@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/spoutcommit"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/ingest"
 )
@@ -20,9 +21,13 @@ import (
 const nasty = `<img src=x onerror="document.title='harmed'"></script><script>document.title='harmed'</script>&amp;`
 
 // told is a runner with a fixed status.
-type told struct{ status ingest.Status }
+type told struct {
+	status ingest.Status
+	hung   string
+}
 
 func (r told) Health() ingest.Health { return r.status.Health }
+func (r told) Hung() string          { return r.hung }
 func (r told) Status() ingest.Status { return r.status }
 
 // stalled is a runner with half an hour of history whose storage stalls.
@@ -44,14 +49,16 @@ func stalled() told {
 		s.Commits = append(s.Commits, ingest.CommitStatus{ID: strings.Repeat("c9", 16), Finished: now.Add(time.Duration(i-42) * 30 * time.Second), Reason: "bytes",
 			Records: int64(20000 + i*i*10), Bytes: 64 << 20, Files: 4, BatchSeconds: 29.5, UploadSeconds: 12, CommitSeconds: 0.05 + float64(i%7)/10})
 	}
-	return told{s}
+	return told{status: s}
 }
 
 // get asks the handler, as a browser would over the network.
 func get(t *testing.T, r Runner, path string) *httptest.ResponseRecorder {
 	t.Helper()
 	answer := httptest.NewRecorder()
-	Handler(r, http.NotFoundHandler()).ServeHTTP(answer, httptest.NewRequest(http.MethodGet, path, nil))
+	request := httptest.NewRequest(http.MethodGet, path, nil)
+	request.Host = "localhost:9464"
+	Handler(r, http.NotFoundHandler(), newAccess(settings.HTTP{})).ServeHTTP(answer, request)
 	return answer
 }
 
@@ -69,6 +76,10 @@ func TestReadyTellsWhyNot(t *testing.T) {
 		t.Error(answer.Code, answer.Body)
 	}
 	if answer := get(t, r, PathHealth); answer.Code != http.StatusOK || answer.Body.String() != "ok\n" {
+		t.Error(answer.Code, answer.Body)
+	}
+	r.hung = "stands still"
+	if answer := get(t, r, PathHealth); answer.Code != http.StatusServiceUnavailable || answer.Body.String() != "stands still\n" {
 		t.Error(answer.Code, answer.Body)
 	}
 	if answer := get(t, r, "/else"); answer.Code != http.StatusNotFound {

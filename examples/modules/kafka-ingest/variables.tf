@@ -303,10 +303,14 @@ variable "resource_requests" {
 }
 
 variable "runner" {
-  description = "The runner itself: memory_budget (as \"256MiB\"), http_port of /metrics and /readyz, log_level, prometheus_scrape (false leaves out the annotations for Prometheus), image_pull_secrets."
+  description = "The runner itself: memory_budget (as \"256MiB\"), http_port of the status page, /metrics and /readyz, with http_address, http_hosts, http_token_secret and http_tls_secret, log_level, prometheus_scrape (false leaves out the annotations for Prometheus), image_pull_secrets."
   type = object({
     memory_budget      = optional(string)
     http_port          = optional(number)
+    http_address       = optional(string)
+    http_hosts         = optional(list(string))
+    http_token_secret  = optional(object({ name = string, key = optional(string) }))
+    http_tls_secret    = optional(object({ name = string, certificate_key = optional(string), private_key_key = optional(string) }))
     log_level          = optional(string)
     prometheus_scrape  = optional(bool)
     image_pull_secrets = optional(list(string))

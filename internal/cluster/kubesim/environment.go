@@ -104,7 +104,7 @@ func (k *kubelet) makeVolumes(p *pod) (map[string]string, error) {
 		}
 		dir := filepath.Join(p.dir, volumesDir, name)
 		out[name] = dir
-		if err := os.MkdirAll(dir, 0o755); err != nil {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, err
 		}
 		if secret := at(v, "secret"); secret != nil {
@@ -121,7 +121,7 @@ func (k *kubelet) makeVolumes(p *pod) (map[string]string, error) {
 	return out, nil
 }
 
-// fillSecret writes a secret's values to files. pachd gives pods a configuration for pachctl that names the sidecar's
+// fillSecret writes a secret's values to files, which are the user's alone. pachd gives pods a configuration for pachctl that names the sidecar's
 // port; here each pod has another.
 func (k *kubelet) fillSecret(p *pod, name, dir string) error {
 	data, err := k.secret(p.namespace, name)
@@ -132,7 +132,7 @@ func (k *kubelet) fillSecret(p *pod, name, dir string) error {
 		if strings.HasPrefix(name, "spout-pachctl-secret-") {
 			value = strings.ReplaceAll(value, "localhost:1653", fmt.Sprintf("localhost:%d", p.sidecarPort()))
 		}
-		if err := os.WriteFile(filepath.Join(dir, file), []byte(value), 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, file), []byte(value), 0o600); err != nil {
 			return err
 		}
 	}
@@ -196,6 +196,9 @@ func (k *kubelet) environment(p *pod, c *container) (map[string]string, error) {
 	}
 	if env["HOME"] == "" {
 		env["HOME"] = p.dir
+	}
+	if env["SPOUT_HTTP_ADDRESS"] == "" {
+		env["SPOUT_HTTP_ADDRESS"] = p.ip // so that two runners can have the same port, as in pods with addresses of their own
 	}
 	env["HOSTNAME"] = p.name
 	env["PEER_PORT"] = strconv.Itoa(p.sidecarPort())

@@ -51,8 +51,11 @@ func (m *images) remove(name string) {
 	delete(m.folders, name)
 }
 
-// lookup returns the folder of an image: that of the longest name it begins with, or "" if none fits, and the container
-// then sees the host's files only. An error means that the image cannot be pulled.
+// HostFiles stands for an image that holds nothing of its own: containers of it see this machine's files only.
+const HostFiles = "/"
+
+// lookup returns the folder of an image: that of the longest name it begins with. An error means that the image cannot
+// be pulled.
 func (m *images) lookup(image string) (string, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -62,11 +65,12 @@ func (m *images) lookup(image string) (string, error) {
 			longest, folder = len(name), f
 		}
 	}
-	if longest < 0 {
+	switch {
+	case folder == "":
+		return "", fmt.Errorf("no folder is set for it, and nothing is pulled from registries here: start the cluster with "+
+			"--image %s=FOLDER, or with --image %[1]s=/ for this machine's own programs", image)
+	case folder == HostFiles:
 		return "", nil
-	}
-	if folder == "" {
-		return "", fmt.Errorf("no folder is set for it")
 	}
 	info, err := os.Stat(folder)
 	if err != nil {

@@ -20,7 +20,7 @@ import (
 func TestImages(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	m, err := newImages(map[string]string{"example.com/runner": dir, "example.com/": "", "example.com/runner:old": filepath.Join(dir, "none")})
+	m, err := newImages(map[string]string{"example.com/runner": dir, "example.com/": "", "example.com/runner:old": filepath.Join(dir, "none"), "debian:12": HostFiles})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,14 +29,14 @@ func TestImages(t *testing.T) {
 			t.Errorf("%s: %q, %v; want %q", image, got, err, want)
 		}
 	}
-	for _, image := range []string{"example.com/other:1", "example.com/runner:old"} {
+	for _, image := range []string{"example.com/other:1", "example.com/runner:old", "never/heard:of"} {
 		if _, err := m.lookup(image); err == nil {
 			t.Errorf("%s can be pulled", image)
 		}
 	}
-	m.remove("example.com/")
-	if _, err := m.lookup("example.com/other:1"); err != nil {
-		t.Error(err)
+	m.remove("debian:12")
+	if _, err := m.lookup("debian:12"); err == nil || !strings.Contains(err.Error(), "--image debian:12=FOLDER") {
+		t.Errorf("after it was removed: %v", err)
 	}
 }
 
@@ -104,6 +104,47 @@ func TestImagePull(t *testing.T) {
 	k.waitFor(func(s object) bool { return at(s, "state", "running") != nil })
 }
 
+// TestSecretsAreTheUsersAlone: no other user of this machine can read what a pod is given.
+func TestSecretsAreTheUsersAlone(t *testing.T) {
+	t.Parallel()
+	images, err := newImages(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := newKubelet(testConfig(t), newStore(), images)
+	k.store.Lock()
+	k.store.put(secretsIn("default"), object{"metadata": object{"name": "login"}, "stringData": object{"password": "planted"}})
+	k.store.Unlock()
+	p := &pod{namespace: "default", name: "p", dir: t.TempDir(), object: object{"spec": object{"volumes": []any{
+		object{"name": "login", "secret": object{"secretName": "login"}}}}}}
+	volumes, err := k.makeVolumes(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(volumes["login"], "password")
+	for path, want := range map[string]os.FileMode{file: 0o600, volumes["login"]: 0o700} {
+		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != want {
+			t.Errorf("%s: %v, %v; want %v", path, info.Mode(), err, want)
+		}
+	}
+	if text, err := os.ReadFile(file); string(text) != "planted" {
+		t.Errorf("%q, %v", text, err)
+	}
+}
+
+// TestPodsHaveAddresses: runners in two pods listen at addresses of their own, unless told otherwise.
+func TestPodsHaveAddresses(t *testing.T) {
+	t.Parallel()
+	k := newKubelet(testConfig(t), newStore(), nil)
+	p := &pod{namespace: "default", name: "p", ip: "127.1.82.18"}
+	for want, env := range map[string][]any{p.ip: nil, "127.0.0.1": {object{"name": "SPOUT_HTTP_ADDRESS", "value": "127.0.0.1"}}} {
+		got, err := k.environment(p, &container{name: UserContainer, spec: object{"env": env}})
+		if err != nil || got["SPOUT_HTTP_ADDRESS"] != want {
+			t.Errorf("%q, %v; want %q", got["SPOUT_HTTP_ADDRESS"], err, want)
+		}
+	}
+}
+
 // TestSandbox runs a command in real namespaces: it sees its image and volumes, even inside folders of the host, and the
 // host sees neither.
 func TestSandbox(t *testing.T) {
@@ -145,7 +186,7 @@ func TestSandbox(t *testing.T) {
 func testConfig(t *testing.T) Config {
 	return Config{
 		Addr: "127.0.0.1:1", Namespace: "default", PachdPod: "pachd-0", PostgresPassword: "pw", PodDir: t.TempDir(),
-		PortBase: 29000, BackOff: 10 * time.Millisecond, Log: log.New(t.Output(), "", 0),
+		PortBase: 29000, Images: map[string]string{"example.com/image": HostFiles}, BackOff: 10 * time.Millisecond, Log: log.New(t.Output(), "", 0),
 		command: func(s sandbox) (*exec.Cmd, error) { return exec.Command(s.Args[0], s.Args[1:]...), nil },
 	}
 }

@@ -84,13 +84,26 @@ func Start(cfg Config) (*Server, error) {
 	if s.listener, err = net.Listen("tcp", cfg.Addr); err != nil {
 		return nil, fmt.Errorf("kubernetes stand-in: %w", err)
 	}
-	s.http = &http.Server{Handler: s, ErrorLog: cfg.Log, ReadHeaderTimeout: 10 * time.Second}
+	s.http = &http.Server{Handler: withoutBrowsers(s), ErrorLog: cfg.Log, ReadHeaderTimeout: 10 * time.Second}
 	go func() {
 		if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
 			s.log.Printf("API server: %v", err)
 		}
 	}()
 	return s, nil
+}
+
+// withoutBrowsers refuses what pages of others, open in a browser of this machine, may send: pods are made here, and
+// nobody is asked for a password.
+func withoutBrowsers(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host, _, err := net.SplitHostPort(r.Host)
+		if err != nil || net.ParseIP(host) == nil || r.Header.Get("Origin") != "" || r.Header.Get("Sec-Fetch-Site") != "" {
+			http.Error(w, "not for browsers", http.StatusForbidden)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 func newServer(cfg Config) (*Server, error) {
@@ -115,10 +128,10 @@ func (s *Server) Stop() error {
 
 // SetImage says which folder stands for an image: its entries appear in the root folder of containers, over the host's
 // own. name may also be the beginning of image names; the longest one counts. Without a folder, or while it is missing,
-// the image cannot be pulled.
+// the image cannot be pulled. HostFiles is one that has nothing of its own.
 func (s *Server) SetImage(name, folder string) error { return s.images.set(name, folder) }
 
-// RemoveImage forgets what SetImage said: containers of the image see the host's files only.
+// RemoveImage forgets what SetImage said: the image cannot be pulled any more.
 func (s *Server) RemoveImage(name string) { s.images.remove(name) }
 
 // Pods returns the worker pods, by name.

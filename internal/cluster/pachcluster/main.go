@@ -45,7 +45,9 @@ func main() {
 		os.Exit(1)
 	}
 	cli := kong.Parse(&commands{}, kong.Name("pachcluster"), kong.UsageOnError(),
-		kong.Description("A real Pachyderm "+cluster.Version+" on this machine, for tests and demos. Its data and logs are in "+
+		kong.Description("A real Pachyderm "+cluster.Version+" on this machine, for tests and demos. Nothing in it asks for a password, "+
+			"and its pods run as you, with this machine's files. So it listens on the loopback address only: other machines cannot "+
+			"reach it, but other users of this machine can. Its data and logs are in "+
 			dir+"; $PACHCLUSTER_HOME names another folder. There is one cluster at a time."),
 		kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(folder(dir)))
 	cli.FatalIfErrorf(cli.Run())
@@ -56,13 +58,13 @@ type folder string
 
 // settings are those of a cluster, for up and, hidden, for serve.
 type settings struct {
-	Image map[string]string `placeholder:"NAME=DIR" help:"Take a folder for an image, whose name is or begins with NAME: its entries appear in the container's root folder. May be repeated."`
+	Image map[string]string `placeholder:"NAME=DIR" help:"Take a folder for an image, whose name is or begins with NAME: its entries appear in the container's root folder, over this machine's files. / is an image of this machine's files alone. Other images cannot be pulled. May be repeated. Without it, the images of the last start are taken."`
 	Fast  bool              `help:"Have PostgreSQL not wait for the disk."`
 }
 
 type up struct{ settings }
 
-func (c up) Run(ctx context.Context, dir folder) error {
+func (c *up) Run(ctx context.Context, dir folder) error {
 	info, err := cluster.Running()
 	if err != nil {
 		return err
@@ -77,31 +79,50 @@ func (c up) Run(ctx context.Context, dir folder) error {
 		}
 		return printEnv(ctx, folder(info.Dir))
 	}
+	if err := cluster.Claim(string(dir)); err != nil {
+		return err
+	}
+	if err := c.settleImages(string(dir)); err != nil {
+		return err
+	}
 	if err := c.startServe(ctx, dir); err != nil {
 		return err
 	}
 	return printEnv(ctx, dir)
 }
 
+// settleImages notes the images down for the next start or, if none are given, takes those of the last one.
+func (c *up) settleImages(dir string) error {
+	if len(c.Image) > 0 {
+		for name, path := range c.Image {
+			abs, err := filepath.Abs(path)
+			if err != nil {
+				return err
+			}
+			c.Image[name] = abs
+		}
+		return cluster.RememberImages(dir, c.Image)
+	}
+	var err error
+	c.Image, err = cluster.RememberedImages(dir)
+	for name, path := range c.Image {
+		fmt.Fprintf(os.Stderr, "pachcluster: --image %s=%s, as at the last start\n", name, path)
+	}
+	return err
+}
+
 // readyLine is what serve writes to the pipe from up when pachd answers.
 const readyLine = "ready"
 
 // startServe starts this program again, out of reach of the terminal, and waits until the cluster is ready.
-func (c up) startServe(ctx context.Context, dir folder) error {
-	if err := os.MkdirAll(string(dir), 0o755); err != nil {
-		return err
-	}
+func (c *up) startServe(ctx context.Context, dir folder) error {
 	program, err := os.Executable()
 	if err != nil {
 		return err
 	}
 	args := []string{"serve", "--dir=" + string(dir)}
 	for name, path := range c.Image {
-		abs, err := filepath.Abs(path)
-		if err != nil {
-			return err
-		}
-		args = append(args, "--image="+name+"="+abs)
+		args = append(args, "--image="+name+"="+path)
 	}
 	if c.Fast {
 		args = append(args, "--fast")

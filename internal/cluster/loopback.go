@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Pachyderm's programs listen on all interfaces and cannot be told otherwise. Here nothing is authenticated, and whoever
+// reaches pachd runs commands as the user who has started the cluster. So the programs are built with these lines of
+// theirs changed, and with nothing else changed.
+var onLoopback = []struct{ file, all, loopback string }{
+	{"src/internal/grpcutil/server.go", `fmt.Sprintf("%s:%d", host, port)`, `fmt.Sprintf("127.0.0.1:%d", port)`},
+	{"src/internal/pachd/prometheus.go", `fmt.Sprintf(":%v", ps.port)`, `fmt.Sprintf("127.0.0.1:%v", ps.port)`},
+	{"src/internal/archiveserver/http.go", `fmt.Sprintf(":%d", port)`, `fmt.Sprintf("127.0.0.1:%d", port)`},
+	{"src/server/auth/server/oidc.go", `fmt.Sprintf(":%v", a.env.Config.OidcPort)`, `fmt.Sprintf("127.0.0.1:%v", a.env.Config.OidcPort)`},
+	{"src/server/identity/server/api_server.go", `Addr:    web.addr,`, `Addr:    "127.0.0.1" + web.addr,`},
+	{"src/server/pfs/s3/s3.go", `fmt.Sprintf(":%d", port)`, `fmt.Sprintf("127.0.0.1:%d", port)`},
+	{"src/server/worker/stats/stats.go", `fmt.Sprintf(":%v", PrometheusPort)`, `fmt.Sprintf("127.0.0.1:%v", PrometheusPort)`},
+}
+
+// changedModule makes, in dir, a copy of Pachyderm's source with these changes, and returns the module file that names it
+// in place of the original: Go lets nobody build a changed file of its module cache. source is the module that names the
+// version.
+func changedModule(ctx context.Context, dir, source string) (modFile string, err error) {
+	original, err := download(ctx, source)
+	if err != nil {
+		return "", err
+	}
+	module := filepath.Join(dir, "pachyderm")
+	if err := os.CopyFS(module, os.DirFS(original)); err != nil {
+		return "", fmt.Errorf("copying Pachyderm's source: %w", err)
+	}
+	for _, change := range onLoopback {
+		path := filepath.Join(module, filepath.FromSlash(change.file))
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return "", err
+		}
+		if n := strings.Count(string(text), change.all); n != 1 {
+			return "", fmt.Errorf("%s has %d times %q, where it listens, in place of once: mend onLoopback for this version of Pachyderm", change.file, n, change.all)
+		}
+		if err := os.WriteFile(path, []byte(strings.Replace(string(text), change.all, change.loopback, 1)), 0o644); err != nil {
+			return "", err
+		}
+	}
+	mod, modErr := os.ReadFile(filepath.Join(source, "go.mod"))
+	sum, sumErr := os.ReadFile(filepath.Join(source, "go.sum"))
+	modFile = filepath.Join(dir, "changed.mod")
+	mod = fmt.Appendf(mod, "\nreplace %s => %s\n", pachyderm, strconv.Quote(module))
+	return modFile, errors.Join(modErr, sumErr, os.WriteFile(modFile, mod, 0o644), os.WriteFile(filepath.Join(dir, "changed.sum"), sum, 0o644))
+}
+
+// errExposed says what it means that programs listen on all interfaces.
+var errExposed = errors.New("whoever reaches this machine over the network could run commands on it as this user, without a password. " +
+	"Run the cluster where there is no other interface, such as in unshare -rn sh -c 'ip link set lo up; COMMAND'")
+
+// checkExposure returns an error if something of the cluster listens on more than the loopback address, and the machine
+// has other addresses. Programs that were built elsewhere do so.
+func checkExposure() error {
+	addresses, err := net.InterfaceAddrs()
+	if err == nil && !slices.ContainsFunc(addresses, reachable) {
+		return nil
+	}
+	for _, socket := range listeningSockets() {
+		if user := portUser(socket.port); user != "" && !socket.loopback {
+			return fmt.Errorf("%s listens on all interfaces, at port %d: %w", user, socket.port, errExposed)
+		}
+	}
+	return nil
+}
+
+func reachable(address net.Addr) bool {
+	network, ok := address.(*net.IPNet)
+	return !ok || !network.IP.IsLoopback()
+}

@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build !unix
+
+package web
+
+// maxFiles is how many files the process may have open, 0 if that is unknown.
+func maxFiles() int { return 0 }
