@@ -3,7 +3,6 @@
 package provider
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -82,6 +81,6 @@ func (v *spoutValidator) scrape() {
 		v.fail("runner.prometheus_scrape", "runner.prometheus_scrape = true needs metrics to scrape, and runner.http_port = 0 turns them off. Take one of the two out.")
 	}
 	if address, ok := l.text("runner.http_address"); ok && (settings.HTTP{Address: address}).Loopback() {
-		v.fail("runner.prometheus_scrape", fmt.Sprintf("runner.prometheus_scrape = true needs metrics that Prometheus can reach, and with runner.http_address = %q only the pod itself can. Take one of the two out.", address))
+		v.fail("runner.prometheus_scrape", "runner.prometheus_scrape = true needs metrics that Prometheus can reach, and with runner.http_address = %q only the pod itself can. Take one of the two out.", address)
 	}
 }

@@ -17,6 +17,7 @@ import (
 func TestScrapeAnnotations(t *testing.T) {
 	t.Parallel()
 	s := pachtest.New(t)
+	s.AddKubernetesSecret("kafka-tls", map[string]string{"tls.crt": "c", "tls.key": "k"})
 	own := map[string]string{"prometheus.io/scrape": "true", "prometheus.io/port": "9464", "prometheus.io/path": "/metrics"}
 	for name, c := range map[string]struct {
 		config object

@@ -39,7 +39,6 @@ resource "pachyderm_spout" %[2]q {
     batch   = { max_age = "300ms" }
     %[6]s
   }
-  runner = { http_port = 0 } # pods share the machine's ports here
   %[7]s
 }
 `, project, name, image, k.Broker(1).Address(listener), kafkaTopic, login, more)

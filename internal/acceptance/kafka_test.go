@@ -62,7 +62,6 @@ resource "pachyderm_spout" "this" {
     batch = { max_age = "300ms", max_bytes = "256KiB" }
     file  = { format = "jsonl" }
   }
-  runner = { http_port = 0 } # pods share the machine's ports here
 }
 `, project, kafkaUser, image, k.Broker(1).Address(kafkacluster.SASLTLS), kafkaTopic)
 }

@@ -19,11 +19,24 @@ import (
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/ingest"
 )
 
+// url is where the runner's pod answers: all have the same port.
+func (s *spout) url(path string) (string, error) {
+	pods := s.cluster.Pods(s.project, s.name)
+	if len(pods) != 1 {
+		return "", fmt.Errorf("the spout has %d pods", len(pods))
+	}
+	return fmt.Sprintf("http://%s:9464%s", pods[0].IP, path), nil
+}
+
 // get asks the runner's HTTP server.
 func (s *spout) get(path string) (status int, body string, err error) {
 	ctx, cancel := context.WithTimeout(s.t.Context(), time.Minute)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d%s", s.port, path), nil)
+	url, err := s.url(path)
+	if err != nil {
+		return 0, "", err
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return 0, "", err
 	}
@@ -41,7 +54,6 @@ func (s *spout) get(path string) (status int, body string, err error) {
 func TestSeenFromOutside(t *testing.T) {
 	t.Parallel()
 	s := newSpout(t, 2)
-	s.port = 19464
 	s.apply(s.config(`metadata = { annotations = { team = "data" } }`))
 	await(t, "the runner is ready", 2*time.Minute, func() (bool, error) {
 		status, body, err := s.get("/readyz")
@@ -87,7 +99,7 @@ func TestSeenFromOutside(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, annotation := range []string{`"prometheus.io/scrape"`, `"19464"`, `"/metrics"`, `"team"`} {
+	for _, annotation := range []string{`"prometheus.io/scrape"`, `"9464"`, `"/metrics"`, `"team"`} {
 		if !strings.Contains(out, annotation) {
 			t.Errorf("the pipeline has no annotation %s", annotation)
 		}

@@ -37,13 +37,16 @@ func TestStatusPage(t *testing.T) {
 	t.Parallel()
 	browsertest.Find(t) // before a spout is made
 	s := newSpout(t, 2)
-	s.port = 19465
 	s.apply(s.config(""))
 	await(t, "the runner answers", 2*time.Minute, func() (bool, error) {
 		_, body, err := s.get("/readyz")
 		return body == "ready: ingesting\n", err
 	})
-	page := browsertest.Open(t, fmt.Sprintf("http://127.0.0.1:%d/", s.port))
+	url, err := s.url("/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := browsertest.Open(t, url)
 	var before shown
 	await(t, "the page shows an idle runner", 2*time.Minute, func() (bool, error) {
 		page.Eval(readPage, &before)

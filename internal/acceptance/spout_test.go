@@ -66,7 +66,6 @@ type spout struct {
 	partitions    int32
 	random        *rand.Rand
 	sent          int
-	port          int // of the runner's HTTP server; pods share the machine's ports here, so 0 for most
 }
 
 // newSpout starts a broker and applies a spout that reads it in small batches.
@@ -116,10 +115,9 @@ resource "pachyderm_spout" "this" {
     batch   = { max_age = "300ms", max_bytes = "256KiB" }
     file    = { format = "jsonl" }
   }
-  runner = { http_port = %d }
   %s
 }
-`, s.project, s.name, image, s.broker.AddressList(), s.port, more)
+`, s.project, s.name, image, s.broker.AddressList(), more)
 }
 
 func (s *spout) apply(config string) {

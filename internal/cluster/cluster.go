@@ -79,7 +79,7 @@ func (c *Cluster) start(ctx context.Context) error {
 	if c.programs, err = Build(ctx, c.opts.Log); err != nil {
 		return err
 	}
-	if c.postgresBin, err = findPostgres(c.opts.Log); err != nil {
+	if c.postgresBin, err = findPostgres(ctx, c.opts.Log); err != nil {
 		return err
 	}
 	began := time.Now()

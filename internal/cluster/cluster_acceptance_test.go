@@ -64,6 +64,32 @@ func TestSpoutSurvives(t *testing.T) {
 	}
 }
 
+// TestOtherMachinesReachNothing: with a spout running, whatever of the cluster listens does so on the loopback address.
+func TestOtherMachinesReachNothing(t *testing.T) {
+	c := Start(t)
+	s := createSpout(t, c, "unreachable", "debian:12")
+	s.awaitCommits("the first", 1)
+	seen := map[string]bool{}
+	for _, socket := range listeningSockets() {
+		owner := socketOwner(socket.inode)
+		for _, program := range []string{"pachd", "worker", "etcd", "postgres", fmt.Sprintf("(pid %d)", os.Getpid())} {
+			if !strings.Contains(owner, program) {
+				continue
+			}
+			seen[program] = true
+			if !socket.loopback {
+				t.Errorf("port %d%s can be reached from other machines", socket.port, owner)
+			}
+		}
+	}
+	if len(seen) != 5 {
+		t.Errorf("sockets were seen of %v only", seen)
+	}
+	if err := checkExposure(); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestImage: a pod waits for its image, and has its files once there is one.
 func TestImage(t *testing.T) {
 	c := Start(t)

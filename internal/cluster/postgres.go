@@ -18,7 +18,6 @@ import (
 	"strings"
 	"syscall"
 
-	embeddedpostgres "github.com/fergusstrange/embedded-postgres"
 	"github.com/jackc/pgx/v5"
 )
 
@@ -34,7 +33,7 @@ const (
 )
 
 // findPostgres returns the folder of PostgreSQL's programs: the machine's own or, if it has none, downloaded ones.
-func findPostgres(progress io.Writer) (string, error) {
+func findPostgres(ctx context.Context, progress io.Writer) (string, error) {
 	var candidates []string
 	if initdb, err := exec.LookPath("initdb"); err == nil {
 		if initdb, err = filepath.EvalSymlinks(initdb); err == nil {
@@ -49,7 +48,7 @@ func findPostgres(progress io.Writer) (string, error) {
 			return dir, nil
 		}
 	}
-	return downloadPostgres(progress)
+	return downloadPostgres(ctx, progress)
 }
 
 func postgresVersion(bin string) int {
@@ -64,36 +63,6 @@ func hasPostgres(dir string) bool {
 		}
 	}
 	return true
-}
-
-// downloadPostgres fetches PostgreSQL from Maven Central into the user's cache.
-func downloadPostgres(progress io.Writer) (string, error) {
-	cache, err := cacheDir()
-	if err != nil {
-		return "", err
-	}
-	const version = embeddedpostgres.V15
-	dir := filepath.Join(cache, "postgres-"+string(version))
-	bin := filepath.Join(dir, "bin")
-	if hasPostgres(bin) {
-		say(progress, "PostgreSQL %s downloaded earlier, in %s", version, bin)
-		return bin, nil
-	}
-	say(progress, "this machine has no PostgreSQL: downloading %s from Maven Central into %s", version, dir)
-	scratch, err := os.MkdirTemp(cache, "postgres-")
-	if err != nil {
-		return "", err
-	}
-	defer func() { _ = os.RemoveAll(scratch) }()
-	// The library fetches the programs as the first step of starting a server. That server isn't wanted: it can be told
-	// neither to die with this process nor not to run as root. So its data folder is one that it fails to make.
-	err = embeddedpostgres.NewDatabase(embeddedpostgres.DefaultConfig().Version(version).Port(portPostgres).
-		CachePath(cache).BinariesPath(dir).RuntimePath(scratch).DataPath("/dev/null/none").Logger(io.Discard)).Start()
-	if !hasPostgres(bin) {
-		return "", fmt.Errorf("no PostgreSQL on PATH or under /usr/lib/postgresql (Debian: apt-get install postgresql), "+
-			"and it cannot be downloaded: %w", err)
-	}
-	return bin, nil
 }
 
 func (c *Cluster) startPostgres(ctx context.Context) error {

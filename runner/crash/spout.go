@@ -109,7 +109,6 @@ func (s *spout) settings() settings.Settings {
 	v.File.Format = "jsonl"
 	v.File.PathTime = "ingestion"
 	v.MemoryBudget = 64 << 20
-	v.HTTPPort = 0 // pods share the machine's ports here
 	return v
 }
 

@@ -166,3 +166,29 @@ func (a testAPI) do(method, path, body string) (int, object) {
 	}
 	return resp.StatusCode, o
 }
+
+// TestNoBrowsers: a page of somebody else's, open in a browser of this machine, makes no pods.
+func TestNoBrowsers(t *testing.T) {
+	t.Parallel()
+	handler := withoutBrowsers(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	for _, c := range []struct {
+		host, name, value string
+		want              int
+	}{
+		{"127.0.0.1:18080", "", "", http.StatusOK},
+		{"127.0.0.1:18080", "Origin", "https://evil.example", http.StatusForbidden},
+		{"127.0.0.1:18080", "Sec-Fetch-Site", "cross-site", http.StatusForbidden},
+		{"evil.example:18080", "", "", http.StatusForbidden},
+	} {
+		request := httptest.NewRequest(http.MethodPost, "/api/v1/namespaces/default/pods", strings.NewReader("{}"))
+		request.Host = c.host
+		if c.name != "" {
+			request.Header.Set(c.name, c.value)
+		}
+		answer := httptest.NewRecorder()
+		handler.ServeHTTP(answer, request)
+		if answer.Code != c.want {
+			t.Errorf("%+v: %d", c, answer.Code)
+		}
+	}
+}

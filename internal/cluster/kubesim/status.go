@@ -29,7 +29,7 @@ func WritePods(ctx context.Context, w io.Writer, url, namespace string) error {
 		return fmt.Errorf("pods: %w", err)
 	}
 	table := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-	_, _ = fmt.Fprintln(table, "POD\tCONTAINER\tREADY\tRESTARTS\tSTATE\tLAST EXIT")
+	_, _ = fmt.Fprintln(table, "POD\tADDRESS\tCONTAINER\tREADY\tRESTARTS\tSTATE\tLAST EXIT")
 	for _, pod := range listAt(list, "items") {
 		for _, c := range listAt(pod, "status", "containerStatuses") {
 			state, lastExit := "", "-"
@@ -42,7 +42,7 @@ func WritePods(ctx context.Context, w io.Writer, url, namespace string) error {
 			if t := at(c, "lastState", "terminated"); t != nil {
 				lastExit = fmt.Sprint(t["exitCode"])
 			}
-			_, _ = fmt.Fprintf(table, "%s\t%s\t%v\t%v\t%s\t%s\n", nameOf(pod), textAt(c, "name"), c["ready"], c["restartCount"], state, lastExit)
+			_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%v\t%v\t%s\t%s\n", nameOf(pod), textAt(pod, "status", "podIP"), textAt(c, "name"), c["ready"], c["restartCount"], state, lastExit)
 		}
 	}
 	return table.Flush()
