@@ -61,6 +61,24 @@ func (b *blocks) Write(data []byte) (int, error) {
 	return len(data), nil
 }
 
+// cut takes the last n bytes off.
+func (b *blocks) cut(n int) []byte {
+	out := make([]byte, n)
+	b.size -= n
+	for n > 0 {
+		last := len(b.list) - 1
+		tail := b.list[last]
+		rest := max(len(tail)-n, 0)
+		n -= copy(out[n-(len(tail)-rest):n], tail[rest:])
+		if b.list[last] = tail[:rest]; rest == 0 && last > 0 {
+			b.capacity -= cap(tail)
+			b.list = b.list[:last]
+			freeBlock(tail)
+		}
+	}
+	return out
+}
+
 // reset empties the list, and keeps its first block.
 func (b *blocks) reset() {
 	if len(b.list) == 0 {

@@ -32,6 +32,11 @@ const (
 	// shredRows is how many rows are taken apart before their columns are
 	// passed on.
 	shredRows = 512
+	// maxDictionary is how large a column's dictionary becomes before its other
+	// values are written as they are.
+	maxDictionary = 1 << 20
+	// largeRow is how long rows are that are looked at more closely.
+	largeRow = 1 << 10
 )
 
 func (p parquetFiles) write(out *blocks, of *schema.Rows, rows *rowBlocks) error {
@@ -39,30 +44,44 @@ func (p parquetFiles) write(out *blocks, of *schema.Rows, rows *rowBlocks) error
 	if err != nil {
 		return err
 	}
-	w := parquet.NewGenericWriter[any](out, layout.Schema, parquet.Compression(p.codec), parquet.CreatedBy("spout-runner", "1", "avro"),
-		parquet.DataPageVersion(1), parquet.DictionaryMaxBytes(1<<20)) // what every reader understands
+	unbounded := unboundedColumns(layout, rows)
+	options := []parquet.WriterOption{parquet.Compression(p.codec), parquet.CreatedBy("spout-runner", "1", "avro"),
+		// What every reader understands.
+		parquet.DataPageVersion(1), parquet.DefaultEncodingFor(parquet.ByteArray, &parquet.Plain), parquet.DictionaryMaxBytes(maxDictionary),
+		// Page headers would hold whole values, four times, and readers have
+		// limits for headers. The same is in the footer.
+		parquet.DataPageStatistics(false)}
+	paths := layout.Schema.Columns()
+	for _, column := range unbounded {
+		options = append(options, parquet.SkipPageBounds(paths[column]...))
+	}
+	w := parquet.NewGenericWriter[any](out, append(options, layout.Schema)...)
 	w.SetKeyValueMetadata("avro.schema", of.Text)
 	if of.ID != 0 {
 		w.SetKeyValueMetadata(schemaIDProperty, strconv.Itoa(of.ID))
 	}
-	g := &rowGroupWriter{layout: layout, to: w, columns: make([][]parquet.Value, layout.Leaves)}
+	g := &rowGroupWriter{layout: layout, to: w, columns: make([][]parquet.Value, layout.Leaves), unflushed: make([]int, layout.Leaves)}
 	if err := rows.each(g.add); err != nil {
 		return err
 	}
 	if err := g.pass(); err != nil {
 		return err
 	}
-	return w.Close()
+	if err := w.Close(); err != nil {
+		return err
+	}
+	return dropColumnIndexes(out, unbounded)
 }
 
 // rowGroupWriter gathers the values of rows by column.
 type rowGroupWriter struct {
-	layout  *schema.Columns
-	to      *parquet.GenericWriter[any]
-	columns [][]parquet.Value
-	scratch []byte // the rows, since a block is given back before their values are passed on
-	rows    int
-	bytes   int // of the row group
+	layout    *schema.Columns
+	to        *parquet.GenericWriter[any]
+	columns   [][]parquet.Value
+	unflushed []int  // bytes of each column that are in no page yet, as far as they are counted
+	scratch   []byte // the rows, since a block is given back before their values are passed on
+	rows      int
+	bytes     int // of the row group
 }
 
 func (g *rowGroupWriter) add(row []byte) error {
@@ -96,6 +115,7 @@ func (g *rowGroupWriter) pass() error {
 	if g.rows == 0 {
 		return nil
 	}
+	large := len(g.scratch)/g.rows > largeRow
 	for i, column := range g.to.ColumnWriters() {
 		n, err := column.WriteRowValues(g.columns[i])
 		if err != nil {
@@ -104,8 +124,36 @@ func (g *rowGroupWriter) pass() error {
 		if n != g.rows {
 			return fmt.Errorf("column %d has %d rows of %d", i, n, g.rows)
 		}
+		if large {
+			err = g.limitDictionary(i, column)
+		}
+		if err != nil {
+			return err
+		}
 		g.columns[i] = g.columns[i][:0]
 	}
 	g.rows, g.scratch = 0, g.scratch[:0]
 	return nil
+}
+
+// limitDictionary ends a page of a column that has got many bytes. The library
+// looks at the size of a dictionary only then, and takes the length of a page
+// for that of its references.
+func (g *rowGroupWriter) limitDictionary(i int, column *parquet.ColumnWriter) error {
+	for _, v := range g.columns[i] {
+		g.unflushed[i] += lengthOf(v)
+	}
+	if g.unflushed[i] < maxDictionary {
+		return nil
+	}
+	g.unflushed[i] = 0
+	return column.Flush()
+}
+
+// lengthOf is the number of bytes of text or binary data.
+func lengthOf(v parquet.Value) int {
+	if v.Kind() != parquet.ByteArray && v.Kind() != parquet.FixedLenByteArray {
+		return 0
+	}
+	return len(v.ByteArray())
 }

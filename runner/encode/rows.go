@@ -4,6 +4,7 @@ package encode
 
 import (
 	"fmt"
+	"iter"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/schema"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
@@ -46,17 +47,28 @@ const rowEndMemory = 8
 // last row.
 func (b *rowBlocks) each(do func(row []byte) error) error {
 	for i, block := range b.list {
-		begin := 0
-		for _, end := range b.ends[i] {
-			if err := do(block[begin:end:end]); err != nil {
+		for row := range b.rows(i) {
+			if err := do(row); err != nil {
 				return err
 			}
-			begin = end
 		}
 		freeBlock(block)
 		b.list[i] = nil
 	}
 	return nil
+}
+
+// rows are those in a block.
+func (b *rowBlocks) rows(block int) iter.Seq[[]byte] {
+	return func(yield func(row []byte) bool) {
+		begin := 0
+		for _, end := range b.ends[block] {
+			if !yield(b.list[block][begin:end:end]) {
+				return
+			}
+			begin = end
+		}
+	}
 }
 
 // rowFile is a file of rows. They are gathered as they are, so that what a file
