@@ -119,7 +119,7 @@ func (d *demo) start(ctx context.Context, dir string) error {
 	if _, err := artifacts.Runner(ctx, images, version); err != nil {
 		return err
 	}
-	d.say("starting Pachyderm %s and a Kafka broker", cluster.Version)
+	d.say("starting Pachyderm and a Kafka broker")
 	if d.cluster, err = cluster.New(ctx, cluster.Options{Images: map[string]string{image: images}, Log: os.Stdout}); err != nil {
 		return err
 	}

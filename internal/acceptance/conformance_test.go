@@ -17,7 +17,7 @@ func TestConformance(t *testing.T) {
 	t.Parallel()
 	c := cluster.Start(t)
 	pachtest.Conformance(t, pachtest.Target{
-		Version: cluster.Version, Address: c.Address(), Prefix: "conformance",
+		Version: c.Version(), Address: c.Address(), Prefix: "conformance",
 		Sidecar: func(project, pipeline string) string {
 			address, stop, err := c.StartSidecar(t.Context(), project, pipeline)
 			if err != nil {

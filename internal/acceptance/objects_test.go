@@ -164,7 +164,7 @@ func TestObjects(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := fmt.Sprint(seen["version"], seen["auth"], seen["projects"], seen["repos"], seen["state"], seen["head"]); got !=
-		fmt.Sprint(cluster.Version, false, []string{project}, []string{project + "/events"}, "finished", inspect().Head) {
+		fmt.Sprint(c.Version(), false, []string{project}, []string{project + "/events"}, "finished", inspect().Head) {
 		t.Errorf("the data sources say %s", got)
 	}
 
@@ -207,7 +207,7 @@ func TestObjects(t *testing.T) {
 	if err := applyConfig(t.Context(), w, objectsConfig(project, "", `trigger = { branch = "master", cron_spec = "@hourly" }`, "")); err == nil {
 		t.Error("2.6 took a cron_spec")
 	} else {
-		expectMessage(t, err, "needs Pachyderm 2.7", cluster.Version)
+		expectMessage(t, err, "needs Pachyderm 2.7", c.Version())
 	}
 	// Moved back, and let go again.
 	apply("", fmt.Sprintf("head = %q", commits[1]), "")

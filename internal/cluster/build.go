@@ -33,8 +33,8 @@ var programs = []struct{ name, pkg string }{
 // buildFlags make the same programs on every machine. Without the version pachd calls itself 0.0.0.
 var buildFlags = []string{"-mod=readonly", "-buildvcs=false", "-trimpath", "-ldflags=-s -w -X " + pachyderm + "/src/version.AppVersion=" + Version}
 
-// Build builds the programs of Pachyderm unless that was done before, and returns the folder they are in.
-func Build(ctx context.Context, progress io.Writer) (string, error) {
+// build builds the programs of Pachyderm unless that was done before, and returns the folder they are in.
+func build(ctx context.Context, progress io.Writer) (string, error) {
 	source, err := moduleDir(ctx)
 	if err != nil {
 		return "", err

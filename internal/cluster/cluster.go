@@ -27,8 +27,8 @@ import (
 type Cluster struct {
 	opts        Options
 	layout      layout
-	temporary   bool   // the folder is to be removed
-	programs    string // folder
+	temporary   bool // the folder is to be removed
+	programs    Programs
 	postgresBin string
 
 	announcement *announcement
@@ -62,7 +62,11 @@ func start(ctx context.Context, opts Options, detached bool, busy func()) (*Clus
 	}
 	c := &Cluster{opts: opts, sidecars: map[*process]bool{}}
 	var err error
-	if c.announcement, err = announce(ctx, announcementAddress, Info{PID: os.Getpid(), Dir: opts.Dir, Detached: detached}, busy); err != nil {
+	if c.programs, err = FindPrograms(ctx, opts.Log); err != nil {
+		return nil, err
+	}
+	info := Info{PID: os.Getpid(), Dir: opts.Dir, Version: c.Version(), Detached: detached}
+	if c.announcement, err = announce(ctx, announcementAddress, info, busy); err != nil {
 		return nil, err
 	}
 	if err := c.start(ctx); err != nil {
@@ -76,9 +80,6 @@ func (c *Cluster) start(ctx context.Context) error {
 		return err
 	}
 	var err error
-	if c.programs, err = Build(ctx, c.opts.Log); err != nil {
-		return err
-	}
 	if c.postgresBin, err = findPostgres(ctx, c.opts.Log); err != nil {
 		return err
 	}
@@ -104,7 +105,7 @@ func (c *Cluster) start(ctx context.Context) error {
 	if err := checkExposure(); err != nil {
 		return err
 	}
-	say(c.opts.Log, "Pachyderm %s is ready at %s after %s; its files are in %s", Version, c.Address(), time.Since(began).Round(100*time.Millisecond), c.layout)
+	say(c.opts.Log, "Pachyderm %s is ready at %s after %s; its files are in %s", c.Version(), c.Address(), time.Since(began).Round(100*time.Millisecond), c.layout)
 	return nil
 }
 
@@ -138,7 +139,7 @@ func (c *Cluster) startKubernetes() error {
 	c.locks = &workerLocks{log: logger.Printf, live: map[kubesim.Worker]int64{}}
 	c.kube, err = kubesim.Start(kubesim.Config{
 		Addr: addr(portKubernetes), Namespace: namespace, PachdPod: pachdPod, PostgresPassword: postgresPassword,
-		Programs: c.programs, PodDir: c.layout.pods(), PortBase: portPods, Images: c.opts.Images, BackOff: c.opts.BackOff,
+		Programs: c.programs.Dir, PodDir: c.layout.pods(), PortBase: portPods, Images: c.opts.Images, BackOff: c.opts.BackOff,
 		Log: logger, WorkerStarts: c.locks.starts, WorkerEnded: c.locks.ended,
 		Services: []kubesim.Service{
 			{Name: "pachd", Ports: []kubesim.Port{{Name: "api-grpc-port", Number: portPachd}, {Name: "s3gateway-port", Number: portS3Gateway}}},
@@ -197,6 +198,9 @@ func (c *Cluster) cleanUp() error {
 
 // lost reports a server that has ended by itself.
 func (c *Cluster) lost(err error) { say(c.opts.Log, "%v", err) }
+
+// Version is the version of Pachyderm that runs, as 2.6.0.
+func (c *Cluster) Version() string { return c.programs.Version }
 
 // Dir is the folder that holds the cluster's data and logs.
 func (c *Cluster) Dir() string { return string(c.layout) }

@@ -21,6 +21,7 @@ import (
 type Info struct {
 	PID      int    // of the process that runs it
 	Dir      string // its folder, if one was chosen
+	Version  string // of Pachyderm
 	Detached bool   // it was started by Serve and lasts until Down
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package cluster runs a real Pachyderm 2.6.0 on this machine: pachd, PostgreSQL, etcd and, in place of Kubernetes, package
+// Package cluster runs a real Pachyderm on this machine, 2.6.0 if no other one is asked for: pachd, PostgreSQL, etcd and, in place of Kubernetes, package
 // kubesim, which runs the pods of spouts as local processes: the real sidecar pachd, the real worker and the image's command.
 //
 // It is for acceptance tests, demos and looking at how Pachyderm behaves. It is not a way to run Pachyderm in earnest:
@@ -21,8 +21,8 @@
 // pachd's ports are fixed, so there is one cluster at a time in a network namespace: a second test binary waits for the
 // first. Everything that a cluster starts ends with the process that started it, even if that is killed.
 //
-// The programs are built once from the nested module in folder binaries, and kept in the user's cache folder. Command
-// pachcluster does the same from a terminal.
+// The programs are built once from the nested module in folder binaries, and kept in the user's cache folder. Programs of
+// another version are run from the folder that $PACHYDERM_PROGRAMS names. Command pachcluster does the same from a terminal.
 package cluster
 
 import (
@@ -50,5 +50,5 @@ type Options struct {
 	Log io.Writer
 }
 
-// Version is the version of Pachyderm that is run.
+// Version is the version of Pachyderm that is run, unless $PACHYDERM_PROGRAMS names programs of another one.
 const Version = "2.6.0"

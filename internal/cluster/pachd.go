@@ -27,6 +27,10 @@ const (
 	pachdPod  = "pachd-0"
 )
 
+// pachdAttempts is how often pachd is started before it is given up. A newer one, which locks all tables to see whether
+// they are to be migrated, ends with "deadlock detected" where pods write at that moment.
+const pachdAttempts = 5
+
 // maxSidecars is how many of StartSidecar's find room below the ports that the kernel gives to outgoing connections.
 const maxSidecars = 150
 
@@ -40,14 +44,20 @@ func (c *Cluster) StartPachd(ctx context.Context) error {
 		"OIDC_PORT": portOIDC, "DOWNLOAD_PORT": portDownload,
 		"POSTGRES_HOST": loopback, "POSTGRES_PORT": portPostgres, "IDENTITY_SERVER_DATABASE": databaseIdentity,
 		"STORAGE_HOST_PATH": c.layout.data("pach"), "ENABLE_WORKER_SECURITY_CONTEXTS": false,
-		"WORKER_IMAGE": "pachyderm/worker:" + Version, "WORKER_SIDECAR_IMAGE": "pachyderm/pachd:" + Version,
+		"WORKER_IMAGE": "pachyderm/worker:" + c.Version(), "WORKER_SIDECAR_IMAGE": "pachyderm/pachd:" + c.Version(),
 	}.list()...)
-	p, err := c.launchPachd("pachd", "full", env)
-	if err != nil {
-		return err
+	for attempt := 1; ; attempt++ {
+		p, err := c.launchPachd("pachd", "full", env)
+		if err != nil {
+			return err
+		}
+		c.pachd.Store(p)
+		err = p.awaitReady(ctx, func(ctx context.Context) error { return healthy(ctx, addr(portPachd)) })
+		if err == nil || p.running() || attempt == pachdAttempts {
+			return err
+		}
+		say(c.opts.Log, "starting pachd again, as Kubernetes would")
 	}
-	c.pachd.Store(p)
-	return p.awaitReady(ctx, func(ctx context.Context) error { return healthy(ctx, addr(portPachd)) })
 }
 
 // StopPachd kills pachd as a crash would, and takes its locks back, so that the next one needn't wait for them to expire.
@@ -119,7 +129,7 @@ func (c *Cluster) specCommit(ctx context.Context, project, pipeline string) (str
 }
 
 func (c *Cluster) launchPachd(name, mode string, env []string) (*process, error) {
-	cmd := exec.Command(filepath.Join(c.programs, "pachd"), "--mode", mode)
+	cmd := exec.Command(filepath.Join(c.programs.Dir, "pachd"), "--mode", mode)
 	cmd.Dir, cmd.Env = "/", env
 	return startProcess(name, c.layout.log(name), cmd, c.lost)
 }
@@ -197,7 +207,7 @@ func (c *Cluster) Address() string {
 func (c *Cluster) ConfigPath() string { return c.layout.config() }
 
 // PachctlPath is the pachctl of the same version as pachd.
-func (c *Cluster) PachctlPath() string { return filepath.Join(c.programs, "pachctl") }
+func (c *Cluster) PachctlPath() string { return filepath.Join(c.programs.Dir, "pachctl") }
 
 // Pachctl runs pachctl against the cluster and returns what it prints. An error holds what it says on stderr.
 func (c *Cluster) Pachctl(ctx context.Context, args ...string) (stdout string, err error) {

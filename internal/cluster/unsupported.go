@@ -56,6 +56,7 @@ func (c Container) Running() bool { return c.PID != 0 }
 
 func (*Cluster) Stop() error         { return errLinuxOnly }
 func (*Cluster) Dir() string         { return "" }
+func (*Cluster) Version() string     { return "" }
 func (*Cluster) Address() string     { return "" }
 func (*Cluster) ConfigPath() string  { return "" }
 func (*Cluster) PachctlPath() string { return "" }

@@ -97,8 +97,8 @@ func (b *bench) build(ctx context.Context) (err error) {
 	if b.provider, err = artifacts.Provider(ctx, b.dir, providerVersion); err != nil {
 		return err
 	}
-	programs, err := cluster.Build(ctx, os.Stderr)
-	b.pachctl = programs + "/pachctl"
+	programs, err := cluster.FindPrograms(ctx, os.Stderr)
+	b.pachctl = programs.Dir + "/pachctl"
 	return err
 }
 

@@ -45,7 +45,7 @@ func main() {
 		os.Exit(1)
 	}
 	cli := kong.Parse(&commands{}, kong.Name("pachcluster"), kong.UsageOnError(),
-		kong.Description("A real Pachyderm "+cluster.Version+" on this machine, for tests and demos. Nothing in it asks for a password, "+
+		kong.Description("A real Pachyderm on this machine, for tests and demos: "+cluster.Version+", or the programs in the folder $PACHYDERM_PROGRAMS. Nothing in it asks for a password, "+
 			"and its pods run as you, with this machine's files. So it listens on the loopback address only: other machines cannot "+
 			"reach it, but other users of this machine can. Its data and logs are in "+
 			dir+"; $PACHCLUSTER_HOME names another folder. There is one cluster at a time."),
@@ -216,7 +216,7 @@ func (status) Run(ctx context.Context) error {
 	if info == nil {
 		return errors.New("no cluster runs")
 	}
-	fmt.Printf("Pachyderm %s runs (pid %d)\n\n", cluster.Version, info.PID)
+	fmt.Printf("Pachyderm %s runs (pid %d)\n\n", info.Version, info.PID)
 	return cluster.WriteStatus(ctx, os.Stdout)
 }
 
@@ -225,14 +225,14 @@ type env struct{}
 func (env) Run(ctx context.Context, dir folder) error { return printEnv(ctx, dir) }
 
 func printEnv(ctx context.Context, dir folder) error {
-	programs, err := cluster.Build(ctx, os.Stderr)
+	programs, err := cluster.FindPrograms(ctx, os.Stderr)
 	if err != nil {
 		return err
 	}
 	quote := func(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
 	fmt.Printf("export PACHD_ADDRESS=%s\n", quote((*cluster.Cluster)(nil).Address()))
 	fmt.Printf("export PACH_CONFIG=%s\n", quote(cluster.ConfigPathIn(string(dir))))
-	fmt.Printf("export PACHCTL=%s\n", quote(filepath.Join(programs, "pachctl")))
+	fmt.Printf("export PACHCTL=%s\n", quote(filepath.Join(programs.Dir, "pachctl")))
 	return nil
 }
 
@@ -241,7 +241,7 @@ type pachctl struct {
 }
 
 func (c pachctl) Run(ctx context.Context, dir folder) error {
-	programs, err := cluster.Build(ctx, os.Stderr)
+	programs, err := cluster.FindPrograms(ctx, os.Stderr)
 	if err != nil {
 		return err
 	}
@@ -255,7 +255,7 @@ func (c pachctl) Run(ctx context.Context, dir folder) error {
 			environment = append(environment, v)
 		}
 	}
-	path := filepath.Join(programs, "pachctl")
+	path := filepath.Join(programs.Dir, "pachctl")
 	return fmt.Errorf("%s: %w", path, syscall.Exec(path, append([]string{path}, c.Args...), append(environment, "PACH_CONFIG="+config)))
 }
 
@@ -281,9 +281,9 @@ func (c logs) Run(dir folder) error {
 type build struct{}
 
 func (build) Run(ctx context.Context) error {
-	programs, err := cluster.Build(ctx, os.Stderr)
+	programs, err := cluster.FindPrograms(ctx, os.Stderr)
 	if err == nil {
-		fmt.Println(programs)
+		fmt.Println(programs.Dir)
 	}
 	return err
 }
