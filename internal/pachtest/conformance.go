@@ -26,7 +26,7 @@ import (
 
 // Target is a pachd to hold against the suite: the fake or a real one.
 type Target struct {
-	Version string // "2.6.0" or later; what depends on it is told apart at 2.8 and 2.11
+	Version string // "2.6.0" or later; what depends on it is told apart at 2.7, 2.8, 2.9 and 2.11
 	Address string // of the main pachd, grpc://HOST:PORT or HOST:PORT
 
 	// Sidecar gives the address of a pachd beside a spout's worker.
@@ -133,8 +133,10 @@ func (s *suite) cleanUp() {
 	s.pfs.DeleteProject(s.ctx, &pfs.DeleteProjectRequest{Project: s.projectMessage()}) //nolint:errcheck
 }
 
-// is211 says that the target is of 2.11 or later, is28 of 2.8 or later.
+// is211 says that the target is of 2.11 or later, is29 of 2.9 or later, is28
+// of 2.8 or later.
 func (s *suite) is211() bool { return s.minor() >= 11 }
+func (s *suite) is29() bool  { return s.minor() >= 9 }
 func (s *suite) is28() bool  { return s.minor() >= 8 }
 
 func (s *suite) minor() int {

@@ -14,11 +14,17 @@ import (
 var branchCases = []conformanceCase{
 	{"a trigger is removed in a transaction", func(_ *testing.T, s *suite) {
 		s.createRepo("r")
+		s.setBranch("master", nil)
 		s.setBranch("t", &pfs.Trigger{Branch: "master", Commits: 1})
 		id := s.write(s.pfs, "r", "", addChange("/a", "1"))
 		s.finished("r", id)
 		s.eventually("the trigger moves the head", func() bool { return s.headOf("t") == id })
-		s.ok(s.batch(s.creation("aside", "t"), s.deletion("t"), s.creation("t", "aside"), s.deletion("aside")))
+		err := s.batch(s.creation("aside", "t"), s.deletion("t"), s.creation("t", "aside"), s.deletion("aside"))
+		if s.is29() {
+			s.fails(err, codes.Unknown, "cannot be deleted because it triggers branches")
+			return
+		}
+		s.ok(err)
 		info, err := s.pfs.InspectBranch(s.ctx, &pfs.InspectBranchRequest{Branch: s.branch("r", "t")})
 		s.ok(err)
 		s.equal(info.Head.ID, id)
@@ -40,8 +46,76 @@ var branchCases = []conformanceCase{
 		_, err = s.pfs.InspectBranch(s.ctx, &pfs.InspectBranchRequest{Branch: s.branch("r", "aside")})
 		s.fails(err, codes.NotFound, "not found")
 	}},
+	{"a branch is made and deleted in a transaction", func(_ *testing.T, s *suite) {
+		s.createRepo("r")
+		s.setBranch("t", nil)
+		err := s.batch(s.creation("aside", "t"), s.deletion("aside"))
+		if s.is29() {
+			s.fails(err, codes.NotFound, "validate DAG at end of transaction")
+		} else {
+			s.ok(err)
+		}
+	}},
+	{"a branch with a trigger is deleted", func(_ *testing.T, s *suite) {
+		s.createRepo("r")
+		s.setBranch("master", nil)
+		for _, trigger := range []*pfs.Trigger{{Branch: "master", Commits: 1}, {Branch: "master"}} {
+			s.setBranch("t", trigger)
+			if s.is29() {
+				s.fails(s.deleteBranch("t", false), codes.Unknown, "cannot be deleted because it triggers branches")
+				s.fails(s.deleteBranch("master", false), codes.Unknown, "cannot be deleted because it is triggered by branches")
+				_, err := s.pfs.DeleteRepo(s.ctx, &pfs.DeleteRepoRequest{Repo: s.repo("r")})
+				s.fails(err, codes.Unknown, "cannot be deleted because it")
+				_, err = s.pfs.DeleteRepos(s.ctx, &pfs.DeleteReposRequest{Projects: []*pfs.Project{s.projectMessage()}})
+				s.fails(err, codes.Unknown, "cannot be deleted because it")
+			}
+			s.ok(s.deleteBranch("t", true))
+		}
+		_, err := s.pfs.DeleteRepo(s.ctx, &pfs.DeleteRepoRequest{Repo: s.repo("r")})
+		s.ok(err)
+	}},
+	{"what a forced deletion takes from other branches", func(_ *testing.T, s *suite) {
+		s.createRepo("r")
+		s.setBranch("master", nil)
+		s.setBranch("t", &pfs.Trigger{Branch: "master", Commits: 1})
+		s.ok(s.deleteBranch("master", true))
+		info, err := s.pfs.InspectBranch(s.ctx, &pfs.InspectBranchRequest{Branch: s.branch("r", "t")})
+		s.ok(err)
+		s.equal(info.Trigger == nil, s.is29())
+		s.createRepo("down")
+		_, err = s.pfs.CreateBranch(s.ctx, &pfs.CreateBranchRequest{Branch: s.branch("down", "master"), Provenance: []*pfs.Branch{s.branch("r", "t")}})
+		s.ok(err)
+		s.ok(s.deleteBranch("t", true))
+		info, err = s.pfs.InspectBranch(s.ctx, &pfs.InspectBranchRequest{Branch: s.branch("down", "master")})
+		s.ok(err)
+		s.equal(len(info.DirectProvenance), 0)
+	}},
+	{"a trigger on a missing branch", func(_ *testing.T, s *suite) {
+		s.createRepo("r")
+		_, err := s.pfs.CreateBranch(s.ctx, &pfs.CreateBranchRequest{Branch: s.branch("r", "t"), Trigger: &pfs.Trigger{Branch: "master", Commits: 1}})
+		if s.is29() {
+			s.fails(err, codes.NotFound, "@master) not found")
+		} else {
+			s.ok(err)
+		}
+	}},
+	{"the empty commit that a branch begins with", func(_ *testing.T, s *suite) {
+		s.createRepo("r")
+		s.setBranch("master", nil)
+		s.setBranch("t", &pfs.Trigger{Branch: "master", Commits: 2})
+		head := s.headOf("t")
+		first := s.write(s.pfs, "r", "", addChange("/a", "1"))
+		s.finished("r", first)
+		if s.is29() { // does not count
+			s.equal(s.headOf("t"), head)
+			first = s.write(s.pfs, "r", "", addChange("/b", "2"))
+			s.finished("r", first)
+		}
+		s.eventually("the trigger fires", func() bool { return s.headOf("t") == first })
+	}},
 	{"a trigger without a condition never fires", func(_ *testing.T, s *suite) {
 		s.createRepo("r")
+		s.setBranch("master", nil)
 		s.setBranch("t", &pfs.Trigger{Branch: "master", Commits: 1})
 		s.setBranch("t", &pfs.Trigger{Branch: "master"})
 		s.setBranch("after", &pfs.Trigger{Branch: "master", Commits: 1})
@@ -61,6 +135,8 @@ var branchCases = []conformanceCase{
 	}},
 	{"whose commits a trigger looks at", func(_ *testing.T, s *suite) {
 		s.createRepo("r")
+		s.setBranch("master", nil)
+		s.setBranch("other", nil)
 		s.setBranch("t", &pfs.Trigger{Branch: "master", Commits: 1})
 		s.setBranch("after", &pfs.Trigger{Branch: "other", Commits: 1})
 		head := s.headOf("t")
@@ -100,6 +176,11 @@ var branchCases = []conformanceCase{
 		_, err = s.pfs.DeleteProject(s.ctx, &pfs.DeleteProjectRequest{Project: s.projectMessage()})
 		s.ok(err)
 	}},
+}
+
+func (s *suite) deleteBranch(name string, force bool) error {
+	_, err := s.pfs.DeleteBranch(s.ctx, &pfs.DeleteBranchRequest{Branch: s.branch("r", name), Force: force})
+	return err
 }
 
 // setBranch makes or changes a branch of the repo r.

@@ -69,7 +69,7 @@ var repoCases = []conformanceCase{
 		_, err = s.pfs.DeleteBranch(s.ctx, &pfs.DeleteBranchRequest{Branch: s.branch("r", "b")})
 		s.fails(err, codes.Unknown, s.either("as subvenance, deleting it would break those branches", "cannot be deleted because it's in the direct provenance of"))
 		_, err = s.pfs.StartCommit(s.ctx, &pfs.StartCommitRequest{Branch: s.branch("down", "master")})
-		s.fails(err, codes.Unknown, "cannot start a commit on an output branch: "+s.project+"/down@master")
+		s.fails(err, codes.Unknown, s.either("cannot start a commit on an output branch: "+s.project+"/down@master", "has not been finished")) // its head is open since 2.8
 		_, err = s.pfs.DeleteBranch(s.ctx, &pfs.DeleteBranchRequest{Branch: s.branch("r", "b"), Force: true})
 		s.ok(err)
 	}},
@@ -137,15 +137,13 @@ var spoutCases = []conformanceCase{
 		update := s.spoutRequest("s")
 		update.Update, update.Description = true, "new"
 		_, err = s.pps.CreatePipeline(s.ctx, update)
-		if s.minor() == 6 {
-			s.fails(err, codes.Unknown, `violates foreign key constraint "fk_to_commit"`)
-			s.equal(s.inspectPipeline("s").Version, uint64(1))
-			_, err = s.pps.StopPipeline(s.ctx, &pps.StopPipelineRequest{Pipeline: s.pipeline("s")})
-			s.ok(err)
-			_, err = s.pps.CreatePipeline(s.ctx, update)
-			s.ok(err)
-			_, err = s.pps.StartPipeline(s.ctx, &pps.StartPipelineRequest{Pipeline: s.pipeline("s")})
-		}
+		s.fails(err, codes.Unknown, `violates foreign key constraint "fk_to_commit"`)
+		s.equal(s.inspectPipeline("s").Version, uint64(1))
+		_, err = s.pps.StopPipeline(s.ctx, &pps.StopPipelineRequest{Pipeline: s.pipeline("s")})
+		s.ok(err)
+		_, err = s.pps.CreatePipeline(s.ctx, update)
+		s.ok(err)
+		_, err = s.pps.StartPipeline(s.ctx, &pps.StartPipelineRequest{Pipeline: s.pipeline("s")})
 		s.ok(err)
 		info := s.inspectPipeline("s")
 		s.equal(fmt.Sprintf("%d %t %s", info.Version, info.Stopped, info.Details.Description), "2 false new")
@@ -216,17 +214,61 @@ var pipelineCases = []conformanceCase{
 		s.equal(tick.Start != nil, true)
 	}},
 	{"specifications are taken as JSON since 2.8", func(t *testing.T, s *suite) {
-		request := &pachyderm.CreatePipelineV2Request{JSON: fmt.Sprintf(`{"pipeline":{"name":"p","project":{"name":%q}},"transform":{"cmd":["x"]},"autoscaling":false}`, s.project)}
-		err := s.conn.Invoke(s.ctx, pachyderm.CreatePipelineV2, request, &pachyderm.CreatePipelineV2Response{})
+		text := fmt.Sprintf(`{"pipeline":{"name":"p","project":{"name":%q}},"transform":{"cmd":["x"]},"autoscaling":false,"datum_timeout":"5400.500s"}`, s.project)
+		err := s.createAsJSON(text)
 		if !s.is28() {
 			s.fails(err, codes.Unimplemented, "unknown method CreatePipelineV2")
 			return
 		}
 		s.ok(err)
-		s.equal(s.inspectPipeline("p").Version, 1)
-		request.JSON = strings.Replace(request.JSON, "cmd", "cnd", 1)
-		err = s.conn.Invoke(s.ctx, pachyderm.CreatePipelineV2, request, &pachyderm.CreatePipelineV2Response{})
-		s.fails(err, codes.InvalidArgument, "unexpected field")
+		info := s.inspectPipeline("p")
+		s.equal(info.Version, 1)
+		s.equal(*info.Details.DatumTimeout, types.Duration{Seconds: 5400, Nanos: 500_000_000})
+		s.fails(s.createAsJSON(strings.Replace(text, "cmd", "cnd", 1)), codes.InvalidArgument, `unknown field "cnd"`)
+		s.fails(s.createAsJSON(strings.Replace(text, "5400.500s", "1h30m", 1)), codes.InvalidArgument, `invalid google.protobuf.Duration value "1h30m"`)
+	}},
+	{"the defaults of a project count for spouts, too", func(t *testing.T, s *suite) {
+		if !s.is28() {
+			t.Skip("there are none in older servers")
+		}
+		s.ok(s.conn.Invoke(s.ctx, setProjectDefaults, &setProjectDefaultsRequest{Project: s.projectMessage(), JSON: `{"createPipelineRequest":{"autoscaling":true}}`}, &types.Empty{}))
+		_, err := s.pps.CreatePipeline(s.ctx, s.spoutRequest("s"))
+		s.fails(err, codes.Unknown, "autoscaling can't be used with spouts")
+		text := fmt.Sprintf(`{"pipeline":{"name":"s","project":{"name":%q}},"transform":{"image":%q,"cmd":["sleep","1000000"]},"spout":{}`, s.project, s.Image)
+		s.ok(s.createAsJSON(text + `,"autoscaling":false}`))
+		s.equal(s.inspectPipeline("s").Details.Autoscaling, false)
+	}},
+	{"a service has the address that Kubernetes gave it", func(_ *testing.T, s *suite) {
+		s.createRepo("r")
+		request := s.spoutRequest("p")
+		request.Spout, request.Input = nil, &pps.Input{Pfs: &pps.PFSInput{Repo: "r", Glob: "/"}}
+		request.Service = &pps.Service{InternalPort: 8000, ExternalPort: 31001, IP: "1.2.3.4"}
+		_, err := s.pps.CreatePipeline(s.ctx, request)
+		s.ok(err)
+		s.eventually("its address is shown", func() bool {
+			ip := s.inspectPipeline("p").Details.Service.IP
+			return ip != "" && ip != "1.2.3.4"
+		})
+	}},
+	{"an input with a trigger", func(_ *testing.T, s *suite) {
+		s.createRepo("r")
+		request := s.spoutRequest("p")
+		request.Spout, request.Input = nil, &pps.Input{Pfs: &pps.PFSInput{Project: s.project, Repo: "r", Glob: "/", Trigger: &pfs.Trigger{Commits: 2}}}
+		if s.is29() {
+			_, err := s.pps.CreatePipeline(s.ctx, request)
+			s.fails(err, codes.NotFound, "@master) not found")
+		}
+		s.setBranch("master", nil)
+		_, err := s.pps.CreatePipeline(s.ctx, request)
+		s.ok(err)
+		info, err := s.pfs.InspectBranch(s.ctx, &pfs.InspectBranchRequest{Branch: s.branch("r", "p-trigger-1")})
+		s.ok(err)
+		s.equal(info.Trigger.Branch, "master")
+		s.equal(info.Trigger.Commits, 2)
+		_, err = s.pps.DeletePipeline(s.ctx, &pps.DeletePipelineRequest{Pipeline: s.pipeline("p")})
+		s.ok(err)
+		_, err = s.pfs.InspectBranch(s.ctx, &pfs.InspectBranchRequest{Branch: s.branch("r", "p-trigger-1")})
+		s.ok(err) // it is left
 	}},
 	{"defaults", func(_ *testing.T, s *suite) {
 		s.createSpout("s")
@@ -326,22 +368,23 @@ var pipelineCases = []conformanceCase{
 			}
 		}
 		cases := []struct {
+			static bool // looked at with the defaults, since 2.8
 			text   string
 			change func(*pps.CreatePipelineRequest)
 		}{
-			{"s3 output is not supported in spouts or services", func(r *pps.CreatePipelineRequest) { r.S3Out = true }},
-			{"autoscaling can't be used with spouts (spouts aren't triggered externally)", func(r *pps.CreatePipelineRequest) { r.Autoscaling = true }},
-			{"embedding TFJobs in pipelines is not supported yet", func(r *pps.CreatePipelineRequest) { r.TFJob = &pps.TFJob{TFJob: "{}"} }},
-			{"ReprocessSpec must be one of", func(r *pps.CreatePipelineRequest) { r.ReprocessSpec = "never" }},
-			{"cannot omit key/value comparison operator", func(r *pps.CreatePipelineRequest) { r.Tolerations = []*pps.Toleration{{Key: "k"}} }},
-			{"missing Kubernetes secret no-such-secret", secret("no-such-secret", "", "")},
-			{"secret no-such-secret has env_var set but is missing key", secret("no-such-secret", "X", "")},
-			{"only alphanumeric characters, underscores, and dashes are allowed", func(r *pps.CreatePipelineRequest) { r.Pipeline.Name = "a b" }},
-			{"invalid ancestry syntax", func(r *pps.CreatePipelineRequest) { r.Pipeline.Name = "a.b" }},
-			{"pipeline names must start with an alphanumeric character", func(r *pps.CreatePipelineRequest) { r.Pipeline.Name = "-a" }},
-			{"the 51 max", func(r *pps.CreatePipelineRequest) { r.Pipeline.Name = strings.Repeat("a", 52) }},
-			{"malformed PodPatch", func(r *pps.CreatePipelineRequest) { r.PodPatch = "{" }},
-			{"spout pipelines (without a service) must not have an input", func(r *pps.CreatePipelineRequest) {
+			{false, "s3 output is not supported in spouts or services", func(r *pps.CreatePipelineRequest) { r.S3Out = true }},
+			{false, "autoscaling can't be used with spouts (spouts aren't triggered externally)", func(r *pps.CreatePipelineRequest) { r.Autoscaling = true }},
+			{true, "embedding TFJobs in pipelines is not supported yet", func(r *pps.CreatePipelineRequest) { r.TFJob = &pps.TFJob{TFJob: "{}"} }},
+			{true, "ReprocessSpec must be one of", func(r *pps.CreatePipelineRequest) { r.ReprocessSpec = "never" }},
+			{true, "cannot omit key/value comparison operator", func(r *pps.CreatePipelineRequest) { r.Tolerations = []*pps.Toleration{{Key: "k"}} }},
+			{false, "missing Kubernetes secret no-such-secret", secret("no-such-secret", "", "")},
+			{false, "secret no-such-secret has env_var set but is missing key", secret("no-such-secret", "X", "")},
+			{false, "only alphanumeric characters, underscores, and dashes are allowed", func(r *pps.CreatePipelineRequest) { r.Pipeline.Name = "a b" }},
+			{false, "invalid ancestry syntax", func(r *pps.CreatePipelineRequest) { r.Pipeline.Name = "a.b" }},
+			{false, "pipeline names must start with an alphanumeric character", func(r *pps.CreatePipelineRequest) { r.Pipeline.Name = "-a" }},
+			{false, "the 51 max", func(r *pps.CreatePipelineRequest) { r.Pipeline.Name = strings.Repeat("a", 52) }},
+			{true, "malformed PodPatch", func(r *pps.CreatePipelineRequest) { r.PodPatch = "{" }},
+			{false, "spout pipelines (without a service) must not have an input", func(r *pps.CreatePipelineRequest) {
 				r.Input = &pps.Input{Pfs: &pps.PFSInput{Repo: "r", Glob: "/"}}
 			}},
 		}
@@ -350,7 +393,11 @@ var pipelineCases = []conformanceCase{
 			req := s.spoutRequest("bad")
 			c.change(req)
 			_, err := s.pps.CreatePipeline(s.ctx, req)
-			s.fails(err, codes.Unknown, c.text)
+			code := codes.Unknown
+			if c.static && s.is28() {
+				code = codes.InvalidArgument
+			}
+			s.fails(err, code, c.text)
 		}
 		_, err := s.pfs.InspectRepo(s.ctx, &pfs.InspectRepoRequest{Repo: s.repo("bad")})
 		s.fails(err, codes.NotFound, "not found")
@@ -418,4 +465,9 @@ var pipelineCases = []conformanceCase{
 		s.equal(d.DatumTimeout.Seconds, 90)
 		s.equal(d.Spout.Service.Type, "NodePort")
 	}},
+}
+
+// createAsJSON calls CreatePipelineV2.
+func (s *suite) createAsJSON(text string) error {
+	return s.conn.Invoke(s.ctx, pachyderm.CreatePipelineV2, &pachyderm.CreatePipelineV2Request{JSON: text}, &pachyderm.CreatePipelineV2Response{})
 }

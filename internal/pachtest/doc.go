@@ -26,7 +26,7 @@
 //
 // No user code runs: a test hooks OnPipeline to run something in its place.
 // Commits are not propagated to downstream pipelines, and jobs do nothing.
-// Transactions other than batches about branches, URL sources, size and cron
-// triggers and CreatePipelineV2 are left out. Conformance is the suite that
+// Transactions other than batches about branches, URL sources, and size and
+// cron triggers are left out. Conformance is the suite that
 // both this fake and a real pachd have to pass.
 package pachtest

@@ -53,6 +53,9 @@ func (s *Server) askedToCreateBranch(ctx context.Context, req *pfs.CreateBranchR
 	if len(req.Provenance) > 0 && req.Trigger != nil {
 		return unknown("a branch cannot have both provenance and a trigger")
 	}
+	if s.v211 && req.Trigger != nil && s.findBranch(key.repoKey.branch(req.Trigger.Branch)) == nil {
+		return wrap(s.errBranchNotFound(key.repoKey.branch(req.Trigger.Branch)), "create branch: updating branch trigger")
+	}
 	if err := s.allowRepo(ctx, key.repoKey, auth.Permission_REPO_CREATE_BRANCH); err != nil {
 		return err
 	}
@@ -314,21 +317,36 @@ func (s *Server) mayDeleteBranch(b *branch, gone func(branchKey) bool) error {
 	if need := slices.DeleteFunc(s.subvenance(b, true), gone); len(need) > 0 {
 		return unknown("branch %q cannot be deleted because it's in the direct provenance of %v", b.key, need)
 	}
-	if gone(b.key) {
-		return nil
+	// Triggers are in the way of what goes together, too.
+	if followers := s.followers(b); len(followers) > 0 {
+		return unknown("branch %q cannot be deleted because it is triggered by branches %v", b.key, followers)
 	}
-	for _, other := range s.repos[b.key.repoKey].branchesByAge() {
-		if other.trigger != nil && other.trigger.Branch == b.key.name {
-			return unknown("branch %q cannot be deleted because it triggers branches %v", b.key, []branchKey{other.key})
-		}
+	if b.trigger != nil {
+		return unknown("branch %q cannot be deleted because it triggers branches %v", b.key, []branchKey{b.key.repoKey.branch(b.trigger.Branch)})
 	}
 	return nil
+}
+
+// followers lists the branches that have a trigger on b.
+func (s *Server) followers(b *branch) []branchKey {
+	var keys []branchKey
+	for _, other := range s.repos[b.key.repoKey].branchesByAge() {
+		if other.trigger != nil && other.trigger.Branch == b.key.name {
+			keys = append(keys, other.key)
+		}
+	}
+	return keys
 }
 
 func (s *Server) dropBranch(b *branch) {
 	for _, key := range s.subvenance(b, true) {
 		down := s.findBranch(key)
 		down.direct = slices.DeleteFunc(slices.Clone(down.direct), func(k branchKey) bool { return k == b.key })
+	}
+	if s.v211 {
+		for _, key := range s.followers(b) {
+			s.findBranch(key).trigger = nil
+		}
 	}
 	delete(s.repos[b.key.repoKey].branches, b.key.name)
 }

@@ -34,7 +34,11 @@ func (a *pfsAPI) InspectCommit(ctx context.Context, req *pfs.InspectCommitReques
 	if c.deleted {
 		return nil, unknown("commit %s was deleted", commitText(req.Commit))
 	}
-	return a.commitInfo(c), nil
+	info := a.commitInfo(c)
+	if a.v211 { // which fills it in where several are listed
+		info.SizeBytesUpperBound = 0
+	}
+	return info, nil
 }
 
 // waitCommit resolves a commit and waits until it is in a state.

@@ -189,8 +189,9 @@ func (a *pfsAPI) startCommit(ctx context.Context, parentMessage *pfs.Commit, bra
 	}
 	// Any sidecar may write any output branch: a pachd only looks at its own
 	// environment. What fences pipelines off each other is authentication.
-	if a.side.kind != Sidecar && len(b.direct) > 0 {
-		return nil, unknown("cannot start a commit on an output branch: %s", key)
+	isOutput := a.side.kind != Sidecar && len(b.direct) > 0
+	if isOutput && !a.v211 {
+		return nil, errOutputBranch(key)
 	}
 	parent := b.head
 	if parentMessage != nil {
@@ -202,12 +203,19 @@ func (a *pfsAPI) startCommit(ctx context.Context, parentMessage *pfs.Commit, bra
 	if parent != nil && parent.finishing == nil {
 		return nil, unknown("parent commit %s has not been finished", parent)
 	}
+	if isOutput {
+		return nil, errOutputBranch(key)
+	}
 	if isNew {
 		r.branches[key.name] = b
 	}
 	c := a.addCommit(r, b, newID(), parent, pfs.OriginKind_USER)
 	c.description, c.details = description, true
 	return c, nil
+}
+
+func errOutputBranch(key branchKey) error {
+	return unknown("cannot start a commit on an output branch: %s", key)
 }
 
 func (a *pfsAPI) FinishCommit(_ context.Context, req *pfs.FinishCommitRequest) (*types.Empty, error) {

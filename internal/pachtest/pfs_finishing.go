@@ -90,14 +90,23 @@ func (s *Server) trigger(c *commit) {
 		if s.v211 && (source == nil || source.head != c) {
 			continue
 		}
-		n := int64(1)
-		for at := c; n < t.Commits && at.parent != nil && at.parent != b.head; n++ {
-			at = at.parent
-		}
-		if n == t.Commits {
+		if s.newCommits(b, c) == t.Commits {
 			b.head = c
 		}
 	}
+}
+
+// newCommits counts from c back to where a branch is, as far as its trigger
+// wants it. The empty commit that a branch begins with counts in 2.6 only.
+func (s *Server) newCommits(b *branch, c *commit) int64 {
+	n := int64(0)
+	for at := c; at != nil && at != b.head && n < b.trigger.Commits; at = at.parent {
+		if s.v211 && at.parent == nil && at.origin == pfs.OriginKind_AUTO {
+			break
+		}
+		n++
+	}
+	return n
 }
 
 // HoldFinishing keeps all commits FINISHING until release is called.

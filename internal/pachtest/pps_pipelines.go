@@ -91,6 +91,9 @@ func (a *ppsAPI) createPipeline(ctx context.Context, req *pps.CreatePipelineRequ
 	if err := a.checkInputs(ctx, key, info.Details.Input); err != nil {
 		return err
 	}
+	if err := a.checkTriggers(info.Details.Input); err != nil {
+		return err
+	}
 	if old != nil {
 		if err := a.allowRepo(ctx, key.output(), auth.Permission_REPO_WRITE); err != nil {
 			return err
@@ -112,12 +115,12 @@ func (a *ppsAPI) createPipeline(ctx context.Context, req *pps.CreatePipelineRequ
 	return nil
 }
 
-// checkReaders refuses, as 2.6.0 does, to update a running spout that a
-// pipeline reads directly: it makes commits of the readers that come from a
-// commit of the spout, which it has not made (propagateBranches in
+// checkReaders refuses, as 2.6.0 and 2.11.6 do, to update a running spout that
+// a pipeline reads directly: they make commits of the readers that come from a
+// commit of the spout, which they have not made (propagateBranches in
 // src/server/pfs/server/driver.go).
 func (a *ppsAPI) checkReaders(p *pipeline) error {
-	if a.v211 || p.info.Type != pps.PipelineInfo_PIPELINE_TYPE_SPOUT || p.info.Stopped {
+	if p.info.Type != pps.PipelineInfo_PIPELINE_TYPE_SPOUT || p.info.Stopped {
 		return nil
 	}
 	for _, r := range a.repos {
@@ -157,6 +160,21 @@ func (a *ppsAPI) checkInputs(ctx context.Context, key pipelineKey, in *pps.Input
 		}
 	}
 	return nil
+}
+
+// checkTriggers refuses, as newer servers do, a trigger on a missing branch.
+func (a *ppsAPI) checkTriggers(in *pps.Input) error {
+	var err error
+	visitInputs(in, func(p *pps.PFSInput) {
+		if p.Trigger == nil || !a.v211 {
+			return
+		}
+		followed := (repoKey{p.Project, p.Repo, pfs.UserRepoType}).branch(p.Trigger.Branch)
+		if a.findBranch(followed) == nil {
+			err = wrap(a.errBranchNotFound(followed), "could not create/update trigger branch: create branch: updating branch trigger")
+		}
+	})
+	return err
 }
 
 // newPipelineInfo makes the next version from a request.
@@ -252,6 +270,11 @@ func (a *ppsAPI) putPipeline(key pipelineKey, info *pps.PipelineInfo, old *pipel
 	if made, _ := a.createBranch(p.output(), nil, direct, nil, id); made != nil && made.finishing == nil && info.Type == pps.PipelineInfo_PIPELINE_TYPE_SPOUT {
 		a.finishCommit(made, "close spout commit", "")
 	}
+	visitInputs(info.Details.Input, func(in *pps.PFSInput) {
+		if in.Trigger != nil {
+			a.createBranch((repoKey{in.Project, in.Repo, pfs.UserRepoType}).branch(in.Branch), nil, nil, in.Trigger, id) //nolint:errcheck // as above
+		}
+	})
 	if p.isTransform() {
 		a.addJob(p)
 	}
@@ -263,6 +286,10 @@ func (a *ppsAPI) putPipeline(key pipelineKey, info *pps.PipelineInfo, old *pipel
 	}
 	a.emit(p, kind)
 }
+
+// clusterIP is what Kubernetes gives to a service. The real one differs with
+// each version of the pipeline.
+const clusterIP = "10.96.0.10"
 
 func (a *ppsAPI) InspectPipeline(_ context.Context, req *pps.InspectPipelineRequest) (*pps.PipelineInfo, error) {
 	if err := a.checkPipelineMessage("InspectPipelineRequest", req.Pipeline); err != nil {
@@ -278,6 +305,9 @@ func (a *ppsAPI) InspectPipeline(_ context.Context, req *pps.InspectPipelineRequ
 	if !req.Details {
 		info.Details = nil
 		return info, nil
+	}
+	if service := info.Details.Service; service != nil && service.Type != "LoadBalancer" {
+		service.IP = clusterIP
 	}
 	info.Details.WorkersRequested = int64(info.Parallelism)
 	info.Details.WorkersAvailable = p.workersAvailable

@@ -8,9 +8,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"regexp"
 	"strings"
 
 	"github.com/gogo/protobuf/jsonpb"
+	"github.com/gogo/protobuf/types"
+	"github.com/pachyderm/pachyderm/v2/src/pfs"
 	"github.com/pachyderm/pachyderm/v2/src/pps"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
 	"google.golang.org/grpc"
@@ -26,31 +29,54 @@ func WithClusterDefaults(text string) Option { return func(s *Server) { s.cluste
 // here do not. The fake shows them in what the user sent, and does no more.
 var newSinceSpec = []string{"determined", "maximumExpectedUptime", "maximum_expected_uptime", "rateLimitSpec", "rate_limit_spec"}
 
+// durationForm is the only one that the JSON of protocol buffers has.
+var durationForm = regexp.MustCompile(`^-?[0-9]+(\.[0-9]{1,9})?s$`)
+
 // withUserSpec returns the request that a 2.11 server makes of a user's JSON
 // and the cluster's defaults, and what it shows of it.
 func (s *Server) withUserSpec(userJSON string, update bool) (*pps.CreatePipelineRequest, *shownSpec, error) {
-	var user, effective map[string]any
+	var user map[string]any
 	if err := json.Unmarshal([]byte(userJSON), &user); err != nil {
-		return nil, nil, status.Errorf(codes.InvalidArgument, "could not make effective spec: %v", err)
+		return nil, nil, notEffective("%v", err)
 	}
-	effective = map[string]any{}
-	if s.clusterDefaults != "" {
-		var defaults struct {
+	inProject := ""
+	if pipeline, ok := user["pipeline"].(map[string]any); ok {
+		project, _ := pipeline["project"].(map[string]any)
+		inProject, _ = project["name"].(string)
+	}
+	effective := map[string]any{}
+	defaults := []string{s.clusterDefaults}
+	if p := s.projects[orDefault(inProject)]; p != nil {
+		defaults = append(defaults, p.defaults)
+	}
+	for _, text := range defaults {
+		var parsed struct {
 			CreatePipelineRequest map[string]any `json:"createPipelineRequest"`
 		}
-		if err := json.Unmarshal([]byte(s.clusterDefaults), &defaults); err != nil {
-			return nil, nil, unknown("cluster defaults: %v", err)
+		if text == "" {
+			continue
 		}
-		effective = defaults.CreatePipelineRequest
+		if err := json.Unmarshal([]byte(text), &parsed); err != nil {
+			return nil, nil, unknown("defaults: %v", err)
+		}
+		effective = mergePatch(effective, parsed.CreatePipelineRequest)
 	}
 	effective = mergePatch(effective, user)
+	for _, name := range []string{"datumTimeout", "datum_timeout", "jobTimeout", "job_timeout"} {
+		if text, ok := effective[name].(string); ok && !durationForm.MatchString(text) {
+			return nil, nil, notEffective("could not parse %s as Create Pipeline Request message: proto: invalid google.protobuf.Duration value %q", userJSON, text)
+		}
+	}
 	known, err := json.Marshal(leavingOut(effective, newSinceSpec))
 	if err != nil {
 		return nil, nil, unknown("%v", err)
 	}
 	req := &pps.CreatePipelineRequest{}
 	if err := jsonpb.Unmarshal(bytes.NewReader(known), req); err != nil {
-		return nil, nil, status.Errorf(codes.InvalidArgument, "could not make effective spec: cannot unmarshal: unexpected field: %v", err)
+		return nil, nil, notEffective("could not parse %s as Create Pipeline Request message: proto: %v", userJSON, err)
+	}
+	if problem := staticProblem(req); problem != "" {
+		return nil, nil, notEffective("invalid effective spec %s: %s", known, problem)
 	}
 	if update {
 		user["update"] = true
@@ -67,6 +93,11 @@ func (s *Server) withUserSpec(userJSON string, update bool) (*pps.CreatePipeline
 		*part.to = string(text)
 	}
 	return req, shown, nil
+}
+
+// notEffective is how newer servers refuse what they cannot merge or read.
+func notEffective(format string, args ...any) error {
+	return status.Errorf(codes.InvalidArgument, "could not make effective spec: "+format, args...)
 }
 
 // shownSpec are fields of PipelineInfo since 2.8.
@@ -132,6 +163,27 @@ func leavingOut(v any, names []string) any {
 	return v
 }
 
+// setProjectDefaults is the call that sets what pipelines of a project are
+// specified with where they say nothing (2.8 and newer).
+const setProjectDefaults = "/pps_v2.API/SetProjectDefaults"
+
+type setProjectDefaultsRequest struct {
+	Project *pfs.Project `protobuf:"bytes,1,opt,name=project,proto3"`
+	JSON    string       `protobuf:"bytes,5,opt,name=project_defaults_json,proto3"`
+}
+
+func (m *setProjectDefaultsRequest) Reset()         { *m = setProjectDefaultsRequest{} }
+func (m *setProjectDefaultsRequest) String() string { return m.JSON }
+func (*setProjectDefaultsRequest) ProtoMessage()    {}
+
+func (a *ppsAPI) setProjectDefaults(name, text string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if p := a.projects[orDefault(name)]; p != nil {
+		p.defaults = text
+	}
+}
+
 // createPipelineV2 is pps_v2.API/CreatePipelineV2, which the generated API
 // does not have.
 func (a *ppsAPI) createPipelineV2(ctx context.Context, text string, update, reprocess bool) (string, error) {
@@ -164,6 +216,13 @@ func (sd *side) unknownMethod(api *ppsAPI) grpc.StreamHandler {
 				return err
 			}
 			return stream.SendMsg(&pachyderm.CreatePipelineV2Response{JSON: effective})
+		case sd.server.v211 && method == setProjectDefaults:
+			var req setProjectDefaultsRequest
+			if err := stream.RecvMsg(&req); err != nil {
+				return err
+			}
+			api.setProjectDefaults(req.Project.GetName(), req.JSON)
+			return stream.SendMsg(&types.Empty{}) // nobody looks for the pipelines that it names
 		case sd.grpc.GetServiceInfo()[service].Methods == nil:
 			return status.Error(codes.Unimplemented, "unknown service "+service)
 		}

@@ -76,16 +76,31 @@ func validateRequest(req *pps.CreatePipelineRequest) error {
 		return unknown("Kubernetes name %q is %d characters longer than the %d max", rc, maxKubernetesName-len(rc), maxKubernetesName)
 	}
 	switch {
-	case req.TFJob != nil:
-		return unknown("embedding TFJobs in pipelines is not supported yet")
 	case req.S3Out && (req.Service != nil || req.Spout != nil):
 		return unknown("s3 output is not supported in spouts or services")
 	case req.Transform == nil:
 		return unknown("pipeline must specify a transform")
-	case req.ReprocessSpec != "" && req.ReprocessSpec != untilSuccess && req.ReprocessSpec != everyJob:
-		return unknown("invalid pipeline spec: ReprocessSpec must be one of '%s' or '%s'", untilSuccess, everyJob)
 	case req.Spout != nil && req.Autoscaling:
 		return unknown("autoscaling can't be used with spouts (spouts aren't triggered externally)")
+	}
+	if problem := staticProblem(req); problem != "" {
+		return unknown("%s", problem)
+	}
+	return nil
+}
+
+// staticProblem is what newer servers look at first, in the specification with
+// its defaults.
+func staticProblem(req *pps.CreatePipelineRequest) string {
+	switch {
+	case req.TFJob != nil:
+		return "embedding TFJobs in pipelines is not supported yet"
+	case req.ReprocessSpec != "" && req.ReprocessSpec != untilSuccess && req.ReprocessSpec != everyJob:
+		return fmt.Sprintf("invalid pipeline spec: ReprocessSpec must be one of '%s' or '%s'", untilSuccess, everyJob)
+	case req.PodSpec != "" && !json.Valid([]byte(req.PodSpec)):
+		return "malformed PodSpec"
+	case req.PodPatch != "" && !json.Valid([]byte(req.PodPatch)):
+		return "malformed PodPatch"
 	}
 	var texts []string
 	for i, t := range req.Tolerations {
@@ -94,9 +109,12 @@ func validateRequest(req *pps.CreatePipelineRequest) error {
 		}
 	}
 	if len(texts) > 0 {
-		return unknown("%s", strings.Join(texts, "; "))
+		return strings.Join(texts, "; ")
 	}
-	return nil
+	if s := req.Service; s != nil && s.Type != "" && s.Type != "ClusterIP" && s.Type != "LoadBalancer" && s.Type != "NodePort" {
+		return fmt.Sprintf("the following service type %s is not allowed", s.Type)
+	}
+	return ""
 }
 
 // validateSecrets looks for the Kubernetes secrets that a pipeline uses.
@@ -138,15 +156,6 @@ func validateDetails(key pipelineKey, d *pps.PipelineInfo_Details) error {
 				return unknown("%v", err)
 			}
 		}
-	}
-	if d.PodSpec != "" && !json.Valid([]byte(d.PodSpec)) {
-		return unknown("malformed PodSpec")
-	}
-	if d.PodPatch != "" && !json.Valid([]byte(d.PodPatch)) {
-		return unknown("malformed PodPatch")
-	}
-	if d.Service != nil && d.Service.Type != "ClusterIP" && d.Service.Type != "LoadBalancer" && d.Service.Type != "NodePort" {
-		return unknown("the following service type %s is not allowed", d.Service.Type)
 	}
 	if d.Spout != nil && d.Spout.Service == nil && d.Input != nil {
 		return unknown("spout pipelines (without a service) must not have an input")

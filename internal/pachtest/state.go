@@ -52,6 +52,7 @@ func (k pipelineKey) meta() repoKey   { return repoKey{k.project, k.name, pfs.Me
 type project struct {
 	name, description string
 	created           *types.Timestamp
+	defaults          string // of its pipelines, as JSON
 }
 
 type repo struct {

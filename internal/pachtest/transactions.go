@@ -33,17 +33,39 @@ func (a *transactionAPI) BatchTransaction(ctx context.Context, req *transaction.
 			err = unknown("the fake pachd does not do this in a transaction")
 		}
 		if err != nil {
-			for r, branches := range before {
-				r.branches = branches
-			}
+			restore(before)
 			return nil, wrap(err, "error running request %d of %d", n+1, len(req.Requests))
 		}
+	}
+	if err := a.validateMade(req.Requests); err != nil {
+		restore(before)
+		return nil, err
 	}
 	info := &transaction.TransactionInfo{Transaction: &transaction.Transaction{ID: id}, Requests: req.Requests}
 	for range req.Requests {
 		info.Responses = append(info.Responses, &transaction.TransactionResponse{})
 	}
 	return info, nil
+}
+
+// validateMade refuses, as newer servers do, a transaction that has made a
+// branch and deleted it.
+func (a *transactionAPI) validateMade(requests []*transaction.TransactionRequest) error {
+	for _, r := range requests {
+		if r.CreateBranch == nil || !a.v211 {
+			continue
+		}
+		if key := keyOfBranch(r.CreateBranch.Branch); a.findBranch(key) == nil {
+			return wrap(a.errBranchNotFound(key), "validate DAG at end of transaction: loading branch info")
+		}
+	}
+	return nil
+}
+
+func restore(before map[*repo]map[string]*branch) {
+	for r, branches := range before {
+		r.branches = branches
+	}
 }
 
 func (s *Server) copyBranches() map[*repo]map[string]*branch {
