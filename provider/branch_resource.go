@@ -201,9 +201,24 @@ func (m *branchModel) delete(o *operation) {
 	case !m.notAnOutput(o, "destroy"):
 	case len(b.Readers) > 0:
 		o.refuse("is read by pipelines", "It cannot be deleted while it is an input of %s. Destroy or change those first.", inWords(b.Readers))
-	default:
+	case m.unfollowed(o, b.ID):
 		if err := o.client.DeleteBranch(o.ctx, b.ID); err != nil {
 			o.fail("destroy", err)
 		}
 	}
+}
+
+// unfollowed says whether no trigger follows the branch: one that does would be
+// left without a use, and from Pachyderm 2.9 on would be dropped.
+func (m *branchModel) unfollowed(o *operation, id pachyderm.BranchID) bool {
+	followers, err := o.client.Followers(o.ctx, id)
+	if err != nil {
+		o.fail("destroy", err)
+		return false
+	}
+	if len(followers) > 0 {
+		o.refuse("is followed by a trigger", "The trigger of %s moves that branch to the head of this one, and would be lost. Destroy or change that first. "+
+			"If this configuration manages both, write trigger.branch = pachyderm_branch.<this one>.name there, so that Terraform destroys them in that order.", inWords(followers))
+	}
+	return len(followers) == 0
 }

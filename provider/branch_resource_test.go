@@ -187,7 +187,7 @@ func TestBranchWithoutTriggerAgain(t *testing.T) {
 		if _, err := client(t, s).InspectBranch(t.Context(), pachyderm.BranchID{Project: "default", Repo: "events", Name: "batched-without-trigger"}); !pachyderm.IsNotFound(err) {
 			t.Errorf("a branch is left behind: %v", err)
 		}
-		// Read by a pipeline, it cannot be made anew.
+		// Read by a pipeline, it cannot be made anew by any server.
 		i.must(i.apply(with))
 		readBranch(t, s, "report", "events", "batched")
 		i.must(i.apply(branchConfig(nil)))
@@ -213,8 +213,9 @@ func TestBranchWithoutTriggerAgain(t *testing.T) {
 		}
 		fast := newInstance(t, s).as("pachyderm_branch")
 		fast.must(fast.apply(merged(with, object{"name": "fast"})))
-		if err := contains(errorsIn(fast.apply(branchConfig(object{"name": "fast"}))), "in the way"); err != nil {
-			t.Error(err)
+		said := errorsIn(fast.apply(branchConfig(object{"name": "fast"})))
+		if err := contains(said, "in the way"); s.Version() == pachtest.Version26 && err != nil || s.Version() != pachtest.Version26 && said != "" {
+			t.Errorf("a name that is taken: %s", said)
 		}
 	})
 }
@@ -237,6 +238,9 @@ func TestBranchTriggerThatNeverEnds(t *testing.T) {
 
 		// Made by somebody else, before there was anything to follow.
 		old := pachyderm.BranchID{Project: "default", Repo: "stuck", Name: "batched"}
+		if s.Version() != pachtest.Version26 { // which would refuse it
+			putFile(t, s, "stuck", "master", "/first")
+		}
 		request := &pfs.CreateBranchRequest{Branch: &pfs.Branch{Name: "batched", Repo: &pfs.Repo{Name: "stuck", Type: pfs.UserRepoType, Project: &pfs.Project{Name: "default"}}},
 			Trigger: &pfs.Trigger{Branch: "master", Commits: 1}}
 		if _, err := client(t, s).PFS.CreateBranch(t.Context(), request); err != nil {

@@ -46,11 +46,15 @@ func (o *pipelineOperation) delete() {
 	}
 	tflog.Info(o.ctx, "deleting pipeline", map[string]any{"keep_output_repo": keep})
 	err = o.client.DeletePipeline(o.ctx, o.id, keep)
-	if err == nil || pachyderm.IsNotFound(err) {
+	if err != nil && !pachyderm.IsNotFound(err) {
+		o.fail("destroy", err)
+		o.restore(p)
 		return
 	}
-	o.fail("destroy", err)
-	o.restore(p)
+	if err := o.client.DeleteLeftBranches(o.ctx, p); err != nil {
+		o.diags.AddWarning("Branches of "+o.label()+" are left", fmt.Sprintf("It was deleted, but not the branches %s-trigger-… of the repos it has read, which its inputs' triggers have moved: %s "+
+			"They do no harm. To delete one: pachctl delete branch <repo>@<branch> --force", o.id.Name, o.connection.explain(err)))
+	}
 }
 
 // planDelete says while planning what delete would refuse, so that nothing else

@@ -34,9 +34,10 @@ type wantedPipeline struct {
 	forceDestroy   bool
 	keepOutputRepo bool
 
-	// ownHead says that the pipeline's code writes the output branch itself and
-	// knows nothing of what a start does to its head.
-	ownHead bool
+	// ownHead says whether the code of a spout knows nothing of what a start does
+	// to the head of the output branch. It is nil for other pipelines, whose
+	// branches Pachyderm itself writes.
+	ownHead func(context.Context) bool
 	// send creates or updates the pipeline.
 	send func(ctx context.Context, client *pachyderm.Client, id pachyderm.PipelineID, update bool) error
 	// means says whether a pipeline has the specification that is sent.
@@ -288,7 +289,7 @@ func (o *pipelineOperation) start() bool {
 		o.fail("start", err)
 		return false
 	}
-	if !o.wanted.ownHead {
+	if o.wanted.ownHead == nil || !o.wanted.ownHead(o.ctx) {
 		return true
 	}
 	branch := o.wanted.outputBranch

@@ -32,7 +32,7 @@ func newRestartSpoutAction() action.Action {
 func restartSpoutSchema(ctx context.Context) schema.Schema {
 	return schema.Schema{
 		MarkdownDescription: "Restarts a spout: its pod is replaced by a new one, and the action waits until that runs. It is of use after a change of a secret that the spout reads, or when it is stuck.\n\n" +
-			"The spout's specification is sent once more as it is, which makes a new version of the pipeline. That leaves the output branch alone; stopping and starting would not. The next refresh shows the new `version`, and no other change. " +
+			"The spout's specification is sent once more as it is, which makes a new version of the pipeline. That leaves the output branch alone; stopping and starting would not. Only where a pipeline reads the output branch itself, Pachyderm refuses that, and the spout is stopped for it and started again. The next refresh shows the new `version`, and no other change. " +
 			"A spout that Pachyderm has given up (`failure`) is tried again. A paused one is refused.\n\n" +
 			"Needs Terraform 1.14.",
 		Attributes: actionAttributes(ctx, map[string]schema.Attribute{
@@ -65,7 +65,7 @@ func (m *restartSpoutModel) invoke(o *operation, progress func(string, ...any)) 
 	}
 	document := before.Document()
 	p := &pipelineOperation{operation: o, id: m.id(), wanted: wantedPipeline{
-		outputBranch: before.OutputBranch, waitFor: waitForRunning,
+		outputBranch: before.OutputBranch, waitFor: waitForRunning, ownHead: func(context.Context) bool { return !isBundledRunner(before.Spec) },
 		send: func(ctx context.Context, client *pachyderm.Client, id pachyderm.PipelineID, update bool) error {
 			return client.PutPipeline(ctx, id, document, update, false)
 		},

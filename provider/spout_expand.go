@@ -17,6 +17,10 @@ import (
 // runnerCommand starts the bundled runner. Pachyderm never uses an image's entry point.
 var runnerCommand = []string{"/spout-runner"}
 
+// isBundledRunner says whether a spout runs the bundled runner, be it with
+// arguments of the user's own.
+func isBundledRunner(s pachyderm.Spec) bool { return len(s.Cmd) > 0 && s.Cmd[0] == runnerCommand[0] }
+
 // expand turns the model into what Pachyderm is asked for. All values must be known.
 func (m *spoutModel) expand(ctx context.Context) (pachyderm.Spec, diag.Diagnostics) {
 	e := expander{ctx: ctx}

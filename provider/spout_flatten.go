@@ -5,7 +5,6 @@ package provider
 import (
 	"context"
 	"maps"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -159,7 +158,7 @@ type flattener struct {
 func (f *flattener) add(d diag.Diagnostics) { f.diags.Append(d...) }
 
 func (f *flattener) runner(m *spoutModel, s pachyderm.Spec) bool {
-	if !slices.Equal(s.Cmd, runnerCommand) || len(s.Stdin) > 0 || s.WorkingDir != "" || s.User != "" || len(s.AcceptReturnCode) > 0 {
+	if !isBundledRunner(s) || len(s.Cmd) > 1 || len(s.Stdin) > 0 || s.WorkingDir != "" || s.User != "" || len(s.AcceptReturnCode) > 0 {
 		return false
 	}
 	env := maps.Clone(s.Env)

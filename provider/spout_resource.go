@@ -205,7 +205,11 @@ func (r *spoutResource) operation(ctx context.Context, m *spoutModel, timeout ti
 func (m *spoutModel) wanted() wantedPipeline {
 	return wantedPipeline{
 		outputBranch: m.OutputBranch.ValueString(), paused: m.Paused.ValueBool(), waitFor: m.WaitFor.ValueString(),
-		forceDestroy: m.ForceDestroy.ValueBool(), keepOutputRepo: m.KeepOutputRepo.ValueBool(), ownHead: !m.Transform.IsNull(),
+		forceDestroy: m.ForceDestroy.ValueBool(), keepOutputRepo: m.KeepOutputRepo.ValueBool(),
+		ownHead: func(ctx context.Context) bool {
+			spec, _ := m.expand(ctx) // create and update have looked for problems before
+			return !isBundledRunner(spec)
+		},
 		means: func(ctx context.Context, p *pachyderm.Pipeline) bool { return m.means(ctx, m.withoutDefaults(p.Spec)) },
 		send: func(ctx context.Context, client *pachyderm.Client, id pachyderm.PipelineID, update bool) error {
 			spec, problems := m.expand(ctx)

@@ -182,6 +182,9 @@ func commitFrom(info *pfs.CommitInfo) *Commit {
 		Origin:    strings.ToLower(info.GetOrigin().GetKind().String()),
 		SizeBytes: info.SizeBytesUpperBound,
 	}
+	if info.Details != nil && c.SizeBytes == 0 { // newer servers fill in only this when one commit is asked for
+		c.SizeBytes = info.Details.SizeBytes
+	}
 	if info.ParentCommit != nil {
 		c.ParentID = info.ParentCommit.ID
 	}

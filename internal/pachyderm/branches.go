@@ -29,6 +29,8 @@ type BranchInfo struct {
 	Provenance []BranchID // whose commits lead to commits here, sorted
 	Trigger    *Trigger   // nil also for one that never fires
 	Readers    []RepoID   // repos with a branch that has this one in its provenance
+
+	follows string // branch that a trigger names, be it one that never fires
 }
 
 // Trigger moves a branch to the head of another one of its repo, each time
@@ -90,7 +92,13 @@ func (c *Client) InspectBranch(ctx context.Context, id BranchID) (*BranchInfo, e
 	if err != nil {
 		return nil, fmt.Errorf("inspect branch %s: %w", id, err)
 	}
-	b := &BranchInfo{ID: id, Head: info.GetHead().GetID(), Trigger: triggerFrom(info.Trigger), Readers: readersOf(info)}
+	return branchFrom(info), nil
+}
+
+func branchFrom(info *pfs.BranchInfo) *BranchInfo {
+	repo := repoID(info.GetBranch().GetRepo())
+	b := &BranchInfo{ID: BranchID{repo.Project, repo.Name, info.GetBranch().GetName()}, Head: info.GetHead().GetID(),
+		Trigger: triggerFrom(info.Trigger), Readers: readersOf(info), follows: info.GetTrigger().GetBranch()}
 	for _, p := range info.DirectProvenance {
 		if p.GetRepo().GetType() == pfs.UserRepoType {
 			repo := repoID(p.Repo)
@@ -98,7 +106,20 @@ func (c *Client) InspectBranch(ctx context.Context, id BranchID) (*BranchInfo, e
 		}
 	}
 	SortBranches(b.Provenance)
-	return b, nil
+	return b
+}
+
+// listBranches returns the branches of a repo, the newest first.
+func (c *Client) listBranches(ctx context.Context, repo RepoID) ([]*BranchInfo, error) {
+	stream, err := c.PFS.ListBranch(ctx, &pfs.ListBranchRequest{Repo: repo.proto()})
+	var all []*BranchInfo
+	if err == nil {
+		all, err = receive(stream.Recv, branchFrom)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list branches of %s: %w", repo, err)
+	}
+	return all, nil
 }
 
 // SortBranches sorts by name.
@@ -136,21 +157,15 @@ func (c *Client) SetBranch(ctx context.Context, id BranchID, head string, proven
 
 // makeWay has pachd take a trigger.
 //
-// The branch that is followed is made if it is missing: pachd takes a trigger
-// without it, but one is of no use, and before 2.7 its repo would be stuck. For
-// there pachd looks for triggers in a circle in a list of the repo's branches,
+// The branch that is followed is made if it is missing. From 2.9 on pachd
+// refuses a trigger without it. Older ones take it, but it is of no use, and
+// before 2.7 its repo would be stuck. For there pachd looks for triggers in a circle in a list of the repo's branches,
 // each of which it takes for the oldest: if that has a trigger on a branch that
 // exists, the call never ends, a processor is busy for ever, and a transaction
 // stays open. So no such call is made. A branch that is in its own way is made
 // anew, as in [Client.RemoveTrigger]; others are not touched.
 func (c *Client) makeWay(ctx context.Context, id BranchID, trigger *Trigger) error {
-	followed := BranchID{id.Project, id.Repo, trigger.Branch}
-	if _, err := c.InspectBranch(ctx, followed); IsNotFound(err) {
-		err = c.SetBranch(ctx, followed, "", nil, nil)
-		if err != nil {
-			return err
-		}
-	} else if err != nil {
+	if err := c.ensureBranch(ctx, BranchID{id.Project, id.Repo, trigger.Branch}); err != nil {
 		return err
 	}
 	version, err := c.ServerVersion(ctx)
@@ -158,11 +173,15 @@ func (c *Client) makeWay(ctx context.Context, id BranchID, trigger *Trigger) err
 		return err
 	}
 	for range 2 {
-		oldest, err := c.oldestBranch(ctx, id)
-		if err != nil || oldest == nil || oldest.Trigger == nil || oldest.Trigger.Branch == id.Name {
-			return err // pachd comes to an end, perhaps with an error
+		all, err := c.listBranches(ctx, RepoID{id.Project, id.Repo})
+		if err != nil || len(all) == 0 {
+			return err
 		}
-		if _, err := c.InspectBranch(ctx, BranchID{id.Project, id.Repo, oldest.Trigger.Branch}); IsNotFound(err) {
+		oldest := all[len(all)-1]
+		if oldest.follows == "" || oldest.follows == id.Name {
+			return nil // pachd comes to an end, perhaps with an error
+		}
+		if _, err := c.InspectBranch(ctx, BranchID{id.Project, id.Repo, oldest.follows}); IsNotFound(err) {
 			return nil
 		} else if err != nil {
 			return err
@@ -178,40 +197,33 @@ func (c *Client) makeWay(ctx context.Context, id BranchID, trigger *Trigger) err
 	return nil
 }
 
-// oldestBranch returns the branch of a repo that was made first, with any
-// trigger that is stored, or nil.
-func (c *Client) oldestBranch(ctx context.Context, id BranchID) (*BranchInfo, error) {
-	stream, err := c.PFS.ListBranch(ctx, &pfs.ListBranchRequest{Repo: RepoID{id.Project, id.Repo}.proto()})
-	var all []*pfs.BranchInfo
-	if err == nil {
-		all, err = receive(stream.Recv, func(info *pfs.BranchInfo) *pfs.BranchInfo { return info })
-	}
-	if err != nil {
-		return nil, fmt.Errorf("list branches of %s/%s: %w", id.Project, id.Repo, err)
-	}
-	if len(all) == 0 {
-		return nil, nil
-	}
-	oldest := all[len(all)-1] // they come newest first
-	b := &BranchInfo{ID: BranchID{id.Project, id.Repo, oldest.Branch.GetName()}, Readers: readersOf(oldest)}
-	if t := oldest.Trigger; t != nil && t.Branch != "" {
-		b.Trigger = &Trigger{Branch: t.Branch}
-	}
-	return b, nil
-}
-
 // RemoveTrigger takes the trigger away from a branch without provenance.
-// Pachyderm has no call for it. Where nothing reads the branch, it is deleted
-// and made again with the same head, in one transaction: there is no moment
-// without it, no commit that could come in between, and none that is lost.
-// What others read cannot be deleted without breaking them: it gets a trigger
-// in place of the old one that has no condition, and so never fires.
+// Pachyderm has no call for it: the branch gets a trigger in place of the old
+// one that has no condition, and so never fires.
+//
+// Before 2.7 such a trigger would still be in the way of others (see makeWay).
+// There, a branch that nothing reads is deleted and made again with the same
+// head, in one transaction: there is no moment without it, no commit that could
+// come in between, and none that is lost. Newer servers refuse that.
 func (c *Client) RemoveTrigger(ctx context.Context, branch *BranchInfo) error {
 	id := branch.ID
-	if len(branch.Readers) > 0 {
-		return c.SetBranch(ctx, id, "", nil, &Trigger{Branch: branch.Trigger.Branch})
+	version, err := c.ServerVersion(ctx)
+	if err != nil {
+		return err
 	}
-	return c.remakeBranch(ctx, id)
+	if version.Before(2, 7) && len(branch.Readers) == 0 {
+		return c.remakeBranch(ctx, id)
+	}
+	return c.SetBranch(ctx, id, "", nil, &Trigger{Branch: branch.Trigger.Branch})
+}
+
+// ensureBranch makes a branch that is missing.
+func (c *Client) ensureBranch(ctx context.Context, id BranchID) error {
+	_, err := c.InspectBranch(ctx, id)
+	if IsNotFound(err) {
+		return c.SetBranch(ctx, id, "", nil, nil)
+	}
+	return err
 }
 
 // remakeBranch deletes a branch and makes it again with the same head.
@@ -234,15 +246,6 @@ func (c *Client) remakeBranch(ctx context.Context, id BranchID) error {
 		create(aside, id), remove(id), create(id, aside), remove(aside)}})
 	if err != nil {
 		return fmt.Errorf("remove the trigger of branch %s: %w", id, err)
-	}
-	return nil
-}
-
-// DeleteBranch deletes a branch. Its commits stay in the repo.
-func (c *Client) DeleteBranch(ctx context.Context, id BranchID) error {
-	_, err := c.PFS.DeleteBranch(ctx, &pfs.DeleteBranchRequest{Branch: id.proto()})
-	if err != nil && !IsNotFound(err) {
-		return fmt.Errorf("delete branch %s: %w", id, err)
 	}
 	return nil
 }

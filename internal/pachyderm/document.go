@@ -11,9 +11,11 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/gogo/protobuf/jsonpb"
 	"github.com/gogo/protobuf/proto"
+	"github.com/gogo/protobuf/types"
 	"github.com/pachyderm/pachyderm/v2/src/pps"
 )
 
@@ -159,6 +161,8 @@ func (w *fieldWalk) message(at string, t reflect.Type, fields map[string]any) (m
 // value returns a field's value as 2.6 knows it, and whole.
 func (w *fieldWalk) value(at string, f specField, v any) (known, all any, err error) {
 	switch {
+	case f.duration:
+		return v, inSeconds(v), nil
 	case f.message == nil:
 		return v, v, nil
 	case f.repeated:
@@ -175,6 +179,25 @@ func (w *fieldWalk) value(at string, f specField, v any) (known, all any, err er
 		return knownList, allList, nil
 	}
 	return w.object(at, f.message, v)
+}
+
+// inSeconds writes a duration such as "1h" as protocol buffers have it in JSON,
+// "3600s": pachd takes nothing else where it reads the text itself.
+func inSeconds(v any) any {
+	text, _ := v.(string)
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		return v
+	}
+	seconds, fraction := d/time.Second, d%time.Second
+	if fraction == 0 {
+		return fmt.Sprintf("%ds", seconds)
+	}
+	sign := ""
+	if d < 0 {
+		sign = "-"
+	}
+	return fmt.Sprintf("%s%d.%09ds", sign, seconds.Abs(), fraction.Abs())
 }
 
 func (w *fieldWalk) object(at string, t reflect.Type, v any) (known, all any, err error) {
@@ -194,6 +217,7 @@ type specField struct {
 	message  reflect.Type // of its elements; nil for what is not looked into
 	repeated bool
 	wide     bool // a number of 64 bits, which JSON has as a string
+	duration bool
 }
 
 // fieldsOf returns a message's fields, by both spellings.
@@ -212,6 +236,7 @@ func fieldsOf(t reflect.Type) map[string]specField {
 			f.message = kind.Elem()
 		}
 		f.wide = kind.Kind() == reflect.Int64 || kind.Kind() == reflect.Uint64
+		f.duration = kind == reflect.TypeFor[*types.Duration]()
 		fields[f.name], fields[p.OrigName] = f, f
 	}
 	for _, p := range properties.Prop {

@@ -159,6 +159,7 @@ func withoutDefaults(fields map[string]any, id PipelineID) {
 	drop(fields, "reprocessSpec", defaultReprocessSpec)
 	for _, service := range []map[string]any{inside(fields, "service"), inside(fields, "spout", "service")} {
 		drop(service, "type", DefaultServiceType)
+		delete(service, "ip") // whatever was asked for, pachd shows the one that Kubernetes gave
 	}
 	parallelism := inside(fields, "parallelismSpec")
 	if drop(parallelism, "constant", json.Number("1")); parallelism != nil && len(parallelism) == 0 {

@@ -3,6 +3,7 @@
 package pachyderm
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -32,6 +33,9 @@ func (c *Client) PutPipeline(ctx context.Context, id PipelineID, d *Document, up
 	if update {
 		verb = "update"
 	}
+	if err := c.ensureFollowed(ctx, id, d); err != nil {
+		return fmt.Errorf("%s pipeline %s: %w", verb, id, err)
+	}
 	if len(d.Newer) > 0 || d.zeros || d.sinceOtherwise() {
 		err := c.putPipelineJSON(ctx, id, d, update, reprocess)
 		switch {
@@ -51,10 +55,63 @@ func (c *Client) PutPipeline(ctx context.Context, id PipelineID, d *Document, up
 	}
 	request := proto.Clone(d.request).(*pps.CreatePipelineRequest)
 	request.Pipeline, request.Update, request.Reprocess = id.proto(), update, update && reprocess
-	if _, err := c.PPS.CreatePipeline(ctx, request); err != nil {
+	if err := c.createPipeline(ctx, request); err != nil {
 		return fmt.Errorf("%s pipeline %s: %w", verb, id, err)
 	}
 	return nil
+}
+
+// ensureFollowed makes the branches that the inputs' triggers follow, where
+// they are missing in a repo that is there. From 2.9 on pachd refuses a trigger
+// without its branch.
+func (c *Client) ensureFollowed(ctx context.Context, id PipelineID, d *Document) error {
+	var followed []BranchID
+	visitPFS(d.request.Input, func(in *pps.PFSInput) {
+		if in.Trigger != nil {
+			followed = append(followed, BranchID{cmp.Or(in.Project, id.Project), in.Repo, cmp.Or(in.Trigger.Branch, DefaultOutputBranch)})
+		}
+	})
+	for _, branch := range followed {
+		if _, err := c.InspectRepo(ctx, RepoID{branch.Project, branch.Repo}); IsNotFound(err) {
+			continue // pachd says it better
+		} else if err != nil {
+			return err
+		}
+		if err := c.ensureBranch(ctx, branch); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// createPipeline sends a request. It cannot say that a spout is not to scale by
+// itself, which matters where the defaults of the cluster or the project have
+// all pipelines do so: then the request goes as JSON, which can.
+func (c *Client) createPipeline(ctx context.Context, request *pps.CreatePipelineRequest) error {
+	_, err := c.PPS.CreatePipeline(ctx, request)
+	if request.Spout == nil || request.Autoscaling || !isAutoscalingOfDefaults(err) {
+		return err
+	}
+	plain := proto.Clone(request).(*pps.CreatePipelineRequest)
+	plain.Update, plain.Reprocess = false, false
+	fields, err := fieldsFrom(plain)
+	if err != nil {
+		return err
+	}
+	fields["autoscaling"] = false
+	return c.sendJSON(ctx, fields, request.Update, request.Reprocess)
+}
+
+// fieldsFrom returns a request as JSON, by camelCase names.
+func fieldsFrom(request *pps.CreatePipelineRequest) (map[string]any, error) {
+	text, err := (&jsonpb.Marshaler{}).MarshalToString(request)
+	if err != nil {
+		return nil, err
+	}
+	var fields map[string]any
+	decoder := json.NewDecoder(strings.NewReader(text))
+	decoder.UseNumber()
+	return fields, decoder.Decode(&fields)
 }
 
 // sinceOtherwise says that the 2.6 message means something else to newer
@@ -72,11 +129,15 @@ func (d *Document) sinceOtherwise() bool {
 func (c *Client) putPipelineJSON(ctx context.Context, id PipelineID, d *Document, update, reprocess bool) error {
 	fields := maps.Clone(d.fields)
 	fields["pipeline"] = map[string]any{"name": id.Name, "project": map[string]any{"name": id.Project}}
+	return c.sendJSON(ctx, fields, update, update && reprocess)
+}
+
+func (c *Client) sendJSON(ctx context.Context, fields map[string]any, update, reprocess bool) error {
 	text, err := json.Marshal(fields)
 	if err != nil {
 		return err
 	}
-	request := &CreatePipelineV2Request{JSON: string(text), Update: update, Reprocess: update && reprocess}
+	request := &CreatePipelineV2Request{JSON: string(text), Update: update, Reprocess: reprocess}
 	return c.conn.Invoke(ctx, CreatePipelineV2, request, &CreatePipelineV2Response{})
 }
 
@@ -127,12 +188,8 @@ func documentFrom(info *pps.PipelineInfo) *Document {
 	}
 	request := detailsRequest(info)
 	d := &Document{request: request, filledIn: true, fields: map[string]any{}}
-	if text, err := (&jsonpb.Marshaler{}).MarshalToString(request); err == nil {
-		decoder := json.NewDecoder(strings.NewReader(text))
-		decoder.UseNumber()
-		if decoder.Decode(&d.fields) != nil {
-			d.fields = map[string]any{}
-		}
+	if fields, err := fieldsFrom(request); err == nil {
+		d.fields = fields
 	}
 	d.strip()
 	return d

@@ -109,9 +109,21 @@ func IsNotEmpty(err error) bool {
 // before something was added to it or it was to be finished.
 func IsCommitFinished(err error) bool { return says(err, "has already finished") }
 
+// isTriggerInTheWay says that a branch was not deleted since it has a trigger,
+// or another one follows it (2.9 and later).
+func isTriggerInTheWay(err error) bool {
+	return says(err, "because it triggers branches", "because it is triggered by branches")
+}
+
+// isAutoscalingOfDefaults says that a spout was refused for autoscaling, which
+// only the defaults of its cluster or project can have asked for (2.8 and later).
+func isAutoscalingOfDefaults(err error) bool {
+	return says(err, "utoscaling can't be used with spouts")
+}
+
 // IsReadWhileUpdated says that a spout cannot be updated while it runs, since
-// another pipeline reads its output branch: 2.6 then wants to note a commit
-// that it has not made. A stopped spout can be.
+// another pipeline reads its output branch: pachd then wants to note a commit
+// that it has not made (seen on 2.6.0 and 2.11.6). A stopped spout can be.
 func IsReadWhileUpdated(err error) bool {
 	return says(err, "add commit provenance") && says(err, "fk_to_commit")
 }

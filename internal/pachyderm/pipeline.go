@@ -97,7 +97,7 @@ func (p *Pipeline) Document() *Document { return documentFrom(p.info) }
 
 // CreatePipeline makes a new spout. It fails if there is a pipeline of the name.
 func (c *Client) CreatePipeline(ctx context.Context, id PipelineID, spec Spec) error {
-	if _, err := c.PPS.CreatePipeline(ctx, spec.request(id)); err != nil {
+	if err := c.createPipeline(ctx, spec.request(id)); err != nil {
 		return fmt.Errorf("create pipeline %s: %w", id, err)
 	}
 	return nil
@@ -108,16 +108,21 @@ func (c *Client) CreatePipeline(ctx context.Context, id PipelineID, spec Spec) e
 func (c *Client) UpdatePipeline(ctx context.Context, id PipelineID, spec Spec) error {
 	request := spec.request(id)
 	request.Update = true
-	if _, err := c.PPS.CreatePipeline(ctx, request); err != nil {
+	if err := c.createPipeline(ctx, request); err != nil {
 		return fmt.Errorf("update pipeline %s: %w", id, err)
 	}
 	return nil
 }
 
 // DeletePipeline deletes a pipeline and, unless keepRepo is set, its output
-// repo with all data. The server takes a missing pipeline for deleted.
+// repo, which nobody reads, with all data. The server takes a missing pipeline
+// for deleted.
 func (c *Client) DeletePipeline(ctx context.Context, id PipelineID, keepRepo bool) error {
-	if _, err := c.PPS.DeletePipeline(Patiently(ctx), &pps.DeletePipelineRequest{Pipeline: id.proto(), KeepRepo: keepRepo}); err != nil {
+	err := c.withoutTriggers(ctx, justThis(RepoID(id)), nil, func() error {
+		_, err := c.PPS.DeletePipeline(Patiently(ctx), &pps.DeletePipelineRequest{Pipeline: id.proto(), KeepRepo: keepRepo})
+		return err
+	})
+	if err != nil {
 		return fmt.Errorf("delete pipeline %s: %w", id, err)
 	}
 	return nil

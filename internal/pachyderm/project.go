@@ -72,14 +72,36 @@ func (c *Client) DeleteProject(ctx context.Context, name string) error {
 // What is read from other projects is not deleted, and is an error.
 func (c *Client) EmptyProject(ctx context.Context, name string) error {
 	projects := []*pfs.Project{projectNamed(name)}
-	ctx = Patiently(ctx)
-	if _, err := c.PPS.DeletePipelines(ctx, &pps.DeletePipelinesRequest{Projects: projects}); err != nil {
+	patient := Patiently(ctx)
+	err := c.emptying(ctx, name, func() error {
+		_, err := c.PPS.DeletePipelines(patient, &pps.DeletePipelinesRequest{Projects: projects})
+		return err
+	})
+	if err != nil {
 		return fmt.Errorf("delete pipelines of project %s: %w", name, err)
 	}
-	if _, err := c.PFS.DeleteRepos(ctx, &pfs.DeleteReposRequest{Projects: projects}); err != nil {
+	err = c.emptying(ctx, name, func() error {
+		_, err := c.PFS.DeleteRepos(patient, &pfs.DeleteReposRequest{Projects: projects})
+		return err
+	})
+	if err != nil {
 		return fmt.Errorf("delete repos of project %s: %w", name, err)
 	}
 	return nil
+}
+
+// emptying calls remove, which deletes repos of a project that are read inside
+// it at most.
+func (c *Client) emptying(ctx context.Context, project string, remove func() error) error {
+	repos := func() ([]RepoID, error) {
+		all, err := c.ListRepos(ctx, project)
+		var ids []RepoID
+		for _, repo := range all {
+			ids = append(ids, repo.ID)
+		}
+		return ids, err
+	}
+	return c.withoutTriggers(ctx, repos, func(reader RepoID) bool { return reader.Project == project }, remove)
 }
 
 func projectNamed(name string) *pfs.Project { return &pfs.Project{Name: name} }

@@ -76,13 +76,21 @@ func (c *Client) DescribeRepo(ctx context.Context, id RepoID, description string
 	return nil
 }
 
-// DeleteRepo deletes a repo with all data. The server takes a missing repo for
+// DeleteRepo deletes a repo that nobody reads with all data. The server takes a missing repo for
 // deleted, and says so too when the caller may not delete it: look afterwards.
 func (c *Client) DeleteRepo(ctx context.Context, id RepoID) error {
-	if _, err := c.PFS.DeleteRepo(Patiently(ctx), &pfs.DeleteRepoRequest{Repo: id.proto()}); err != nil {
+	err := c.withoutTriggers(ctx, justThis(id), nil, func() error {
+		_, err := c.PFS.DeleteRepo(Patiently(ctx), &pfs.DeleteRepoRequest{Repo: id.proto()})
+		return err
+	})
+	if err != nil {
 		return fmt.Errorf("delete repo %s: %w", id, err)
 	}
 	return nil
+}
+
+func justThis(id RepoID) func() ([]RepoID, error) {
+	return func() ([]RepoID, error) { return []RepoID{id}, nil }
 }
 
 // Readers lists the repos with a branch that has one of this repo's branches
