@@ -5,10 +5,12 @@
 package acceptance
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/cluster"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachtest"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
 )
 
 // TestConformance runs the suite that the fake pachd passes on the real one:
@@ -27,4 +29,14 @@ func TestConformance(t *testing.T) {
 			return address
 		},
 	})
+}
+
+// before says whether the cluster runs a Pachyderm that is older than a release.
+func before(t *testing.T, c *cluster.Cluster, major, minor uint32) bool {
+	t.Helper()
+	var v pachyderm.Version
+	if _, err := fmt.Sscanf(c.Version(), "%d.%d.%d", &v.Major, &v.Minor, &v.Micro); err != nil {
+		t.Fatalf("version %q: %v", c.Version(), err)
+	}
+	return v.Before(major, minor)
 }

@@ -202,7 +202,7 @@ func TestPipelineGeneratedConfig(t *testing.T) {
 		"input": map[string]any{"cross": []any{
 			map[string]any{"pfs": map[string]any{"repo": s.name, "glob": "*"}},
 			map[string]any{"cron": map[string]any{"name": "tick", "spec": "@yearly"}}}},
-		"parallelism_spec": map[string]any{"constant": 1}, "datumTimeout": "1h",
+		"parallelism_spec": map[string]any{"constant": 1}, "datumTimeout": "3600s",
 	})
 	if err != nil {
 		t.Fatal(err)
