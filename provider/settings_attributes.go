@@ -55,6 +55,7 @@ var settingAttributes = []struct {
 	{"kafka.group_id", "SPOUT_KAFKA_GROUP_ID", textSetting},
 	{"kafka.metadata_interval", "SPOUT_KAFKA_METADATA_INTERVAL", durationSetting},
 	{"kafka.fetch_max_bytes", "SPOUT_KAFKA_FETCH_MAX_BYTES", bytesSetting},
+	{"kafka.max_batch_bytes", "SPOUT_KAFKA_MAX_BATCH_BYTES", bytesSetting},
 	{"kafka.fetch_max_wait", "SPOUT_KAFKA_FETCH_MAX_WAIT", durationSetting},
 	{"kafka.tls.ca_certificate", "SPOUT_KAFKA_TLS_CA", textSetting},
 	{"kafka.tls.server_name", "SPOUT_KAFKA_TLS_SERVER_NAME", textSetting},

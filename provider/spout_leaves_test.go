@@ -42,6 +42,7 @@ var leafCases = []leaf{
 	{path: "kafka.group_id", a: "orders-spout", b: "spout"},
 	{path: "kafka.metadata_interval", a: "60s", b: "2m", same: "1m"},
 	{path: "kafka.fetch_max_bytes", a: "1MiB", b: "2MiB", same: "1024KiB"},
+	{path: "kafka.max_batch_bytes", a: "1MiB", b: "2MiB", same: "1024KiB"},
 	{path: "kafka.fetch_max_wait", a: "1s", b: "2s", same: "1000ms"},
 	{path: "kafka.tls", a: object{}, b: object{"server_name": "kafka.example.com"}},
 	{path: "kafka.tls.ca_certificate", a: testPEM, b: testPEM + testPEM},

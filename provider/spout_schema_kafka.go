@@ -26,6 +26,7 @@ func kafkaAttribute() schema.Attribute {
 			"on_topic_recreated": setting("kafka.on_topic_recreated", false),
 			"metadata_interval":  setting("kafka.metadata_interval", false),
 			"fetch_max_bytes":    setting("kafka.fetch_max_bytes", false),
+			"max_batch_bytes":    setting("kafka.max_batch_bytes", false),
 			"fetch_max_wait":     setting("kafka.fetch_max_wait", false),
 
 			"tls": schema.SingleNestedAttribute{Optional: true, MarkdownDescription: "Use TLS. `{}` trusts the system's authorities.", Attributes: map[string]schema.Attribute{

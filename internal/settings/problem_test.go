@@ -16,6 +16,7 @@ var samples = map[string][]string{
 	"SPOUT_KAFKA_TOPICS_PATTERN":      {"orders.*", "refunds"},
 	"SPOUT_KAFKA_START_OFFSETS":       {"orders:0=1", "refunds:0=1"},
 	"SPOUT_KAFKA_FETCH_MAX_BYTES":     {"64KiB", "1GiB"},
+	"SPOUT_KAFKA_MAX_BATCH_BYTES":     {"2MiB"},
 	"SPOUT_MEMORY_BUDGET":             {"1MiB", "8GiB"},
 	"SPOUT_KAFKA_TLS":                 {"true"},
 	"SPOUT_KAFKA_TLS_SERVER_NAME":     {"kafka"},

@@ -59,9 +59,10 @@ type Kafka struct {
 	OnOutOfRange     string   `env:"SPOUT_KAFKA_ON_OUT_OF_RANGE" default:"stop" doc:"What to do when the broker no longer keeps the next records: stop, or go on at earliest or latest. The gap is logged and kept in the commit's description. A log that was cut off below what was read always stops."`
 	OnTopicRecreated string   `env:"SPOUT_KAFKA_ON_TOPIC_RECREATED" default:"stop" doc:"What to do when a topic was deleted and made again: stop, or restart from the new topic's beginning. Its files then get names of their own."`
 	OnShardChanged   string   `env:"SPOUT_KAFKA_ON_SHARD_CHANGED" default:"stop" doc:"What to do when SPOUT_KAFKA_SHARD is not what it was when the output branch was written: stop, or continue. With continue, partitions that now belong to another spout are given up and those that stay are read on. SPOUT_KAFKA_START_OFFSETS must say where the new ones begin, or the runner stops: the offsets up to which the other spouts have read them. So stop all spouts of the topics first, and give all the same offsets."`
-	OnCorruptBatch   string   `env:"SPOUT_KAFKA_ON_CORRUPT_BATCH" default:"stop" doc:"What to do with a batch of records that cannot be read, because of a wrong checksum, an unknown compression or broken records, after it was fetched several times: stop, or skip it. The gap and its reason are logged and kept in the commit's description."`
+	OnCorruptBatch   string   `env:"SPOUT_KAFKA_ON_CORRUPT_BATCH" default:"stop" doc:"What to do with a batch of records that cannot be read, because of a wrong checksum, an unknown compression or broken records, after it was fetched several times, or that is larger than SPOUT_KAFKA_MAX_BATCH_BYTES: stop, or skip it. The gap and its reason are logged and kept in the commit's description."`
 	MetadataInterval Duration `env:"SPOUT_KAFKA_METADATA_INTERVAL" default:"30s" doc:"How often new topics and partitions are looked for."`
 	FetchMaxBytes    Bytes    `env:"SPOUT_KAFKA_FETCH_MAX_BYTES" default:"8MiB" doc:"Most bytes to ask of one broker at once. A larger record is still read, alone."`
+	MaxBatchBytes    Bytes    `env:"SPOUT_KAFKA_MAX_BATCH_BYTES" default:"0" doc:"Most bytes that one batch of records may have, after decompression. A larger one is treated as SPOUT_KAFKA_ON_CORRUPT_BATCH says. 0 allows a quarter of SPOUT_MEMORY_BUDGET. Larger values are refused, so raise SPOUT_MEMORY_BUDGET to read larger batches."`
 	FetchMaxWait     Duration `env:"SPOUT_KAFKA_FETCH_MAX_WAIT" default:"500ms" doc:"How long a broker may wait for records before it answers with none."`
 
 	TLS           bool   `env:"SPOUT_KAFKA_TLS" default:"false" doc:"Use TLS."`
@@ -117,18 +118,22 @@ var (
 	maxFetchBytes  = Bytes(1 << 30)
 	// A quarter of the memory is for what was fetched, and two fetches must fit in it.
 	memoryPerFetch = Bytes(8)
+	minMaxBatch    = Bytes(1 << 20) // what brokers take by default
+	memoryPerBatch = Bytes(4)
 )
 
 // Selector returns what says whether a topic is to be read: Topics names it,
 // or the whole of its name matches Pattern. Names that begin with two
-// underscores are for the cluster's own use, and no pattern matches them.
+// underscores are for the cluster's own use, and no pattern matches them. Nor
+// does one match what is no name of a topic, whatever a broker says: names are
+// parts of paths.
 func (k Kafka) Selector() func(topic string) bool {
 	if k.Pattern == "" {
 		return func(topic string) bool { return slices.Contains(k.Topics, topic) }
 	}
 	pattern, err := k.pattern()
 	return func(topic string) bool {
-		return err == nil && !strings.HasPrefix(topic, "__") && pattern.MatchString(topic)
+		return err == nil && IsTopicName(topic) && !strings.HasPrefix(topic, "__") && pattern.MatchString(topic)
 	}
 }
 

@@ -135,6 +135,8 @@ func TestProblems(t *testing.T) {
 		"SPOUT_KAFKA_SASL_MECHANISM=md5":                               "must be one of plain, scram-sha-256, scram-sha-512",
 		"SPOUT_KAFKA_FETCH_MAX_BYTES=1":                                "must be from 64KiB to 1GiB",
 		"SPOUT_KAFKA_FETCH_MAX_BYTES=64MiB":                            "SPOUT_MEMORY_BUDGET=\"256MiB\" must be at least 512MiB",
+		"SPOUT_KAFKA_MAX_BATCH_BYTES=1KiB":                             "must be from 1MiB to 64MiB, a quarter of SPOUT_MEMORY_BUDGET, or 0 for that",
+		"SPOUT_KAFKA_MAX_BATCH_BYTES=65MiB":                            "must be from 1MiB to 64MiB",
 		"SPOUT_KAFKA_FETCH_MAX_WAIT=500us":                             "must be from 1ms to 1m",
 		"SPOUT_MEMORY_BUDGET=32MiB":                                    "must be at least 64MiB, 8 times SPOUT_KAFKA_FETCH_MAX_BYTES",
 		"SPOUT_BATCH_MAX_BYTES=64 apples":                              "must be a number of bytes, as 64MiB or 1GB",
@@ -282,6 +284,23 @@ func ExampleParse() {
 	// Output:
 	// SPOUT_KAFKA_TOPIC is not a setting of this runner; did you mean SPOUT_KAFKA_TOPICS?
 	// SPOUT_KAFKA_TOPICS must name at least one topic, or SPOUT_KAFKA_TOPICS_PATTERN must match some
+}
+
+// TestPatternsMatchNames: what is no name of a topic is not read, whatever the
+// pattern says.
+func TestPatternsMatchNames(t *testing.T) {
+	t.Parallel()
+	wants := Kafka{Pattern: "(?s).*"}.Selector()
+	for _, name := range []string{"orders", "a.b-c_d", "_own", "...", strings.Repeat("x", 249)} {
+		if !wants(name) {
+			t.Errorf("%q is not read", name)
+		}
+	}
+	for _, name := range []string{"../../_schemas", "a/b", ".", "..", "", "a\x00", "orders\n", "é", "__own", strings.Repeat("x", 250), strings.Repeat("x", 30_000)} {
+		if wants(name) {
+			t.Errorf("%.20q is read", name)
+		}
+	}
 }
 
 // TestPatterns: either topics or a pattern, which is about the whole name.

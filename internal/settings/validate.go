@@ -99,8 +99,12 @@ func (s Settings) validatePath() (p Problems) {
 	return p
 }
 
-// topicName is Kafka's own rule for names of topics.
 var topicName = regexp.MustCompile(`^[a-zA-Z0-9._-]{1,249}$`)
+
+// IsTopicName is Kafka's own rule for names of topics.
+func IsTopicName(name string) bool {
+	return topicName.MatchString(name) && name != "." && name != ".."
+}
 
 func (k Kafka) validate(oneOf func(variable, value string, allowed []string)) (p Problems) {
 	if len(k.Brokers) == 0 {
@@ -154,7 +158,7 @@ func (k Kafka) validateTopics() (p Problems) {
 	}
 	for i, topic := range k.Topics {
 		switch {
-		case !topicName.MatchString(topic) || topic == "." || topic == "..":
+		case !IsTopicName(topic):
 			p.add("SPOUT_KAFKA_TOPICS", topic, "is no name of a Kafka topic: letters, digits, '.', '_' and '-', at most 249")
 		case slices.Contains(k.Topics[:i], topic):
 			p.add("SPOUT_KAFKA_TOPICS", topic, "is there twice; name each topic once")
@@ -262,6 +266,10 @@ func (s Settings) validateLimits() (p Problems) {
 	}
 	if wait := s.Kafka.FetchMaxWait.Std(); wait < time.Millisecond || wait > time.Minute {
 		p.add("SPOUT_KAFKA_FETCH_MAX_WAIT", s.Kafka.FetchMaxWait.String(), "must be from 1ms to 1m")
+	}
+	if most := s.MemoryBudget / memoryPerBatch; s.Kafka.MaxBatchBytes != 0 && (s.Kafka.MaxBatchBytes < minMaxBatch || s.Kafka.MaxBatchBytes > most) {
+		p.add("SPOUT_KAFKA_MAX_BATCH_BYTES", s.Kafka.MaxBatchBytes.String(),
+			fmt.Sprintf("must be from %s to %s, a quarter of SPOUT_MEMORY_BUDGET, or 0 for that", minMaxBatch, most), "SPOUT_MEMORY_BUDGET")
 	}
 	if s.Kafka.MetadataInterval.Std() < time.Second {
 		p.add("SPOUT_KAFKA_METADATA_INTERVAL", s.Kafka.MetadataInterval.String(), "must be at least 1s")

@@ -63,6 +63,7 @@ resource "pachyderm_spout" "this" {
     on_shard_changed   = each.value.kafka.on_shard_changed
     metadata_interval  = each.value.kafka.metadata_interval
     fetch_max_bytes    = each.value.kafka.fetch_max_bytes
+    max_batch_bytes    = each.value.kafka.max_batch_bytes
     fetch_max_wait     = each.value.kafka.fetch_max_wait
   }
 

@@ -73,6 +73,7 @@ variable "topics" {
       on_shard_changed   = optional(string)
       metadata_interval  = optional(string)
       fetch_max_bytes    = optional(string)
+      max_batch_bytes    = optional(string)
       fetch_max_wait     = optional(string)
     }), {})
     records = optional(object({
@@ -171,6 +172,7 @@ variable "kafka" {
     on_shard_changed   = optional(string)
     metadata_interval  = optional(string)
     fetch_max_bytes    = optional(string)
+    max_batch_bytes    = optional(string)
     fetch_max_wait     = optional(string)
   })
   default  = {}

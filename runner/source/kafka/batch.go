@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 )
@@ -72,7 +73,10 @@ func readBatchHead(data []byte) (h batchHead, ok bool, err error) {
 		return h, false, nil
 	}
 	if h.magic < 2 {
-		return h, true, readLegacyHead(&h, data[:h.bytes])
+		if err := readLegacyHead(&h, data[:h.bytes]); err != nil {
+			return h, false, err
+		}
+		return h, true, h.checkOffset()
 	}
 	if h.magic > 2 {
 		return h, false, fmt.Errorf("%w: format %d is not known", errBatch, h.magic)
@@ -88,10 +92,19 @@ func readBatchHead(data []byte) (h batchHead, ok bool, err error) {
 	h.maxTime = int64(be.Uint64(data[35:]))
 	h.producerID = int64(be.Uint64(data[43:]))
 	h.records = int32(be.Uint32(data[57:]))
-	if h.lastDelta < 0 || h.records < 0 || h.lastOffset() < 0 {
-		return h, false, fmt.Errorf("%w: %d records, last offset delta %d", errBatch, h.records, h.lastDelta)
+	if h.lastDelta < 0 || h.records < 0 || h.leaderEpoch < -1 {
+		return h, false, fmt.Errorf("%w: %d records, last offset delta %d, leader epoch %d", errBatch, h.records, h.lastDelta, h.leaderEpoch)
 	}
-	return h, true, nil
+	return h, true, h.checkOffset()
+}
+
+// checkOffset returns an error if no offset can follow the batch. Reading could
+// not go on there, nor a position be made of it.
+func (h *batchHead) checkOffset() error {
+	if h.baseOffset >= math.MaxInt64-int64(h.lastDelta) {
+		return fmt.Errorf("%w: base offset %d, last offset delta %d", errBatch, h.baseOffset, h.lastDelta)
+	}
+	return nil
 }
 
 // afterBatch returns the offset at which reading goes on behind the batch that
@@ -112,7 +125,7 @@ func afterBatch(data []byte) (next int64, ok bool) {
 		}
 	}
 	base, lastDelta := int64(be.Uint64(data)), int32(be.Uint32(data[23:]))
-	return base + int64(lastDelta) + 1, base >= 0 && lastDelta >= 0 && data[offsetOfMagic] == 2
+	return base + int64(lastDelta) + 1, base >= 0 && lastDelta >= 0 && base < math.MaxInt64-int64(lastDelta) && data[offsetOfMagic] == 2
 }
 
 // isAbortMarker says whether a control batch ends a transaction without
@@ -135,6 +148,7 @@ type recordCursor struct {
 	at   int   // in data
 	left int   // records not read
 	from int64 // records below this offset are passed over
+	last int64 // least offset that the next record may have, relative to the batch
 }
 
 // read appends records to table until it is full or the batch is read. The
@@ -145,6 +159,8 @@ func (c *recordCursor) read(table []source.Record) ([]source.Record, error) {
 		first    = c.head.firstTime
 		appended = c.head.attributes&attrLogAppendTime != 0
 		maxDelta = int64(c.head.lastDelta)
+		had      = len(table)
+		overflow int64 // negative if a timestamp is out of range
 	)
 	for c.left > 0 && len(table) < cap(table) {
 		n := len(table)
@@ -157,20 +173,26 @@ func (c *recordCursor) read(table []source.Record) ([]source.Record, error) {
 				return table[:n], err
 			}
 		}
-		if r.Offset < 0 || r.Offset > maxDelta {
-			return table[:n], fmt.Errorf("%w: a record's offset lies outside of it", errBatch)
+		if r.Offset < c.last || r.Offset > maxDelta {
+			return table[:n], fmt.Errorf("%w: a record's offset lies outside of it, or is not in order", errBatch)
 		}
+		c.last = r.Offset + 1
 		r.Offset += base
 		if appended {
 			r.Timestamp = c.head.maxTime
 		} else {
-			r.Timestamp += first
+			sum := r.Timestamp + first
+			overflow |= (sum ^ r.Timestamp) & (sum ^ first)
+			r.Timestamp = sum
 		}
 		c.left--
 		c.at = next
 		if r.Offset < c.from {
 			table = table[:n]
 		}
+	}
+	if overflow < 0 {
+		return table[:had], fmt.Errorf("%w: a record's timestamp is out of range", errBatch)
 	}
 	if c.left == 0 && c.at != len(c.data) {
 		return table, fmt.Errorf("%w: %d bytes follow its last record", errBatch, len(c.data)-c.at)

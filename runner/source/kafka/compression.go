@@ -12,6 +12,8 @@ import (
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/s2"
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
 )
 
 // Codecs, as numbered in a batch's attributes.
@@ -23,18 +25,52 @@ const (
 	codecZstd
 )
 
-// maxDecompressed is the most bytes that one batch may decompress to. Nothing
-// that a producer makes comes near; damaged or hostile data must not exhaust
-// the memory.
-const maxDecompressed = 1 << 30
-
 // largestGuess is the most memory that is taken on a guess.
 const largestGuess = 16 << 20
 
-var errTooLarge = fmt.Errorf("%w: it decompresses to more than %d bytes", errBatch, maxDecompressed)
+// errRoom says that a buffer is too small for what data decompress to.
+var errRoom = errors.New("it decompresses to more than there is room for")
 
-// decompressor decompresses batches. It is not safe for concurrent use.
+// errTooLarge marks batches that are larger than the settings allow. They may
+// be as whole as any other: to fetch them again is of no use.
+var errTooLarge = errors.New("it is larger than SPOUT_KAFKA_MAX_BATCH_BYTES allows")
+
+func tooLarge(limit int) error {
+	return fmt.Errorf("%w: more than %s", errTooLarge, settings.Bytes(limit))
+}
+
+// The most bytes that a byte of compressed data can become. In snappy, three
+// bytes copy 64; in zstd, a block of four bytes becomes 128 KiB.
+const (
+	mostOfSnappy = 22
+	mostOfZstd   = 32 << 10
+)
+
+// zstdSlack is the room beyond what was decompressed that tells damaged data
+// from data that lack room.
+const zstdSlack = 128<<10 + 64
+
+// mostRoom returns the most room that a batch is given.
+func (d *decompressor) mostRoom(codec int16) int {
+	if codec == codecZstd {
+		return d.limit + zstdSlack
+	}
+	return d.limit
+}
+
+// believed returns an error if compressed data claim a size that they cannot
+// become.
+func believed(claim uint64, compressed, most int) error {
+	if claim/uint64(most) > uint64(compressed) {
+		return fmt.Errorf("%d bytes cannot decompress to the %d that they claim", compressed, claim)
+	}
+	return nil
+}
+
+// decompressor decompresses batches into the room that it is given, and takes
+// no more. It is not safe for concurrent use.
 type decompressor struct {
+	limit  int // most bytes that a batch may decompress to
 	input  bytes.Reader
 	gzip   *gzip.Reader
 	zstd   *zstd.Decoder
@@ -48,26 +84,32 @@ func (d *decompressor) close() {
 	}
 }
 
-// sizeHint returns the size that data decompresses to, or a guess.
-func (d *decompressor) sizeHint(codec int16, data []byte) int {
+// sizeHint returns the size that data say they decompress to, or a guess. It
+// is an error if they cannot, or must not.
+func (d *decompressor) sizeHint(codec int16, data []byte) (int, error) {
 	if codec < 0 || int(codec) >= len(d.ratios) {
-		return 0
+		return 0, nil
 	}
-	guess := int(min(max(d.ratios[codec], 4)*float64(len(data))+1024, largestGuess))
+	var claim uint64
+	var err error
 	switch codec {
 	case codecSnappy:
-		if isXerial(data) {
-			return xerialSize(data)
-		}
-		if n, err := s2.DecodedLen(data); err == nil && n <= maxDecompressed {
-			return n
-		}
+		claim, err = snappySize(data)
 	case codecZstd:
-		if d.header.Decode(data) == nil && d.header.HasFCS && d.header.FrameContentSize <= maxDecompressed {
-			return int(d.header.FrameContentSize)
+		if d.header.Decode(data) == nil && d.header.HasFCS {
+			claim = d.header.FrameContentSize
+			err = believed(claim, len(data), mostOfZstd)
 		}
 	}
-	return guess
+	switch {
+	case err != nil:
+		return 0, err
+	case claim > uint64(d.limit):
+		return 0, tooLarge(d.limit)
+	case claim > 0:
+		return int(claim), nil
+	}
+	return int(min(max(d.ratios[codec], 4)*float64(len(data))+1024, largestGuess, float64(d.limit))), nil
 }
 
 // learn notes what a batch became, for later guesses: the largest ratio seen,
@@ -78,9 +120,8 @@ func (d *decompressor) learn(codec int16, compressed, decompressed int) {
 	}
 }
 
-// appendTo appends the decompressed data to out, whose capacity should be the
-// size hint. Out may be moved in growing.
-func (d *decompressor) appendTo(out []byte, codec int16, data []byte) ([]byte, error) {
+// into returns the decompressed data, in the capacity of out, or errRoom.
+func (d *decompressor) into(out []byte, codec int16, data []byte) ([]byte, error) {
 	var err error
 	switch codec {
 	case codecGzip:
@@ -93,56 +134,60 @@ func (d *decompressor) appendTo(out []byte, codec int16, data []byte) ([]byte, e
 		if err != nil {
 			return out, err
 		}
-		return appendAll(out, d.gzip)
+		return readInto(out, d.gzip)
 	case codecSnappy:
 		if isXerial(data) {
-			return appendXerial(out, data)
+			return xerialInto(out, data)
 		}
-		return appendSnappy(out, data)
+		return snappyInto(out, data)
 	case codecLZ4:
-		return appendLZ4(out, data)
+		return lz4Into(out, data)
 	case codecZstd:
 		if d.zstd == nil {
-			d.zstd, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxDecompressed))
+			d.zstd, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecodeAllCapLimit(true))
 			if err != nil {
 				return out, err
 			}
 		}
-		return d.zstd.DecodeAll(data, out)
+		room := cap(out)
+		if out, err = d.zstd.DecodeAll(data, out); err != nil && len(out) > room-zstdSlack {
+			return out, errRoom // or damaged: it cannot be told
+		}
+		return out, err
 	}
 	return out, fmt.Errorf("%w: compression %d is not known", errBatch, codec)
 }
 
-// appendAll reads r to its end.
-func appendAll(out []byte, r io.Reader) ([]byte, error) {
+// readInto reads r to its end.
+func readInto(out []byte, r io.Reader) ([]byte, error) {
+	var beyond [1]byte
 	for {
-		if len(out) == cap(out) {
-			out = append(out, 0)[:len(out)]
+		room := out[len(out):cap(out)]
+		if len(room) == 0 {
+			room = beyond[:]
 		}
-		n, err := r.Read(out[len(out):cap(out)])
+		n, err := r.Read(room)
+		if n > 0 && len(out) == cap(out) {
+			return out, errRoom
+		}
 		out = out[:len(out)+n]
 		switch {
 		case errors.Is(err, io.EOF):
 			return out, nil
 		case err != nil:
 			return out, err
-		case len(out) > maxDecompressed:
-			return out, errTooLarge
 		}
 	}
 }
 
-func appendSnappy(out, block []byte) ([]byte, error) {
+func snappyInto(out, block []byte) ([]byte, error) {
 	n, err := s2.DecodedLen(block)
 	if err != nil {
 		return out, err
 	}
-	if n > maxDecompressed-len(out) {
-		return out, errTooLarge
-	}
 	at := len(out)
-	if cap(out)-at < n {
-		out = append(out, make([]byte, n)...)
+	if n > cap(out)-at {
+		return out, errRoom
 	}
 	out = out[:at+n]
 	_, err = s2.Decode(out[at:], block)
@@ -160,36 +205,54 @@ func isXerial(data []byte) bool {
 	return len(data) >= xerialHeadBytes && bytes.HasPrefix(data, xerialMagic)
 }
 
-func xerialSize(data []byte) (total int) {
-	for rest := data[xerialHeadBytes:]; len(rest) > 4; {
-		n := int64(binary.BigEndian.Uint32(rest))
-		if n > int64(len(rest)-4) {
-			break
+// snappySize returns the size that snappy data claim.
+func snappySize(data []byte) (total uint64, err error) {
+	if !isXerial(data) {
+		return blockSize(data)
+	}
+	for rest := data[xerialHeadBytes:]; len(rest) > 0; {
+		var block []byte
+		if block, rest, err = cutXerial(rest); err != nil {
+			return 0, err
 		}
-		size, err := s2.DecodedLen(rest[4 : 4+n])
-		if err != nil || size > maxDecompressed-total {
-			break
+		size, err := blockSize(block)
+		if err != nil {
+			return 0, err
 		}
 		total += size
-		rest = rest[4+n:]
 	}
-	return total
+	return total, nil
 }
 
-func appendXerial(out, data []byte) ([]byte, error) {
+func blockSize(block []byte) (uint64, error) {
+	n, err := s2.DecodedLen(block)
+	if err != nil {
+		return 0, err
+	}
+	return uint64(n), believed(uint64(n), len(block), mostOfSnappy)
+}
+
+func cutXerial(rest []byte) (block, after []byte, err error) {
+	if len(rest) < 4 {
+		return nil, nil, fmt.Errorf("%w: snappy data end within a block's length", errBatch)
+	}
+	n := int64(binary.BigEndian.Uint32(rest))
+	if n > int64(len(rest)-4) {
+		return nil, nil, fmt.Errorf("%w: snappy data end within a block", errBatch)
+	}
+	return rest[4 : 4+n], rest[4+n:], nil
+}
+
+func xerialInto(out, data []byte) ([]byte, error) {
 	for rest := data[xerialHeadBytes:]; len(rest) > 0; {
-		if len(rest) < 4 {
-			return out, fmt.Errorf("%w: snappy data end within a block's length", errBatch)
-		}
-		n := int64(binary.BigEndian.Uint32(rest))
-		if n > int64(len(rest)-4) {
-			return out, fmt.Errorf("%w: snappy data end within a block", errBatch)
-		}
-		var err error
-		if out, err = appendSnappy(out, rest[4:4+n]); err != nil {
+		block, after, err := cutXerial(rest)
+		if err != nil {
 			return out, err
 		}
-		rest = rest[4+n:]
+		if out, err = snappyInto(out, block); err != nil {
+			return out, err
+		}
+		rest = after
 	}
 	return out, nil
 }

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"time"
 
@@ -22,9 +23,11 @@ import (
 const (
 	dialTimeout    = 10 * time.Second // TCP, TLS and SASL together
 	requestTimeout = 30 * time.Second // for an answer to begin, or to go on
-	// maxResponse is the largest answer that is believed. Brokers limit
-	// messages to 1 MiB by default; the protocol's own limit is 2 GiB.
-	maxResponse = 1 << 30
+	// The largest answers that are believed: of one who did not show yet who it
+	// is, and of others to all that is not a fetch. The largest are metadata,
+	// with 20 to 50 bytes a partition.
+	maxGreeting = 64 << 10
+	maxControl  = 8 << 20
 	readStep    = 1 << 20
 )
 
@@ -36,14 +39,15 @@ type dialer struct {
 	clientID  string
 	tls       *tls.Config
 	mechanism sasl.Mechanism // nil for none
+	memory    *memory
 	dial      dialFunc
 }
 
-func newDialer(config settings.Kafka, dial dialFunc) (*dialer, error) {
+func newDialer(config settings.Kafka, memory *memory, dial dialFunc) (*dialer, error) {
 	if dial == nil {
 		dial = (&net.Dialer{KeepAlive: 30 * time.Second}).DialContext
 	}
-	d := &dialer{clientID: config.ClientID, dial: dial}
+	d := &dialer{clientID: config.ClientID, memory: memory, dial: dial}
 	var roots *x509.CertPool
 	var err error
 	if config.TLS {
@@ -79,7 +83,7 @@ func (d *dialer) connect(ctx context.Context, address string) (_ *conn, err erro
 	if err != nil {
 		return nil, err
 	}
-	c := &conn{Conn: raw, address: address, mechanism: d.mechanism, format: kmsg.NewRequestFormatter(kmsg.FormatterClientID(d.clientID))}
+	c := &conn{Conn: raw, address: address, mechanism: d.mechanism, memory: d.memory, most: maxGreeting, format: kmsg.NewRequestFormatter(kmsg.FormatterClientID(d.clientID))}
 	defer func() {
 		if err != nil {
 			c.Close()
@@ -114,6 +118,7 @@ func (d *dialer) connect(ctx context.Context, address string) (_ *conn, err erro
 			return nil, err
 		}
 	}
+	c.most = maxControl
 	return c, nil
 }
 
@@ -135,6 +140,8 @@ type conn struct {
 	format      *kmsg.RequestFormatter
 	correlation int32
 	out         []byte
+	memory      *memory
+	most        int // bytes of an answer, other than to a fetch
 }
 
 // newestKnown is, by request key, the newest version that this package speaks.
@@ -198,16 +205,21 @@ func (c *conn) request(ctx context.Context, request kmsg.Request) (kmsg.Response
 	if err != nil {
 		return nil, c.blame(ctx, err)
 	}
+	if size > c.most {
+		return nil, fmt.Errorf("broker %s: an answer of %d bytes to %s is more than the %d that are accepted", c.address, size, kmsg.NameForKey(request.Key()), c.most)
+	}
+	c.memory.adjust(int64(size))
+	defer c.memory.adjust(-int64(size))
 	body := make([]byte, size)
 	if err := c.readBody(body); err != nil {
 		return nil, c.blame(ctx, err)
 	}
-	response := request.ResponseKind()
+	response := answerTo(request)
 	body, err = c.stripHead(body, response.IsFlexible() && request.Key() != kmsg.ApiVersions.Int16())
 	if err != nil {
 		return nil, err
 	}
-	if err := response.ReadFrom(body); err != nil {
+	if err := readAnswer(response, body); err != nil {
 		return nil, fmt.Errorf("answer of %s to %s: %w", c.address, kmsg.NameForKey(request.Key()), err)
 	}
 	return response, nil
@@ -242,7 +254,7 @@ func (c *conn) readSize(patience time.Duration) (int, error) {
 		return 0, err
 	}
 	size := binary.BigEndian.Uint32(head[:])
-	if size < 4 || size > maxResponse {
+	if size < 4 || size > math.MaxInt32 {
 		return 0, fmt.Errorf("an answer of %d bytes is none of Kafka's protocol", size)
 	}
 	return int(size), nil

@@ -4,6 +4,7 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
@@ -16,7 +17,8 @@ const chunkBytes = 1 << 20
 // decodeLoop turns responses into chunks until the fetch loop ends.
 func (b *broker) decodeLoop(ctx context.Context) error {
 	d := decoder{s: b.s, readAll: b.s.config.Isolation == "read_uncommitted", aborting: map[int64]struct{}{},
-		emit: func(chunk *source.Chunk) error { return b.s.push(ctx, chunk) }, memory: b.s.memory, counters: &b.s.counters}
+		emit: func(chunk *source.Chunk) error { return b.s.push(ctx, chunk) }, memory: b.s.memory, counters: &b.s.counters,
+		decompressor: decompressor{limit: b.s.maxBatch}}
 	defer d.decompressor.close()
 	for r := range b.responses {
 		b.decode(ctx, &d, r)
@@ -120,6 +122,7 @@ func (d *decoder) decode(ctx context.Context, buffer *buffer, part *part) error 
 	}
 	d.told = part.from
 	err := d.batches(ctx, buffer, aborted)
+	defer d.memory.within(d)
 	if ctx.Err() != nil {
 		d.drop()
 		return ctx.Err()
@@ -238,7 +241,7 @@ func (d *decoder) room(ctx context.Context, left int) error {
 		return err
 	}
 	class := tableClass(max(d.left, left))
-	if err := d.memory.acquireDecode(ctx, tableBytes(class), d.flush); err != nil {
+	if err := d.memory.acquireDecode(ctx, tableBytes(class), d); err != nil {
 		return err
 	}
 	d.lease = getLease(d.memory, class)
@@ -282,24 +285,36 @@ func (d *decoder) drop() {
 }
 
 // decompress returns a buffer with the decompressed records, which the caller
-// releases.
+// releases. What becomes larger than it was thought to is done again with more
+// room, all of it taken from the budget before: nothing is copied, and no more
+// is ever held than one buffer.
 func (d *decoder) decompress(ctx context.Context, codec int16, data []byte) (*buffer, error) {
-	hint := d.decompressor.sizeHint(codec, data)
-	held := bufferSize(hint)
-	if err := d.memory.acquireDecode(ctx, held, d.flush); err != nil {
-		return nil, err
-	}
-	b := getBuffer(d.memory, hint, held)
-	out, err := d.decompressor.appendTo(b.data[:0], codec, data)
-	if grown := int64(cap(out)) - b.held; grown > 0 {
-		d.memory.adjust(grown)
-		b.held += grown
-	}
-	b.data = out
-	d.decompressor.learn(codec, len(data), len(out))
-	if err != nil {
+	limit, most := d.decompressor.limit, d.decompressor.mostRoom(codec)
+	size, err := d.decompressor.sizeHint(codec, data)
+	for err == nil {
+		held := bufferSize(size)
+		if err := d.memory.acquireDecode(ctx, held, d); err != nil {
+			return nil, err
+		}
+		b := getBuffer(d.memory, size, held)
+		room := min(cap(b.data), most)
+		if b.data, err = d.decompressor.into(b.data[:0:room], codec, data); err == nil && len(b.data) <= limit {
+			d.decompressor.learn(codec, len(data), len(b.data))
+			return b, nil
+		}
 		b.release()
-		return nil, fmt.Errorf("%w: it cannot be decompressed: %w", errBatch, err)
+		switch {
+		case err == nil || errors.Is(err, errRoom) && room == most:
+			err = tooLarge(limit)
+		case errors.Is(err, errRoom):
+			size, err = min(growth*max(size, 1<<minClassBits), most), nil
+		}
 	}
-	return b, nil
+	if errors.Is(err, errTooLarge) {
+		return nil, fmt.Errorf("%w: %w", errBatch, err)
+	}
+	return nil, fmt.Errorf("%w: it cannot be decompressed: %w", errBatch, err)
 }
+
+// growth is by how much a buffer that was too small is made larger.
+const growth = 4

@@ -55,6 +55,7 @@ type broker struct {
 type response struct {
 	buffer *buffer
 	parts  []part
+	beside int64 // bytes of the budget that the parts take beside the buffer
 }
 
 var responsePool = sync.Pool{New: func() any { return new(response) }}
@@ -62,10 +63,13 @@ var responsePool = sync.Pool{New: func() any { return new(response) }}
 // release gives the response back, and what it holds of its buffer.
 func (r *response) release() {
 	if r.buffer != nil {
+		if r.beside > 0 {
+			r.buffer.memory.adjust(-r.beside)
+		}
 		r.buffer.release()
 	}
 	clear(r.parts)
-	r.buffer, r.parts = nil, r.parts[:0]
+	r.buffer, r.parts, r.beside = nil, r.parts[:0], 0
 	responsePool.Put(r)
 }
 
@@ -244,6 +248,12 @@ func (b *broker) fetch(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	most := b.s.maxAnswer()
+	cut := size > most
+	if cut {
+		b.reconnect.Store(true) // the rest of it is not read
+		size = most
+	}
 	held := bufferSize(size)
 	if err := b.s.memory.acquireFetch(ctx, held); err != nil {
 		return err
@@ -259,7 +269,8 @@ func (b *broker) fetch(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if b.parsed, err = parseFetch(b.parsed[:0], body, b.request.Version); err != nil {
+	as := expected{version: b.request.Version, parts: b.asking, cut: cut}
+	if b.parsed, err = parseFetch(b.parsed[:0], body, as); err != nil {
 		return err
 	}
 	r := responsePool.Get().(*response)
@@ -269,7 +280,11 @@ func (b *broker) fetch(ctx context.Context) error {
 		return nil
 	}
 	buffer.retain()
-	r.buffer = buffer
+	r.buffer, r.beside = buffer, abortedBytes(b.parsed)
+	if r.beside > 0 {
+		b.s.memory.adjust(r.beside)
+		clear(b.parsed)
+	}
 	select {
 	case b.responses <- r:
 		return nil
@@ -278,6 +293,10 @@ func (b *broker) fetch(ctx context.Context) error {
 		return ctx.Err()
 	}
 }
+
+// maxAnswer is the most bytes of an answer that are read. Brokers exceed what
+// they are asked for by one batch; beside the records there is not much.
+func (s *Source) maxAnswer() int { return s.fetchBytes + s.maxBatch + batchHeadBytes + 1<<20 }
 
 // fillRequest makes the request out of the partitions whose turn it is. Brokers
 // give to them in the order of the request until the answer is full, so a topic
@@ -427,6 +446,9 @@ func (b *broker) advance(p *partition, f *fetched) (part, error) {
 	at := 0
 	for at < len(f.records) {
 		head, whole, err := readBatchHead(f.records[at:])
+		if err == nil && head.bytes > b.s.maxBatch+batchHeadBytes {
+			err = fmt.Errorf("%w: %w", errBatch, tooLarge(b.s.maxBatch))
+		}
 		if err != nil {
 			got.records = f.records[:at:at]
 			return got, err
@@ -505,7 +527,7 @@ func (s *Source) damage(p *partition, offset int64, data []byte, err error) {
 		s.assign()
 	}
 	p.fault(err)
-	if p.damaged >= maxDamaged {
+	if p.damaged >= maxDamaged || errors.Is(err, errTooLarge) {
 		s.giveUp(p, offset, data, err)
 		return
 	}
@@ -526,13 +548,17 @@ func (s *Source) giveUp(p *partition, offset int64, data []byte, err error) {
 		s.kick()
 		return
 	}
-	fix := "To go on behind it, set SPOUT_KAFKA_ON_CORRUPT_BATCH=skip and accept the gap"
+	found := fmt.Sprintf("is damaged, in each of %d fetches: %v. See whether a broker's disk fails.", p.damaged, err)
+	if errors.Is(err, errTooLarge) {
+		found = fmt.Sprintf("cannot be read: %v. To read it, raise SPOUT_KAFKA_MAX_BATCH_BYTES, which is at most a quarter of SPOUT_MEMORY_BUDGET.", err)
+	}
+	fix := "To continue behind it, set SPOUT_KAFKA_ON_CORRUPT_BATCH=skip and accept the gap"
 	if s.config.OnCorruptBatch == "skip" {
-		fix = "Where the next one begins cannot be told either. To go on behind it, delete the records up to there (kafka-delete-records) and set SPOUT_KAFKA_ON_OUT_OF_RANGE=earliest"
+		fix = "Where the next one begins cannot be told either. To continue behind it, delete the records up to there (kafka-delete-records) and set SPOUT_KAFKA_ON_OUT_OF_RANGE=earliest"
 	}
 	if s.table.failure == nil {
-		s.table.failure = stopf("topic %s partition %d has a record batch at offset %d that is damaged, in each of %d fetches: %w. See whether a broker's disk fails. %s",
-			p.stream.Topic, p.stream.Partition, offset, p.damaged, err, fix)
+		s.table.failure = stopf("topic %s partition %d has a record batch at offset %d that %s %s",
+			p.stream.Topic, p.stream.Partition, offset, found, fix)
 	}
 	s.stopFetching()
 }

@@ -140,7 +140,7 @@ func (m *model) round() {
 		answer.Topics = append(answer.Topics, given)
 	}
 	var err error
-	if b.parsed, err = parseFetch(b.parsed[:0], answer.AppendTo(nil), answer.Version); err != nil {
+	if b.parsed, err = parseFetch(b.parsed[:0], answer.AppendTo(nil), expected{version: answer.Version, parts: b.asking}); err != nil {
 		m.t.Fatal(err)
 	}
 	for _, part := range b.accept(nil) {

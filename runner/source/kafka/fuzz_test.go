@@ -44,7 +44,7 @@ func decodeAll(t testing.TB, d *decoder, records []byte, count int) (n int, err 
 }
 
 func newDecoder() *decoder {
-	return &decoder{memory: newMemory(64 << 20), counters: &counters{}, aborting: map[int64]struct{}{}}
+	return &decoder{memory: newMemory(64 << 20), counters: &counters{}, aborting: map[int64]struct{}{}, decompressor: decompressor{limit: 16 << 20}}
 }
 
 // FuzzDecodeBatches decodes damaged batches: that must never panic nor go on
@@ -81,6 +81,6 @@ func FuzzDecodeBatches(f *testing.F) {
 func FuzzParseFetch(f *testing.F) {
 	f.Add([]byte{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0}, int16(12))
 	f.Fuzz(func(t *testing.T, data []byte, version int16) {
-		_, _ = parseFetch(nil, data, 4+(version&15)%10)
+		_, _ = parseFetch(nil, data, expected{version: 4 + (version&15)%10, parts: 10})
 	})
 }

@@ -52,10 +52,17 @@ func (h handmade) bytes(t testing.TB) []byte {
 		}
 	}
 	payload = compress(t, h.attrs&attrCompression, payload, h.xerial)
-	out := make([]byte, batchHeadBytes, batchHeadBytes+len(payload))
+	out := append(h.head(len(payload)), payload...)
+	reseal(out)
+	return out
+}
+
+// head returns the head of the batch, before so many bytes of payload.
+func (h handmade) head(payload int) []byte {
+	out := make([]byte, batchHeadBytes, batchHeadBytes+payload)
 	be := binary.BigEndian
 	be.PutUint64(out, uint64(h.base))
-	be.PutUint32(out[8:], uint32(batchHeadBytes-batchPrefixBytes+len(payload)))
+	be.PutUint32(out[8:], uint32(batchHeadBytes-batchPrefixBytes+payload))
 	be.PutUint32(out[12:], uint32(h.epoch))
 	out[16] = 2
 	be.PutUint16(out[21:], uint16(h.attrs))
@@ -64,8 +71,6 @@ func (h handmade) bytes(t testing.TB) []byte {
 	be.PutUint64(out[35:], uint64(h.maxTime))
 	be.PutUint64(out[43:], uint64(h.producer))
 	be.PutUint32(out[57:], uint32(len(h.records)))
-	out = append(out, payload...)
-	reseal(out)
 	return out
 }
 

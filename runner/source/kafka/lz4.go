@@ -26,8 +26,8 @@ const (
 	lz4ContentSizeBytes = 8
 )
 
-// appendLZ4 appends what a frame decompresses to.
-func appendLZ4(out, frame []byte) ([]byte, error) {
+// lz4Into appends what a frame decompresses to, if there is room.
+func lz4Into(out, frame []byte) ([]byte, error) {
 	bad := func(what string) ([]byte, error) { return out, fmt.Errorf("%w: lz4 frame: %s", errBatch, what) }
 	if len(frame) < 7 || binary.LittleEndian.Uint32(frame) != lz4Magic {
 		return bad("it does not begin as one")
@@ -62,32 +62,60 @@ func appendLZ4(out, frame []byte) ([]byte, error) {
 			at += lz4ChecksumBytes
 		}
 		var err error
-		if length&lz4Uncompressed != 0 {
+		switch {
+		case length&lz4Uncompressed == 0:
+			out, err = lz4BlockInto(out, block, begin, largest)
+		case n > cap(out)-len(out):
+			err = errRoom
+		default:
 			out = append(out, block...)
-		} else if out, err = appendLZ4Block(out, block, begin, largest); err != nil {
-			return out, err
 		}
-		if len(out)-begin > maxDecompressed {
-			return out, errTooLarge
+		if err != nil {
+			return out, err
 		}
 	}
 }
 
-// appendLZ4Block appends a block of at most largest bytes. Blocks may refer
-// back to what the same frame, from begin on, has before them.
-func appendLZ4Block(out, block []byte, begin, largest int) ([]byte, error) {
-	for room := min(largest, 4*len(block)+64); ; room = min(4*room, largest) {
-		at := len(out)
-		if cap(out)-at < room {
-			out = append(out, make([]byte, room)...)[:at]
+// lz4BlockInto appends a block of at most largest bytes. Blocks may refer back
+// to what the same frame, from begin on, has before them.
+func lz4BlockInto(out, block []byte, begin, largest int) ([]byte, error) {
+	at := len(out)
+	into := out[at:min(cap(out), at+largest)]
+	n, err := lz4.UncompressBlockWithDict(block, into, out[max(begin, at-lz4Window):at])
+	if err == nil {
+		return out[:at+n], nil
+	}
+	if len(into) < largest && lz4BlockSize(block) > len(into) {
+		return out, errRoom
+	}
+	return out, err
+}
+
+// lz4BlockSize returns how many bytes a block's sequences make, whether or not
+// they make sense.
+func lz4BlockSize(block []byte) (size int) {
+	at := 0
+	number := func(n int) int { // 15 means that more is to be added
+		if n < 15 {
+			return n
 		}
-		into := out[at:min(cap(out), at+largest)]
-		n, err := lz4.UncompressBlockWithDict(block, into, out[max(begin, at-lz4Window):at])
-		if err == nil {
-			return out[:at+n], nil
+		for at < len(block) {
+			more := block[at]
+			at++
+			if n += int(more); more < 255 {
+				break
+			}
 		}
-		if room == largest || len(into) == largest {
-			return out, err
+		return n
+	}
+	for at < len(block) {
+		token := int(block[at])
+		at++
+		literals := number(token >> 4)
+		size, at = size+literals, at+literals
+		if at += 2; at < len(block) { // the offset; the last sequence has none
+			size += number(token&15) + 4
 		}
 	}
+	return size
 }

@@ -19,9 +19,8 @@ import (
 // goes before them, since it is what turns responses into chunks that the
 // caller can give back. Two requests are granted whatever the budget says, or
 // nothing would move: a response while nothing at all is held, and decoding
-// while the caller holds no chunk whose release could make room. The budget
-// can therefore be exceeded by one batch per broker, if a batch alone is
-// larger.
+// while the caller holds no chunk whose release could make room, by one decoder
+// at a time. The budget can therefore be exceeded by one batch.
 type memory struct {
 	budget int64
 
@@ -31,6 +30,8 @@ type memory struct {
 	peak    int64
 	lent    int // chunks with data that were handed out and are not released
 	queue   []*int64
+
+	exceeding *decoder // the one that may decode beyond the budget, until its part is decoded
 }
 
 func newMemory(budget int64) *memory {
@@ -65,9 +66,9 @@ func (m *memory) acquireFetch(ctx context.Context, n int64) error {
 	return err
 }
 
-// acquireDecode blocks until n bytes may be taken for decoding. Before it
-// blocks it calls flush, which hands out what was decoded so far.
-func (m *memory) acquireDecode(ctx context.Context, n int64, flush func() error) error {
+// acquireDecode blocks until d may take n bytes. Before it blocks it has d hand
+// out what was decoded so far.
+func (m *memory) acquireDecode(ctx context.Context, n int64, d *decoder) error {
 	m.mu.Lock()
 	if m.used+n <= m.budget {
 		m.add(n)
@@ -75,10 +76,27 @@ func (m *memory) acquireDecode(ctx context.Context, n int64, flush func() error)
 		return nil
 	}
 	m.mu.Unlock()
-	if err := flush(); err != nil {
+	if err := d.flush(); err != nil {
 		return err
 	}
-	return m.await(ctx, func() bool { return m.used+n <= m.budget || m.lent == 0 }, func() { m.add(n) })
+	return m.await(ctx, func() bool {
+		return m.used+n <= m.budget || m.lent == 0 && (m.exceeding == nil || m.exceeding == d)
+	}, func() {
+		if m.used+n > m.budget {
+			m.exceeding = d
+		}
+		m.add(n)
+	})
+}
+
+// within notes that d has decoded what it had.
+func (m *memory) within(d *decoder) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.exceeding == d {
+		m.exceeding = nil
+		m.changed.Broadcast()
+	}
 }
 
 // await blocks until ready and calls then, both under the lock.

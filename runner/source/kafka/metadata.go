@@ -5,6 +5,7 @@ package kafka
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"math/rand/v2"
 	"net"
@@ -17,6 +18,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/httpclient"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 )
 
@@ -138,10 +141,10 @@ func (s *Source) refreshMetadata(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return s.applyMetadata(response.(*kmsg.MetadataResponse))
+	return s.applyMetadata(response.(*metadata))
 }
 
-func (s *Source) applyMetadata(metadata *kmsg.MetadataResponse) error {
+func (s *Source) applyMetadata(metadata *metadata) error {
 	t := &s.table
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -151,6 +154,10 @@ func (s *Source) applyMetadata(metadata *kmsg.MetadataResponse) error {
 	if err := s.applyClusterID(metadata.ClusterID); err != nil {
 		return err
 	}
+	if err := s.plausible(metadata); err != nil {
+		return err
+	}
+	s.forgetBrokers(metadata)
 	for _, m := range metadata.Brokers {
 		address := net.JoinHostPort(m.Host, strconv.Itoa(int(m.Port)))
 		if b := t.brokers[m.NodeID]; b != nil {
@@ -163,6 +170,7 @@ func (s *Source) applyMetadata(metadata *kmsg.MetadataResponse) error {
 	for i := range metadata.Topics {
 		m := &metadata.Topics[i]
 		if m.Topic == nil || m.IsInternal && s.config.Pattern != "" || !s.wants(*m.Topic) {
+			s.complainOfName(m)
 			continue
 		}
 		told[*m.Topic] = true
@@ -177,6 +185,59 @@ func (s *Source) applyMetadata(metadata *kmsg.MetadataResponse) error {
 	}
 	s.assign()
 	return nil
+}
+
+// Bounds on what metadata are believed to tell. The position of 100,000
+// partitions is a commit's description of 2 MB.
+const (
+	maxPartitions = 100_000
+	maxBrokers    = 1000
+	maxNameBytes  = 255 // of a host, and of a cluster's id
+)
+
+// plausible returns an error if metadata tell what no cluster has. The table
+// grows with what they tell, and the cluster's id is a part of each position.
+func (s *Source) plausible(metadata *metadata) error {
+	if len(metadata.Brokers) > maxBrokers {
+		return fmt.Errorf("the metadata name more than %d brokers, which are all that are accepted", maxBrokers)
+	}
+	for _, m := range metadata.Brokers {
+		if m.Host == "" || len(m.Host) > maxNameBytes || m.Port < 1 || m.Port > 65535 {
+			return fmt.Errorf("the metadata say that broker %d is at %q, port %d, which is no address", m.NodeID, httpclient.Quote(m.Host), m.Port)
+		}
+	}
+	if id := metadata.ClusterID; id != nil && len(*id) > maxNameBytes {
+		return fmt.Errorf("the metadata name a cluster id of %d bytes, more than the %d that are accepted", len(*id), maxNameBytes)
+	}
+	partitions := 0
+	for i := range metadata.Topics {
+		t := &metadata.Topics[i]
+		if t.Topic == nil || !s.wants(*t.Topic) {
+			continue
+		}
+		partitions++ // a topic by itself takes memory, too
+		for j := range t.Partitions {
+			if number := t.Partitions[j].Partition; number < 0 || int(number) >= maxPartitions {
+				return fmt.Errorf("the metadata name partition %d of topic %s, which no topic has", number, *t.Topic)
+			} else if s.config.Shard.Owns(*t.Topic, number) {
+				partitions++
+			}
+		}
+	}
+	if partitions > maxPartitions {
+		return fmt.Errorf("the metadata name %d topics and partitions to read, more than the %d that are accepted: read fewer of them with one spout, or share them by SPOUT_KAFKA_SHARD", partitions, maxPartitions)
+	}
+	return nil
+}
+
+// forgetBrokers removes brokers that are no more, if nothing was ever read
+// from them. The table is locked.
+func (s *Source) forgetBrokers(metadata *metadata) {
+	told := make(map[int32]bool, len(metadata.Brokers))
+	for _, m := range metadata.Brokers {
+		told[m.NodeID] = true
+	}
+	maps.DeleteFunc(s.table.brokers, func(id int32, b *broker) bool { return !told[id] && !b.started })
 }
 
 // applyClusterID compares the cluster's id with the one in the position.
@@ -197,7 +258,7 @@ func (s *Source) applyClusterID(id *string) error {
 }
 
 // applyTopic puts one topic in accord with the metadata.
-func (s *Source) applyTopic(m *kmsg.MetadataResponseTopic) error {
+func (s *Source) applyTopic(m *topicMetadata) error {
 	t := &s.table
 	name := *m.Topic
 	current := t.topics[name]
@@ -255,6 +316,13 @@ func (s *Source) complainOfTopic(name string, current *topic, err error) {
 	default:
 		current.missing = true
 		s.complain.about(cause, hclog.Warn, "topic was deleted; waiting for it to be made again", "topic", name)
+	}
+}
+
+// complainOfName logs that a broker tells of a topic whose name is none.
+func (s *Source) complainOfName(m *topicMetadata) {
+	if m.Topic != nil && !settings.IsTopicName(*m.Topic) {
+		s.complain.about("names", hclog.Warn, "what a broker tells of is no name of a topic; leaving it out", "name", httpclient.Quote(*m.Topic))
 	}
 }
 
@@ -316,7 +384,7 @@ func (s *Source) topicRecreated(t *topic, from string, to [16]byte) error {
 }
 
 // applyPartition puts one partition in accord with the metadata.
-func (s *Source) applyPartition(t *topic, m *kmsg.MetadataResponseTopicPartition) {
+func (s *Source) applyPartition(t *topic, m *partitionMetadata) {
 	p := t.partitions[m.Partition]
 	if p == nil {
 		p = s.newPartition(t, m.Partition)

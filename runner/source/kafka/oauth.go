@@ -11,7 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/segmentio/kafka-go/sasl"
@@ -38,9 +38,9 @@ type oauth struct {
 	client     *http.Client
 	extensions []string // name=value
 
-	mu      sync.Mutex
-	token   *oauth2.Token
+	turn    chan struct{} // taken while what follows is used; who waits for it may give up
 	renewAt time.Time
+	token   atomic.Pointer[oauth2.Token] // read out of turn, too
 }
 
 func newOAuth(config settings.Kafka, roots *x509.CertPool) *oauth {
@@ -48,6 +48,7 @@ func newOAuth(config settings.Kafka, roots *x509.CertPool) *oauth {
 		config:     clientcredentials.Config{ClientID: config.SASLUsername, ClientSecret: config.SASLPassword, TokenURL: config.SASLTokenURL},
 		client:     httpclient.New(&tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}, tokenTimeout),
 		extensions: config.SASLExtensions,
+		turn:       make(chan struct{}, 1),
 	}
 	if config.SASLScope != "" {
 		o.config.Scopes = strings.Fields(config.SASLScope)
@@ -84,20 +85,26 @@ func (o *oauth) Next(_ context.Context, challenge []byte) (bool, []byte, error) 
 
 // current returns a token, a new one if the last has not long to live.
 func (o *oauth) current(ctx context.Context) (string, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
+	select {
+	case o.turn <- struct{}{}:
+		defer func() { <-o.turn }()
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
 	now := time.Now()
-	if o.token != nil && now.Before(o.renewAt) {
-		return o.token.AccessToken, nil
+	old := o.token.Load()
+	if old != nil && now.Before(o.renewAt) {
+		return old.AccessToken, nil
 	}
 	token, err := o.config.Token(context.WithValue(ctx, oauth2.HTTPClient, o.client))
 	if err != nil {
-		if o.token != nil && o.token.Valid() {
-			return o.token.AccessToken, nil // it does for now
+		if old != nil && old.Valid() {
+			return old.AccessToken, nil // it does for now
 		}
 		return "", o.tokenError(err)
 	}
-	o.token, o.renewAt = token, now // one whose life is not told is used once
+	o.token.Store(token)
+	o.renewAt = now // one whose life is not told is used once
 	if !token.Expiry.IsZero() {
 		o.renewAt = now.Add(time.Duration(tokenShare * float64(token.Expiry.Sub(now))))
 	}
@@ -106,12 +113,10 @@ func (o *oauth) current(ctx context.Context) (string, error) {
 
 // given is the newest token.
 func (o *oauth) given() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.token == nil {
-		return ""
+	if newest := o.token.Load(); newest != nil {
+		return newest.AccessToken
 	}
-	return o.token.AccessToken
+	return ""
 }
 
 // tokenError says why there is no token. What the endpoint refuses is as

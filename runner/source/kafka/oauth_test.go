@@ -282,7 +282,8 @@ func TestAnswersAreNotQuoted(t *testing.T) {
 		})
 	}
 	token := "token-that-nobody-may-see"
-	o := &oauth{token: &oauth2.Token{AccessToken: token}}
+	o := &oauth{}
+	o.token.Store(&oauth2.Token{AccessToken: token})
 	if _, _, err := o.Next(testContext(t), []byte(`{"status":"invalid `+token+`"}`)); err == nil || strings.Contains(err.Error(), token) {
 		t.Errorf("a broker's challenge: %v", err)
 	}
@@ -311,7 +312,7 @@ func TestTokenEndpointOutage(t *testing.T) {
 	if token, err := o.current(testContext(t)); err != nil || token != first {
 		t.Errorf("token %q, %v", token, err)
 	}
-	o.token.Expiry = time.Now().Add(-time.Second)
+	o.token.Load().Expiry = time.Now().Add(-time.Second)
 	if _, err := o.current(testContext(t)); err == nil || isDenied(err) || !strings.Contains(err.Error(), "SPOUT_KAFKA_SASL_TOKEN_URL") {
 		t.Errorf("the error is %v", err)
 	}

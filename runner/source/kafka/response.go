@@ -36,10 +36,31 @@ type abortedTransaction struct {
 	firstOffset int64
 }
 
-// parseFetch reads the body of a fetch response of version 4 to 13 and
-// appends its partitions to out.
-func parseFetch(out []fetched, body []byte, version int16) ([]fetched, error) {
-	w := wire{data: body}
+const abortedSize = 16 // bytes of one, here and in the answer
+
+// abortedBytes returns what the aborted transactions of a response take.
+func abortedBytes(all []fetched) (bytes int64) {
+	for i := range all {
+		bytes += abortedSize * int64(cap(all[i].aborted))
+	}
+	return bytes
+}
+
+// maxAborted is the most aborted transactions of a partition in one answer that
+// are believed: each is an entry of a table while the answer is decoded.
+const maxAborted = 100_000
+
+// expected is what is known of a fetch response before its body is read.
+type expected struct {
+	version int16 // of 4 to 13
+	parts   int   // partitions that were asked for: there cannot be more
+	cut     bool  // the response was longer than what is accepted; the rest is missing
+}
+
+// parseFetch reads the body of a fetch response and appends its partitions to out.
+func parseFetch(out []fetched, body []byte, as expected) ([]fetched, error) {
+	version := as.version
+	w := wire{data: body, cut: as.cut}
 	flexible := version >= 12
 	w.int32() // throttle time
 	if version >= 7 {
@@ -60,25 +81,29 @@ func parseFetch(out []fetched, body []byte, version int16) ([]fetched, error) {
 			f := fetched{topicName: name, topicID: id, replica: -1}
 			f.partition = w.int32()
 			f.code = w.int16()
-			f.highWatermark = w.int64()
+			f.highWatermark = max(w.int64(), -1)
 			f.lastStable = w.int64()
 			if version >= 5 {
 				w.int64() // log start
 			}
-			for range w.length(flexible, 4) {
+			aborted := w.length(flexible, 4)
+			if aborted > 0 {
+				f.aborted = make([]abortedTransaction, 0, min(aborted, (len(w.data)-w.at)/abortedSize, maxAborted))
+			}
+			for range aborted {
 				f.aborted = append(f.aborted, abortedTransaction{w.int64(), w.int64()})
 				if flexible {
 					w.skipTags()
 				}
-				if w.bad {
-					break
+				if w.bad || len(f.aborted) > maxAborted {
+					return out, fmt.Errorf("fetch: %w, or it names too many aborted transactions", errShort)
 				}
 			}
 			if version >= 11 {
 				f.replica = w.int32()
 			}
-			f.records = w.bytes(flexible, 4)
-			if flexible {
+			f.records = w.records(flexible)
+			if flexible && !w.ended() {
 				w.skipTags()
 			}
 			if w.bad {
@@ -87,7 +112,13 @@ func parseFetch(out []fetched, body []byte, version int16) ([]fetched, error) {
 			slices.SortFunc(f.aborted, func(a, b abortedTransaction) int {
 				return int(min(max(a.firstOffset-b.firstOffset, -1), 1))
 			})
+			if len(out) == as.parts {
+				return out, fmt.Errorf("fetch: the answer has more than the %d partitions that were asked for", as.parts)
+			}
 			out = append(out, f)
+			if w.ended() {
+				return out, nil
+			}
 		}
 		if flexible {
 			w.skipTags()

@@ -30,9 +30,9 @@ func newMechanism(config settings.Kafka, roots *x509.CertPool) (mechanism sasl.M
 	case "plain":
 		return plain.Mechanism{Username: config.SASLUsername, Password: config.SASLPassword}, nil
 	case "scram-sha-256":
-		mechanism, err = scram.Mechanism(scram.SHA256, config.SASLUsername, config.SASLPassword)
+		mechanism, err = newScram(scram.SHA256, config)
 	case "scram-sha-512":
-		mechanism, err = scram.Mechanism(scram.SHA512, config.SASLUsername, config.SASLPassword)
+		mechanism, err = newScram(scram.SHA512, config)
 	case "oauthbearer":
 		return newOAuth(config, roots), nil
 	default:
@@ -42,6 +42,38 @@ func newMechanism(config settings.Kafka, roots *x509.CertPool) (mechanism sasl.M
 		return nil, errors.New("SPOUT_KAFKA_SASL_USERNAME or SPOUT_KAFKA_SASL_PASSWORD cannot be used with " + config.SASLMechanism)
 	}
 	return mechanism, nil
+}
+
+// maxIterations is the most rounds of hashing that a broker may have a SCRAM
+// client do, a fraction of a second. Kafka itself takes at most 16,384.
+const maxIterations = 100_000
+
+// boundedScram is SCRAM that refuses to hash for hours because a broker says so.
+type boundedScram struct{ sasl.Mechanism }
+
+func newScram(algorithm scram.Algorithm, config settings.Kafka) (sasl.Mechanism, error) {
+	mechanism, err := scram.Mechanism(algorithm, config.SASLUsername, config.SASLPassword)
+	return boundedScram{mechanism}, err
+}
+
+// Start implements [sasl.Mechanism].
+func (m boundedScram) Start(ctx context.Context) (sasl.StateMachine, []byte, error) {
+	state, message, err := m.Mechanism.Start(ctx)
+	return boundedState{state}, message, err
+}
+
+type boundedState struct{ sasl.StateMachine }
+
+// Next implements [sasl.StateMachine].
+func (s boundedState) Next(ctx context.Context, challenge []byte) (bool, []byte, error) {
+	for field := range strings.SplitSeq(string(challenge), ",") { // as RFC 5802 has it: r=…,s=…,i=…
+		if count, ok := strings.CutPrefix(field, "i="); ok {
+			if n, err := strconv.Atoi(count); err != nil || n > maxIterations {
+				return false, nil, fmt.Errorf("the broker asks for %.20s iterations of SCRAM, more than the %d that are accepted", count, maxIterations)
+			}
+		}
+	}
+	return s.StateMachine.Next(ctx, challenge)
 }
 
 // sessionShare is how much of a session's life is used before it is renewed.
@@ -121,5 +153,7 @@ func (c *conn) renew(ctx context.Context) error {
 		return nil
 	}
 	c.renewAt = time.Time{} // or it would be renewed by its own requests
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
 	return c.authenticate(ctx, c.mechanism)
 }

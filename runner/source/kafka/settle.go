@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
+	"slices"
 	"sync"
 	"time"
 
@@ -224,6 +226,10 @@ func (s *Source) listOffsets(ctx context.Context, address string, questions []*q
 			if q == nil {
 				continue
 			}
+			if none := p.Offset == -1 && at(q) >= 0; p.Offset == math.MaxInt64 || p.Offset < 0 && !none {
+				answers.refuse(q, fmt.Errorf("the broker says that it is at offset %d, which is none", p.Offset))
+				continue
+			}
 			found(q, p.Offset)
 		}
 	}
@@ -373,6 +379,12 @@ func (a *answers) take(topic string, partition int32, code int16) *question {
 	}
 	a.done = append(a.done, q)
 	return q
+}
+
+// refuse takes back a question whose answer is of no use.
+func (a *answers) refuse(q *question, err error) {
+	a.done = slices.DeleteFunc(a.done, func(d *question) bool { return d == q })
+	a.source.failed(q, err, a.doing)
 }
 
 // end returns the questions that were answered, and notes those left out.

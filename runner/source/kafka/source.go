@@ -45,6 +45,7 @@ type Source struct {
 	invalid      error         // what is wrong with config
 	fetchBytes   int           // most bytes to ask of a broker at once
 	fetchWait    time.Duration // most that a broker may wait for records
+	maxBatch     int           // most bytes of a record batch
 	fetchVersion int16         // newest version of the fetch request to use
 	memory       *memory
 	counters     counters
@@ -109,6 +110,7 @@ func New(config settings.Kafka, memory settings.Bytes, log hclog.Logger, opts ..
 		memory:       newMemory(int64(memory)),
 		fetchVersion: newestKnown[kmsg.Fetch.Int16()],
 		fetchBytes:   int(min(config.FetchMaxBytes, max(memory/2, 64<<10), maxFetchBytes)),
+		maxBatch:     int(min(config.MaxBatchBytes, memory)),
 		fetchWait:    min(max(config.FetchMaxWait.Std(), minFetchWait), maxFetchWait),
 		chunks:       make(chan *source.Chunk, chunkQueue),
 		kicked:       make(chan struct{}, 1),
@@ -120,8 +122,11 @@ func New(config settings.Kafka, memory settings.Bytes, log hclog.Logger, opts ..
 	if config.GroupID != "" {
 		s.publisher = newPublisher(s, config.GroupID)
 	}
+	if s.maxBatch == 0 {
+		s.maxBatch = int(memory)
+	}
 	s.table.init()
-	s.dialer, s.invalid = newDialer(config, o.dial)
+	s.dialer, s.invalid = newDialer(config, s.memory, o.dial)
 	return s
 }
 

@@ -15,6 +15,7 @@ type wire struct {
 	data []byte
 	at   int
 	bad  bool
+	cut  bool // the answer was longer than data
 }
 
 // take returns the next n bytes.
@@ -82,6 +83,45 @@ func (w *wire) bytes(flexible bool, width int) []byte {
 		return nil
 	}
 	return w.take(n)
+}
+
+// records reads bytes that may be cut off.
+func (w *wire) records(flexible bool) []byte {
+	n := w.length(flexible, 4)
+	if n < 0 {
+		return nil
+	}
+	if w.cut {
+		n = min(n, len(w.data)-w.at)
+	}
+	return w.take(n)
+}
+
+// ended says whether data end here, where the answer was cut.
+func (w *wire) ended() bool { return w.cut && w.at == len(w.data) }
+
+// each reads an array of structures. No memory is taken for what an array
+// claims to hold: its elements have to be there.
+func (w *wire) each(flexible bool, element func()) {
+	for range w.length(flexible, 4) {
+		element()
+		if flexible {
+			w.skipTags()
+		}
+		if w.bad {
+			return
+		}
+	}
+}
+
+// text reads a string; null is nil.
+func (w *wire) text(flexible bool) *string {
+	b := w.bytes(flexible, 2)
+	if b == nil {
+		return nil
+	}
+	s := string(b)
+	return &s
 }
 
 // tags calls visit with each tagged field; visit may be nil.
