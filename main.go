@@ -18,8 +18,11 @@ import (
 	"github.com/spoutworks/terraform-provider-pachyderm/provider"
 )
 
-// version is set when a release is built.
-var version = "dev"
+// These are set when a release is built.
+var (
+	version      = "dev"
+	runnerDigest = "" // of the runner's image
+)
 
 func main() {
 	flag.Usage = func() {
@@ -29,9 +32,14 @@ func main() {
 	}
 	attach := flag.Bool("debug", false, "run on its own, to attach a debugger: prints the TF_REATTACH_PROVIDERS that Terraform needs to find it")
 	show := flag.Bool("version", false, "print the version and exit")
+	image := flag.Bool("image", false, "print the image that spouts with kafka take by default, and exit")
 	flag.Parse()
-	if *show {
+	switch {
+	case *show:
 		fmt.Fprintln(os.Stdout, version)
+		return
+	case *image:
+		fmt.Fprintln(os.Stdout, provider.RunnerImage(version, runnerDigest))
 		return
 	}
 	var options []provider.Option
@@ -42,6 +50,7 @@ func main() {
 		options = economize()
 		go endWithParent(time.Second)
 	}
+	options = append(options, provider.WithRunnerDigest(runnerDigest))
 	if err := tf6server.Serve("registry.terraform.io/spoutworks/pachyderm", provider.Server(version, options...), serving...); err != nil {
 		log.Fatal(err)
 	}

@@ -17,7 +17,7 @@ func (p *pachydermProvider) lists() []func() list.ListResource {
 		return func() list.ListResource { return &l }
 	}
 	return []func() list.ListResource{
-		one(objectList{resource: func() resource.Resource { return newSpoutResource(runnerRepository + ":" + p.version) },
+		one(objectList{resource: func() resource.Resource { return newSpoutResource(p.runnerImage()) },
 			doc: "Lists the spouts of a cluster.", filters: []string{"project"}, find: findPipelines(true)}),
 		one(objectList{resource: newPipelineResource,
 			doc: "Lists the pipelines of a cluster that are no spouts.", filters: []string{"project"}, find: findPipelines(false)}),

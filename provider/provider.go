@@ -58,6 +58,11 @@ func WithoutLog() Option {
 	return func(p *pachydermProvider) { p.silent = true }
 }
 
+// WithRunnerDigest says which image the runner's of this release is.
+func WithRunnerDigest(digest string) Option {
+	return func(p *pachydermProvider) { p.runnerDigest = digest }
+}
+
 // New returns a constructor of the provider, as the framework wants it.
 func New(version string, options ...Option) func() provider.Provider {
 	return func() provider.Provider { return newProvider(version, options...) }
@@ -82,11 +87,23 @@ type pachydermProvider struct {
 	now     func() time.Time
 	silent  bool // writes no log
 
+	runnerDigest string // of the runner's image, such as sha256:…; "" where none was released
+
 	connection atomic.Pointer[connection] // nil until all of its configuration is known
 }
 
 // runnerImage is the image of this release.
-func (p *pachydermProvider) runnerImage() string { return runnerRepository + ":" + p.version }
+func (p *pachydermProvider) runnerImage() string { return RunnerImage(p.version, p.runnerDigest) }
+
+// RunnerImage is the image of a release of the runner. With a digest, its tag
+// is there for people: nodes pull the image that has the digest.
+func RunnerImage(version, digest string) string {
+	image := runnerRepository + ":" + version
+	if digest != "" {
+		image += "@" + digest
+	}
+	return image
+}
 
 // providerModel is the provider block.
 type providerModel struct {

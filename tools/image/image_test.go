@@ -289,6 +289,21 @@ func TestTheSameSourcesGiveTheSameDigest(t *testing.T) {
 	}
 }
 
+// An image that is not what it is said to be is neither written nor pushed.
+func TestTheDigestIsChecked(t *testing.T) {
+	if _, err := makeImage(t.TempDir(), "-check", image(t).digest); err != nil {
+		t.Error(err)
+	}
+	other := "sha256:" + strings.Repeat("0", 64)
+	out := t.TempDir()
+	if _, err := makeImage(out, "-check", other, "-push", "127.0.0.1:1/none:1"); err == nil || !strings.Contains(err.Error(), other) {
+		t.Error(err)
+	}
+	if entries, err := os.ReadDir(out); err != nil || len(entries) > 0 {
+		t.Error(entries, err)
+	}
+}
+
 func read(t *testing.T, dir, name string) []byte {
 	t.Helper()
 	content, err := os.ReadFile(filepath.Join(dir, name))

@@ -44,6 +44,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	pkg := flags.String("package", "./runner", "package of the runner in that module")
 	licence := flags.String("licence", "", "licence to put into the image (default LICENSE in the module's folder)")
 	out := flags.String("out", "dist", "folder to write to")
+	check := flags.String("check", "", "digest that the image must have, as sha256:...; another is an error, and is not pushed")
 	push := flags.String("push", "", "reference to push to as well, as registry.example/spout-runner:1.2.3; logs in as docker and podman do")
 	var about labels
 	flags.StringVar(&about.version, "version", "dev", "version of the runner")
@@ -82,6 +83,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	digest, err := index.Digest()
 	if err != nil {
 		return err
+	}
+	if *check != "" && *check != digest.String() {
+		return fmt.Errorf("these sources and this release of Go give %s, not %s", digest, *check)
 	}
 	layout, archive := filepath.Join(*out, layoutName), filepath.Join(*out, archiveName)
 	if err := writeLayout(layout, index, about.version); err != nil {
