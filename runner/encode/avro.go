@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"github.com/klauspost/compress/zstd"
+	"github.com/twmb/avro"
 	"github.com/twmb/avro/ocf"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/schema"
@@ -39,8 +40,12 @@ const schemaIDProperty = "spout.schema.id"
 // reader needs to hold at once, and what it can split a file by.
 const avroBlock = 256 << 10
 
+// anySchema is for the library: rows are encoded already, and which schema a
+// file has is said by its text.
+var anySchema = avro.MustParse(`"bytes"`)
+
 func (a avroFiles) write(out *blocks, of *schema.Rows, rows *rowBlocks) error {
-	options := []ocf.WriterOpt{ocf.WithBlockBytes(avroBlock), ocf.WithBlockCount(0)}
+	options := []ocf.WriterOpt{ocf.WithSchema(of.Text), ocf.WithBlockBytes(avroBlock), ocf.WithBlockCount(0)}
 	if a.codec != nil {
 		codec, err := a.codec()
 		if err != nil {
@@ -51,7 +56,7 @@ func (a avroFiles) write(out *blocks, of *schema.Rows, rows *rowBlocks) error {
 	if of.ID != 0 {
 		options = append(options, ocf.WithMetadata(map[string][]byte{schemaIDProperty: strconv.AppendInt(nil, int64(of.ID), 10)}))
 	}
-	w, err := ocf.NewWriter(out, of.Avro, options...)
+	w, err := ocf.NewWriter(out, anySchema, options...)
 	if err != nil {
 		return err
 	}

@@ -17,8 +17,23 @@ type Columns struct {
 	Schema *parquet.Schema
 	Leaves int // number of columns
 
-	root *plan
+	root   *plan
+	levels int // around what is laid out
+	// multiplies says that short values can have many columns without a value:
+	// an array's elements hold groups of them that may be missing.
+	multiplies bool
 }
+
+const (
+	// maxColumns bounds the columns of a file. Each takes memory while files
+	// are written, and a part of each row group.
+	maxColumns = 10_000
+	// maxLevels bounds how deep columns are nested: the library counts levels in
+	// a byte. An array is three of them.
+	maxLevels = 250
+	// wideGroup is how many columns that may be missing at once multiply.
+	wideGroup = 8
+)
 
 // plan is how values of a type are taken apart into columns.
 type plan struct {
@@ -69,9 +84,25 @@ func (c *Columns) plan(t *Type, repetition byte, within []*Type) (*plan, parquet
 		return nil, nil, errRecursive
 	}
 	within = append(slices.Clip(within), t)
+	levels := 1
+	if t.Kind == Array || t.Kind == Map {
+		levels = 3
+	}
+	c.levels += levels
+	defer func() { c.levels -= levels }()
+	if c.levels > maxLevels {
+		return nil, nil, fmt.Errorf("its schema has columns nested more than %d levels deep in Parquet; write avro", maxLevels)
+	}
 	p := &plan{of: t, first: c.Leaves}
 	node, err := c.node(p, repetition, within)
+	if c.Leaves > maxColumns {
+		return nil, nil, fmt.Errorf("its schema has more than %d columns in Parquet; write avro", maxColumns)
+	}
 	p.last = c.Leaves
+	t.width = p.last - p.first
+	if repetition > 0 && t.width >= wideGroup && (t.Kind == Union || t.Kind == Array || t.Kind == Map) {
+		c.multiplies = true
+	}
 	return p, node, err
 }
 
@@ -84,8 +115,9 @@ func (c *Columns) add(p *plan, t *Type, repetition byte, within []*Type) (parque
 func (c *Columns) node(p *plan, repetition byte, within []*Type) (parquet.Node, error) {
 	switch t := p.of; t.Kind {
 	case Record:
-		if len(t.Fields) == 0 {
-			return nil, errors.New("its schema has a record without fields, which Parquet has no columns for; write avro")
+		if len(t.Fields) == 0 { // Parquet has no groups without columns
+			c.Leaves++
+			return parquet.Leaf(parquet.BooleanType), nil
 		}
 		g := newGroup()
 		for _, f := range t.Fields {
@@ -121,7 +153,8 @@ func (c *Columns) node(p *plan, repetition byte, within []*Type) (parquet.Node, 
 }
 
 // union lays out a union: what is optional is nullable, and others are a group
-// of which one member is not null, as parquet-avro writes it.
+// of which one member is not null, numbered without null, as parquet-avro
+// writes it.
 func (c *Columns) union(p *plan, repetition byte, within []*Type) (parquet.Node, error) {
 	if of, branch, ok := p.of.optional(); ok {
 		p.branch = branch
@@ -132,7 +165,7 @@ func (c *Columns) union(p *plan, repetition byte, within []*Type) (parquet.Node,
 		return parquet.Optional(node), nil
 	}
 	g := newGroup()
-	for i, branch := range p.of.Branches {
+	for _, branch := range p.of.Branches {
 		if branch.Kind == Null {
 			p.nullable = true
 			p.below = append(p.below, nil)
@@ -142,14 +175,14 @@ func (c *Columns) union(p *plan, repetition byte, within []*Type) (parquet.Node,
 		if err != nil {
 			return nil, err
 		}
-		if err := g.add(fmt.Sprintf("member%d", i), parquet.Optional(node)); err != nil {
+		if err := g.add(fmt.Sprintf("member%d", len(g.fields)), parquet.Optional(node)); err != nil {
 			return nil, err
 		}
 	}
 	if len(g.fields) == 0 { // nothing but null
 		c.Leaves++
 		p.below = nil
-		return parquet.Optional(parquet.String()), nil
+		return leaf(primitive(Null))
 	}
 	if p.nullable {
 		return parquet.Optional(g), nil
@@ -160,8 +193,8 @@ func (c *Columns) union(p *plan, repetition byte, within []*Type) (parquet.Node,
 // leaf returns the column of a type without parts.
 func leaf(t *Type) (parquet.Node, error) {
 	switch t.Kind {
-	case Null:
-		return parquet.Optional(parquet.String()), nil
+	case Null: // any column can hold it: this one goes best with what it may be one day
+		return parquet.Optional(parquet.Leaf(parquet.BooleanType)), nil
 	case Boolean:
 		return parquet.Leaf(parquet.BooleanType), nil
 	case Int:
@@ -192,7 +225,7 @@ func leaf(t *Type) (parquet.Node, error) {
 		case t.Logical == "uuid" && t.Size == 16:
 			return parquet.UUID(), nil
 		case t.Size == 0:
-			return nil, errors.New("its schema has a fixed without bytes, which Parquet has no columns for; write avro")
+			return parquet.Leaf(parquet.ByteArrayType), nil
 		}
 		return parquet.Leaf(parquet.FixedLenByteArrayType(t.Size)), nil
 	}
@@ -243,6 +276,9 @@ func (s *shredder) nulls(p *plan, repetition, definition byte) {
 func (s *shredder) shred(p *plan, data []byte, repetition, definition byte) (rest []byte) {
 	switch p.of.Kind {
 	case Record:
+		if len(p.below) == 0 {
+			s.put(p.first, parquet.BooleanValue(true), repetition, definition)
+		}
 		for _, field := range p.below {
 			data = s.shred(field, data, repetition, definition)
 		}
@@ -330,6 +366,9 @@ func value(t *Type, data []byte) (parquet.Value, []byte) {
 	case Double:
 		return parquet.DoubleValue(math.Float64frombits(binary.LittleEndian.Uint64(data))), data[8:]
 	case Fixed:
+		if t.Size == 0 {
+			return parquet.ByteArrayValue(nil), data
+		}
 		return parquet.FixedLenByteArrayValue(data[:t.Size]), data[t.Size:]
 	}
 	b, rest := text(data)

@@ -189,7 +189,7 @@ func (r *Registry) ask(ctx context.Context, id int) (*Values, error) {
 	if err := c.references(ctx, s.References, 0); err != nil {
 		return nil, err
 	}
-	values, err := newValues(id, s.Type, append(c.sources, Source{Text: s.Schema}), r.columns)
+	values, err := newValues(ctx, id, s.Type, append(c.sources, Source{Text: s.Schema}), r.columns)
 	if err != nil {
 		return nil, refusef("its schema %d cannot be used: %v", id, err)
 	}
@@ -204,7 +204,7 @@ type collector struct {
 
 func (c *collector) references(ctx context.Context, list []sr.SchemaReference, depth int) error {
 	for _, reference := range list {
-		if c.seen[reference] || depth > maxDepth {
+		if c.seen[reference] || depth > settings.MaxDepth {
 			continue
 		}
 		c.seen[reference] = true

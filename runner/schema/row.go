@@ -4,12 +4,10 @@ package schema
 
 import (
 	"encoding/binary"
-	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"unicode/utf8"
-
-	"github.com/twmb/avro"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 )
@@ -19,14 +17,23 @@ type Rows struct {
 	Text string // the Avro schema in JSON
 	ID   int    // of the registry, 0 if there is none
 	Type *Type
-	Avro *avro.Schema
 
-	value   valueKind
-	columns func() (*Columns, error) // made once
+	value      valueKind
+	columns    func() (*Columns, error) // made once
+	multiplies bool                     // see Columns
 }
 
 // Columns is how the rows are laid out in Parquet files.
 func (r *Rows) Columns() (*Columns, error) { return r.columns() }
+
+// checkTranscoded checks a value that was brought into Avro's encoding, as far
+// as it is not right by the way it was made.
+func (r *Rows) checkTranscoded(t *Type, value []byte) error {
+	if !r.multiplies {
+		return nil
+	}
+	return t.Check(value)
+}
 
 // valueKind says where in a row the record's value is.
 type valueKind int
@@ -52,74 +59,70 @@ const coordinates = `
 // value's own fields.
 const coordinatesField = "_record"
 
-// coordinatesSchema is the schema of that field.
-var coordinatesSchema = mustParse(`{"type": "record", "name": "SpoutRecord", "namespace": "pachyderm.spout", "fields": [` + coordinates + `]}`)
+// namespace is that of types that are this program's own.
+const namespace = "pachyderm.spout"
 
 // Envelope are rows of records whose values are bytes.
-var Envelope = mustRows(mustParse(`{"type": "record", "name": "Record", "namespace": "pachyderm.spout", "fields": [`+coordinates+`,
-	{"name": "value", "type": ["null", "bytes"]}]}`), valueBytes)
+var Envelope = must(newRows(mustParse(`{"type": "record", "name": "Record", "namespace": "`+namespace+`", "fields": [`+coordinates+`,
+	{"name": "value", "type": ["null", "bytes"]}]}`), valueBytes))
 
 // Tombstones are rows of records without values, beside rows of a registry's
 // schemas: their coordinates have the same name.
-var Tombstones = mustRows(mustWithCoordinates(nil), valueNone)
+var Tombstones = must(newRows(withCoordinates(nil), valueNone))
 
-func mustParse(text string) *avro.Schema {
-	s, err := avro.Parse(text)
+func mustParse(text string) *Type { return must(parseAvro([]Source{{Text: text}})) }
+
+func must[T any](v T, err error) T {
 	if err != nil {
 		panic(err) // it is constant
 	}
-	return s
+	return v
 }
 
-func mustRows(s *avro.Schema, value valueKind) *Rows {
-	r, err := newRows(s, value)
-	if err != nil {
-		panic(err) // it is constant
-	}
-	return r
-}
-
-func mustWithCoordinates(value *avro.Schema) *avro.Schema {
-	s, err := withCoordinates(value)
-	if err != nil {
-		panic(err) // it is constant
-	}
-	return s
-}
-
-func newRows(s *avro.Schema, value valueKind) (*Rows, error) {
-	t, err := typeOf(s)
+func newRows(t *Type, value valueKind) (*Rows, error) {
+	text, err := textOf(t)
 	if err != nil {
 		return nil, err
 	}
-	r := &Rows{Text: s.String(), Type: t, Avro: s, value: value}
+	r := &Rows{Text: text, Type: t, value: value}
 	r.columns = sync.OnceValues(func() (*Columns, error) { return newColumns(r) })
 	return r, nil
 }
 
-// withCoordinates returns the schema of rows that have a value's own fields,
-// or a field called value if it is no record, and the coordinates.
-func withCoordinates(value *avro.Schema) (*avro.Schema, error) {
-	root := avro.SchemaNode{Type: "record", Name: "Record", Namespace: "pachyderm.spout"}
+// withCoordinates returns the type of rows that have a value's own fields and
+// the coordinates. The value is in a field called value if it is no record, or
+// one that is met again within itself: there it has no coordinates.
+func withCoordinates(value *Type) *Type {
+	names, recursive := map[string]bool{}, false
+	root := &Type{Kind: Record}
 	if value != nil {
-		if own := value.Root(); own.Type == "record" {
-			root = *own
+		names, recursive = value.named()
+		if value.Kind == Record && !recursive {
+			*root = *value
+			root.Fields = slices.Clone(value.Fields)
 		} else {
-			root.Fields = []avro.SchemaField{{Name: "value", Type: *own}}
+			root.Fields = []Field{{Name: "value", Type: value}}
 		}
+	}
+	if root.Name == "" {
+		root.Name = freeName("Record", names)
 	}
 	name := coordinatesField
-	for i := 0; i < len(root.Fields); i++ {
-		if root.Fields[i].Name == name {
-			name, i = "_"+name, -1
-		}
+	for slices.ContainsFunc(root.Fields, func(f Field) bool { return f.Name == name || f.isCalled(name) }) {
+		name = "_" + name
 	}
-	root.Fields = append(root.Fields, avro.SchemaField{Name: name, Type: *coordinatesSchema.Root()})
-	s, err := root.Schema()
-	if err != nil {
-		return nil, fmt.Errorf("add the coordinates to the schema: %w", err)
+	own := mustParse(`{"type": "record", "name": "` + freeName("SpoutRecord", names) + `", "fields": [` +
+		strings.ReplaceAll(coordinates, `"SpoutHeader"`, `"`+freeName("SpoutHeader", names)+`"`) + `]}`)
+	root.Fields = append(root.Fields, Field{Name: name, Type: own})
+	return root
+}
+
+// freeName is a name of this program that a schema does not have.
+func freeName(name string, taken map[string]bool) string {
+	for name = namespace + "." + name; taken[name]; {
+		name += "_"
 	}
-	return s, nil
+	return name
 }
 
 // Append appends a record's row. The value of a record of a registry's schema

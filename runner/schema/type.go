@@ -7,11 +7,8 @@
 package schema
 
 import (
-	"errors"
-	"fmt"
-	"strings"
-
-	"github.com/twmb/avro"
+	"bytes"
+	"slices"
 )
 
 // Kind is the shape of a [Type].
@@ -36,91 +33,47 @@ const (
 )
 
 var kinds = map[string]Kind{"null": Null, "boolean": Boolean, "int": Int, "long": Long, "float": Float, "double": Double, "bytes": Bytes,
-	"string": String, "fixed": Fixed, "enum": Enum, "array": Array, "map": Map, "record": Record, "error": Record, "union": Union}
+	"string": String, "fixed": Fixed, "enum": Enum, "array": Array, "map": Map, "record": Record, "error": Record}
+
+var kindNames = [...]string{Null: "null", Boolean: "boolean", Int: "int", Long: "long", Float: "float", Double: "double", Bytes: "bytes",
+	String: "string", Fixed: "fixed", Enum: "enum", Array: "array", Map: "map", Record: "record"}
 
 // Type is an Avro type with all names resolved; it may contain itself.
 type Type struct {
 	Kind             Kind
-	Logical          string // logical type, "" for none
+	Name             string // of a record, enum or fixed, with its namespace
+	Logical          string // logical type that fits, "" for none
 	Precision, Scale int    // of a decimal
 	Size             int    // of a fixed
 	Symbols          [][]byte
 	Fields           []Field
 	Element          *Type // of an array's items or a map's values
 	Branches         []*Type
+
+	also  []attribute
+	width int // columns of Parquet, 0 if they are not made
 }
 
 // Field is a field of a record.
 type Field struct {
 	Name string
 	Type *Type
+
+	also []attribute
 }
 
-// typeOf resolves a schema of the library into a Type.
-func typeOf(s *avro.Schema) (*Type, error) {
-	return (&resolver{named: map[string]*Type{}}).resolve(s.Root(), "")
+// isCalled says whether name is another name of the field.
+func (f *Field) isCalled(name string) bool {
+	return slices.ContainsFunc(f.also, func(a attribute) bool {
+		return a.name == `"aliases"` && bytes.Contains(a.value, []byte(`"`+name+`"`))
+	})
 }
 
-type resolver struct{ named map[string]*Type }
-
-// namespaceOf returns the namespace of a type with a name, which is that of the
-// types within it too: the one in its name, its own, or that around it.
-func namespaceOf(n *avro.SchemaNode, around string) string {
-	if dot := strings.LastIndexByte(n.Name, '.'); dot >= 0 {
-		return n.Name[:dot]
-	}
-	if n.Namespace != "" {
-		return n.Namespace
-	}
-	return around
-}
-
-func (r *resolver) resolve(n *avro.SchemaNode, namespace string) (*Type, error) {
-	kind, known := kinds[n.Type]
-	if !known {
-		for _, name := range []string{namespace + "." + n.Type, n.Type} {
-			if t := r.named[name]; t != nil {
-				return t, nil
-			}
-		}
-		return nil, fmt.Errorf("the type %q is not defined", n.Type)
-	}
-	t := &Type{Kind: kind, Logical: n.LogicalType, Precision: n.Precision, Scale: n.Scale, Size: n.Size}
-	for _, symbol := range n.Symbols {
-		t.Symbols = append(t.Symbols, []byte(symbol))
-	}
-	if n.Name != "" {
-		namespace = namespaceOf(n, namespace)
-		r.named[strings.TrimPrefix(namespace+"."+n.Name[strings.LastIndexByte(n.Name, '.')+1:], ".")] = t
-	}
-	var err error
-	element := n.Items
-	if kind == Map {
-		element = n.Values
-	}
-	if kind == Array || kind == Map {
-		if element == nil {
-			return nil, errors.New("an array or map has no element type")
-		}
-		if t.Element, err = r.resolve(element, namespace); err != nil {
-			return nil, err
-		}
-	}
-	for i := range n.Fields {
-		field, err := r.resolve(&n.Fields[i].Type, namespace)
-		if err != nil {
-			return nil, err
-		}
-		t.Fields = append(t.Fields, Field{n.Fields[i].Name, field})
-	}
-	for i := range n.Branches {
-		branch, err := r.resolve(&n.Branches[i], namespace)
-		if err != nil {
-			return nil, err
-		}
-		t.Branches = append(t.Branches, branch)
-	}
-	return t, nil
+// attribute is what else a schema says of a type or field, kept for who reads
+// the files: descriptions, defaults, what other programs have added.
+type attribute struct {
+	name  string // in quotes
+	value []byte // JSON
 }
 
 // optional returns what a union of null and one other type holds, and which
@@ -135,4 +88,53 @@ func (t *Type) optional() (of *Type, branch int, ok bool) {
 		}
 	}
 	return nil, 0, false
+}
+
+// isNamed says whether types of the kind have names, by which they are
+// referred to.
+func (k Kind) isNamed() bool { return k == Record || k == Enum || k == Fixed }
+
+// below are the types of which the type is made.
+func (t *Type) below(do func(*Type)) {
+	for i := range t.Fields {
+		do(t.Fields[i].Type)
+	}
+	if t.Element != nil {
+		do(t.Element)
+	}
+	for _, b := range t.Branches {
+		do(b)
+	}
+}
+
+// named returns the types with names within a type, itself included if it has
+// one, and whether the type is within itself.
+func (t *Type) named() (names map[string]bool, recursive bool) {
+	names = map[string]bool{}
+	seen := map[*Type]bool{}
+	var visit func(*Type)
+	visit = func(u *Type) {
+		recursive = recursive || u == t && seen[t]
+		if seen[u] {
+			return
+		}
+		seen[u] = true
+		if u.Kind.isNamed() {
+			names[u.Name] = true
+		}
+		u.below(visit)
+	}
+	visit(t)
+	return names, recursive
+}
+
+// primitive returns the type of a kind without parts.
+func primitive(k Kind) *Type { return &Type{Kind: k} }
+
+// nullable returns the union of null and a type, in which null may be already.
+func nullable(t *Type) *Type {
+	if t.Kind == Null || t.Kind == Union {
+		return t
+	}
+	return &Type{Kind: Union, Branches: []*Type{{Kind: Null}, t}}
 }

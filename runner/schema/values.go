@@ -3,11 +3,10 @@
 package schema
 
 import (
-	"errors"
+	"context"
 	"fmt"
 	"strconv"
 
-	"github.com/twmb/avro"
 	"github.com/twmb/franz-go/pkg/sr"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
@@ -26,8 +25,8 @@ type Values struct {
 // of payload.
 type decoder func(scratch, payload []byte) (*Rows, []byte, error)
 
-// rowsMaker makes rows for values of a shape.
-type rowsMaker func(shape *avro.Schema) (*Rows, error)
+// rowsMaker makes rows for values of a type.
+type rowsMaker func(*Type) (*Rows, error)
 
 // Decode brings the value into Avro's encoding, and says what its row looks
 // like. What it returns is a part of payload, or in scratch's memory if it has
@@ -58,22 +57,22 @@ func (v *Values) Files() map[string]string {
 	return files
 }
 
-func newValues(id int, kind sr.SchemaType, sources []Source, columns bool) (v *Values, err error) {
+func newValues(ctx context.Context, id int, kind sr.SchemaType, sources []Source, columns bool) (v *Values, err error) {
 	v = &Values{id: id, sources: sources}
-	rows := func(shape *avro.Schema) (*Rows, error) {
-		shape, err := withCoordinates(shape)
-		if err != nil {
-			return nil, err
-		}
-		r, err := newRows(shape, valueFirst)
+	rows := func(t *Type) (*Rows, error) {
+		r, err := newRows(withCoordinates(t), valueFirst)
 		if err != nil {
 			return nil, err
 		}
 		r.ID = id
 		if columns {
-			_, err = r.Columns()
+			layout, err := r.Columns()
+			if err != nil {
+				return nil, err
+			}
+			r.multiplies = layout.multiplies
 		}
-		return r, err
+		return r, nil
 	}
 	switch kind {
 	case sr.TypeAvro:
@@ -81,7 +80,7 @@ func newValues(id int, kind sr.SchemaType, sources []Source, columns bool) (v *V
 		v.decode, err = avroValues(sources, rows)
 	case sr.TypeProtobuf:
 		v.ending = "proto"
-		v.decode, err = protobufValues(sources, rows)
+		v.decode, err = protobufValues(ctx, sources, rows)
 	case sr.TypeJSON:
 		v.ending = "json"
 		v.decode, err = jsonValues(sources, rows)
@@ -90,23 +89,3 @@ func newValues(id int, kind sr.SchemaType, sources []Source, columns bool) (v *V
 	}
 	return v, err
 }
-
-// avroValues are in Avro's encoding already: they are only checked.
-func avroValues(sources []Source, rows rowsMaker) (decoder, error) {
-	var cache avro.SchemaCache
-	var shape *avro.Schema
-	for _, s := range sources {
-		var err error
-		if shape, err = cache.Parse(s.Text); err != nil {
-			return nil, fmt.Errorf("%w", err)
-		}
-	}
-	t, err := typeOf(shape)
-	if err != nil {
-		return nil, err
-	}
-	r, err := rows(shape)
-	return func(_, payload []byte) (*Rows, []byte, error) { return r, payload, t.Check(payload) }, err
-}
-
-var errNoMessage = errors.New("it names no message of its schema")

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"unicode/utf8"
+
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
 )
 
 var (
@@ -15,26 +17,36 @@ var (
 	errUTF8   = errors.New("it has a string that is not UTF-8")
 )
 
-// maxDepth bounds how deep a value may be nested.
-const maxDepth = 200
+// Steps are what it takes to go through a value: types that are met, and
+// columns of Parquet that have no value. They are bounded by the value's
+// length, and a number for what takes no bytes: elements of type null, records
+// without fields, groups of columns that are null.
+const (
+	stepsPerByte = 16
+	freeSteps    = 1 << 20
+)
 
-// maxEmpty bounds how many elements without bytes an array may have: they
-// would make a small value take for ever.
-const maxEmpty = 1 << 16
+var errSteps = errors.New("it has too many parts for its length")
 
 // Check makes sure that data is one value of the type and nothing else.
 func (t *Type) Check(data []byte) error {
-	rest, err := t.skip(data, 0)
+	c := checker{steps: freeSteps + stepsPerByte*len(data)}
+	rest, err := c.skip(t, data, 0)
 	if err == nil && len(rest) > 0 {
 		err = fmt.Errorf("%d bytes are left over", len(rest))
 	}
 	return err
 }
 
+type checker struct{ steps int } // that are left
+
 // skip returns what follows a value of the type.
-func (t *Type) skip(data []byte, depth int) (rest []byte, err error) {
-	if depth > maxDepth {
-		return nil, errors.New("it is nested too deep")
+func (c *checker) skip(t *Type, data []byte, depth int) (rest []byte, err error) {
+	if c.steps--; c.steps < 0 {
+		return nil, errSteps
+	}
+	if depth > settings.MaxDepth {
+		return nil, errDeep
 	}
 	switch t.Kind {
 	case Null:
@@ -73,7 +85,7 @@ func (t *Type) skip(data []byte, depth int) (rest []byte, err error) {
 		return rest, err
 	case Record:
 		for i := range t.Fields {
-			if data, err = t.Fields[i].Type.skip(data, depth+1); err != nil {
+			if data, err = c.skip(t.Fields[i].Type, data, depth+1); err != nil {
 				return nil, fmt.Errorf("field %s: %w", t.Fields[i].Name, err)
 			}
 		}
@@ -86,33 +98,28 @@ func (t *Type) skip(data []byte, depth int) (rest []byte, err error) {
 		if branch < 0 || branch >= int64(len(t.Branches)) {
 			return nil, errNumber
 		}
-		return t.Branches[branch].skip(rest, depth+1)
+		c.steps -= t.width // most of which have no value
+		return c.skip(t.Branches[branch], rest, depth+1)
 	}
-	return t.skipBlocks(data, depth)
+	return c.skipBlocks(t, data, depth)
 }
 
 // skipBlocks is skip for arrays and maps.
-func (t *Type) skipBlocks(data []byte, depth int) (rest []byte, err error) {
-	empty := 0
+func (c *checker) skipBlocks(t *Type, data []byte, depth int) (rest []byte, err error) {
+	c.steps -= t.width
 	for {
 		var count int64
 		if count, data, err = takeCount(data); err != nil || count == 0 {
 			return data, err
 		}
 		for range count {
-			before := len(data)
 			if t.Kind == Map {
-				if data, err = stringType.skip(data, depth); err != nil {
+				if data, err = c.skip(stringType, data, depth); err != nil {
 					return nil, err
 				}
 			}
-			if data, err = t.Element.skip(data, depth+1); err != nil {
+			if data, err = c.skip(t.Element, data, depth+1); err != nil {
 				return nil, err
-			}
-			if len(data) == before {
-				if empty++; empty > maxEmpty {
-					return nil, errNumber
-				}
 			}
 		}
 	}
