@@ -8,12 +8,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/cluster/child"
@@ -210,6 +212,64 @@ func TestPachdLocks(t *testing.T) {
 		if got := isPachdLock(etcdKey{Name: name}); got != want {
 			t.Errorf("%s: %v", name, got)
 		}
+	}
+}
+
+// TestPrograms: a folder with programs of another version is taken if it is complete and says its version.
+func TestPrograms(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	put := func(name, output string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\necho '"+output+"'\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	fails := func(want string) {
+		t.Helper()
+		if got, err := programsIn(t.Context(), dir); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%+v, %v; want %s", got, err, want)
+		}
+	}
+	put("pachd", "")
+	put("worker", "")
+	put("pachctl", "0.0.0")
+	fails("no program etcd")
+	put("etcd", "")
+	fails(`"0.0.0" in place of its version`)
+	put("pachctl", "2.11.6")
+	if got, err := programsIn(t.Context(), dir); err != nil || got != (Programs{dir, "2.11.6"}) {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
+// TestPersist: a server that ends while it starts is started again, but not for ever.
+func TestPersist(t *testing.T) {
+	t.Parallel()
+	for failures, want := range map[int]bool{0: true, 2: true, startAttempts: false} {
+		starts, c := 0, &Cluster{opts: Options{Log: io.Discard}}
+		var last *process
+		err := c.persist(t.Context(), func() (*process, error) {
+			command := "sleep 60"
+			if starts++; starts <= failures {
+				command = "echo deadlock detected; exit 1"
+			}
+			var err error
+			last, err = startProcess("server", filepath.Join(t.TempDir(), "log"), exec.Command("sh", "-c", command), nil)
+			return last, err
+		}, func(context.Context) error {
+			if starts <= failures {
+				return errors.New("not ready")
+			}
+			return nil
+		})
+		if (err == nil) != want || starts != min(failures+1, startAttempts) {
+			t.Errorf("%d failures: %d starts, %v", failures, starts, err)
+		}
+		if err != nil && !strings.Contains(err.Error(), "deadlock detected") {
+			t.Errorf("the reason is not told: %v", err)
+		}
+		last.stop(syscall.SIGKILL)
 	}
 }
 

@@ -27,9 +27,9 @@ const (
 	pachdPod  = "pachd-0"
 )
 
-// pachdAttempts is how often pachd is started before it is given up. A newer one, which locks all tables to see whether
+// startAttempts is how often pachd is started before it is given up. A newer one, which locks all tables to see whether
 // they are to be migrated, ends with "deadlock detected" where pods write at that moment.
-const pachdAttempts = 5
+const startAttempts = 5
 
 // maxSidecars is how many of StartSidecar's find room below the ports that the kernel gives to outgoing connections.
 const maxSidecars = 150
@@ -46,17 +46,27 @@ func (c *Cluster) StartPachd(ctx context.Context) error {
 		"STORAGE_HOST_PATH": c.layout.data("pach"), "ENABLE_WORKER_SECURITY_CONTEXTS": false,
 		"WORKER_IMAGE": "pachyderm/worker:" + c.Version(), "WORKER_SIDECAR_IMAGE": "pachyderm/pachd:" + c.Version(),
 	}.list()...)
-	for attempt := 1; ; attempt++ {
+	return c.persist(ctx, func() (*process, error) {
 		p, err := c.launchPachd("pachd", "full", env)
+		if err == nil {
+			c.pachd.Store(p)
+		}
+		return p, err
+	}, func(ctx context.Context) error { return healthy(ctx, addr(portPachd)) })
+}
+
+// persist starts a server, and starts it again if it ends before it is ready, as Kubernetes would.
+func (c *Cluster) persist(ctx context.Context, start func() (*process, error), ready func(context.Context) error) error {
+	for attempt := 1; ; attempt++ {
+		p, err := start()
 		if err != nil {
 			return err
 		}
-		c.pachd.Store(p)
-		err = p.awaitReady(ctx, func(ctx context.Context) error { return healthy(ctx, addr(portPachd)) })
-		if err == nil || p.running() || attempt == pachdAttempts {
+		err = p.awaitReady(ctx, ready)
+		if err == nil || p.running() || attempt == startAttempts {
 			return err
 		}
-		say(c.opts.Log, "starting pachd again, as Kubernetes would")
+		say(c.opts.Log, "%s has ended while it was starting; starting it again", p.name)
 	}
 }
 
