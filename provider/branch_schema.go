@@ -47,7 +47,7 @@ const branchDoc = `A branch: a name in a repo for the newest of a chain of commi
 
 With ` + "`trigger`" + `, it follows another branch of its repo in larger steps. That is how the many small commits of a spout are batched for what reads them: let the pipeline read the branch with the trigger, in place of the spout's output branch.
 
-Destroying a branch deletes the name only; its commits, and the data in them, stay in the repo, where they can be read by their ids. It is refused while a pipeline reads the branch. The output branch of a pipeline or spout is the pipeline's, and is not managed by this resource.`
+Destroying a branch deletes the name only; its commits, and the data in them, stay in the repo, where they can be read by their ids. It is refused while a pipeline reads the branch, or the ` + "`trigger`" + ` of another branch follows it. The output branch of a pipeline or spout is the pipeline's, and is not managed by this resource.`
 
 func branchSchema(ctx context.Context) schema.Schema {
 	return schema.Schema{MarkdownDescription: branchDoc, Attributes: map[string]schema.Attribute{
