@@ -141,7 +141,7 @@ func TestBranchAndCommitDataSources(t *testing.T) {
 		equalValues(t, "head", read("commit", object{"repo": "events", "branch": "master"}), open)
 		got := read("commit", object{"repo": "events", "branch": "master", "finished": true})
 		equalValues(t, "finished head", got, object{"id": second, "state": "finished", "size_bytes": 4.0, "error": nil, "description": spoutDescription})
-		equalValues(t, "by id", read("commit", object{"repo": "events", "id": second}), object{"spout": got["spout"]})
+		equalValues(t, "by id", read("commit", object{"repo": "events", "id": second}), object{"spout": got["spout"], "size_bytes": 4.0})
 		spout, _ := got["spout"].(object)
 		equalValues(t, "spout", spout, object{"source": "kafka", "writer": "orders-v1-x/1", "reason": "records", "records_read": 10.0, "records_written": 9.0, "records_filtered": 0.0, "records_dead_lettered": 0.0, "files": 2.0,
 			"bytes": 900.0, "restored": nil, "offsets": object{"orders": object{"0": 1200.0, "1": 9.0}},
