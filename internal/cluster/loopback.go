@@ -63,7 +63,7 @@ func changedModule(ctx context.Context, dir, source string) (modFile string, err
 
 // errExposed says what it means that programs listen on all interfaces.
 var errExposed = errors.New("whoever reaches this machine over the network could run commands on it as this user, without a password. " +
-	"Run the cluster where there is no other interface, such as in unshare -rn sh -c 'ip link set lo up; COMMAND'")
+	"Run the cluster where there is no other interface, for example by unshare -rn sh -c 'ip link set lo up; COMMAND'")
 
 // checkExposure returns an error if something of the cluster listens on more than the loopback address, and the machine
 // has other addresses. Programs that were built elsewhere do so.
