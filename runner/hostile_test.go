@@ -109,7 +109,7 @@ func (a *attacked) ingests(when string) {
 // answers asks for something as Prometheus or a probe would.
 func (a *attacked) answers(path string) string {
 	a.t.Helper()
-	client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	client := &http.Client{Timeout: time.Minute, Transport: &http.Transport{DisableKeepAlives: true}}
 	answer, err := client.Get("http://" + a.address + path)
 	if err != nil {
 		a.t.Fatalf("under attack: %v", err)

