@@ -13,6 +13,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -52,11 +53,51 @@ func (g guard) RoundTrip(request *http.Request) (*http.Response, error) {
 	if err := checkRedirect(request.URL, answer); err != nil {
 		return nil, errors.Join(err, answer.Body.Close())
 	}
+	answer.Body = limit(answer)
 	return answer, nil
 }
 
 // CloseIdleConnections is what [http.Client.CloseIdleConnections] calls.
 func (g guard) CloseIdleConnections() { g.next.CloseIdleConnections() }
+
+const (
+	// maxBody is how long an answer may be, decompressed.
+	maxBody = 8 << 20
+	// maxErrorBody is how much is read of one that is an error: there is more in
+	// it than is ever shown.
+	maxErrorBody = 64 << 10
+)
+
+// ErrTooLong says that an answer is longer than any should be.
+var ErrTooLong error = note("its answer is longer than 8 MiB")
+
+// limit returns an answer's body of bounded length.
+func limit(answer *http.Response) io.ReadCloser {
+	if answer.StatusCode >= http.StatusMultipleChoices {
+		return &body{Closer: answer.Body, Reader: io.LimitReader(answer.Body, maxErrorBody)}
+	}
+	return &body{Closer: answer.Body, Reader: &limited{answer.Body, maxBody}}
+}
+
+type body struct {
+	io.Reader
+	io.Closer
+}
+
+// limited is a reader that fails after a number of bytes.
+type limited struct {
+	from io.Reader
+	left int
+}
+
+func (l *limited) Read(p []byte) (int, error) {
+	n, err := l.from.Read(p[:min(len(p), l.left+1)])
+	if n > l.left {
+		return l.left, ErrTooLong
+	}
+	l.left -= n
+	return n, err //nolint:wrapcheck // readers end with io.EOF itself
+}
 
 // checkRedirect refuses what [http.Client] would follow to another address. The
 // client ends what goes round in circles.

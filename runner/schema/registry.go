@@ -35,6 +35,7 @@ type Registry struct {
 	columns bool // rows must fit into Parquet's columns
 	log     hclog.Logger
 	known   map[int]known
+	size    int // of the schemas that are known
 }
 
 // known is what is known of a schema: what it makes of values, or why it
@@ -119,6 +120,7 @@ func (r *Registry) Lookup(ctx context.Context, id int) (*Values, error) {
 	if values, err, ok := r.Known(id); ok {
 		return values, err
 	}
+	said := ""
 	for pause := minRegistryPause; ; pause = min(2*pause, maxRegistryPause) {
 		values, err := r.ask(ctx, id)
 		var refused *Refused
@@ -128,19 +130,42 @@ func (r *Registry) Lookup(ctx context.Context, id int) (*Values, error) {
 				r.forgetExpired()
 				k.until = time.Now().Add(unknownFor)
 			}
-			r.known[id] = k
+			r.keep(id, k)
 			return values, err
 		}
 		if ctx.Err() != nil {
 			return nil, fmt.Errorf("schema %d: %w", id, ctx.Err())
 		}
-		r.log.Warn("waiting for the schema registry", "url", r.url, "schema", id, "reason", shown(err))
+		if reason := shown(err); reason != said { // while it lasts, it is said once
+			said = reason
+			r.log.Warn("waiting for the schema registry", "url", r.url, "schema", id, "reason", reason)
+		}
 		select {
 		case <-ctx.Done():
 			return nil, fmt.Errorf("schema %d: %w", id, ctx.Err())
 		case <-time.After(pause):
 		}
 	}
+}
+
+// maxKnown bounds the schemas that are kept, by their length: who may produce
+// records can name all that the registry has.
+const maxKnown = 8 << 20
+
+// keep keeps what is known of a schema, and forgets all others if they are too
+// many: they can be asked for again.
+func (r *Registry) keep(id int, k known) {
+	size := 0
+	if k.values != nil {
+		for _, s := range k.values.sources {
+			size += len(s.Text)
+		}
+	}
+	if r.size += size; r.size > maxKnown {
+		clear(r.known)
+		r.size = size
+	}
+	r.known[id] = k
 }
 
 // maxUnknown is how many unknown schemas are kept in mind. Values that are no
@@ -189,9 +214,15 @@ func (r *Registry) ask(ctx context.Context, id int) (*Values, error) {
 	if err := c.references(ctx, s.References, 0); err != nil {
 		return nil, err
 	}
-	values, err := newValues(ctx, id, s.Type, append(c.sources, Source{Text: s.Schema}), r.columns)
+	if err := c.add(Source{Text: s.Schema}); err != nil {
+		return nil, err
+	}
+	values, err := newValues(ctx, id, s.Type, c.sources, r.columns)
+	if err != nil && ctx.Err() != nil {
+		return nil, fmt.Errorf("%w", ctx.Err())
+	}
 	if err != nil {
-		return nil, refusef("its schema %d cannot be used: %v", id, err)
+		return nil, refusef("its schema %d cannot be used: %.500v", id, err)
 	}
 	return values, nil
 }
@@ -200,6 +231,23 @@ type collector struct {
 	registry *Registry
 	seen     map[sr.SchemaReference]bool
 	sources  []Source
+	size     int
+}
+
+const (
+	// maxSources bounds how many schemas one refers to, with those that they
+	// refer to.
+	maxSources = 500
+	// maxSchema bounds their length.
+	maxSchema = 8 << 20
+)
+
+func (c *collector) add(s Source) error {
+	if c.size += len(s.Text); c.size > maxSchema {
+		return refusef("its schema and what it refers to are longer than %d bytes", maxSchema)
+	}
+	c.sources = append(c.sources, s)
+	return nil
 }
 
 func (c *collector) references(ctx context.Context, list []sr.SchemaReference, depth int) error {
@@ -208,14 +256,19 @@ func (c *collector) references(ctx context.Context, list []sr.SchemaReference, d
 			continue
 		}
 		c.seen[reference] = true
+		if len(c.seen) > maxSources {
+			return refusef("its schema refers to more than %d others", maxSources)
+		}
 		s, err := c.registry.client.SchemaByVersion(ctx, reference.Subject, reference.Version)
 		if err != nil {
-			return asRefused(err, "the registry does not know version %d of %s, which the schema refers to", reference.Version, reference.Subject)
+			return asRefused(err, "the registry does not know version %d of %.200q, which the schema refers to", reference.Version, reference.Subject)
 		}
 		if err := c.references(ctx, s.References, depth+1); err != nil {
 			return err
 		}
-		c.sources = append(c.sources, Source{Name: reference.Name, Text: s.Schema.Schema})
+		if err := c.add(Source{Name: reference.Name, Text: s.Schema.Schema}); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -223,6 +276,9 @@ func (c *collector) references(ctx context.Context, list []sr.SchemaReference, d
 // asRefused tells that something is not in the registry from all that may get
 // better: a network, a server or credentials that fail.
 func asRefused(err error, format string, args ...any) error {
+	if errors.Is(err, httpclient.ErrTooLong) {
+		return &unknownError{&Refused{"the registry's answer about its schema is longer than 8 MiB"}}
+	}
 	var response *sr.ResponseError
 	if !errors.As(err, &response) || response.StatusCode != http.StatusNotFound {
 		return err
