@@ -88,7 +88,8 @@ func TestAvroAsJavaTakesIt(t *testing.T) {
 		"a date of text":            {record(`{"name":"a","type":{"type":"string","logicalType":"date"}}`), `{"name":"a","type":"string"}`},
 		"alias of another field":    {record(`{"name":"a","type":"int"},{"name":"b","aliases":["a"],"type":"int"}`), `{"name":"b","type":"int"}`},
 		"alias":                     {record(`{"name":"b","aliases":["a"],"type":"int"}`), `{"name":"b","type":"int","aliases":["a"]}`},
-		"no namespace":              {record(`{"name":"a","type":{"type":"record","name":"S","namespace":"","fields":[{"name":"x","type":{"type":"fixed","name":"F","size":1}}]}},{"name":"b","type":"S"}`), `{"name":"b","type":"S"}`},
+		"no namespace":              {record(`{"name":"a","type":{"type":"record","name":"S","namespace":"","fields":[{"name":"x","type":{"type":"fixed","name":"F","size":1}}]}},{"name":"b","type":"S"}`), `{"name":"b","type":"pachyderm.spout.S"}`},
+		"none, referred to nowhere": {record(`{"name":"a","type":{"type":"record","name":"S","namespace":"","fields":[{"name":"x","type":"int"}]}}`), `{"type":"record","name":"S","namespace":"",`},
 		"letters that are not A-Z":  {record(`{"name":"größe","type":"int"}`), `{"name":"größe","type":"int"}`},
 		"types in types":            {record(`{"name":"a","type":{"type":{"type":"array","items":"int"}}}`), `{"name":"a","type":{"type":"array","items":"int"}}`},
 		"a name of Avro":            {record(`{"name":"a","type":{"type":"record","name":"map","fields":[]}},{"name":"b","type":"n.map"}`), `{"name":"b","type":"n.map"}`},
@@ -125,6 +126,31 @@ func TestBytesWithoutLength(t *testing.T) {
 		if got != string(want) || err != nil {
 			t.Errorf("%q: %s (%v)", payload, got, err)
 		}
+	}
+}
+
+// What one reader or another refuses a whole file for is not in Parquet.
+func TestColumnsThatReadersTake(t *testing.T) {
+	t.Parallel()
+	v, err := newValues(t.Context(), 1, sr.TypeAvro, []Source{{Text: `{"type":"record","name":"R","fields":[{"name":"m","type":{"type":"map","values":"int"}},
+		{"name":"d","type":{"type":"bytes","logicalType":"decimal","precision":39,"scale":2}},{"name":"e","type":{"type":"bytes","logicalType":"decimal","precision":38,"scale":2}}]}`}}, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := rowOf(t, v, []byte("\x04\x02k\x02\x02k\x04\x00\x00\x00")); err == nil || !strings.Contains(err.Error(), "a key twice") {
+		t.Errorf("a key twice: %v", err)
+	}
+	rows, _, err := v.Decode(nil, []byte("\x04\x02k\x02\x02l\x04\x00\x00\x00"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	layout, err := rows.Columns()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := layout.Schema.String()
+	if !strings.Contains(text, "binary d;") || !strings.Contains(text, "binary e (DECIMAL(38,2))") {
+		t.Error(text)
 	}
 }
 

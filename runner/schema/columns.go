@@ -214,13 +214,13 @@ func leaf(t *Type) (parquet.Node, error) {
 	case String, Enum:
 		return parquet.Encoded(parquet.String(), &parquet.RLEDictionary), nil
 	case Bytes:
-		if t.Logical == "decimal" {
+		if t.isDecimal() {
 			return parquet.Decimal(t.Scale, t.Precision, parquet.ByteArrayType), nil
 		}
 		return parquet.Leaf(parquet.ByteArrayType), nil
 	case Fixed:
 		switch {
-		case t.Logical == "decimal":
+		case t.isDecimal():
 			return parquet.Decimal(t.Scale, t.Precision, parquet.FixedLenByteArrayType(t.Size)), nil
 		case t.Logical == "uuid" && t.Size == 16:
 			return parquet.UUID(), nil
@@ -231,6 +231,10 @@ func leaf(t *Type) (parquet.Node, error) {
 	}
 	return nil, fmt.Errorf("the type %d has no column", t.Kind)
 }
+
+// isDecimal says whether a type is a decimal that readers take: some refuse
+// whole files with more digits, which are bytes then.
+func (t *Type) isDecimal() bool { return t.Logical == "decimal" && t.Precision <= 38 }
 
 func longLeaf(logical string) parquet.Node {
 	switch logical {

@@ -18,21 +18,33 @@ const maxText = 1 << 20
 // textOf is a type as an Avro schema in JSON. Each name is explained where it
 // comes first, with its namespace, so that no reader has to guess.
 func textOf(t *Type) (string, error) {
-	w := &textWriter{known: map[string]*Type{}}
-	if err := w.write(t, ""); err != nil {
-		return "", err
+	for {
+		w := &textWriter{known: map[string]*Type{}}
+		if err := w.write(t, ""); err != nil {
+			return "", err
+		}
+		if len(w.homeless) == 0 {
+			return string(w.text), nil
+		}
+		for _, of := range w.homeless {
+			if !strings.Contains(of.Name, ".") {
+				of.Name = namespace + "." + of.Name
+			}
+		}
 	}
-	return string(w.text), nil
 }
 
 type textWriter struct {
 	text  []byte
 	known map[string]*Type
 	depth int
+	// homeless are types without a namespace that are referred to within one.
+	// Not all readers look for them outside of it: they get a namespace.
+	homeless []*Type
 }
 
 // write appends a type within a namespace.
-func (w *textWriter) write(t *Type, namespace string) error {
+func (w *textWriter) write(t *Type, around string) error {
 	if len(w.text) > maxText {
 		return fmt.Errorf("as an Avro schema it would be longer than %d bytes", maxText)
 	}
@@ -45,6 +57,9 @@ func (w *textWriter) write(t *Type, namespace string) error {
 			if known != t {
 				return fmt.Errorf("it has two types called %s", t.Name)
 			}
+			if around != "" && !strings.Contains(t.Name, ".") {
+				w.homeless = append(w.homeless, t)
+			}
 			w.string(t.Name)
 			return nil
 		}
@@ -52,16 +67,16 @@ func (w *textWriter) write(t *Type, namespace string) error {
 	}
 	switch t.Kind {
 	case Union:
-		return w.union(t, namespace)
+		return w.union(t, around)
 	case Array, Map:
 		w.add(`{"type":"` + kindNames[t.Kind] + `","` + map[Kind]string{Array: "items", Map: "values"}[t.Kind] + `":`)
-		if err := w.write(t.Element, namespace); err != nil {
+		if err := w.write(t.Element, around); err != nil {
 			return err
 		}
 		w.end(t)
 		return nil
 	case Record, Enum, Fixed:
-		return w.named(t, namespace)
+		return w.named(t, around)
 	}
 	if t.Logical == "" && len(t.also) == 0 {
 		w.string(kindNames[t.Kind])
@@ -72,7 +87,7 @@ func (w *textWriter) write(t *Type, namespace string) error {
 	return nil
 }
 
-func (w *textWriter) union(t *Type, namespace string) error {
+func (w *textWriter) union(t *Type, around string) error {
 	w.add("[")
 	for i, b := range t.Branches {
 		if i > 0 {
@@ -81,7 +96,7 @@ func (w *textWriter) union(t *Type, namespace string) error {
 		if b.Kind == Union {
 			return errors.New("it has a union directly in a union")
 		}
-		if err := w.write(b, namespace); err != nil {
+		if err := w.write(b, around); err != nil {
 			return err
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/maphash"
+	"slices"
 	"unicode/utf8"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
@@ -38,7 +40,14 @@ func (t *Type) Check(data []byte) error {
 	return err
 }
 
-type checker struct{ steps int } // that are left
+type checker struct {
+	steps int      // that are left
+	keys  []uint64 // hashes of the keys of maps around
+}
+
+var keySeed = maphash.MakeSeed()
+
+var errTwice = errors.New("it has a map with a key twice")
 
 // skip returns what follows a value of the type.
 func (c *checker) skip(t *Type, data []byte, depth int) (rest []byte, err error) {
@@ -107,15 +116,24 @@ func (c *checker) skip(t *Type, data []byte, depth int) (rest []byte, err error)
 // skipBlocks is skip for arrays and maps.
 func (c *checker) skipBlocks(t *Type, data []byte, depth int) (rest []byte, err error) {
 	c.steps -= t.width
+	keys := len(c.keys)
 	for {
 		var count int64
-		if count, data, err = takeCount(data); err != nil || count == 0 {
+		if count, data, err = takeCount(data); err != nil {
 			return data, err
+		}
+		if count == 0 {
+			return data, c.endMap(keys)
 		}
 		for range count {
 			if t.Kind == Map {
+				before := data
 				if data, err = c.skip(stringType, data, depth); err != nil {
 					return nil, err
+				}
+				if t.width > 0 { // readers of Parquet refuse maps that have a key twice
+					key, _ := text(before)
+					c.keys = append(c.keys, maphash.Bytes(keySeed, key))
 				}
 			}
 			if data, err = c.skip(t.Element, data, depth+1); err != nil {
@@ -123,6 +141,19 @@ func (c *checker) skipBlocks(t *Type, data []byte, depth int) (rest []byte, err 
 			}
 		}
 	}
+}
+
+// endMap makes sure that no key is there twice.
+func (c *checker) endMap(from int) error {
+	keys := c.keys[from:]
+	c.keys = c.keys[:from]
+	slices.Sort(keys)
+	for i := range keys {
+		if i > 0 && keys[i] == keys[i-1] {
+			return errTwice
+		}
+	}
+	return nil
 }
 
 var stringType = &Type{Kind: String}
