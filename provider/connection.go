@@ -13,6 +13,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 	"github.com/hashicorp/terraform-plugin-log/tflog"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/address"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
 )
 
@@ -26,6 +27,7 @@ type connection struct {
 	options        pachyderm.Options
 	idToken        string       // exchanged for a token before the first call
 	origin         string       // where the address comes from
+	mayExpose      bool         // secrets may be sent without TLS
 	guard          string       // deployment id that the cluster must have
 	defaultProject types.String // unknown while the provider's configuration is
 	wait           pachyderm.Wait
@@ -46,6 +48,16 @@ func (c *connection) check() error {
 		err = client.Close()
 	}
 	return err
+}
+
+// refuseExposed reports that others could read what is sent, if that is not
+// allowed.
+func (c *connection) refuseExposed(what string, diags *diag.Diagnostics) {
+	if c == nil || c.failure != nil || c.mayExpose || !c.options.Address.Exposed() {
+		return
+	}
+	diags.AddError(capital(what)+" without TLS", fmt.Sprintf("Without TLS, everybody on the way to %s (from %s) could read %s. Use grpcs://, or set allow_cleartext_credentials = true in the provider block where the network is trusted.",
+		c.options.Address, c.origin, what))
 }
 
 // open returns the client, after it has made sure that it speaks with the
@@ -196,7 +208,12 @@ func (addressForm) ValidateString(_ context.Context, req validator.StringRequest
 	if req.ConfigValue.IsNull() || req.ConfigValue.IsUnknown() {
 		return
 	}
-	if _, err := pachyderm.ParseAddress(req.ConfigValue.ValueString()); err != nil {
+	_, err := pachyderm.ParseAddress(req.ConfigValue.ValueString())
+	switch {
+	case err == nil:
+	case address.HasLogin(req.ConfigValue.ValueString()): // beside an attribute's error Terraform shows the line that sets it
+		resp.Diagnostics.AddError("Invalid address", sentence(err.Error()))
+	default:
 		resp.Diagnostics.AddAttributeError(req.Path, "Invalid address", sentence(err.Error()))
 	}
 }

@@ -62,6 +62,7 @@ resource "pachyderm_spout" "test" {
   kafka = {
     brokers = ["kafka:9092"]
     topics  = ["orders"]
+    tls     = {}
     sasl    = { mechanism = "plain", credentials_secret = { name = pachyderm_secret.kafka.name } }
   }
   runner        = { image_pull_secrets = [pachyderm_secret.registry.name] }

@@ -8,6 +8,7 @@ package provider
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -113,6 +114,7 @@ type providerModel struct {
 	ConfigPath          types.String `tfsdk:"config_path"`
 	Context             types.String `tfsdk:"context"`
 	CACertificate       types.String `tfsdk:"ca_certificate"`
+	AllowCleartext      types.Bool   `tfsdk:"allow_cleartext_credentials"`
 	ClusterDeploymentID types.String `tfsdk:"cluster_deployment_id"`
 	DefaultProject      types.String `tfsdk:"default_project"`
 	RequestTimeout      textValue    `tfsdk:"request_timeout"`
@@ -144,6 +146,8 @@ func (p *pachydermProvider) Schema(_ context.Context, _ provider.SchemaRequest, 
 				MarkdownDescription: "Context of pachctl's config file whose address, token and certificates are used. Default: `PACH_CONTEXT`, or else the active one. Conflicts with `address`."},
 			"ca_certificate": schema.StringAttribute{Optional: true, Validators: notEmpty,
 				MarkdownDescription: "Certificates of the authorities to trust in place of the system's, in PEM (the text, not a path). Needs an address with TLS. `PACH_CA_CERTS` may hold the path of a file with them."},
+			"allow_cleartext_credentials": schema.BoolAttribute{Optional: true,
+				MarkdownDescription: "Whether tokens and the data of `pachyderm_secret` may be sent without TLS, to an address with `grpc://`, `http://` or no scheme. Everybody on the way can read them. Without this, they are sent in clear to this machine only (`localhost`, as with a port forward). Default: `false`."},
 			"cluster_deployment_id": schema.StringAttribute{Optional: true, Validators: notEmpty,
 				MarkdownDescription: "Deployment id of the only cluster that may be changed. It is compared before anything else is sent, a token included. The data source `pachyderm_cluster` shows it; what `pachctl inspect cluster` shows is another one. Default: that of the context, where the address comes from pachctl's config file and the context has one."},
 			"default_project": schema.StringAttribute{Optional: true, Validators: notEmpty,
@@ -177,13 +181,21 @@ func (p *pachydermProvider) Configure(ctx context.Context, req provider.Configur
 		return
 	}
 	credentials, err := pachyderm.Sources{Address: m.Address.ValueString(), Token: m.AuthToken.ValueString(), IDToken: m.IDToken.ValueString(), CACertificate: m.CACertificate.ValueString(),
-		ConfigPath: m.ConfigPath.ValueString(), Context: m.Context.ValueString(), Getenv: p.getenv}.Resolve()
+		ConfigPath: m.ConfigPath.ValueString(), Context: m.Context.ValueString(), AllowCleartext: m.AllowCleartext.ValueBool(), Getenv: p.getenv}.Resolve()
+	var exposed *pachyderm.ExposedError
+	if errors.As(err, &exposed) {
+		resp.Diagnostics.AddError("Token without TLS", sentence(err.Error())+" Where the network is trusted, set allow_cleartext_credentials = true in the provider block.")
+		return
+	}
 	if err != nil {
 		resp.Diagnostics.AddError("Pachyderm is not configured", sentence(err.Error()))
 		return
 	}
 	for _, warning := range credentials.Warnings {
 		resp.Diagnostics.AddWarning("Credentials left out", warning)
+	}
+	if credentials.Address.Exposed() && credentials.Token+credentials.IDToken != "" {
+		resp.Diagnostics.AddWarning("Token without TLS", fmt.Sprintf("Everybody on the way to %s (from %s) can read the token that is sent there, as allow_cleartext_credentials allows.", credentials.Address, credentials.Origin))
 	}
 	retry := p.retry
 	if timeout, err := time.ParseDuration(m.RequestTimeout.ValueString()); err == nil {
@@ -194,6 +206,7 @@ func (p *pachydermProvider) Configure(ctx context.Context, req provider.Configur
 		return
 	}
 	c.requestTimeout = retry.Timeout
+	c.mayExpose = m.AllowCleartext.ValueBool()
 	c.origin, c.guard, c.idToken = credentials.Origin, credentials.DeploymentID, credentials.IDToken
 	if id := m.ClusterDeploymentID.ValueString(); id != "" {
 		c.guard = id
@@ -221,6 +234,7 @@ func (m *providerModel) unknown() (name, hint string) {
 		{"config_path", pachyderm.EnvConfig, m.ConfigPath.IsUnknown()},
 		{"context", pachyderm.EnvContext, m.Context.IsUnknown()},
 		{"ca_certificate", pachyderm.EnvCACerts, m.CACertificate.IsUnknown()},
+		{"allow_cleartext_credentials", "", m.AllowCleartext.IsUnknown()},
 		{"cluster_deployment_id", "", m.ClusterDeploymentID.IsUnknown()},
 		{"request_timeout", "", m.RequestTimeout.IsUnknown()},
 	} {

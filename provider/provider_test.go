@@ -194,7 +194,7 @@ func TestSecretsStaySecret(t *testing.T) {
 		s.AddToken("planted-robot-token", "robot:terraform", auth.ClusterAdminRole)
 		s.AddToken("planted-reader-token", "robot:reader")
 		s.AddKubernetesSecret("kafka", map[string]string{"username": "planted-user", "password": "planted-password", "key": "planted-key"})
-		config := kafkaSpout(object{"kafka.sasl": object{"mechanism": "plain", "credentials_secret": object{"name": "kafka"}},
+		config := kafkaSpout(object{"kafka.tls": object{}, "kafka.sasl": object{"mechanism": "plain", "credentials_secret": object{"name": "kafka"}},
 			"secret_env": object{"KEY": object{"secret": "kafka", "key": "key"}}, "force_destroy": true})
 		var log bytes.Buffer
 		i := newInstanceOf(t, object{"address": s.Address(), "auth_token": "planted-robot-token"})

@@ -81,13 +81,14 @@ func (m *secretModel) take(ctx context.Context, config *secretModel) diag.Diagno
 	return config.DataWO.ElementsAs(ctx, &m.data, false)
 }
 
-func (m *secretModel) plan(_ context.Context, _ *connection, config, state *secretModel, diags *diag.Diagnostics) {
+func (m *secretModel) plan(_ context.Context, c *connection, config, state *secretModel, diags *diag.Diagnostics) {
 	changed := state == nil || !m.same(state)
 	if !changed {
 		m.CreatedAt = state.CreatedAt
 		return
 	}
 	m.CreatedAt = types.StringUnknown()
+	c.refuseExposed("the data of a secret", diags)
 	if config.DataWO.IsNull() {
 		diags.AddAttributeError(path.Root("data_wo"), "Missing data_wo",
 			"The secret is written as a whole, and what it holds cannot be read back: set data_wo and data_wo_version.")
@@ -136,6 +137,7 @@ func (m *secretModel) secret(o *operation) (pachyderm.NewSecret, bool) {
 	if !m.Labels.IsNull() {
 		o.diags.Append(m.Labels.ElementsAs(o.ctx, &s.Labels, false)...)
 	}
+	o.connection.refuseExposed("the data of a secret", o.diags)
 	if len(m.data) == 0 {
 		o.diags.AddAttributeError(path.Root("data_wo"), "Missing data_wo", "The secret is written as a whole: set data_wo and data_wo_version.")
 	}

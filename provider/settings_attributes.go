@@ -28,6 +28,7 @@ const (
 	durationSetting
 	timeSetting
 	offsetsSetting // by topic and partition
+	boolSetting
 )
 
 // settingAttributes joins the attributes of the bundled runner to the
@@ -66,6 +67,7 @@ var settingAttributes = []struct {
 	{"kafka.sasl.scope", "SPOUT_KAFKA_SASL_SCOPE", textSetting},
 	{"kafka.sasl.extensions", "SPOUT_KAFKA_SASL_EXTENSIONS", listSetting},
 	{"kafka.sasl.mechanism", "SPOUT_KAFKA_SASL_MECHANISM", textSetting},
+	{"kafka.sasl.allow_cleartext_credentials", "SPOUT_KAFKA_SASL_ALLOW_CLEARTEXT_CREDENTIALS", boolSetting},
 	{"kafka.batch.max_bytes", "SPOUT_BATCH_MAX_BYTES", bytesSetting},
 	{"kafka.batch.max_records", "SPOUT_BATCH_MAX_RECORDS", intSetting},
 	{"kafka.batch.max_files", "SPOUT_BATCH_MAX_FILES", intSetting},
@@ -84,6 +86,7 @@ var settingAttributes = []struct {
 	{"kafka.schema_registry.server_name", "SPOUT_SCHEMA_REGISTRY_TLS_SERVER_NAME", textSetting},
 	{"kafka.schema_registry.ca_certificate", "SPOUT_SCHEMA_REGISTRY_TLS_CA", textSetting},
 	{"kafka.schema_registry.folder", "SPOUT_SCHEMA_REGISTRY_FOLDER", textSetting},
+	{"kafka.schema_registry.allow_cleartext_credentials", "SPOUT_SCHEMA_REGISTRY_ALLOW_CLEARTEXT_CREDENTIALS", boolSetting},
 	{"runner.memory_budget", "SPOUT_MEMORY_BUDGET", bytesSetting},
 	{"runner.http_port", "SPOUT_HTTP_PORT", intSetting},
 	{"runner.http_address", "SPOUT_HTTP_ADDRESS", textSetting},
@@ -192,6 +195,8 @@ func setting(attribute string, required bool) schema.Attribute {
 				Validators: []validator.List{listvalidator.SizeAtLeast(1), listvalidator.ValueStringsAre(stringvalidator.LengthAtLeast(1), noComma)}}
 		case intSetting:
 			return schema.Int64Attribute{Required: required, Optional: !required, MarkdownDescription: doc}
+		case boolSetting:
+			return schema.BoolAttribute{Required: required, Optional: !required, MarkdownDescription: doc}
 		case bytesSetting:
 			return textAttribute(bytesKind, doc)
 		case durationSetting:

@@ -89,6 +89,8 @@ func (l leaves) text(at string) (string, bool) {
 		return offsetsText(v), true
 	case types.Int64:
 		return fmt.Sprint(v.ValueInt64()), true
+	case types.Bool:
+		return fmt.Sprint(v.ValueBool()), true
 	case basetypes.StringValuable:
 		s, _ := v.ToStringValue(context.Background())
 		return s.ValueString(), true
@@ -109,17 +111,22 @@ func offsetsText(topics types.Map) string {
 	return strings.Join(entries, ",")
 }
 
-// settingsOf reads the runner's settings out of the attributes. Problems are
-// reported at the attributes that cause them; those that may vanish once an
-// unknown value is known are left out.
-func settingsOf(l leaves, outputBranch types.String) (settings.Settings, diag.Diagnostics) {
+// runnerSettings are the runner's settings, as the attributes have them.
+type runnerSettings struct {
+	settings.Settings
+	err     error           // what is wrong with them
+	given   []string        // secret variables that a Kubernetes secret is named for
+	unknown map[string]bool // variables whose values are only known after apply
+}
+
+func readSettings(l leaves, outputBranch types.String) runnerSettings {
 	var environ []string
-	unknown := map[string]bool{"SPOUT_OUTPUT_BRANCH": outputBranch.IsUnknown(), "SPOUT_KAFKA_TLS": l.unknown("kafka.tls")}
+	r := runnerSettings{unknown: map[string]bool{"SPOUT_OUTPUT_BRANCH": outputBranch.IsUnknown(), "SPOUT_KAFKA_TLS": l.unknown("kafka.tls")}}
 	for _, s := range settingAttributes {
 		if text, ok := l.text(s.attribute); ok {
 			environ = append(environ, s.variable+"="+text)
 		}
-		unknown[s.variable] = l.unknown(s.attribute)
+		r.unknown[s.variable] = l.unknown(s.attribute)
 	}
 	if !outputBranch.IsUnknown() {
 		environ = append(environ, "SPOUT_OUTPUT_BRANCH="+outputBranch.ValueString())
@@ -127,10 +134,24 @@ func settingsOf(l leaves, outputBranch types.String) (settings.Settings, diag.Di
 	if l.has("kafka.tls") {
 		environ = append(environ, "SPOUT_KAFKA_TLS=true")
 	}
-	s, err := settings.Parse(environ)
+	r.Settings, r.err = settings.Parse(environ)
+	r.given = givenSecrets(l, r.unknown)
+	return r
+}
+
+// mayVanish says whether a problem may be none once an unknown value is known.
+func (r *runnerSettings) mayVanish(p settings.Problem) bool {
+	return slices.ContainsFunc(append(p.With, p.Variable), func(variable string) bool { return r.unknown[variable] })
+}
+
+// settingsOf reads the runner's settings out of the attributes. Problems are
+// reported at the attributes that cause them; those that may vanish once an
+// unknown value is known are left out.
+func settingsOf(l leaves, outputBranch types.String) (settings.Settings, diag.Diagnostics) {
+	r := readSettings(l, outputBranch)
 	var diags diag.Diagnostics
-	for _, p := range append(problemsOf(err), problemsOf(s.ValidateReferences(givenSecrets(l, unknown)))...) {
-		if slices.ContainsFunc(append(p.With, p.Variable), func(variable string) bool { return unknown[variable] }) {
+	for _, p := range append(problemsOf(r.err), problemsOf(r.WithReferences(r.given).ValidateSecrets())...) {
+		if r.mayVanish(p) {
 			continue
 		}
 		attribute, ok := attributeOf(p.Variable)
@@ -144,9 +165,24 @@ func settingsOf(l leaves, outputBranch types.String) (settings.Settings, diag.Di
 			attribute, p.Value = "kafka.fetch_max_bytes", "" // the budget's default is too small for it
 			p.Fix = "calls for more memory: runner.memory_budget " + p.Fix
 		}
+		if p.Login { // beside an attribute's error Terraform shows the line that sets it
+			diags.AddError("Invalid "+attribute, problemText(attribute, p))
+			continue
+		}
 		diags.AddAttributeError(attributePath(attribute), "Invalid "+attribute, problemText(attribute, p))
 	}
-	return s, diags
+	return r.Settings, diags
+}
+
+// settingWarnings warns of what is allowed all the same.
+func settingWarnings(l leaves, outputBranch types.String) (diags diag.Diagnostics) {
+	r := readSettings(l, outputBranch)
+	for _, p := range r.WithReferences(r.given).Warnings() {
+		if attribute, ok := attributeOf(p.Variable); ok && !r.mayVanish(p) {
+			diags.AddAttributeWarning(attributePath(attribute), "Not encrypted", problemText(attribute, p))
+		}
+	}
+	return diags
 }
 
 // givenSecrets are the secret variables that a Kubernetes secret is named for.

@@ -386,7 +386,7 @@ func TestSpoutReadsWhatOthersWrote(t *testing.T) {
 	}{
 		{func(*pachyderm.Spec) {}, true},
 		{func(p *pachyderm.Spec) {
-			p.Env["SPOUT_KAFKA_SASL_MECHANISM"] = "plain"
+			p.Env["SPOUT_KAFKA_SASL_MECHANISM"], p.Env["SPOUT_KAFKA_TLS"] = "plain", "true"
 			p.Secrets = []pachyderm.Secret{{Name: "user", Key: "username", EnvVar: "SPOUT_KAFKA_SASL_USERNAME"}, {Name: "user", Key: "password", EnvVar: "SPOUT_KAFKA_SASL_PASSWORD"}}
 		}, true},
 		{func(p *pachyderm.Spec) { p.Env["SPOUT_KAFKA_SASL_PASSWORD"] = "plain" }, false},

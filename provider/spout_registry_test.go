@@ -15,6 +15,7 @@ var registryCases = []object{
 	{"url": "https://registry.example.com", "client_certificate_secret": object{"name": "registry-tls", "certificate_key": "cert", "private_key_key": "key"}},
 	{"url": "https://registry.example.com", "client_certificate_secret": object{"name": "registry-tls"}},
 	{"url": "http://registry.example.com"},
+	{"url": "http://registry.example.com", "allow_cleartext_credentials": true, "credentials_secret": object{"name": "registry", "username_key": "user", "password_key": "pass"}},
 }
 
 // A schema registry, with each way to authenticate, comes back from the server.

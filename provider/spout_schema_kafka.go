@@ -47,6 +47,8 @@ func kafkaAttribute() schema.Attribute {
 				"token_url":  setting("kafka.sasl.token_url", false),
 				"scope":      setting("kafka.sasl.scope", false),
 				"extensions": setting("kafka.sasl.extensions", false),
+
+				"allow_cleartext_credentials": setting("kafka.sasl.allow_cleartext_credentials", false),
 				"credentials_secret": schema.SingleNestedAttribute{Required: true, MarkdownDescription: "Kubernetes secret with the credentials. It must be in Pachyderm's namespace.",
 					Attributes: map[string]schema.Attribute{
 						"name":         secretName(),
@@ -71,6 +73,8 @@ func kafkaAttribute() schema.Attribute {
 				"server_name":    setting("kafka.schema_registry.server_name", false),
 				"ca_certificate": setting("kafka.schema_registry.ca_certificate", false),
 				"folder":         setting("kafka.schema_registry.folder", false),
+
+				"allow_cleartext_credentials": setting("kafka.schema_registry.allow_cleartext_credentials", false),
 				"credentials_secret": schema.SingleNestedAttribute{Optional: true, MarkdownDescription: "Kubernetes secret with the credentials of HTTP basic authentication. It must be in Pachyderm's namespace.",
 					Attributes: map[string]schema.Attribute{
 						"name":         secretName(),

@@ -145,6 +145,7 @@ func (v *spoutValidator) kind() {
 	}
 	_, diags := settingsOf(l, branch)
 	v.diags.Append(diags...)
+	v.diags.Append(settingWarnings(l, branch)...)
 	v.uniqueKeys(l)
 }
 

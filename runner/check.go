@@ -38,9 +38,12 @@ func (c checkCommand) Run(ctx context.Context) error {
 		}
 	}
 	var s settings.Settings
-	step("settings", func(context.Context) (_ []string, err error) {
+	step("settings", func(context.Context) (warnings []string, err error) {
 		s, err = readSettings()
-		return nil, err
+		for _, warning := range s.Warnings() {
+			warnings = append(warnings, "not encrypted: "+warning.Error())
+		}
+		return warnings, err
 	})
 	if failed {
 		return errors.New("nothing else was tried")

@@ -27,15 +27,21 @@ type positionCommand struct {
 
 // branchTarget names an output branch of a cluster, from anywhere.
 type branchTarget struct {
-	Spout   string `arg:"" name:"[project/]pipeline[@branch]" help:"The spout. Defaults: the project default, and the pipeline's output branch."`
-	Address string `placeholder:"ADDRESS" help:"Address of pachd, as grpcs://HOST:PORT, to which the token in $$PACHYDERM_AUTH_TOKEN is sent (default: as pachctl has it, $$PACHD_ADDRESS or its configuration)."`
-	Config  string `placeholder:"FILE" help:"pachctl's configuration (default: $$PACH_CONFIG or ~/.pachyderm/config.json)."`
+	Spout                     string `arg:"" name:"[project/]pipeline[@branch]" help:"The spout. Defaults: the project default, and the pipeline's output branch."`
+	Address                   string `placeholder:"ADDRESS" help:"Address of pachd, as grpcs://HOST:PORT, to which the token in $$PACHYDERM_AUTH_TOKEN is sent (default: as pachctl has it, $$PACHD_ADDRESS or its configuration)."`
+	Config                    string `placeholder:"FILE" help:"pachctl's configuration (default: $$PACH_CONFIG or ~/.pachyderm/config.json)."`
+	AllowCleartextCredentials bool   `help:"Send a token without TLS to another machine, too, where the network is trusted."`
+
 	Context string `placeholder:"NAME" help:"Context in pachctl's configuration (default: $$PACH_CONTEXT or the active one)."`
 }
 
 // open connects, and finds the pipeline and its output branch.
 func (t branchTarget) open(ctx context.Context) (*pachyderm.Client, *pachyderm.Pipeline, *pachyderm.Branch, error) {
-	found, err := pachyderm.Sources{Address: t.Address, ConfigPath: t.Config, Context: t.Context}.Resolve()
+	found, err := pachyderm.Sources{Address: t.Address, ConfigPath: t.Config, Context: t.Context, AllowCleartext: t.AllowCleartextCredentials}.Resolve()
+	var exposed *pachyderm.ExposedError
+	if errors.As(err, &exposed) {
+		err = fmt.Errorf("%w, or give --allow-cleartext-credentials where the network is trusted", err)
+	}
 	if errors.Is(err, pachyderm.ErrNoAddress) {
 		err = fmt.Errorf("nothing says which Pachyderm is meant: give --address or set %s, or log in with pachctl", pachyderm.EnvAddress)
 	}

@@ -54,7 +54,7 @@ bbb     2026-01-31T11:58:00Z  2m0s  age     7        1      70
 
 func TestSettingsOfTheEnvironmentGoFirst(t *testing.T) {
 	t.Parallel()
-	env := map[string]string{"SPOUT_KAFKA_BROKERS": "inside:9092", "SPOUT_KAFKA_TOPICS": "t", "SPOUT_KAFKA_SASL_MECHANISM": "plain"}
+	env := map[string]string{"SPOUT_KAFKA_BROKERS": "inside:9092", "SPOUT_KAFKA_TOPICS": "t", "SPOUT_KAFKA_SASL_MECHANISM": "plain", "SPOUT_KAFKA_TLS": "true"}
 	if _, err := settingsOf(env, nil); err == nil || !strings.Contains(err.Error(), "SPOUT_KAFKA_SASL_USERNAME") {
 		t.Error("the missing login is not told:", err)
 	}

@@ -34,6 +34,9 @@ func (c runCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return logged(log, err)
 	}
+	for _, warning := range s.Warnings() {
+		log.Warn("not encrypted", "variable", warning.Variable, "value", warning.Value, "problem", warning.Fix)
+	}
 	client, err := c.connect()
 	if err != nil {
 		return logged(log, err)

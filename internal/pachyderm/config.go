@@ -47,6 +47,8 @@ type Sources struct {
 	ConfigPath    string
 	Context       string
 
+	AllowCleartext bool // send a token without TLS to another machine
+
 	Getenv func(string) string // os.Getenv if nil
 }
 
@@ -85,7 +87,21 @@ func (s Sources) Resolve() (*Credentials, error) {
 	if err != nil {
 		return nil, err
 	}
+	if c.Token+c.IDToken != "" && c.Address.Exposed() && !s.AllowCleartext {
+		return nil, &ExposedError{c.Address, c.Origin}
+	}
 	return c, s.authorities(c)
+}
+
+// ExposedError says that a token would be sent so that others can read it.
+type ExposedError struct {
+	Address Address
+	Origin  string // where the address comes from
+}
+
+func (e *ExposedError) Error() string {
+	return fmt.Sprintf("without TLS, everybody on the way to %s (from %s) could read the token that is sent there. "+
+		"Write the address with grpcs://; one without a scheme stands for grpc://, whatever its port", e.Address, e.Origin)
 }
 
 func (s Sources) explicit(address, origin string) (*Credentials, error) {

@@ -74,6 +74,7 @@ func TestSources(t *testing.T) {
 		{name: "bad address", s: Sources{Address: "ftp://a"}, err: "grpcs://"},
 		{name: "bad address of the environment", env: map[string]string{EnvAddress: "grpc://a/b"}, err: EnvAddress},
 	} {
+		c.s.AllowCleartext = true // the provider's tests are about it
 		c.s.Getenv = func(name string) string {
 			if v, ok := c.env[name]; ok || name != "HOME" {
 				return v

@@ -24,6 +24,7 @@ type Variable struct {
 	Default string // value when unset
 	Doc     string
 	Secret  bool // comes from a Kubernetes secret only, never from a plain value
+	Address bool // a password may have got into it by mistake
 	index   []int
 }
 
@@ -45,7 +46,7 @@ func collect(t reflect.Type, index []int) []Variable {
 		at := append(slices.Clone(index), i)
 		if name := field.Tag.Get("env"); name != "" {
 			out = append(out, Variable{Name: name, Default: field.Tag.Get("default"), Doc: field.Tag.Get("doc"),
-				Secret: field.Tag.Get("secret") == "true", index: at})
+				Secret: field.Tag.Get("secret") == "true", Address: field.Tag.Get("address") == "true", index: at})
 		} else {
 			out = append(out, collect(field.Type, at)...)
 		}

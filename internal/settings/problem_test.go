@@ -25,7 +25,7 @@ var samples = map[string][]string{
 	"SPOUT_KAFKA_TLS_CERT_FILE":       {"/cert"},
 	"SPOUT_KAFKA_TLS_KEY_FILE":        {"/key"},
 	"SPOUT_KAFKA_SASL_MECHANISM":      {"plain", "oauthbearer"},
-	"SPOUT_KAFKA_SASL_TOKEN_URL":      {"https://login.example.com/token"},
+	"SPOUT_KAFKA_SASL_TOKEN_URL":      {"https://login.example.com/token", "http://login.example.com/token"},
 	"SPOUT_KAFKA_SASL_SCOPE":          {"kafka"},
 	"SPOUT_KAFKA_SASL_EXTENSIONS":     {"a=b"},
 	"SPOUT_FILE_FORMAT":               {"jsonl", "avro"},
@@ -37,6 +37,9 @@ var samples = map[string][]string{
 	"SPOUT_RECORD_ON_REFUSED":         {"dead_letter"},
 	"SPOUT_RECORD_DEAD_LETTER_FOLDER": {"own", "_schemas"},
 	"SPOUT_SCHEMA_REGISTRY_URL":       {"http://registry", "https://registry"},
+
+	"SPOUT_KAFKA_SASL_ALLOW_CLEARTEXT_CREDENTIALS":      {"true"},
+	"SPOUT_SCHEMA_REGISTRY_ALLOW_CLEARTEXT_CREDENTIALS": {"true"},
 
 	"SPOUT_SCHEMA_REGISTRY_TLS_SERVER_NAME": {"registry"},
 	"SPOUT_SCHEMA_REGISTRY_TLS_CA":          {"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----"},

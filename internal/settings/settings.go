@@ -24,7 +24,8 @@ import (
 // The struct tags are the table that [Variables], [Parse] and
 // [Settings.Environment] work from: env is the variable's name, default the
 // value that an unset variable has, doc its description, secret marks
-// variables that may only come from a Kubernetes secret.
+// variables that may only come from a Kubernetes secret, address those that a
+// password may have got into.
 type Settings struct {
 	Source       string `env:"SPOUT_SOURCE" default:"kafka" doc:"What is read. This release knows kafka."`
 	OutputBranch string `env:"SPOUT_OUTPUT_BRANCH" default:"master" doc:"Branch of the pipeline's output repo that the commits are made on. It must be the pipeline's output branch."`
@@ -44,7 +45,7 @@ type Settings struct {
 
 // Kafka says which records are read, and how the brokers are reached.
 type Kafka struct {
-	Brokers      []string     `env:"SPOUT_KAFKA_BROKERS" doc:"Brokers to ask for the cluster's metadata, as host:port, separated by commas."`
+	Brokers      []string     `env:"SPOUT_KAFKA_BROKERS" address:"true" doc:"Brokers to ask for the cluster's metadata, as host:port, separated by commas."`
 	Topics       []string     `env:"SPOUT_KAFKA_TOPICS" doc:"Topics to read, all partitions of each, separated by commas. Set either this or SPOUT_KAFKA_TOPICS_PATTERN."`
 	Pattern      string       `env:"SPOUT_KAFKA_TOPICS_PATTERN" doc:"Read all topics whose whole name matches this regular expression (RE2), as orders-.* for orders-eu and orders-us. Topics that come later are found within SPOUT_KAFKA_METADATA_INTERVAL and read from their beginning. Kafka's internal topics, and others whose names begin with two underscores, are left out, and so are topics that this user may not describe."`
 	Shard        Shard        `env:"SPOUT_KAFKA_SHARD" doc:"Which share of the partitions to read, where several spouts read the same topics: 2/8 is the second of eight. Partitions go round the shards in the order of their numbers, each topic beginning at a shard that its name decides. Empty for all of them. See SPOUT_KAFKA_ON_SHARD_CHANGED before it is changed."`
@@ -77,9 +78,11 @@ type Kafka struct {
 	SASLMechanism  string   `env:"SPOUT_KAFKA_SASL_MECHANISM" doc:"plain, scram-sha-256, scram-sha-512 or oauthbearer; empty for none."`
 	SASLUsername   string   `env:"SPOUT_KAFKA_SASL_USERNAME" secret:"true" doc:"SASL user name; for oauthbearer the client id."`
 	SASLPassword   string   `env:"SPOUT_KAFKA_SASL_PASSWORD" secret:"true" doc:"SASL password; for oauthbearer the client secret."`
-	SASLTokenURL   string   `env:"SPOUT_KAFKA_SASL_TOKEN_URL" doc:"For oauthbearer: the endpoint that gives tokens to clients (OAuth 2.0, client credentials), as https://login.example.com/oauth2/token. Its certificate is checked as the brokers' are."`
+	SASLTokenURL   string   `env:"SPOUT_KAFKA_SASL_TOKEN_URL" address:"true" doc:"For oauthbearer: the endpoint that gives tokens to clients (OAuth 2.0, client credentials), as https://login.example.com/oauth2/token. Its certificate is checked as the brokers' are."`
 	SASLScope      string   `env:"SPOUT_KAFKA_SASL_SCOPE" doc:"For oauthbearer: scopes to ask for, separated by blanks."`
 	SASLExtensions []string `env:"SPOUT_KAFKA_SASL_EXTENSIONS" doc:"For oauthbearer: what the brokers want to know besides the token, as logicalCluster=lkc-1,identityPoolId=pool-1, separated by commas."`
+
+	SASLAllowCleartext bool `env:"SPOUT_KAFKA_SASL_ALLOW_CLEARTEXT_CREDENTIALS" default:"false" doc:"Whether a password, token or client secret may be sent without TLS: by plain or oauthbearer to brokers without SPOUT_KAFKA_TLS, or to a token endpoint at http://. Everybody on the way can read it. Without this, it is sent to this machine only. SCRAM sends no password, so without TLS there is only a warning."`
 }
 
 // Batch says when a commit is made. Whichever limit is reached first ends the batch.

@@ -129,7 +129,7 @@ func TestProblems(t *testing.T) {
 		"SPOUT_KAFKA_TLS_SERVER_NAME=x":                                "SPOUT_KAFKA_TLS=\"false\" must be true",
 		"SPOUT_KAFKA_TLS_KEY_FILE=x":                                   "goes together with SPOUT_KAFKA_TLS_KEY_FILE",
 		"SPOUT_KAFKA_TLS_CA_FILE=x":                                    "SPOUT_KAFKA_TLS=\"false\" must be true",
-		"SPOUT_KAFKA_SASL_TOKEN_URL=https://c:hidden@idp.example.com/": "SPOUT_KAFKA_SASL_TOKEN_URL is for oauthbearer",
+		"SPOUT_KAFKA_SASL_TOKEN_URL=https://c:hidden@idp.example.com/": `SPOUT_KAFKA_SASL_TOKEN_URL="https://(hidden)@idp.example.com/" is for oauthbearer`,
 		"SPOUT_KAFKA_SASL_SCOPE=x":                                     `SPOUT_KAFKA_SASL_SCOPE="x" is for oauthbearer`,
 		"SPOUT_KAFKA_SASL_MECHANISM=oauthbearer":                       "SPOUT_KAFKA_SASL_TOKEN_URL must be the URL of the token endpoint",
 		"SPOUT_KAFKA_SASL_MECHANISM=md5":                               "must be one of plain, scram-sha-256, scram-sha-512",

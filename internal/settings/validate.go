@@ -13,17 +13,23 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/address"
 )
 
 // Problem is one thing that is wrong with one setting.
 type Problem struct {
 	Variable string // its name, as SPOUT_KAFKA_BROKERS
-	Value    string // what it was, "" if that does not matter
+	Value    string // what it was, as far as it may be shown, "" if that does not matter
 	Fix      string // what is wrong and what to write instead
 
 	// With are the other variables whose values it comes from: with another
 	// value of one of them, nothing might be wrong.
 	With []string
+
+	// Login says that the value may hold a password, so that the line of a file
+	// in which it stands must not be shown either.
+	Login bool
 }
 
 func (p Problem) Error() string {
@@ -45,7 +51,15 @@ func (p Problems) Error() string {
 }
 
 func (p *Problems) add(variable, value, fix string, with ...string) {
-	*p = append(*p, Problem{variable, value, fix, with})
+	problem := Problem{Variable: variable, Value: value, Fix: fix, With: with}
+	if isAddress(variable) {
+		problem.Value, problem.Login = address.Redacted(value), address.HasLogin(value)
+	}
+	*p = append(*p, problem)
+}
+
+func isAddress(variable string) bool {
+	return slices.ContainsFunc(variables, func(v Variable) bool { return v.Name == variable && v.Address })
 }
 
 func (p Problems) orNil() error {
@@ -110,9 +124,13 @@ func (k Kafka) validate(oneOf func(variable, value string, allowed []string)) (p
 	if len(k.Brokers) == 0 {
 		p.add("SPOUT_KAFKA_BROKERS", "", "must name at least one broker, as kafka.example.com:9092")
 	}
-	for _, broker := range k.Brokers {
+	brokers := k.Brokers
+	if list := strings.Join(brokers, ","); address.HasLogin(list) {
+		brokers = []string{list} // a comma may be a password's
+	}
+	for _, broker := range brokers {
 		host, port, err := net.SplitHostPort(broker)
-		if n, bad := strconv.Atoi(port); err != nil || host == "" || bad != nil || n < 1 || n > 65535 {
+		if n, bad := strconv.Atoi(port); err != nil || host == "" || bad != nil || n < 1 || n > 65535 || address.HasLogin(broker) {
 			p.add("SPOUT_KAFKA_BROKERS", broker, "must be host:port, as kafka.example.com:9092")
 		}
 	}
@@ -184,16 +202,13 @@ func (k Kafka) validateOAuth() (p Problems) {
 		for variable, value := range map[string]string{"SPOUT_KAFKA_SASL_TOKEN_URL": k.SASLTokenURL, "SPOUT_KAFKA_SASL_SCOPE": k.SASLScope,
 			"SPOUT_KAFKA_SASL_EXTENSIONS": strings.Join(k.SASLExtensions, ",")} {
 			if value != "" {
-				if variable == "SPOUT_KAFKA_SASL_TOKEN_URL" {
-					value = withoutLogin(value)
-				}
 				p.add(variable, value, "is for oauthbearer; set SPOUT_KAFKA_SASL_MECHANISM=oauthbearer, or take it out", "SPOUT_KAFKA_SASL_MECHANISM")
 			}
 		}
 		return p
 	}
 	if u, err := url.Parse(k.SASLTokenURL); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.User != nil {
-		p.add("SPOUT_KAFKA_SASL_TOKEN_URL", withoutLogin(k.SASLTokenURL), "must be the URL of the token endpoint without a user or password, as https://login.example.com/oauth2/token, since SPOUT_KAFKA_SASL_MECHANISM is oauthbearer", "SPOUT_KAFKA_SASL_MECHANISM")
+		p.add("SPOUT_KAFKA_SASL_TOKEN_URL", k.SASLTokenURL, "must be the URL of the token endpoint without a user or password, as https://login.example.com/oauth2/token, since SPOUT_KAFKA_SASL_MECHANISM is oauthbearer", "SPOUT_KAFKA_SASL_MECHANISM")
 	}
 	for _, extension := range k.SASLExtensions {
 		if !saslExtension.MatchString(extension) || strings.HasPrefix(extension, "auth=") {
@@ -201,15 +216,6 @@ func (k Kafka) validateOAuth() (p Problems) {
 		}
 	}
 	return p
-}
-
-// withoutLogin returns what may be shown of a URL: nothing if it may hold a
-// password.
-func withoutLogin(text string) string {
-	if strings.Contains(text, "@") {
-		return ""
-	}
-	return text
 }
 
 // saslExtension is the form of RFC 7628, section 3.1.
@@ -234,18 +240,20 @@ func (s Settings) ValidateSecrets() error {
 	}
 	p = append(p, s.SchemaRegistry.validateSecrets()...)
 	p = append(p, s.HTTP.validateSecrets()...)
+	p = append(p, s.validateCleartext()...)
 	return p.orNil()
 }
 
-// ValidateReferences is [Settings.ValidateSecrets] where it is only known which
-// of the secret variables are given.
-func (s Settings) ValidateReferences(given []string) error {
+// WithReferences returns settings for [Settings.ValidateSecrets] and
+// [Settings.Warnings] where it is only known which of the secret variables are
+// given.
+func (s Settings) WithReferences(given []string) Settings {
 	for _, v := range variables {
 		if v.Secret && slices.Contains(given, v.Name) {
 			s.field(v).SetString("given")
 		}
 	}
-	return s.ValidateSecrets()
+	return s
 }
 
 func (s Settings) validateLimits() (p Problems) {

@@ -210,6 +210,9 @@ variable "schema_registry" {
     server_name    = optional(string)
     ca_certificate = optional(string)
     folder         = optional(string)
+
+    allow_cleartext_credentials = optional(bool)
+
     credentials_secret = optional(object({
       name         = string
       username_key = optional(string)
@@ -252,6 +255,9 @@ variable "sasl" {
     token_url  = optional(string)
     scope      = optional(string)
     extensions = optional(list(string))
+
+    allow_cleartext_credentials = optional(bool)
+
     credentials_secret = object({
       name         = string
       username_key = optional(string)

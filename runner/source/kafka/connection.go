@@ -40,6 +40,7 @@ type dialer struct {
 	tls       *tls.Config
 	mechanism sasl.Mechanism // nil for none
 	memory    *memory
+	mayLogin  func(address string) bool
 	dial      dialFunc
 }
 
@@ -47,7 +48,7 @@ func newDialer(config settings.Kafka, memory *memory, dial dialFunc) (*dialer, e
 	if dial == nil {
 		dial = (&net.Dialer{KeepAlive: 30 * time.Second}).DialContext
 	}
-	d := &dialer{clientID: config.ClientID, memory: memory, dial: dial}
+	d := &dialer{clientID: config.ClientID, memory: memory, dial: dial, mayLogin: config.MayLogin}
 	var roots *x509.CertPool
 	var err error
 	if config.TLS {
@@ -79,6 +80,9 @@ func (d *dialer) open(parent context.Context, address string) (*conn, error) {
 }
 
 func (d *dialer) connect(ctx context.Context, address string) (_ *conn, err error) {
+	if !d.mayLogin(address) {
+		return nil, fmt.Errorf("%w at %s", errCleartext, address)
+	}
 	raw, err := d.dial(ctx, "tcp", address)
 	if err != nil {
 		return nil, err

@@ -32,12 +32,16 @@ func stopf(format string, args ...any) error {
 	return &source.Stop{Err: fmt.Errorf(format, args...)}
 }
 
+// errCleartext is about brokers of another machine that other brokers have told
+// of, where only this machine's are configured.
+var errCleartext = errors.New("without TLS, everybody on the way would see the password or token that is sent to the broker")
+
 // isDenied says whether err is one that only new credentials, certificates or
 // rights put right. It is tried again all the same, but seldom.
 func isDenied(err error) bool {
 	for _, denied := range []error{
 		kerr.SaslAuthenticationFailed, kerr.UnsupportedSaslMechanism, kerr.IllegalSaslState, kerr.SecurityDisabled,
-		kerr.TopicAuthorizationFailed, kerr.ClusterAuthorizationFailed, kerr.GroupAuthorizationFailed,
+		kerr.TopicAuthorizationFailed, kerr.ClusterAuthorizationFailed, kerr.GroupAuthorizationFailed, errCleartext,
 	} {
 		if errors.Is(err, denied) {
 			return true
@@ -56,6 +60,8 @@ func remedy(err error) string {
 		return "give the user the operations Describe and Read on the topic"
 	case errors.Is(err, kerr.ClusterAuthorizationFailed):
 		return "give the user the operation Describe on the cluster"
+	case errors.Is(err, errCleartext):
+		return "set SPOUT_KAFKA_TLS=true, or SPOUT_KAFKA_SASL_ALLOW_CLEARTEXT_CREDENTIALS=true where the network is trusted"
 	case errors.Is(err, kerr.UnsupportedSaslMechanism):
 		return "set SPOUT_KAFKA_SASL_MECHANISM to one that the brokers offer"
 	case errors.Is(err, kerr.SaslAuthenticationFailed):

@@ -3,6 +3,7 @@
 package kafka
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -10,6 +11,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"math/big"
 	"net"
 	"strings"
@@ -22,6 +24,7 @@ import (
 	"github.com/twmb/franz-go/pkg/sasl/scram"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/logtest"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
 )
 
 const secret = "a-Secret-that-nobody-may-see"
@@ -104,6 +107,36 @@ func refuses(t *testing.T, make func() (*Source, *logtest.Log), text string) {
 	_, err := checked.Check(testContext(t))
 	if err == nil || strings.Contains(err.Error(), secret) {
 		t.Errorf("Check returned %v", err)
+	}
+}
+
+// TestNoPasswordInClear: brokers tell of others, and a broker of this machine
+// may name one that is elsewhere. No password goes there without TLS.
+func TestNoPasswordInClear(t *testing.T) {
+	t.Parallel()
+	elsewhere := "kafka.example.com:9092"
+	dialed := errors.New("dialed")
+	for name, test := range map[string]struct {
+		k    settings.Kafka
+		want error
+	}{
+		"plain":       {settings.Kafka{SASLMechanism: "plain", SASLUsername: "me", SASLPassword: secret}, errCleartext},
+		"oauthbearer": {settings.Kafka{SASLMechanism: "oauthbearer", SASLUsername: "me", SASLPassword: secret, SASLTokenURL: "https://login"}, errCleartext},
+		"allowed":     {settings.Kafka{SASLMechanism: "plain", SASLUsername: "me", SASLPassword: secret, SASLAllowCleartext: true}, dialed},
+		"TLS":         {settings.Kafka{SASLMechanism: "plain", SASLUsername: "me", SASLPassword: secret, TLS: true}, dialed},
+		"scram":       {settings.Kafka{SASLMechanism: "scram-sha-256", SASLUsername: "me", SASLPassword: secret}, dialed},
+		"none":        {settings.Kafka{}, dialed},
+	} {
+		d, err := newDialer(test.k, nil, func(context.Context, string, string) (net.Conn, error) { return nil, dialed })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := d.open(testContext(t), elsewhere); !errors.Is(err, test.want) || isDenied(err) != (test.want == errCleartext) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if _, err := d.open(testContext(t), "127.0.0.1:9092"); !errors.Is(err, dialed) {
+			t.Errorf("%s, this machine: %v", name, err)
+		}
 	}
 }
 
