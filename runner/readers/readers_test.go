@@ -131,9 +131,15 @@ func registered(t *testing.T, format, kind, text string) *schema.Values {
 
 // schemaCases are files with payloads of a registry's schema: Parquet in each
 // compression, and Avro.
-func schemaCases(t *testing.T, name, kind, text string, want []any, payloads ...[]byte) (cases []testCase) {
+func schemaCases(t *testing.T, name, kind, text string, want []any, payloads ...[]byte) []testCase {
 	t.Helper()
-	for _, as := range []string{"parquet none", "parquet snappy", "parquet gzip", "parquet zstd", "avro zstd"} {
+	return casesAs(t, []string{"parquet none", "parquet snappy", "parquet gzip", "parquet zstd", "avro zstd"}, name, kind, text, want, payloads...)
+}
+
+// casesAs are schemaCases in some formats and compressions.
+func casesAs(t *testing.T, formats []string, name, kind, text string, want []any, payloads ...[]byte) (cases []testCase) {
+	t.Helper()
+	for _, as := range formats {
 		format, compression, _ := strings.Cut(as, " ")
 		values := registered(t, format, kind, text)
 		var records []source.Record
