@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/klauspost/compress/zstd"
 	"github.com/pachyderm/pachyderm/v2/src/pfs"
 	"github.com/pachyderm/pachyderm/v2/src/pps"
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -146,15 +147,28 @@ func (p *process) read(t *testing.T) int64 {
 const logEnd = 1 << 40
 
 // serveForEver makes each partition of the topic "large" an endless log of
-// records of a size, each in a batch of its own. A fetch gets as many as it
-// has room for, but one at least, as from Kafka.
+// records of a size, each in a batch of its own.
 func serveForEver(broker *kfake.Cluster, recordBytes int) {
-	record := kmsg.Record{Value: bytes.Repeat([]byte("0123456789abcdef"), recordBytes/16)}
+	serveBatch(broker, recordBatch(bytes.Repeat([]byte("0123456789abcdef"), recordBytes/16), nil))
+}
+
+// recordBatch makes a batch of one record, compressed if there is what does it.
+func recordBatch(value []byte, compress *zstd.Encoder) []byte {
+	record := kmsg.Record{Value: value}
 	record.Length = int32(len(record.AppendTo(nil)) - 1) // the length itself takes one byte while it is 0
 	batch := kmsg.RecordBatch{PartitionLeaderEpoch: -1, Magic: 2, ProducerID: -1, NumRecords: 1, Records: record.AppendTo(nil)}
+	if compress != nil {
+		batch.Attributes, batch.Records = 4, compress.EncodeAll(batch.Records, nil)
+	}
 	raw := batch.AppendTo(nil)
 	binary.BigEndian.PutUint32(raw[8:], uint32(len(raw)-12))
 	binary.BigEndian.PutUint32(raw[17:], crc32.Checksum(raw[21:], crc32.MakeTable(crc32.Castagnoli)))
+	return raw
+}
+
+// serveBatch makes each partition an endless log of one batch. A fetch gets as
+// many as it has room for, but one at least, as from Kafka.
+func serveBatch(broker *kfake.Cluster, raw []byte) {
 	broker.ControlKey(kmsg.Fetch.Int16(), func(k kmsg.Request) (kmsg.Response, error, bool) {
 		broker.KeepControl()
 		request := k.(*kmsg.FetchRequest)
@@ -274,4 +288,39 @@ func TestMemoryStaysUnderTheBudget(t *testing.T) {
 	before = commits()
 	await("commits after the outage", func() bool { return commits() >= before+2 })
 	within("storage was gone")
+}
+
+// TestLargestBatches ingests batches of a few kB that become all that one may
+// be, in the memory that the runner was given.
+func TestLargestBatches(t *testing.T) {
+	t.Parallel()
+	broker, err := kfake.NewCluster(kfake.NumBrokers(3), kfake.SeedTopics(12, "large"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer broker.Close()
+	s := settings.Default()
+	s.Kafka.Brokers, s.Kafka.Topics = broker.ListenAddrs(), []string{"large"}
+	s.HTTPPort, s.MemoryBudget, s.Batch.MaxBytes = 0, 64<<20, 32<<20
+	compress, err := zstd.NewWriter(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer compress.Close() //nolint:errcheck // it writes nothing
+	serveBatch(broker, recordBatch(make([]byte, s.MemoryBudget/8), compress))
+	listForEver(broker)
+	server := pachtest.New(t)
+	p := startRunner(t, server, s)
+	deadline := time.Now().Add(3 * time.Minute)
+	for len(server.Commits("default", "spout", "master")) < 20 {
+		if _, runs := p.memory(t); !runs || time.Now().After(deadline) {
+			t.Fatalf("there are no commits; the runner runs: %v", runs)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	peak, _ := p.memory(t)
+	t.Logf("%d MiB of memory", peak>>20)
+	if most := rsstest.Most(int64(s.MemoryBudget)); peak > most {
+		t.Errorf("%d MiB were taken in place of %d at most", peak>>20, most>>20)
+	}
 }

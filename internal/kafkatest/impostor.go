@@ -25,6 +25,7 @@ type Impostor struct {
 type Request struct {
 	Key, Version int16
 	Correlation  int32
+	Rest         []byte // the client's id and what it asks
 }
 
 // StartImpostor listens on the loopback address and calls handle for each
@@ -80,10 +81,11 @@ func (i *Impostor) serve(c net.Conn) {
 			return
 		}
 		be := binary.BigEndian
-		if _, err := io.CopyN(io.Discard, c, int64(be.Uint32(head[:]))-8); err != nil {
+		rest := make([]byte, max(int(be.Uint32(head[:]))-8, 0))
+		if _, err := io.ReadFull(c, rest); err != nil {
 			return
 		}
-		i.handle(c, Request{Key: int16(be.Uint16(head[4:])), Version: int16(be.Uint16(head[6:])), Correlation: int32(be.Uint32(head[8:]))})
+		i.handle(c, Request{Key: int16(be.Uint16(head[4:])), Version: int16(be.Uint16(head[6:])), Correlation: int32(be.Uint32(head[8:])), Rest: rest})
 	}
 }
 

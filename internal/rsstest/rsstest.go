@@ -86,23 +86,23 @@ func Run(t *testing.T, limits Limits, env ...string) {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, os.Args[0], "-test.run="+exactly(t.Name()), "-test.count=1", "-test.v")
 	cmd.Env = append(os.Environ(), append(env, childTest+"="+t.Name(), childFile+"="+file, childBudget+"="+strconv.FormatInt(limits.Budget, 10))...)
-	output, err := cmd.CombinedOutput()
+	output, failure := cmd.CombinedOutput()
 	if ctx.Err() != nil {
 		t.Fatalf("it took more than %v:\n%s", limits.Within, output)
 	}
+	figures, err := os.ReadFile(file)
 	if err != nil {
-		t.Fatalf("%v:\n%s", err, output)
+		t.Fatalf("no figures, was Child called, or did it end early (%v)? %v:\n%s", failure, err, output)
 	}
 	var peak int64
 	var elapsed time.Duration
-	figures, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatalf("no figures, was Child called? %v:\n%s", err, output)
-	}
-	if _, err := fmt.Sscan(string(figures), &peak, &elapsed); err != nil {
+	if _, err := fmt.Sscan(string(figures), &peak, (*int64)(&elapsed)); err != nil {
 		t.Fatal(err)
 	}
 	t.Logf("%d MiB of memory, %.2f s", peak>>20, elapsed.Seconds())
+	if failure != nil {
+		t.Errorf("%v:\n%s", failure, output)
+	}
 	if most := Most(limits.Budget); peak > most {
 		t.Errorf("%d MiB of memory were taken, %d at most are allowed with a budget of %d", peak>>20, most>>20, limits.Budget>>20)
 	}

@@ -47,3 +47,22 @@ func fill(t *testing.T, n int) {
 		t.Error("it was not filled")
 	}
 }
+
+// TestBounded: it sees what is allocated, and lets pass what may be.
+func TestBounded(t *testing.T) {
+	rsstest.Bounded(t, 32<<20, time.Minute, func() { fill(t, 16<<20) })
+	over := &judge{TB: t}
+	rsstest.Bounded(over, 8<<20, time.Minute, func() { fill(t, 16<<20) })
+	rsstest.Bounded(over, 32<<20, 0, func() {})
+	if over.errors != 2 {
+		t.Errorf("%d of 2 excesses were seen", over.errors)
+	}
+}
+
+// judge counts errors in place of failing.
+type judge struct {
+	testing.TB
+	errors int
+}
+
+func (j *judge) Errorf(string, ...any) { j.errors++ }

@@ -63,7 +63,7 @@ type Kafka struct {
 	OnCorruptBatch   string   `env:"SPOUT_KAFKA_ON_CORRUPT_BATCH" default:"stop" doc:"What to do with a batch of records that cannot be read, because of a wrong checksum, an unknown compression or broken records, after it was fetched several times, or that is larger than SPOUT_KAFKA_MAX_BATCH_BYTES: stop, or skip it. The gap and its reason are logged and kept in the commit's description."`
 	MetadataInterval Duration `env:"SPOUT_KAFKA_METADATA_INTERVAL" default:"30s" doc:"How often new topics and partitions are looked for."`
 	FetchMaxBytes    Bytes    `env:"SPOUT_KAFKA_FETCH_MAX_BYTES" default:"8MiB" doc:"Most bytes to ask of one broker at once. A larger record is still read, alone."`
-	MaxBatchBytes    Bytes    `env:"SPOUT_KAFKA_MAX_BATCH_BYTES" default:"0" doc:"Most bytes that one batch of records may have, after decompression. A larger one is treated as SPOUT_KAFKA_ON_CORRUPT_BATCH says. 0 allows a quarter of SPOUT_MEMORY_BUDGET. Larger values are refused, so raise SPOUT_MEMORY_BUDGET to read larger batches."`
+	MaxBatchBytes    Bytes    `env:"SPOUT_KAFKA_MAX_BATCH_BYTES" default:"0" doc:"Most bytes that one batch of records may have, after decompression. A larger one is treated as SPOUT_KAFKA_ON_CORRUPT_BATCH says. 0 allows an eighth of SPOUT_MEMORY_BUDGET. At most a quarter of SPOUT_MEMORY_BUDGET. With more than an eighth, the process can take more memory than the budget and a quarter."`
 	FetchMaxWait     Duration `env:"SPOUT_KAFKA_FETCH_MAX_WAIT" default:"500ms" doc:"How long a broker may wait for records before it answers with none."`
 
 	TLS           bool   `env:"SPOUT_KAFKA_TLS" default:"false" doc:"Use TLS."`

@@ -135,7 +135,7 @@ func TestProblems(t *testing.T) {
 		"SPOUT_KAFKA_SASL_MECHANISM=md5":                               "must be one of plain, scram-sha-256, scram-sha-512",
 		"SPOUT_KAFKA_FETCH_MAX_BYTES=1":                                "must be from 64KiB to 1GiB",
 		"SPOUT_KAFKA_FETCH_MAX_BYTES=64MiB":                            "SPOUT_MEMORY_BUDGET=\"256MiB\" must be at least 512MiB",
-		"SPOUT_KAFKA_MAX_BATCH_BYTES=1KiB":                             "must be from 1MiB to 64MiB, a quarter of SPOUT_MEMORY_BUDGET, or 0 for that",
+		"SPOUT_KAFKA_MAX_BATCH_BYTES=1KiB":                             "must be from 1MiB to 64MiB, a quarter of SPOUT_MEMORY_BUDGET, or 0 for an eighth",
 		"SPOUT_KAFKA_MAX_BATCH_BYTES=65MiB":                            "must be from 1MiB to 64MiB",
 		"SPOUT_KAFKA_FETCH_MAX_WAIT=500us":                             "must be from 1ms to 1m",
 		"SPOUT_MEMORY_BUDGET=32MiB":                                    "must be at least 64MiB, 8 times SPOUT_KAFKA_FETCH_MAX_BYTES",

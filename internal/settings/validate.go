@@ -277,7 +277,7 @@ func (s Settings) validateLimits() (p Problems) {
 	}
 	if most := s.MemoryBudget / memoryPerBatch; s.Kafka.MaxBatchBytes != 0 && (s.Kafka.MaxBatchBytes < minMaxBatch || s.Kafka.MaxBatchBytes > most) {
 		p.add("SPOUT_KAFKA_MAX_BATCH_BYTES", s.Kafka.MaxBatchBytes.String(),
-			fmt.Sprintf("must be from %s to %s, a quarter of SPOUT_MEMORY_BUDGET, or 0 for that", minMaxBatch, most), "SPOUT_MEMORY_BUDGET")
+			fmt.Sprintf("must be from %s to %s, a quarter of SPOUT_MEMORY_BUDGET, or 0 for an eighth", minMaxBatch, most), "SPOUT_MEMORY_BUDGET")
 	}
 	if s.Kafka.MetadataInterval.Std() < time.Second {
 		p.add("SPOUT_KAFKA_METADATA_INTERVAL", s.Kafka.MetadataInterval.String(), "must be at least 1s")

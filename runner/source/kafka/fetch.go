@@ -550,7 +550,7 @@ func (s *Source) giveUp(p *partition, offset int64, data []byte, err error) {
 	}
 	found := fmt.Sprintf("is damaged, in each of %d fetches: %v. See whether a broker's disk fails.", p.damaged, err)
 	if errors.Is(err, errTooLarge) {
-		found = fmt.Sprintf("cannot be read: %v. To read it, raise SPOUT_KAFKA_MAX_BATCH_BYTES, which is at most a quarter of SPOUT_MEMORY_BUDGET.", err)
+		found = fmt.Sprintf("cannot be read: %v. To read it, raise SPOUT_MEMORY_BUDGET or SPOUT_KAFKA_MAX_BATCH_BYTES.", err)
 	}
 	fix := "To continue behind it, set SPOUT_KAFKA_ON_CORRUPT_BATCH=skip and accept the gap"
 	if s.config.OnCorruptBatch == "skip" {

@@ -176,7 +176,7 @@ func TestBombStops(t *testing.T) {
 	serve(c, "t", nil, 1, bomb(0, codec, data))
 	s, _ := open(t, config(c, "t"), nil)
 	_, err := s.Next(testContext(t))
-	checkStop(t, err, "topic t partition 0", "offset 0", "more than 64MiB", "SPOUT_KAFKA_MAX_BATCH_BYTES", "SPOUT_MEMORY_BUDGET", "SPOUT_KAFKA_ON_CORRUPT_BATCH=skip")
+	checkStop(t, err, "topic t partition 0", "offset 0", "more than 32832KiB", "SPOUT_KAFKA_MAX_BATCH_BYTES", "SPOUT_MEMORY_BUDGET", "SPOUT_KAFKA_ON_CORRUPT_BATCH=skip")
 	if n := s.Stats().Damaged; n != 1 {
 		t.Errorf("it was fetched %d times", n)
 	}

@@ -3,6 +3,7 @@
 package kafka
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"encoding/json"
@@ -62,7 +63,9 @@ var impostors = map[string]struct {
 		case kmsg.SASLHandshake.Int16():
 			body = make([]byte, 6)
 		case kmsg.SASLAuthenticate.Int16():
-			challenge := "r=whatever,s=c2FsdA==,i=2147483647"
+			_, nonce, _ := bytes.Cut(r.Rest, []byte(",r="))
+			nonce, _, _ = bytes.Cut(nonce, []byte{0})
+			challenge := "r=" + string(nonce) + "1,s=c2FsdA==,i=2147483647"
 			body = append([]byte{0, 0, 0, 0, byte(len(challenge) + 1)}, challenge...)
 			body = append(append(body, make([]byte, 8)...), 0)
 		}

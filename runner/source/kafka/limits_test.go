@@ -92,8 +92,8 @@ func TestMemoryIsBounded(t *testing.T) {
 	}
 }
 
-// TestLargeRecord reads a record that is larger than a fetch, and nearly as
-// large as the whole memory, among small ones of other partitions.
+// TestLargeRecord reads a record that is larger than a fetch, and more
+// than half as large as the whole memory, among small ones of other partitions.
 func TestLargeRecord(t *testing.T) {
 	t.Parallel()
 	for _, codec := range []string{"none", "zstd"} {
@@ -117,7 +117,7 @@ func TestLargeRecord(t *testing.T) {
 			k := config(c, "t")
 			k.FetchMaxBytes = 64 << 10
 			_, log := newLog()
-			s := New(k, 4<<20, log)
+			s := New(k, 6<<20, log)
 			if err := s.Open(testContext(t), nil); err != nil {
 				t.Fatal(err)
 			}

@@ -94,6 +94,10 @@ const (
 	maxFetchWait  = time.Minute
 )
 
+// aroundRecords is room beside a record of the size that a batch may have by
+// default, a round one: for its head, key and headers.
+const aroundRecords = 64 << 10
+
 // New returns a source that reads as config says and that keeps what it
 // fetched and what the caller did not release yet under memory. What is wrong
 // with config is an error of Open.
@@ -123,7 +127,7 @@ func New(config settings.Kafka, memory settings.Bytes, log hclog.Logger, opts ..
 		s.publisher = newPublisher(s, config.GroupID)
 	}
 	if s.maxBatch == 0 {
-		s.maxBatch = int(memory)
+		s.maxBatch = int(memory/2) + aroundRecords
 	}
 	s.table.init()
 	s.dialer, s.invalid = newDialer(config, s.memory, o.dial)
