@@ -3,7 +3,7 @@
 package spoutcommit_test
 
 import (
-	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -26,7 +26,7 @@ func FuzzDescription(f *testing.F) {
 			}
 			written := d.String()
 			again, ok, err := spoutcommit.ParseDescription(written)
-			if !ok || err != nil || again.String() != written || !reflect.DeepEqual(d.Gaps, again.Gaps) {
+			if !ok || err != nil || again.String() != written || !slices.Equal(d.Gaps, again.Gaps) {
 				t.Errorf("%s is read as %v, %v", written, again, err)
 			}
 		})
