@@ -85,6 +85,9 @@ func (p *avroParser) resolve(n node, namespace string, depth int) (*Type, error)
 	case '{':
 		return p.object(n, namespace, depth)
 	}
+	if !n.exists() {
+		return nil, errors.New("something in it has no type")
+	}
 	return nil, fmt.Errorf("%.40q is no type", p.raw(n))
 }
 
