@@ -60,7 +60,7 @@ func everythingRan() bool {
 
 // quick makes waits and repetitions take no time.
 var (
-	quickWait  = pachyderm.Wait{Poll: 2 * time.Millisecond, Stable: 2, Grace: 20 * time.Millisecond}
+	quickWait  = pachyderm.Wait{Poll: 2 * time.Millisecond, Stable: 2, Grace: 20 * time.Millisecond, Patience: 20 * time.Millisecond}
 	quickRetry = pachyderm.Retry{Timeout: 15 * time.Second, Initial: time.Millisecond, Max: 10 * time.Millisecond}
 )
 

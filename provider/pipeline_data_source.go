@@ -10,7 +10,9 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
 	"github.com/hashicorp/terraform-plugin-framework/datasource/schema"
 	"github.com/hashicorp/terraform-plugin-framework/types"
+	"github.com/hashicorp/terraform-plugin-log/tflog"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/spoutcommit"
 )
 
 // pipelineFacts is what is shown of a pipeline of any kind, in lists too.
@@ -99,11 +101,14 @@ func (m *pipelineData) label() string {
 	return pachyderm.PipelineID{Project: m.Project.ValueString(), Name: m.Name.ValueString()}.String()
 }
 
-func (m *pipelineData) read(o *operation) {
+func (m *pipelineData) read(o *operation) { m.inspect(o) }
+
+// inspect reads the pipeline and returns it, nil after an error.
+func (m *pipelineData) inspect(o *operation) *pachyderm.Pipeline {
 	p, err := o.client.InspectPipeline(o.ctx, pachyderm.PipelineID{Project: m.Project.ValueString(), Name: m.Name.ValueString()})
 	if err != nil {
 		o.missing(err)
-		return
+		return nil
 	}
 	m.pipelineFacts = pipelineFactsOf(p)
 	m.pipelineHealth = pipelineHealth{ID: types.StringValue(p.ID.String()), Healthy: types.BoolValue(p.Ready()),
@@ -111,7 +116,7 @@ func (m *pipelineData) read(o *operation) {
 	text, err := p.Document().JSON(p.ID)
 	if err != nil {
 		o.fail("read", err)
-		return
+		return nil
 	}
 	m.Spec = types.StringValue(text)
 	commit, err := o.client.Branch(p.ID.Project, p.ID.Name, p.OutputBranch).NewestReadable(o.ctx)
@@ -121,27 +126,109 @@ func (m *pipelineData) read(o *operation) {
 		m.LastCommit = &facts
 	case err != nil && !pachyderm.IsNotFound(err):
 		o.fail("read the output branch of", err)
+		return nil
 	}
+	return p
 }
 
 // spoutData is the data source pachyderm_spout.
-type spoutData struct{ pipelineData }
+type spoutData struct {
+	pipelineData
+	RunnerReady types.Bool                  `tfsdk:"runner_ready"`
+	LastError   types.String                `tfsdk:"last_error"`
+	HeadCommit  *commitFacts                `tfsdk:"head_commit"`
+	Offsets     map[string]map[string]int64 `tfsdk:"offsets"`
+}
+
+const spoutDataDoc = `One spout, and how it is at the moment: whether it works, what it waits for, and how far it has read.
+
+* ` + "`healthy` and `runner_ready`" + ` say whether it works, and ` + "`last_error`" + ` says why it does not.
+* ` + "`last_commit.finished_at`" + ` says when data came in last.
+* ` + "`offsets`" + ` says which part of the stream is in the output repo. The difference to the newest offset of the source is the lag.`
 
 func newSpoutDataSource() datasource.DataSource {
 	return &dataSource[spoutData, *spoutData]{kind: "spout", schema: func(context.Context) schema.Schema {
-		return schema.Schema{MarkdownDescription: "One spout, and how it is at the moment: whether its pod is there, and how far it has read. With the bundled runner, `last_commit.spout` says which part of the stream is in the output repo; " +
-			"the difference to the newest offset of the source is the lag. `last_commit.finished_at` says when data came in last.",
-			Attributes: pipelineHealthAttributes("spout", "The newest commit of the output branch that can be read: finished, and without an error. Null before the first one.")}
+		attributes := pipelineHealthAttributes("spout", "The newest commit of the output branch with data in it: the bundled runner has written records or dead letters into it, or other code has. "+
+			"Commits that only say where reading begins, and those of Pachyderm's own, are passed over. Null before the first one. `pachyderm_spout` looks at the newest 1,000 commits.")
+		maps.Copy(attributes, map[string]schema.Attribute{
+			"healthy": schema.BoolAttribute{Computed: true, MarkdownDescription: "Whether the spout works: its pod is there, `runner_ready` is not `false`, and the log tells of no failure of other code."},
+			"runner_ready": schema.BoolAttribute{Computed: true, MarkdownDescription: "Whether the bundled runner ingests. That there is nothing to read at the moment is no reason not to be ready. " +
+				"It is read from the log, or where that cannot be read, from the commits. Null for spouts with `transform`, and while it is not known."},
+			"last_error": computedText("What the runner waits for, or what it has failed at, as its log says; with `transform`, how the command has failed or ended. Null if the newest pod's log tells of no such thing, or cannot be read."),
+			"head_commit": schema.SingleNestedAttribute{Computed: true, Attributes: commitFactAttributes(),
+				MarkdownDescription: "The newest commit of the output branch that can be read: finished, and without an error. Unlike `last_commit`, it may be one without data. Null before the first one."},
+			"offsets": schema.MapAttribute{Computed: true, ElementType: types.MapType{ElemType: types.Int64Type},
+				MarkdownDescription: "For Kafka, the next offset to be read, by topic and partition, as `offsets[\"orders\"][\"0\"]`: the newest position on the output branch. Null where there is none."},
+		})
+		return schema.Schema{MarkdownDescription: spoutDataDoc, Attributes: attributes}
 	}}
 }
 
 func (m *spoutData) read(o *operation) {
-	if m.pipelineData.read(o); o.diags.HasError() {
+	p := m.inspect(o)
+	if p == nil {
 		return
 	}
 	if m.Type.ValueString() != pachyderm.KindSpout {
 		o.refuse("is no spout", "It is a pipeline of the kind %s. Use the data source pachyderm_pipeline.", m.Type.ValueString())
+		return
 	}
+	if m.readCommits(o); !o.diags.HasError() {
+		m.readCode(o, p)
+	}
+}
+
+// commitsLookedAt bounds the search for a commit with data.
+const commitsLookedAt = 1000
+
+// readCommits finds the newest commits: the one that can be read, the one with
+// a position, and the one with data.
+func (m *spoutData) readCommits(o *operation) {
+	m.HeadCommit, m.LastCommit = m.LastCommit, nil
+	if m.HeadCommit == nil {
+		return
+	}
+	branch := o.client.Branch(m.Project.ValueString(), m.Name.ValueString(), m.OutputBranch.ValueString())
+	looked := 0
+	err := branch.Ancestry(o.ctx, m.HeadCommit.ID.ValueString(), func(c *pachyderm.Commit) bool {
+		looked++
+		if c.Finished.IsZero() || c.Error != "" || c.Auto {
+			return looked < commitsLookedAt
+		}
+		d, ours, err := spoutcommit.ParseDescription(c.Description)
+		if ours && err == nil && m.Offsets == nil {
+			m.Offsets, _ = d.Offsets() // what cannot be read, head_commit has warned of
+		}
+		if m.LastCommit == nil && (!ours || err != nil || d.Written+d.DeadLettered > 0) {
+			facts := commitFactsOf(o, c)
+			m.LastCommit = &facts
+		}
+		return looked < commitsLookedAt && (m.LastCommit == nil || ours && m.Offsets == nil)
+	})
+	if err != nil {
+		o.fail("read the output branch of", err)
+	}
+}
+
+// readCode says what the log tells of the spout's code.
+func (m *spoutData) readCode(o *operation, p *pachyderm.Pipeline) {
+	report, err := reportOf(o.ctx, o.client, p, nil)
+	if err != nil {
+		tflog.Debug(o.ctx, "cannot read the log", map[string]any{"error": pachyderm.Reason(err)})
+	}
+	m.LastError = textOrNull(report.Problem)
+	if isBundledRunner(p.Spec) {
+		m.RunnerReady = types.BoolNull()
+		switch {
+		case !p.Ready():
+			m.RunnerReady = types.BoolValue(false)
+		case report.Ready || report.Problem != "":
+			m.RunnerReady = types.BoolValue(report.Ready)
+		case m.Offsets != nil: // its log is silent for as long as all is well
+			m.RunnerReady = types.BoolValue(true)
+		}
+	}
+	m.Healthy = types.BoolValue(p.Ready() && report.Problem == "" && !m.RunnerReady.Equal(types.BoolValue(false)))
 }
 
 // spoutsData is the data source pachyderm_spouts.

@@ -10,6 +10,10 @@ import (
 
 	"github.com/pachyderm/pachyderm/v2/src/pps"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachtest"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/spoutcommit"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 )
 
 func TestPipelineDataSources(t *testing.T) {
@@ -56,12 +60,76 @@ func TestPipelineDataSources(t *testing.T) {
 	})
 }
 
+// The data source of a spout tells what it waits for, the newest commit with
+// data, and the newest position, which need not be the same.
+func TestSpoutDataSource(t *testing.T) {
+	t.Parallel()
+	eachVersion(t, func(t *testing.T, s *pachtest.Server) {
+		s.SilenceRunners()
+		i := newInstance(t, s)
+		i.must(i.apply(kafkaSpout(object{"wait_for": "created"})))
+		i.must(i.as("pachyderm_spout").apply(transformSpout(object{"name": "sensors", "wait_for": "created"})))
+		sensors := pachyderm.PipelineID{Project: "default", Name: "sensors"}
+		for _, id := range []pachyderm.PipelineID{orders, sensors} {
+			if err := s.AwaitPipelineState(t.Context(), "default", id.Name, pps.PipelineState_PIPELINE_RUNNING); err != nil {
+				t.Fatal(err)
+			}
+		}
+		look := func(what, name string, want object) {
+			t.Helper()
+			got, said := i.read("pachyderm_spout", object{"name": name})
+			if len(said) > 0 {
+				t.Errorf("%s: %s%s", what, errorsIn(said), warningsIn(said))
+			}
+			for _, commit := range []string{"last_commit", "head_commit"} {
+				if c, ok := got[commit].(object); ok {
+					got[commit] = c["description"]
+					if d, ok := c["spout"].(object); ok {
+						got[commit] = d["reason"]
+					}
+				}
+			}
+			equalValues(t, what, got, want)
+		}
+		commit := func(reason spoutcommit.Reason, written int64, next int) {
+			id := commitAs(t, s, orders, spoutcommit.Description{Source: "kafka", Reason: reason, Read: written, Written: written, Writer: "w/1",
+				Position: fmt.Appendf(nil, `{"topics":{"t":{"partitions":{"0":[%d,0]}}}}`, next)})
+			if _, err := client(t, s).Branch("default", "orders", "master").WaitFinished(t.Context(), id); err != nil {
+				t.Fatal(err)
+			}
+		}
+		at := func(next float64) any { return object{"t": object{"0": next}} }
+		look("silent", "orders", object{"healthy": true, "runner_ready": nil, "last_error": nil, "last_commit": nil, "offsets": nil})
+		s.AppendLog("", "orders", `{"@message":"not ready","problems":["no broker"]}`)
+		look("waiting", "orders", object{"healthy": false, "runner_ready": false, "last_error": "no broker"})
+		s.AppendLog("", "orders", `{"@message":"ingesting"}`)
+		commit("start", 0, 5)
+		look("started", "orders", object{"healthy": true, "runner_ready": true, "last_error": nil, "last_commit": nil, "head_commit": "start", "offsets": at(5)})
+		commit("age", 2, 7)
+		look("with data", "orders", object{"runner_ready": true, "last_commit": "age", "head_commit": "age", "offsets": at(7)})
+		commit("start", 0, 8)
+		look("started again", "orders", object{"runner_ready": true, "last_commit": "age", "head_commit": "start", "offsets": at(8)})
+		unread := s.Inject(pachtest.Fault{Method: "GetLogs", Count: -1, Before: status.Error(codes.Unknown, "no Loki")})
+		look("without a log", "orders", object{"healthy": true, "runner_ready": true, "last_error": nil})
+		unread.Remove()
+		s.SetWorkers("", "orders", 0)
+		look("without a pod", "orders", object{"healthy": false, "runner_ready": false})
+
+		look("other code", "sensors", object{"healthy": true, "runner_ready": nil, "last_error": nil, "last_commit": nil})
+		writeData(t, s, sensors)
+		look("other code, with data", "sensors", object{"healthy": true, "runner_ready": nil, "offsets": nil})
+		s.AppendWorkerLog("", "sensors", "errored running user code after 1s: exit status 3")
+		look("other code that fails", "sensors", object{"healthy": false, "last_error": "its command fails (exit status 3), and Pachyderm starts it again and again"})
+	})
+}
+
 func TestLogsDataSource(t *testing.T) {
 	t.Parallel()
 	eachVersion(t, func(t *testing.T, s *pachtest.Server) {
 		withImages(t, s)
+		s.SilenceRunners()
 		i := newInstance(t, s)
-		i.must(i.apply(kafkaSpout(nil)))
+		i.must(i.apply(kafkaSpout(object{"wait_for": "created"})))
 		pipeline := i.as(pipelineType)
 		pipeline.must(pipeline.apply(edgesPipeline(nil, nil)))
 		for _, name := range []string{"orders", "edges"} {

@@ -3,9 +3,13 @@
 package provider
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"strings"
+	"time"
 
+	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-log/tflog"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
 )
@@ -124,4 +128,36 @@ func (o *pipelineOperation) restore(before *pachyderm.Pipeline) {
 	}
 	tflog.Warn(ctx, "starting the pipeline again, which was stopped for what has failed")
 	again.start()
+}
+
+// hasNoPod says whether a spout that was waited for has never had a pod. What
+// somebody else has updated or stopped meanwhile, or who waits has called off,
+// is another matter.
+func hasNoPod(p *pachyderm.Pipeline, version uint64, err error) bool {
+	var notThere *pachyderm.NotThereError
+	return p != nil && p.IsSpout && !p.Stopped && p.Version == version && errors.As(err, &notThere) && !notThere.Started &&
+		(notThere.Err == nil || errors.Is(notThere.Err, context.DeadlineExceeded))
+}
+
+// undoTime bounds undo, most of which is the wait until nobody can write.
+const undoTime = time.Minute
+
+// undo deletes a spout that was created just now and whose pod never started,
+// and says in an error why. It holds no data, and while the error stands,
+// Terraform would replace the spout. If the delete fails, it stays.
+func (o *pipelineOperation) undo(summary, detail string) bool {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(o.ctx), undoTime)
+	defer cancel()
+	var problems diag.Diagnostics
+	again, inner := *o, *o.operation
+	inner.ctx, inner.diags, again.operation = ctx, &problems, &inner
+	again.wanted.forceDestroy, again.wanted.keepOutputRepo = false, false
+	again.delete()
+	if problems.HasError() {
+		tflog.Warn(ctx, "the spout stays", map[string]any{"error": problems.Errors()[0].Detail()})
+		return false
+	}
+	o.diags.AddError(summary, detail+"\n\nIts pod never started, so that it has written nothing, and it was deleted again. Correct the configuration and apply again. "+
+		"To keep a "+o.kind+" whose pod does not start, set wait_for = \"created\"; to give the pod more time, set timeouts.create.")
+	return true
 }

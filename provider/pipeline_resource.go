@@ -240,10 +240,11 @@ func (m *pipelineModel) create(o *operation) bool {
 		return false
 	}
 	m.observe(p)
-	if p = po.settle(p.Version); p != nil {
+	p, gone := po.settle(p.Version)
+	if p != nil {
 		m.observe(p)
 	}
-	return true
+	return !gone
 }
 
 func (m *pipelineModel) read(o *operation) bool {

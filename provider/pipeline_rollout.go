@@ -106,25 +106,30 @@ func (o *pipelineOperation) arrived(version uint64, cause error) bool {
 
 // settle brings a new pipeline to the state that it should be in, as far as
 // that is possible, and returns what it came to, or nil if that is not known.
-// Nothing here may be an error.
-func (o *pipelineOperation) settle(version uint64) *pachyderm.Pipeline {
+// Nothing here may be an error, unless the pipeline is gone again: Terraform
+// would replace it.
+func (o *pipelineOperation) settle(version uint64) (p *pachyderm.Pipeline, gone bool) {
 	if o.wanted.paused {
 		if err := o.client.StopPipeline(o.ctx, o.id); err != nil {
 			o.diags.AddWarning(capital(o.label())+" is not paused", "It was created, but not stopped: "+o.connection.explain(err)+" The next apply tries again.")
 		}
 	}
-	p, err := o.await(version)
-	if err != nil {
-		summary, detail := o.notThere(p, err)
-		o.diags.AddWarning(summary, detail+"\n\nThe "+o.kind+" was created and is in the state. It is not replaced: correct the configuration and apply again, which updates it in place.")
+	p, err := o.await(version, codeBefore{fresh: true})
+	if err == nil {
+		return p, false
 	}
-	return p
+	summary, detail := o.notThere(p, err)
+	if hasNoPod(p, version, err) && o.undo(summary, detail) {
+		return nil, true
+	}
+	o.diags.AddWarning(summary, detail+"\n\nThe "+o.kind+" was created and is in the state. Terraform does not replace it. Correct the configuration and apply again, which updates it in place.")
+	return p, false
 }
 
 // await waits as wait_for says, and returns what it saw last.
-func (o *pipelineOperation) await(version uint64) (*pachyderm.Pipeline, error) {
+func (o *pipelineOperation) await(version uint64, b codeBefore) (*pachyderm.Pipeline, error) {
 	switch {
-	case o.wanted.waitFor != waitForRunning:
+	case o.wanted.waitFor == waitForCreated:
 		p, err := o.inspectNow(o.ctx)
 		if err != nil {
 			return nil, &pachyderm.NotThereError{Why: pachyderm.Reason(err), Err: err}
@@ -133,7 +138,20 @@ func (o *pipelineOperation) await(version uint64) (*pachyderm.Pipeline, error) {
 	case o.wanted.paused:
 		return o.awaitPaused()
 	default:
-		return o.wait().Running(o.ctx, version, o.inspectNow)
+		return o.awaitRunning(o.wait(), version, b)
+	}
+}
+
+// awaitRunning waits until the pipeline runs and, if it is a spout, until its
+// code does.
+func (o *pipelineOperation) awaitRunning(wait pachyderm.Wait, version uint64, b codeBefore) (*pachyderm.Pipeline, error) {
+	switch {
+	case o.wanted.waitFor == waitForIngesting:
+		return wait.Working(o.ctx, version, o.inspectNow, o.runnerWorks(b))
+	case o.wanted.ownHead != nil && o.wanted.ownHead(o.ctx):
+		return wait.Working(o.ctx, version, o.inspectNow, o.otherCodeRuns(b))
+	default:
+		return wait.Running(o.ctx, version, o.inspectNow)
 	}
 }
 
@@ -165,7 +183,8 @@ func (o *pipelineOperation) wait() pachyderm.Wait {
 	return wait
 }
 
-// notThere describes a wait that failed, with the code's own last words.
+// notThere describes a wait that failed, with what the code says, or else its
+// last words.
 func (o *pipelineOperation) notThere(p *pachyderm.Pipeline, err error) (summary, detail string) {
 	summary = capital(o.label()) + " does not run"
 	if o.wanted.paused {
@@ -179,8 +198,16 @@ func (o *pipelineOperation) notThere(p *pachyderm.Pipeline, err error) (summary,
 	if p == nil {
 		return summary, detail
 	}
-	if p.State == pachyderm.StateFailure {
-		detail += " Pachyderm does not try again before the specification changes; an annotation in metadata is enough."
+	switch {
+	case notThere.Silent:
+		summary = "It is not known whether " + o.label() + " ingests"
+	case notThere.Code && o.wanted.waitFor == waitForIngesting:
+		return capital(o.label()) + " does not ingest", "Its pod runs, but the runner in it is not ready: " + notThere.Why + ".\n\n" +
+			"It tries again without end, and ingests as soon as it can. To apply without waiting for that, set wait_for = \"running\"."
+	case notThere.Code:
+		detail = "Its pod runs, but " + notThere.Why + "."
+	case p.State == pachyderm.StateFailure:
+		detail += " Pachyderm does not try again before the specification changes. An annotation in metadata is enough."
 	}
 	ctx, cancel := o.after()
 	defer cancel()
@@ -218,7 +245,9 @@ func (o *pipelineOperation) update(before *pachyderm.Pipeline, changed bool) *pa
 			return nil
 		}
 	}
+	var b codeBefore
 	if resume {
+		b = o.before()
 		tflog.Info(o.ctx, "starting pipeline")
 		if !o.start() {
 			return nil
@@ -227,12 +256,17 @@ func (o *pipelineOperation) update(before *pachyderm.Pipeline, changed bool) *pa
 	if !changed && !pause && !resume {
 		return before
 	}
-	p, err := o.await(version)
-	if err != nil {
-		o.diags.AddError(o.notThere(p, err))
-		return nil
+	p, err := o.await(version, b)
+	if err == nil {
+		return p
 	}
-	return p
+	var notThere *pachyderm.NotThereError
+	if errors.As(err, &notThere) && notThere.Silent { // no reason to send the update again
+		o.diags.AddWarning(o.notThere(p, err))
+		return p
+	}
+	o.diags.AddError(o.notThere(p, err))
+	return nil
 }
 
 // send updates the pipeline, and returns its new version.

@@ -65,7 +65,7 @@ func (m *restartSpoutModel) invoke(o *operation, progress func(string, ...any)) 
 	}
 	document := before.Document()
 	p := &pipelineOperation{operation: o, id: m.id(), wanted: wantedPipeline{
-		outputBranch: before.OutputBranch, waitFor: waitForRunning, ownHead: func(context.Context) bool { return !isBundledRunner(before.Spec) },
+		outputBranch: before.OutputBranch, waitFor: defaultWaitFor(isBundledRunner(before.Spec)), ownHead: func(context.Context) bool { return !isBundledRunner(before.Spec) },
 		send: func(ctx context.Context, client *pachyderm.Client, id pachyderm.PipelineID, update bool) error {
 			return client.PutPipeline(ctx, id, document, update, false)
 		},
@@ -85,7 +85,7 @@ func (m *restartSpoutModel) invoke(o *operation, progress func(string, ...any)) 
 			progress("Version %d is %s, with %d of %d workers%s", version, now.State, now.WorkersAvailable, now.WorkersRequested, because(now.Reason))
 		}
 	}
-	now, err := wait.Running(o.ctx, version, func(ctx context.Context) (*pachyderm.Pipeline, error) { return o.client.InspectPipeline(ctx, m.id()) })
+	now, err := p.awaitRunning(wait, version, codeBefore{})
 	if err != nil {
 		o.diags.AddError(p.notThere(now, err))
 		return

@@ -13,22 +13,27 @@ import (
 	"github.com/pachyderm/pachyderm/v2/src/pps"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachtest"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/spoutcommit"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 )
 
-// A spout that does not come up is in the state, with a warning that says why.
-func TestSpoutThatDoesNotComeUp(t *testing.T) {
+// A spout whose pod never starts fails the apply. Nothing is left of it that
+// Terraform would replace.
+func TestSpoutWithoutAPod(t *testing.T) {
 	t.Parallel()
 	eachVersion(t, func(t *testing.T, s *pachtest.Server) {
 		s.OnPipeline(func(e pachtest.PipelineEvent) {
 			switch {
+			case e.Kind == pachtest.PipelineDeleted:
+			case e.Kind == pachtest.PipelineStopped:
+				s.ReleasePipelineState(e.Project, e.Name)
 			case e.Info.Details.Description == "fails":
 				s.SetPipelineState(e.Project, e.Name, pps.PipelineState_PIPELINE_FAILURE, "no such node")
-			case e.Info.Details.Description == "logs":
-				s.AppendLog(e.Project, e.Name, "cannot reach kafka:9092")
-				s.AppendWorkerLog(e.Project, e.Name, "worker says hello")
+			case e.Info.Details.Description == "no pod":
 				s.SetWorkers(e.Project, e.Name, 0)
+			case e.Info.Details.Description == "no room":
+				s.SetPipelineState(e.Project, e.Name, pps.PipelineState_PIPELINE_CRASHING, "0/3 nodes are available: 3 Insufficient cpu.")
 			}
 		})
 		s.BreakImage("broken:1", "manifest unknown")
@@ -37,49 +42,189 @@ func TestSpoutThatDoesNotComeUp(t *testing.T) {
 			config object
 			want   []string
 		}{
-			{"failure", kafkaSpout(object{"name": "failure", "description": "fails"}), []string{"no such node", "annotation"}},
-			{"crashing", transformSpout(object{"name": "crashing", "transform.image": "broken:1"}), []string{"manifest unknown"}},
-			{"timeout", kafkaSpout(object{"name": "timeout", "description": "logs", "timeouts": object{"create": "300ms"}}),
-				[]string{"took too long", "0 of 1 workers", "cannot reach kafka:9092"}},
+			{"failure", kafkaSpout(object{"description": "fails"}), []string{"no such node"}},
+			{"crashing", transformSpout(object{"transform.image": "broken:1"}), []string{"manifest unknown"}},
+			{"timeout", kafkaSpout(object{"description": "no pod", "timeouts": object{"create": "300ms"}}), []string{"took too long", "0 of 1 workers"}},
+			// A cluster that grows on demand takes its time.
+			{"no-node", kafkaSpout(object{"description": "no room", "timeouts": object{"create": "300ms"}}), []string{"took too long", "nodes are available"}},
 		} {
+			c.config["name"] = c.name
+			id := pachyderm.PipelineID{Project: "default", Name: c.name}
 			i := newInstance(t, s)
 			said := i.apply(c.config)
-			i.must(said)
-			if err := contains(warningsIn(said), append(c.want, "not replaced")...); err != nil {
+			if err := contains(errorsIn(said), append(c.want, "does not run", "deleted again", "wait_for = \"created\"")...); err != nil {
 				t.Errorf("%s: %v", c.name, err)
 			}
-			if strings.Contains(warningsIn(said), "worker says hello") {
-				t.Errorf("%s: a line of the worker is among the spout's own", c.name)
+			if _, err := client(t, s).InspectPipeline(t.Context(), id); !pachyderm.IsNotFound(err) || !i.state.IsNull() {
+				t.Errorf("%s: it is there, %v; in the state it is: %v", c.name, err, !i.state.IsNull())
 			}
-			if i.state.IsNull() || i.changes(c.config) {
-				t.Errorf("%s: the state is %v", c.name, i.state)
+			// Told otherwise, it is made, and nothing is said.
+			if said := i.apply(merged(c.config, object{"wait_for": "created"})); len(said) > 0 {
+				t.Errorf("%s: wait_for created: %s%s", c.name, errorsIn(said), warningsIn(said))
 			}
-			i.must(i.refresh())
-			if i.changes(c.config) {
+			if i.must(i.refresh()); i.changes(merged(c.config, object{"wait_for": "created"})) {
 				t.Errorf("%s: its state alone plans a change", c.name)
-			}
-			// Mended, it is updated in place.
-			if c.name == "crashing" {
-				s.BreakImage("broken:1", "")
-			}
-			i.must(i.apply(merged(c.config, object{"description": "mended", "timeouts": nil})))
-			if i.get("state") != "running" || i.get("version") != 2.0 {
-				t.Errorf("%s: after an update it is %v at version %v", c.name, i.get("state"), i.get("version"))
 			}
 			// A failing update is an error, and the state stays.
 			said = i.apply(merged(c.config, object{"timeouts": object{"update": "1s"}, "description": "fails"}))
-			if err := contains(errorsIn(said), "does not run", "no such node"); err != nil {
+			if c.name != "failure" {
+				if err := contains(errorsIn(said), "does not run", "no such node"); err != nil || i.get("description") == "fails" {
+					t.Errorf("%s: %v, and the state says %v", c.name, err, i.get("description"))
+				}
+			}
+			// Mended, it is updated in place.
+			s.BreakImage("broken:1", "")
+			i.must(i.apply(merged(c.config, object{"description": "mended", "timeouts": nil})))
+			if i.get("state") != "running" {
+				t.Errorf("%s: after an update it is %v", c.name, i.get("state"))
+			}
+			s.BreakImage("broken:1", "manifest unknown")
+		}
+	})
+}
+
+// A spout that cannot be deleted again stays, with a warning: an error would
+// have Terraform replace it.
+func TestSpoutWithoutAPodThatStays(t *testing.T) {
+	t.Parallel()
+	s := pachtest.New(t)
+	s.BreakImage("broken:1", "manifest unknown")
+	s.Inject(pachtest.Fault{Method: "DeletePipeline", Count: -1, Before: status.Error(codes.Internal, "something broke")})
+	i := newInstance(t, s)
+	config := transformSpout(object{"transform.image": "broken:1"})
+	said := i.apply(config)
+	i.must(said)
+	if err := contains(warningsIn(said), "manifest unknown", "does not replace it"); err != nil || i.state.IsNull() {
+		t.Errorf("%v; in the state it is: %v", err, !i.state.IsNull())
+	}
+	if p := inspect(t, s, orders); p.Stopped {
+		t.Error("it was left stopped")
+	}
+}
+
+// What the runner, or Pachyderm's worker for other code, says of a spout whose
+// pod runs is in the warning of the apply that creates it, and in the error of
+// one that updates it.
+func TestSpoutThatDoesNotIngest(t *testing.T) {
+	t.Parallel()
+	const notReady = `{"@message":"not ready","status":"opening the source","problems":["topic ordrs cannot be read: it does not exist, for 5s"]}`
+	eachVersion(t, func(t *testing.T, s *pachtest.Server) {
+		s.SilenceRunners()
+		lines := map[string]func(project, name string){
+			"waits": func(project, name string) { s.AppendLog(project, name, notReady) },
+			"stopped": func(project, name string) {
+				s.AppendLog(project, name, `{"@message":"stopped: an operator has to decide","reason":"the topic is another one"}`)
+			},
+			"wrong": func(project, name string) {
+				s.AppendLog(project, name, `{"@message":"wrong setting","variable":"SPOUT_A","problem":"must be 1"}`)
+			},
+			"missing": func(project, name string) {
+				s.AppendWorkerLog(project, name, "errored running user code after 1ms: fork/exec /nope: no such file or directory\nstack")
+			},
+			"ends": func(project, name string) {
+				s.AppendLog(project, name, "bye")
+				s.AppendWorkerLog(project, name, "finished running user code after 1s")
+			},
+			"silent": func(string, string) {},
+		}
+		s.OnPipeline(func(e pachtest.PipelineEvent) {
+			if say := lines[e.Info.Details.Description]; say != nil && e.Kind != pachtest.PipelineStopped && e.Kind != pachtest.PipelineDeleted {
+				s.AppendWorkerLog(e.Project, e.Name, "beginning to run user code")
+				say(e.Project, e.Name)
+			}
+		})
+		for _, c := range []struct {
+			name   string
+			config object
+			want   []string
+		}{
+			{"waits", kafkaSpout(nil), []string{"does not ingest", "topic ordrs cannot be read: it does not exist, for 5s", "wait_for"}},
+			{"stopped", kafkaSpout(nil), []string{"does not ingest", "the topic is another one"}},
+			{"wrong", kafkaSpout(nil), []string{"does not ingest", "SPOUT_A must be 1"}},
+			{"missing", transformSpout(nil), []string{"does not run", "fork/exec /nope: no such file or directory"}},
+			{"ends", transformSpout(nil), []string{"does not run", "exit code 0", "never starts it again", "bye"}},
+			{"silent", kafkaSpout(nil), []string{"It is not known"}},
+		} {
+			config := merged(c.config, object{"name": c.name, "description": c.name})
+			i := newInstance(t, s)
+			said := i.apply(config)
+			i.must(said)
+			if err := contains(warningsIn(said), append(c.want, "does not replace it")...); err != nil {
 				t.Errorf("%s: %v", c.name, err)
 			}
-			if i.get("description") != "mended" {
-				t.Errorf("%s: after a failed update the state says %v", c.name, i.get("description"))
+			if i.state.IsNull() || i.changes(config) {
+				t.Errorf("%s: in the state it is: %v", c.name, !i.state.IsNull())
+			}
+			again := merged(config, object{"restart_triggers": object{"n": "1"}})
+			said = i.apply(again)
+			if c.name == "silent" { // no reason to send it again
+				i.must(said)
+				continue
+			}
+			if err := contains(errorsIn(said), c.want...); err != nil {
+				t.Errorf("%s, updated: %v", c.name, err)
+			}
+			// As told, it is not waited for.
+			for _, waitFor := range []string{"running", "created"} {
+				if waitFor == "running" && c.config["kafka"] == nil {
+					continue
+				}
+				if said := i.apply(merged(again, object{"wait_for": waitFor, "restart_triggers": object{"n": waitFor}})); len(said) > 0 {
+					t.Errorf("%s, %s: %s%s", c.name, waitFor, errorsIn(said), warningsIn(said))
+				}
 			}
 		}
+	})
+}
+
+// Either of the two ways in which a runner shows that it ingests is enough,
+// and what was there before an apply counts for neither.
+func TestSpoutIngests(t *testing.T) {
+	t.Parallel()
+	eachVersion(t, func(t *testing.T, s *pachtest.Server) {
+		s.SilenceRunners()
+		s.KeepLogs()
+		const ingesting = `{"@message":"ingesting"}`
+		say := func(string) {}
+		s.OnPipeline(func(e pachtest.PipelineEvent) {
+			if e.Kind != pachtest.PipelineStopped && e.Kind != pachtest.PipelineDeleted {
+				say(e.Name)
+			}
+		})
 		i := newInstance(t, s)
-		said := i.apply(kafkaSpout(object{"name": "unwatched", "description": "fails", "wait_for": "created"}))
-		if len(said) > 0 {
-			t.Errorf("wait_for created: %s%s", errorsIn(said), warningsIn(said))
+		step := func(what string, speak func(string), config object, ready bool) {
+			t.Helper()
+			say = speak
+			said := i.apply(config)
+			i.must(said)
+			if got := warningsIn(said); ready == strings.Contains(got, "It is not known") {
+				t.Errorf("%s: %q", what, got)
+			}
 		}
+		logs := func(name string) { s.AppendLog("default", name, ingesting) }
+		nothing := func(string) {}
+		config := func(more object) object { return kafkaSpout(merged(object{"description": "a"}, more)) }
+		step("created, and silent", nothing, config(nil), false)
+		step("updated, with a line in the log", logs, config(object{"description": "b"}), true)
+		step("updated, and silent, after a version that was not", nothing, config(object{"description": "c"}), false)
+		step("updated again", logs, config(object{"description": "d"}), true)
+		step("paused", nothing, config(object{"description": "d", "paused": true}), true)
+		step("started, and silent, after a pod that was not", nothing, config(object{"description": "d"}), false)
+		// Without any log, commits tell: in a new spout the first, later one
+		// with records.
+		s.Inject(pachtest.Fault{Method: "GetLogs", Count: -1, Before: status.Error(codes.Unknown, "no Loki")})
+		commits := func(version, reason string, read int) func(string) {
+			return func(name string) {
+				commitAs(t, s, pachyderm.PipelineID{Project: "default", Name: name}, spoutcommit.Description{Source: "kafka", Reason: spoutcommit.Reason(reason), Read: int64(read),
+					Writer: "default-other-v" + version + "-abcde/1", Position: []byte(`{"topics":{}}`)})
+			}
+		}
+		i = newInstance(t, s)
+		other := func(description string) object { return config(object{"name": "other", "description": description}) }
+		step("created, with a commit", commits("1", "start", 0), other("a"), true)
+		step("updated, with a commit of the version before", commits("1", "age", 7), other("b"), false)
+		step("updated, with a commit that an unmet source makes too", commits("3", "start", 0), other("c"), false)
+		step("updated, with records", commits("4", "age", 7), other("d"), true)
 	})
 }
 

@@ -26,6 +26,7 @@ func objectTypes(attribute string) map[string]attr.Type {
 // means what the server has is left as it is, so that nothing which was merely
 // written in another way, or left out since it is the default, shows as drift.
 func (m *spoutModel) refresh(ctx context.Context, p *pachyderm.Pipeline) diag.Diagnostics {
+	imported := m.WaitFor.IsNull()
 	if m.look(ctx, p) {
 		return nil
 	}
@@ -40,6 +41,9 @@ func (m *spoutModel) refresh(ctx context.Context, p *pachyderm.Pipeline) diag.Di
 		}
 	}
 	*m = read
+	if imported {
+		m.WaitFor = types.StringValue(m.defaultWaitFor())
+	}
 	return diags
 }
 
@@ -50,7 +54,7 @@ func (m *spoutModel) look(ctx context.Context, p *pachyderm.Pipeline) bool {
 	m.Project, m.Name = types.StringValue(p.ID.Project), types.StringValue(p.ID.Name)
 	m.Paused = types.BoolValue(p.Stopped)
 	if m.WaitFor.IsNull() { // imported
-		m.WaitFor, m.ForceDestroy, m.KeepOutputRepo = types.StringValue(waitForRunning), types.BoolValue(false), types.BoolValue(false)
+		m.WaitFor, m.ForceDestroy, m.KeepOutputRepo = types.StringValue(defaultWaitFor(isBundledRunner(p.Spec))), types.BoolValue(false), types.BoolValue(false)
 	}
 	if m.OutputBranch.IsNull() {
 		m.OutputBranch = types.StringValue(pachyderm.DefaultOutputBranch)

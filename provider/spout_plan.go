@@ -34,6 +34,7 @@ func (r *spoutResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanR
 	}
 	r.planProject(&plan, &config, &state, exists)
 	r.planImage(&plan, &config)
+	planWaitFor(&plan, &config)
 	plan.ID, plan.OutputRepo = types.StringUnknown(), plan.Name
 	if !plan.Project.IsUnknown() && !plan.Name.IsUnknown() {
 		plan.ID = types.StringValue(plan.pipelineID().String())
@@ -88,6 +89,19 @@ func (r *spoutResource) planImage(plan, config *spoutModel) {
 		plan.Image = types.StringValue(r.runnerImage)
 	}
 }
+
+// planWaitFor fills in what is waited for.
+func planWaitFor(plan, config *spoutModel) {
+	switch {
+	case !config.WaitFor.IsNull():
+	case config.Kafka.IsUnknown() || config.Transform.IsUnknown():
+		plan.WaitFor = types.StringUnknown()
+	default:
+		plan.WaitFor = types.StringValue(plan.defaultWaitFor())
+	}
+}
+
+func (m *spoutModel) defaultWaitFor() string { return defaultWaitFor(m.Transform.IsNull()) }
 
 // planReplace plans another spout in place of this one, and says what that
 // means.

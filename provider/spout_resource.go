@@ -64,7 +64,8 @@ func (r *spoutResource) Configure(_ context.Context, req resource.ConfigureReque
 
 // Create makes the pipeline. From then on its state is saved whatever happens,
 // and what goes wrong is a warning: Terraform would destroy a spout whose
-// creation ended with an error, and its data with it.
+// creation ended with an error, and its data with it. Only a spout whose pod
+// never starts is an error: it has no data, and is deleted here and now.
 func (r *spoutResource) Create(ctx context.Context, req resource.CreateRequest, resp *resource.CreateResponse) {
 	var m spoutModel
 	resp.Diagnostics.Append(req.Plan.Get(ctx, &m)...)
@@ -84,7 +85,12 @@ func (r *spoutResource) Create(ctx context.Context, req resource.CreateRequest, 
 	m.observe(p)
 	resp.Diagnostics.Append(resp.State.Set(ctx, &m)...)
 	resp.Diagnostics.Append(resp.Identity.Set(ctx, m.identity())...)
-	if p = o.settle(p.Version); p != nil {
+	p, gone := o.settle(p.Version)
+	if gone {
+		resp.State.RemoveResource(ctx)
+		return
+	}
+	if p != nil {
 		m.observe(p)
 	}
 	resp.Diagnostics.Append(resp.State.Set(ctx, &m)...)

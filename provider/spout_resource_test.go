@@ -20,6 +20,7 @@ import (
 	"github.com/pachyderm/pachyderm/v2/src/pps"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachtest"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/spoutcommit"
 )
 
 // emptyPlan is the check that a second plan finds nothing to do.
@@ -96,6 +97,17 @@ func write(t *testing.T, s *pachtest.Server, id pachyderm.PipelineID, path, cont
 // writeUnfinished is write, but for the wait until the commit is FINISHED.
 func writeUnfinished(t *testing.T, s *pachtest.Server, id pachyderm.PipelineID, path, content string) (commit string) {
 	t.Helper()
+	return writeDescribed(t, s, id, path, content, "")
+}
+
+// commitAs makes a commit without files, as the runner describes it.
+func commitAs(t *testing.T, s *pachtest.Server, id pachyderm.PipelineID, d spoutcommit.Description) (commit string) {
+	t.Helper()
+	return writeDescribed(t, s, id, "", "", d.String())
+}
+
+func writeDescribed(t *testing.T, s *pachtest.Server, id pachyderm.PipelineID, path, content, description string) (commit string) {
+	t.Helper()
 	address, err := pachyderm.ParseAddress(s.Sidecar(id.Project, id.Name))
 	if err != nil {
 		t.Fatal(err)
@@ -128,7 +140,7 @@ func writeUnfinished(t *testing.T, s *pachtest.Server, id pachyderm.PipelineID, 
 				return err
 			}
 		}
-		return b.Finish(ctx, commit, "")
+		return b.Finish(ctx, commit, description)
 	}()
 	if err != nil {
 		t.Fatal(err)

@@ -20,9 +20,18 @@ import (
 
 // What wait_for may be.
 const (
-	waitForRunning = "running"
-	waitForCreated = "created"
+	waitForIngesting = "ingesting"
+	waitForRunning   = "running"
+	waitForCreated   = "created"
 )
+
+// defaultWaitFor is what is waited for unless told.
+func defaultWaitFor(bundledRunner bool) string {
+	if bundledRunner {
+		return waitForIngesting
+	}
+	return waitForRunning
+}
 
 var noComma = stringvalidator.RegexMatches(regexp.MustCompile(`^[^,]*$`), "must not hold a comma; write one list element each")
 
@@ -33,7 +42,10 @@ With ` + "`kafka`" + ` the bundled runner reads topics of Apache Kafka and write
 Terraform owns the configuration, Pachyderm owns the data:
 
 * Destroying a spout deletes its output repo. While that holds data, the plan is refused, unless ` + "`force_destroy`" + ` or ` + "`keep_output_repo`" + ` is set. To change ` + "`name` or `project`" + ` is to destroy and create.
-* If a new spout does not come up, the apply ends with a warning that holds Pachyderm's reason and the newest log lines; the spout stays in the state as it is, and is not replaced. If an update does not come up, the apply fails. To let an apply fail in the first case too, add a ` + "`postcondition`" + ` on ` + "`self.state == \"running\"`" + `.
+* An apply waits until the spout ingests. ` + "`wait_for`" + ` says what that means, and what else can be waited for.
+* If the runner of a new spout does not meet its source, the apply ends with a warning that says what the runner waits for. The spout stays in the state and tries on. The wait gives up a minute after the runner has first named a problem, and at once if only a change of the configuration can help.
+* If the pod of a new spout never starts, because there is no such image for example, the apply fails. The provider deletes the spout again, which has written nothing, so that nothing is left to be replaced.
+* If an update does not get that far, the apply fails. The spout stays as the update left it.
 * Each change of the specification, or of ` + "`restart_triggers`" + `, restarts the pod. A change of ` + "`wait_for`, `force_destroy`, `keep_output_repo` or `timeouts`" + ` alone sends nothing to Pachyderm.
 * Settings that have their default are neither sent nor read back, so that what is left out of the configuration stays out of the state.
 * Fields of Pachyderm's pipeline specification that a spout has no use for are left out: ` + "`input`, `s3_out` and `autoscaling`" + `, which Pachyderm refuses; ` + "`parallelism_spec`" + `, since one pod at a time runs a spout's code, whatever it says; ` +
@@ -90,10 +102,21 @@ func spoutSchema(ctx context.Context) schema.Schema {
 				"while with `transform` the files written before are found in older commits only. From 2.8 on it is open, and is finished by the provider or the runner. Default: `false`."},
 	}
 	maps.Copy(attributes, lifecycleAttributes(ctx, "spout"))
+	attributes["wait_for"] = waitForAttribute()
 	return schema.Schema{MarkdownDescription: spoutDoc, Attributes: attributes}
 }
 
 var imageForm = stringvalidator.RegexMatches(regexp.MustCompile(`^[^\s]+$`), "must be an image such as ghcr.io/spoutworks/spout-runner:1.0.0, without spaces")
+
+func waitForAttribute() schema.Attribute {
+	return schema.StringAttribute{Optional: true, Computed: true,
+		Validators: []validator.String{stringvalidator.OneOf(waitForIngesting, waitForRunning, waitForCreated)},
+		MarkdownDescription: "What create and update wait for:\n" +
+			"    * `ingesting`: until the bundled runner has met its source and has settled where reading begins. That is when its log says so, or when its first commit is there. Default for spouts with the bundled runner.\n" +
+			"    * `running`: until the new version's pod is there and its command has not failed at once. Default with `transform`.\n" +
+			"    * `created`: not at all. A pod that never starts is no error then.\n\n" +
+			"    Paused, a spout is waited for until its pod is gone, unless it is `created`."}
+}
 
 func transformAttribute() schema.Attribute {
 	return schema.SingleNestedAttribute{Optional: true,

@@ -87,6 +87,9 @@ func (s *server) decided(config, state fields) bool {
 	if config.isNull("project") && !state.isText("project", c.defaultProject.ValueString()) {
 		return false
 	}
+	if config.isNull("wait_for") && !state.isText("wait_for", defaultWaitFor(config.isNull("transform"))) {
+		return false
+	}
 	switch {
 	case !config.isNull("image"):
 		return true

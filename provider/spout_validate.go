@@ -135,6 +135,9 @@ func (v *spoutValidator) kind() {
 		if known(m.Runner) {
 			v.fail("runner", "runner goes with kafka; transform has no bundled runner.")
 		}
+		if m.WaitFor.ValueString() == waitForIngesting {
+			v.fail("wait_for", "wait_for = \"ingesting\" needs the bundled runner, which says when it ingests. Set \"running\" or \"created\" with transform.")
+		}
 		v.transform()
 		return
 	}

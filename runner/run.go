@@ -16,6 +16,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/spoutlog"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/ingest"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source/kafka"
@@ -31,6 +32,7 @@ type runCommand struct{ target }
 func (c runCommand) Run(ctx context.Context) error {
 	s, err := readSettings()
 	log := newLogger(s.LogLevel, os.Stderr)
+	state := newLogger("info", os.Stderr) // Terraform waits for its lines
 	if err != nil {
 		return logged(log, err)
 	}
@@ -46,13 +48,13 @@ func (c runCommand) Run(ctx context.Context) error {
 	in, err := ingest.New(ingest.Config{
 		Settings: s, Client: client, Branch: client.Branch(c.Project, c.Pipeline, s.OutputBranch),
 		NewSource: func() source.Source { return newSource(s, log) },
-		Writer:    writerName(), Version: version, Log: log.Named("ingest"), Metrics: ingest.NewMetrics(),
+		Writer:    writerName(), Version: version, Log: log.Named("ingest"), State: state.Named("ingest"), Metrics: ingest.NewMetrics(),
 	})
 	if err != nil {
 		return logged(log, err)
 	}
 	serve(s, in, log.Named("http"))
-	log.Info("spout-runner starts", "version", version, "writer", in.Writer, "branch", in.Branch.String(), "source", s.Source)
+	state.Info(spoutlog.Starts, "version", version, "writer", in.Writer, "branch", in.Branch.String(), "source", s.Source)
 	err = in.Run(ctx)
 	if s.HTTPPort != 0 {
 		stay(ctx, log, err)
@@ -66,11 +68,11 @@ func logged(log hclog.Logger, err error) error {
 	var problems settings.Problems
 	if errors.As(err, &problems) {
 		for _, problem := range problems {
-			log.Error("wrong setting", "variable", problem.Variable, "value", problem.Value, "problem", problem.Fix)
+			log.Error(spoutlog.WrongSetting, "variable", problem.Variable, "value", problem.Value, "problem", problem.Fix)
 		}
 		err = fmt.Errorf("%d wrong settings", len(problems))
 	}
-	log.Error("spout-runner ends", "reason", err)
+	log.Error(spoutlog.Ends, "reason", err)
 	return errLogged
 }
 
@@ -129,7 +131,7 @@ func stay(ctx context.Context, log hclog.Logger, err error) {
 	if !source.IsStop(err) || ctx.Err() != nil {
 		return
 	}
-	log.Error("stopped: an operator has to decide", "reason", err, "trying_again_in", stoppedFor.String())
+	log.Error(spoutlog.Stopped, "reason", err, "trying_again_in", stoppedFor.String())
 	select {
 	case <-ctx.Done():
 	case <-time.After(stoppedFor):

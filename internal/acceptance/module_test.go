@@ -227,7 +227,7 @@ func TestShards(t *testing.T) {
 	apply(s.module("old", "shards = 3, paused = true", false))
 	young := s.shards("young-", 4)
 	s.produce(500, young)
-	const begin = `shards = 4, start_offsets = merge([for s in data.pachyderm_spout.old : s.last_commit.spout.offsets["records"]]...)`
+	const begin = `shards = 4, start_offsets = merge([for s in data.pachyderm_spout.old : s.offsets["records"]]...)`
 	apply(s.module("old", "shards = 3, paused = true", false) + s.reached("old") + s.module("young", begin, false))
 	s.produce(500, young)
 	if got := s.audit(old) + s.audit(young); got != s.sent {

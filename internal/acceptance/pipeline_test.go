@@ -94,7 +94,7 @@ data "pachyderm_logs" "each" {
   since        = "10m"
 }
 output "healthy" { value = [data.pachyderm_spout.this.healthy, data.pachyderm_pipeline.lines.healthy, data.pachyderm_pipeline.lines.last_job_state, data.pachyderm_spouts.all.ids] }
-output "read" { value = sum(flatten([for topic, offsets in data.pachyderm_spout.this.last_commit.spout.offsets : values(offsets)])) }
+output "read" { value = sum(flatten([for topic, offsets in data.pachyderm_spout.this.offsets : values(offsets)])) }
 output "size" { value = data.pachyderm_pipeline.lines.last_commit.size_bytes }
 output "spout_said" { value = join("\n", data.pachyderm_logs.each["spout"].messages) }
 output "pipeline_said" { value = join("\n", data.pachyderm_logs.each["lines"].messages) }

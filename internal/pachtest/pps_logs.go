@@ -3,11 +3,15 @@
 package pachtest
 
 import (
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/gogo/protobuf/types"
 	"github.com/pachyderm/pachyderm/v2/src/auth"
 	"github.com/pachyderm/pachyderm/v2/src/pps"
+
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/spoutlog"
 )
 
 // defaultLogsSince is how far back GetLogs looks unless told.
@@ -17,6 +21,7 @@ type logLine struct {
 	time time.Time
 	text string
 	user bool
+	pod  string
 }
 
 // AppendLog adds a line as a pipeline's own code would write it. That of a
@@ -32,9 +37,46 @@ func (s *Server) AppendWorkerLog(project, pipeline, line string) {
 
 func (s *Server) appendLog(project, name string, line logLine) {
 	s.withPipeline(project, name, func(p *pipeline) {
-		line.time = s.clock()
-		p.logs = append(p.logs, line)
+		s.log(p, line)
 	})
+}
+
+// log adds a line of a pipeline's pod. Callers hold s.mu.
+func (s *Server) log(p *pipeline, line logLine) {
+	line.time, line.pod = s.clock(), p.pod()
+	p.logs = append(p.logs, line)
+}
+
+// pod names the pod of a pipeline's newest start.
+func (p *pipeline) pod() string {
+	return fmt.Sprintf("%s-%05x", rcName(p.key, p.info.Version), p.starts)
+}
+
+// SilenceRunners lets spouts with the bundled runner log nothing of themselves
+// from now on. Otherwise each says that it ingests as soon as it is running.
+func (s *Server) SilenceRunners() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.silent = true
+}
+
+// KeepLogs lets GetLogs send the lines of all pods that there were, as
+// Pachyderm does with Loki.
+func (s *Server) KeepLogs() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.keepLogs = true
+}
+
+// sayIngesting logs what the bundled runner does once it has met its source.
+// Callers hold s.mu.
+func (s *Server) sayIngesting(p *pipeline) {
+	if s.silent || p.saidFor == p.starts || !slices.Equal(p.info.Details.Transform.GetCmd(), []string{"/spout-runner"}) {
+		return
+	}
+	p.saidFor = p.starts
+	s.log(p, logLine{text: `{"@message":"` + spoutlog.Starts + `"}`, user: true})
+	s.log(p, logLine{text: `{"@message":"` + spoutlog.Ingesting + `"}`, user: true})
 }
 
 // GetLogs sends a pipeline's lines. A spout's lines are the master's, so that
@@ -67,7 +109,7 @@ func (a *ppsAPI) GetLogs(req *pps.GetLogsRequest, stream pps.API_GetLogsServer) 
 				if err := a.allowRepo(stream.Context(), key.output(), auth.Permission_REPO_READ); err != nil {
 					return false, err
 				}
-				if p.info.State == pps.PipelineState_PIPELINE_PAUSED || p.info.State == pps.PipelineState_PIPELINE_FAILURE {
+				if gone := p.info.State == pps.PipelineState_PIPELINE_PAUSED || p.info.State == pps.PipelineState_PIPELINE_FAILURE; gone && !a.keepLogs {
 					return false, unknown("no pods belonging to the rc %q were found", rcName(key, p.info.Version))
 				}
 			}
@@ -76,6 +118,9 @@ func (a *ppsAPI) GetLogs(req *pps.GetLogsRequest, stream pps.API_GetLogsServer) 
 			}
 			lines, spout = p.logs, p.info.Type == pps.PipelineInfo_PIPELINE_TYPE_SPOUT
 			batch = lines[min(sent, len(lines)):]
+			if pod := p.pod(); !a.keepLogs {
+				batch = slices.DeleteFunc(slices.Clone(batch), func(line logLine) bool { return line.pod != pod })
+			}
 			return first || len(batch) > 0, nil
 		})
 		if err != nil {
@@ -110,7 +155,7 @@ func (l logLine) message(key pipelineKey, spout bool) *pps.LogMessage {
 		ts = nil
 	}
 	m := &pps.LogMessage{
-		ProjectName: key.project, PipelineName: key.name, WorkerID: rcName(key, 1),
+		ProjectName: key.project, PipelineName: key.name, WorkerID: l.pod,
 		Master: spout, User: l.user, Ts: ts, Message: l.text,
 	}
 	switch {

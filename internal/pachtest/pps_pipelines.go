@@ -26,6 +26,7 @@ type pipeline struct {
 	token   string
 
 	pinnedState      bool // SetPipelineState decides
+	starts, saidFor  int  // how often it was started, and for which of them it has said that it ingests
 	pinnedWorkers    bool // SetWorkers decides
 	workersAvailable int64
 	logs             []logLine

@@ -50,6 +50,9 @@ func (s *Server) OnPipeline(hook func(PipelineEvent)) {
 // emit tells the hooks of an event, then lets the pipeline go on. Callers hold
 // s.mu.
 func (s *Server) emit(p *pipeline, kind EventKind) {
+	if kind == PipelineCreated || kind == PipelineUpdated || kind == PipelineStarted {
+		p.starts++
+	}
 	event := PipelineEvent{
 		Kind: kind, Project: p.key.project, Name: p.key.name, Token: p.token,
 		Info: proto.Clone(p.info).(*pps.PipelineInfo),
@@ -100,6 +103,7 @@ func (s *Server) settle(p *pipeline) {
 		if !p.pinnedWorkers {
 			p.workersAvailable = int64(info.Parallelism)
 		}
+		s.sayIngesting(p)
 	}
 }
 

@@ -90,6 +90,8 @@ type Server struct {
 	validation []string // FailNextValidation
 	hooks      []func(PipelineEvent)
 	events     map[pipelineKey]chan struct{} // closed when the latest event was handled
+	silent     bool                          // SilenceRunners
+	keepLogs   bool                          // KeepLogs
 	broken     map[string]string             // image to reason
 }
 

@@ -21,6 +21,7 @@ type LogLine struct {
 	Worker string    // the pod
 	Job    string    // "" for spouts
 	Text   string
+	User   bool // of the pipeline's code, not of the worker
 }
 
 // LogsOptions say which lines are wanted.
@@ -53,7 +54,7 @@ func (c *Client) Logs(ctx context.Context, id PipelineID, o LogsOptions) ([]LogL
 		if o.Spout {
 			job = "" // it is always "spout"
 		}
-		last = append(last, LogLine{Time: timeFrom(message.Ts), Worker: message.WorkerID, Job: job, Text: strings.TrimRight(message.Message, "\n")})
+		last = append(last, LogLine{Time: timeFrom(message.Ts), Worker: message.WorkerID, Job: job, Text: strings.TrimRight(message.Message, "\n"), User: message.User})
 		if len(last) >= 2*o.Lines {
 			last = slices.Delete(last, 0, len(last)-o.Lines)
 		}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -14,17 +15,22 @@ type Wait struct {
 	Poll     time.Duration // between two looks
 	Stable   int           // looks in a row that must find it running, or ended
 	Grace    time.Duration // how long it may be crashing, as while an image is being fetched
+	Patience time.Duration // how long its code may say that it waits for something
 	Progress func(*Pipeline)
 }
 
-// DefaultWait looks each second, three times in a row, and gives crashing pipelines half a minute.
-var DefaultWait = Wait{Poll: time.Second, Stable: 3, Grace: 30 * time.Second}
+// DefaultWait looks each second, three times in a row, and gives crashing
+// pipelines half a minute, and code that waits for something a minute.
+var DefaultWait = Wait{Poll: time.Second, Stable: 3, Grace: 30 * time.Second, Patience: time.Minute}
 
 // NotThereError says why a pipeline did not reach the state that was waited for.
 type NotThereError struct {
-	Last *Pipeline // nil if it was never seen
-	Why  string
-	Err  error // the context's or the server's, if one of them ended the wait
+	Last    *Pipeline // nil if it was never seen
+	Why     string
+	Started bool  // it had a pod for a while, at least
+	Code    bool  // Why is what its code says
+	Silent  bool  // it has all its pods, and what its code does is not known
+	Err     error // the context's or the server's, if one of them ended the wait
 }
 
 func (e *NotThereError) Error() string { return e.Why }
@@ -35,9 +41,73 @@ func (e *NotThereError) Unwrap() error { return e.Err }
 // after a grace time when it is crashing, and when ctx ends. pachd says
 // "running" as soon as Kubernetes was told; the workers tell the rest.
 func (w Wait) Running(ctx context.Context, version uint64, inspect func(context.Context) (*Pipeline, error)) (*Pipeline, error) {
+	return w.until(ctx, inspect, w.running(version))
+}
+
+// Code is what is known of the code of a pipeline that has its workers.
+type Code struct {
+	Works   bool   // it does what it is there for
+	Problem string // what it waits for or has failed at; "" if nothing is known
+	Final   bool   // that will not change
+}
+
+// Working is [Wait.Running], and then blocks until the pipeline's code works,
+// of which look tells. It gives up when the code has had the same problem for
+// Patience, at once if that is final, and after twice as long if nothing at all
+// can be learned about it.
+func (w Wait) Working(ctx context.Context, version uint64, inspect func(context.Context) (*Pipeline, error), look func(context.Context, *Pipeline) Code) (*Pipeline, error) {
+	running := w.running(version)
+	var code Code
+	var since, ready time.Time
+	last := NotThereError{}
+	both := func(ctx context.Context) (*Pipeline, error) {
+		p, err := inspect(ctx)
+		if code = (Code{}); err == nil && p.Version == version && p.Ready() {
+			code = look(ctx, p)
+		}
+		return p, err
+	}
+	p, err := w.until(ctx, both, func(p *Pipeline) (bool, string) {
+		is, why := running(p)
+		now := time.Now()
+		if p.Version == version && p.Ready() && ready.IsZero() {
+			ready = now
+		}
+		if code.Problem == "" {
+			since = time.Time{}
+		} else if since.IsZero() {
+			since = now
+		}
+		switch {
+		case why != "" || !is:
+			return false, why
+		case code.Works:
+			return true, ""
+		case code.Problem != "" && (code.Final || now.Sub(since) >= w.Patience):
+			last.Code = true
+			return false, code.Problem
+		case code.Problem == "" && now.Sub(ready) >= 2*w.Patience:
+			last.Silent = true
+			return false, "its pod is there, but neither its log nor its commits tell whether its code works"
+		}
+		return false, ""
+	})
+	var notThere *NotThereError
+	if errors.As(err, &notThere) {
+		notThere.Code, notThere.Silent = last.Code, last.Silent
+		if notThere.Err != nil && code.Problem != "" {
+			notThere.Why, notThere.Code = "it took too long. "+code.Problem, true
+		}
+	}
+	return p, err
+}
+
+// running returns a func that says of each look whether the version runs, or
+// why it never will.
+func (w Wait) running(version uint64) func(*Pipeline) (bool, string) {
 	ready := w.inARow()
 	var crashing time.Time
-	return w.until(ctx, inspect, func(p *Pipeline) (bool, string) {
+	return func(p *Pipeline) (bool, string) {
 		if p.Version > version {
 			return false, fmt.Sprintf("somebody else updated it meanwhile: it is at version %d, not %d", p.Version, version)
 		}
@@ -55,15 +125,20 @@ func (w Wait) Running(ctx context.Context, version uint64, inspect func(context.
 			if crashing.IsZero() {
 				crashing = time.Now()
 			}
-			if time.Since(crashing) >= w.Grace {
-				return false, "its workers do not come up: " + reasonOf(p)
+			if time.Since(crashing) >= w.Grace && !p.awaitsNode() {
+				return false, "its pod does not start: " + reasonOf(p)
 			}
 		default:
 			crashing = time.Time{}
 		}
 		return ready(p.Ready()), ""
-	})
+	}
 }
+
+// awaitsNode says whether Kubernetes has no node for the pod, which a cluster
+// that grows on demand may have in some minutes. Pachyderm passes on the
+// scheduler's words only.
+func (p *Pipeline) awaitsNode() bool { return strings.Contains(p.Reason, "nodes are available") }
 
 // Ready says whether a pipeline has all the workers that it needs at the
 // moment. With autoscaling it has as many as there is work, and is in standby
@@ -124,31 +199,33 @@ func (w Wait) inARow() func(holds bool) bool {
 // bears an unreachable server, which may be on its way back.
 func (w Wait) until(ctx context.Context, inspect func(context.Context) (*Pipeline, error), check func(*Pipeline) (bool, string)) (*Pipeline, error) {
 	var last *Pipeline
+	started := false
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			return last, &NotThereError{Last: last, Why: tooLong(last), Err: ctx.Err()}
+			return last, &NotThereError{Last: last, Why: tooLong(last), Started: started, Err: ctx.Err()}
 		case <-timer.C:
 		}
 		p, err := inspect(ctx)
 		switch {
 		case err == nil:
 			last = p
+			started = started || p.WorkersAvailable > 0
 			if w.Progress != nil {
 				w.Progress(p)
 			}
 			done, why := check(p)
 			if why != "" {
-				return p, &NotThereError{Last: p, Why: why}
+				return p, &NotThereError{Last: p, Why: why, Started: started}
 			}
 			if done {
 				return p, nil
 			}
 		case IsUnavailable(err) || IsTimeout(err):
 		default:
-			return last, &NotThereError{Last: last, Why: Reason(err), Err: err}
+			return last, &NotThereError{Last: last, Why: Reason(err), Started: started, Err: err}
 		}
 		timer.Reset(w.Poll)
 	}

@@ -8,6 +8,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/spoutlog"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 )
 
@@ -190,4 +193,29 @@ func (h *health) judge(troubles []source.Trouble) Health {
 	}
 	out.Ready = h.phase == phaseIngesting && len(out.Problems) == 0
 	return out
+}
+
+// readiness is what the log was told last of whether the runner is ready: its
+// lines are all that Terraform can see of that.
+type readiness struct {
+	unready bool
+	told    time.Time
+}
+
+// tell tells the log that the runner is not ready and why, again and again
+// while that lasts, and that it is over.
+func (r *readiness) tell(log hclog.Logger, h Health) {
+	switch now := time.Now(); {
+	case h.Ready:
+		if r.unready {
+			log.Info(spoutlog.Ready)
+		}
+		*r = readiness{}
+	case r.unready && now.Sub(r.told) < patience:
+	case len(h.Problems) == 0 && r.told.IsZero():
+		r.told = now // it has only just begun
+	case len(h.Problems) > 0 || now.Sub(r.told) >= patience:
+		log.Warn(spoutlog.NotReady, "status", h.Status, "problems", h.Problems)
+		*r = readiness{unready: true, told: now}
+	}
 }

@@ -6,11 +6,15 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
+
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/spoutlog"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/encode"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 )
@@ -171,5 +175,45 @@ func TestHungLoop(t *testing.T) {
 		is("nothing to do again", false)
 		cancel()
 		<-done
+	})
+}
+
+// TestReadinessIsTold: whether the runner is ready is in its log, and what it
+// waits for is repeated while that lasts.
+func TestReadinessIsTold(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		out := &strings.Builder{}
+		log := hclog.New(&hclog.LoggerOptions{Output: out, JSONFormat: true})
+		var told readiness
+		expect := func(what string, h Health, want string) {
+			t.Helper()
+			told.tell(log, h)
+			switch got := out.String(); {
+			case want == "" && got != "", !strings.Contains(got, want):
+				t.Errorf("%s: the log has %q, want %q", what, got, want)
+			case want != "":
+				report := spoutlog.Read([]spoutlog.Line{{Text: got, User: true}})
+				if report.Ready != h.Ready || len(h.Problems) > 0 && report.Problem != h.Problems[0] {
+					t.Errorf("%s: %+v is read from it", what, report)
+				}
+			}
+			out.Reset()
+		}
+		expect("at first", Health{Status: phaseRecovering}, "")
+		time.Sleep(sampleEvery)
+		expect("soon after", Health{Status: phaseRecovering}, "")
+		time.Sleep(patience)
+		expect("it takes long", Health{Status: phaseRecovering}, phaseRecovering)
+		expect("at once again", Health{Status: phaseRecovering}, "")
+		time.Sleep(patience)
+		expect("there is a reason", Health{Status: phaseOpening, Problems: []string{"no broker"}}, "no broker")
+		time.Sleep(sampleEvery)
+		expect("it lasts", Health{Status: phaseOpening, Problems: []string{"no broker"}}, "")
+		time.Sleep(patience)
+		expect("it still lasts", Health{Status: phaseOpening, Problems: []string{"no broker"}}, "no broker")
+		expect("it is over", Health{Ready: true, Status: phaseIngesting}, spoutlog.Ready)
+		expect("nothing is new", Health{Ready: true, Status: phaseIngesting}, "")
+		expect("a problem", Health{Status: phaseIngesting, Problems: []string{"no leader"}}, "no leader")
 	})
 }

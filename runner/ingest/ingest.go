@@ -48,6 +48,7 @@ import (
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/spoutcommit"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/spoutlog"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/encode"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/record"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/schema"
@@ -63,6 +64,7 @@ type Config struct {
 	Writer    string               // names this process in descriptions and logs
 	Version   string               // of the program
 	Log       hclog.Logger
+	State     hclog.Logger // is told whether records are ingested, whatever the level of Log; nil for Log
 	Metrics   *Metrics
 	Random    *rand.Rand // draws the pauses between sessions; nil for the process's own source
 }
@@ -86,6 +88,9 @@ func New(c Config) (*Ingester, error) {
 	registry, err := schema.NewRegistry(c.Settings, c.Log.Named("schemas"))
 	if err != nil {
 		return nil, err
+	}
+	if c.State == nil {
+		c.State = c.Log
 	}
 	in := &Ingester{Config: c, encoder: encoder, registry: registry, started: time.Now()}
 	c.Metrics.belongTo(in)
@@ -220,7 +225,7 @@ func (in *Ingester) session(ctx context.Context) error {
 		}
 	}
 	in.health.enter(phaseIngesting)
-	in.Log.Info("ingesting", "branch", in.Branch.String(), "after_commit", c.head, "epoch", in.epoch.Load())
+	in.State.Info(spoutlog.Ingesting, "branch", in.Branch.String(), "after_commit", c.head, "epoch", in.epoch.Load())
 	return in.stream(ctx, src, c)
 }
 

@@ -35,9 +35,10 @@ func (e *rejectedError) Error() string {
 	return fmt.Sprintf("commit %s was rejected by Pachyderm: %s", e.commit, e.reason)
 }
 
-// watch tells the log of waits that last, and keeps the history for the status
-// page, until ctx ends.
+// watch tells the log of waits that last and whether the runner is ready, and
+// keeps the history for the status page, until ctx ends.
 func (in *Ingester) watch(ctx context.Context) {
+	var told readiness
 	ticker := time.NewTicker(sampleEvery)
 	defer ticker.Stop()
 	for {
@@ -50,5 +51,6 @@ func (in *Ingester) watch(ctx context.Context) {
 		if w, ok := in.health.untold(); ok {
 			in.Log.Warn("waiting for "+w.what, "since", time.Since(w.since).Round(time.Second).String())
 		}
+		told.tell(in.State, in.Health())
 	}
 }

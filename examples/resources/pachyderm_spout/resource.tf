@@ -57,12 +57,17 @@ resource "pachyderm_spout" "sensors" {
     external_port = 8000
     type          = "ClusterIP"
   }
+}
 
-  # Fails the apply, without replacing the spout, if it does not come up.
+# Fails the apply, without replacing the spout, if its code does not work.
+data "pachyderm_spout" "sensors" {
+  name       = pachyderm_spout.sensors.name
+  depends_on = [pachyderm_spout.sensors]
+
   lifecycle {
     postcondition {
-      condition     = self.state == "running"
-      error_message = "The spout is ${self.state}: ${self.reason}"
+      condition     = self.healthy
+      error_message = "The spout is ${self.state}. Its last error: ${coalesce(self.last_error, "none")}."
     }
   }
 }
