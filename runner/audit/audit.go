@@ -17,6 +17,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -46,6 +47,11 @@ type Squashes interface {
 	// into a commit.
 	Squashed(commit string) []spoutcommit.Description
 }
+
+// Moves is a [Truth] that may be about a commit with which a spout goes on with
+// another part of the streams. It has no records, and streams begin, end and go
+// on elsewhere with it.
+type Moves interface{ Moved() bool }
 
 // Entry is a record as a file or the source has it.
 type Entry struct {
@@ -104,7 +110,7 @@ func (r *Report) String() string {
 }
 
 func (r *Report) problem(commit *pachyderm.Commit, format string, args ...any) {
-	r.Problems = append(r.Problems, "commit "+commit.ID+": "+fmt.Sprintf(format, args...))
+	r.Problems = append(r.Problems, "Commit "+commit.ID+" "+fmt.Sprintf(format, args...))
 }
 
 // auditor walks a branch from its first commit on.
@@ -136,7 +142,7 @@ func Branch(ctx context.Context, branch *pachyderm.Branch, decode Decoder, truth
 	}
 	for i, commit := range commits {
 		if commit.Open() && i < len(commits)-1 {
-			a.report.problem(commit, "is open, but is not the head")
+			a.report.problem(commit, "is open, although there is a newer one.")
 		}
 		if commit.Open() {
 			continue
@@ -176,7 +182,7 @@ func (a *auditor) commit(ctx context.Context, commit *pachyderm.Commit) error {
 	}
 	d, ours, err := spoutcommit.ParseDescription(commit.Description)
 	if err != nil || ours && d.Position == nil {
-		a.report.problem(commit, "counts, but its description does not: %q (%v)", commit.Description, err)
+		a.report.problem(commit, "has no error, but its description cannot be read: %q (%v).", commit.Description, err)
 		return nil
 	}
 	if !ours {
@@ -184,7 +190,7 @@ func (a *auditor) commit(ctx context.Context, commit *pachyderm.Commit) error {
 	}
 	a.report.Commits++
 	if d.Epoch < a.epoch {
-		a.report.problem(commit, "I4: epoch %d after %d", d.Epoch, a.epoch)
+		a.report.problem(commit, "was written by writer number %d, after commits of the newer number %d. Two runners have written the branch.", d.Epoch, a.epoch)
 	}
 	a.epoch = d.Epoch
 	if s, ok := a.truth.(Squashes); ok {
@@ -243,22 +249,22 @@ func (a *auditor) compareFiles(ctx context.Context, commit *pachyderm.Commit, d 
 		case !ok:
 			added = append(added, file)
 		case before.Hash != file.Hash || before.Size != file.Size:
-			a.report.problem(commit, "I1: file %s has changed", file.Path)
+			a.report.problem(commit, "has changed the file %s of an earlier commit.", file.Path)
 		}
 	}
 	for path := range a.files {
 		if _, ok := now[path]; !ok {
-			a.report.problem(commit, "I1: file %s of an earlier commit is gone", path)
+			a.report.problem(commit, "has lost the file %s of an earlier commit.", path)
 		}
 	}
 	a.files, a.filesOf[commit.ID] = now, now
 	if d.Reason == spoutcommit.ReasonRepair {
 		a.report.Repairs++
 		if len(added) > 0 {
-			a.report.problem(commit, "a repair added %d files", len(added))
+			a.report.problem(commit, "is a repair, but has added %d files.", len(added))
 		}
 		if before := a.filesOf[d.Restored]; len(before) != len(now) {
-			a.report.problem(commit, "a repair brought back %d of %d files", len(now), len(before))
+			a.report.problem(commit, "is a repair, but has brought back %d of %d files.", len(now), len(before))
 		}
 	}
 	var bytes int64
@@ -266,7 +272,7 @@ func (a *auditor) compareFiles(ctx context.Context, commit *pachyderm.Commit, d 
 		bytes += file.Size
 	}
 	if len(added) != d.Files || bytes != d.Bytes {
-		a.report.problem(commit, "has %d files of %d bytes, but says %d of %d", len(added), bytes, d.Files, d.Bytes)
+		a.report.problem(commit, "has added %d files of %d bytes, but its description says %d of %d.", len(added), bytes, d.Files, d.Bytes)
 	}
 	return added, nil
 }
@@ -281,7 +287,7 @@ func (a *auditor) read(ctx context.Context, commit *pachyderm.Commit, files []pa
 		}
 		entries, err := a.decode(file.Path, content)
 		if err != nil {
-			a.report.problem(commit, "file %s: %v", file.Path, err)
+			a.report.problem(commit, "has a file that cannot be read, %s: %v.", file.Path, err)
 		}
 		last := map[source.Stream]int64{}
 		for _, e := range entries {
@@ -307,34 +313,37 @@ func (a *auditor) compareRecords(commit *pachyderm.Commit, d spoutcommit.Descrip
 			counts[e.Fate]++
 		}
 		if _, ok := after[stream]; !ok {
-			a.report.problem(commit, "has %d records of %v, which its position does not name", len(entries), stream)
+			a.report.problem(commit, "has %d records of %s, which its position does not name.", len(entries), name(stream))
 		}
 	}
 	if d.Read != d.Written+d.Filtered+d.DeadLettered || d.Written != counts[Written] || d.DeadLettered != counts[DeadLettered] {
-		a.report.problem(commit, "I6: read %d, written %d, filtered %d, dead-lettered %d, in its files %d and %d",
+		a.report.problem(commit, "says that of %[1]d records %[2]d were written, %[3]d filtered and %[4]d dead-lettered, but in its files are %[5]d and %[6]d dead letters.",
 			d.Read, d.Written, d.Filtered, d.DeadLettered, counts[Written], counts[DeadLettered])
 	}
 	a.report.Records += counts[Written]
 	a.report.DeadLettered += counts[DeadLettered]
 	a.report.Filtered += d.Filtered
 	var read int64
+	if m, ok := a.truth.(Moves); ok && m.Moved() {
+		a.positions = maps.Clone(after)
+	}
 	for stream, to := range after {
 		from, known := a.positions[stream]
 		if !known && a.startsGiven && d.Reason == spoutcommit.ReasonStart {
 			from = to
 		}
 		if to < from {
-			a.report.problem(commit, "I2: %v goes back from %d to %d", stream, from, to)
+			a.report.problem(commit, "goes back in %s, from offset %d to %d.", name(stream), from, to)
 		}
 		want := a.truth.Records(stream, from, to)
 		read += int64(len(want))
 		if problem := a.compareStream(stream, want, got[stream]); problem != "" {
-			a.report.problem(commit, "I1: %v from %d to %d: %s", stream, from, to, problem)
+			a.report.problem(commit, "differs from the source in %s, offsets %d to %d: %s.", name(stream), from, to-1, problem)
 		}
 		a.positions[stream] = to
 	}
 	if read != d.Read {
-		a.report.problem(commit, "I6: says that it has read %d records, but the source has %d between the positions", d.Read, read)
+		a.report.problem(commit, "says that it has read %d records, but the source has %d from where the commit before it ends to where it ends.", d.Read, read)
 	}
 	return nil
 }
@@ -359,16 +368,36 @@ func (a *auditor) compareStream(stream source.Stream, want, got []Entry) (proble
 		}
 		seen[e.Offset] = true
 		if problem == "" && (i >= len(want) || want[i].Offset != e.Offset || want[i].Fate != e.Fate || !sameValue(want[i].Value, e.Value)) {
-			problem = fmt.Sprintf("record %d of %d is offset %d, %.60q", i, len(got), e.Offset, e.Value)
+			problem = fmt.Sprintf("record %d of %d in the files is %s", i+1, len(got), shown(e))
 			if i < len(want) {
-				problem += fmt.Sprintf(", and should be offset %d, %.60q", want[i].Offset, want[i].Value)
+				problem += ", and should be " + shown(want[i])
+			} else {
+				problem += fmt.Sprintf(", and the source has only %d", len(want))
 			}
 		}
 	}
 	if problem == "" && len(got) != len(want) {
-		problem = fmt.Sprintf("%d records, should be %d", len(got), len(want))
+		problem = fmt.Sprintf("the files have %d records, and the source has %d", len(got), len(want))
 	}
 	return problem
+}
+
+// shown is a record in a message.
+func shown(e Entry) string {
+	value := fmt.Sprintf("%.60q", e.Value)
+	if e.Offset < 0 {
+		return value
+	}
+	return fmt.Sprintf("offset %d with the value %s", e.Offset, value)
+}
+
+// name is a stream in a message.
+func name(s source.Stream) string {
+	text := fmt.Sprintf("topic %s partition %d", s.Topic, s.Partition)
+	if s.Generation > 0 {
+		text += fmt.Sprintf(" (of the topic as it was made again for the %d. time)", s.Generation)
+	}
+	return text
 }
 
 // sameValue compares as jsonl files keep values: JSON may have lost the white

@@ -32,6 +32,10 @@ func (e *goneError) Error() string {
 
 // reread reads the records of a portion, which follows a commit.
 func (v *verifier) reread(ctx context.Context, from commit, portion []commit) (audit.Truth, error) {
+	if portion[0].moved {
+		offsets, err := kafka.Offsets(portion[0].d.Position)
+		return &truth{starts: offsets, ends: offsets, moved: true}, err
+	}
 	starts, ends, err := bounds(from, portion)
 	if err != nil {
 		return nil, err
@@ -54,6 +58,7 @@ func (v *verifier) reread(ctx context.Context, from commit, portion []commit) (a
 	config.Topics, config.Pattern = slices.Sorted(maps.Keys(topics)), ""
 	config.Start, config.OnOutOfRange = "earliest", "earliest" // what is gone is told by a gap
 	config.GroupID = ""                                        // whose offsets are the spout's to publish
+	config.Shard, config.StartOffsets = from.shard, nil        // as they were when these commits were made
 	src := kafka.New(config, ingest.SourceShare(v.Settings), v.Log)
 	defer src.Close() //nolint:errcheck // only read
 	if err := src.Open(ctx, from.d.Position); err != nil {
@@ -121,6 +126,7 @@ type truth struct {
 	records      map[source.Stream][]audit.Entry
 	rules        *record.Rules
 	jsonl        bool
+	moved        bool
 }
 
 // take keeps a chunk's records that are wanted.
@@ -181,6 +187,9 @@ func (t *truth) Records(stream source.Stream, from, to int64) []audit.Entry {
 
 // Ends implements [audit.Truth].
 func (t *truth) Ends() map[source.Stream]int64 { return t.ends }
+
+// Moved implements [audit.Moves].
+func (t *truth) Moved() bool { return t.moved }
 
 // Starts implements [audit.Truth].
 func (t *truth) Starts() map[source.Stream]int64 { return t.starts }

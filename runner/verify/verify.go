@@ -45,8 +45,10 @@ type Result struct {
 // commit is a commit of the range with what it says of itself.
 type commit struct {
 	*pachyderm.Commit
-	d    spoutcommit.Description
-	ours bool
+	d     spoutcommit.Description
+	ours  bool
+	shard settings.Shard // of the partitions that it is about; before it was ours, that of the commit before
+	moved bool           // the spout goes on with another shard from here on
 }
 
 // Run verifies commits, the oldest first, which follow the commit before on
@@ -99,7 +101,18 @@ func parse(commits []*pachyderm.Commit) (list []commit, err error) {
 		if err != nil {
 			return nil, fmt.Errorf("commit %s: %w", c.ID, err)
 		}
-		list = append(list, commit{c, d, ours && c.Error == "" && d.Position != nil})
+		next := commit{Commit: c, d: d, ours: ours && c.Error == "" && d.Position != nil}
+		if len(list) > 0 {
+			next.shard = list[len(list)-1].shard
+		}
+		if next.ours {
+			was := next.shard
+			if next.shard, err = kafka.ShardOf(d.Position); err != nil {
+				return nil, fmt.Errorf("commit %s: position: %w", c.ID, err)
+			}
+			next.moved = len(list) > 0 && next.shard.String() != was.String()
+		}
+		list = append(list, next)
 	}
 	return list, nil
 }
@@ -113,10 +126,11 @@ type verifier struct {
 	part    *audit.Part // nil before the first portion, and after commits that were left out
 }
 
-// portion compares the next commits that fit.
+// portion compares the next commits that fit. One with which the spout goes on
+// with another shard of the partitions is a portion of its own.
 func (v *verifier) portion(ctx context.Context) error {
 	end, bytes := v.at+1, v.commits[v.at+1].d.Bytes
-	for end+1 < len(v.commits) && bytes+v.commits[end+1].d.Bytes <= portionBytes {
+	for end+1 < len(v.commits) && !v.commits[end].moved && !v.commits[end+1].moved && bytes+v.commits[end+1].d.Bytes <= portionBytes {
 		end++
 		bytes += v.commits[end].d.Bytes
 	}

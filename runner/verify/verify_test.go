@@ -99,6 +99,12 @@ func (s *spout) ingest(n int) {
 		}
 		s.sent++
 	}
+	s.run(s.reached)
+}
+
+// run has the runner run until the position on the branch is as it should be.
+func (s *spout) run(reached func(map[source.Stream]int64) bool) {
+	s.t.Helper()
 	client := s.client(s.server.Sidecar(pachyderm.DefaultProject, pipeline))
 	in, err := ingest.New(ingest.Config{Settings: s.settings, Client: client, Branch: client.Branch(pachyderm.DefaultProject, pipeline, "master"), Writer: "w",
 		NewSource: func() source.Source {
@@ -110,7 +116,7 @@ func (s *spout) ingest(n int) {
 	ctx, stop := context.WithCancel(s.t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- in.Run(ctx) }()
-	for !s.reached() {
+	for !reached(s.position()) {
 		select {
 		case err := <-ended:
 			s.t.Fatal(err)
@@ -125,15 +131,20 @@ func (s *spout) ingest(n int) {
 	}
 }
 
-func (s *spout) reached() bool {
+// position is what the branch says, nil if it says nothing yet.
+func (s *spout) position() map[source.Stream]int64 {
 	last, d, err := ingest.LastCommit(s.t.Context(), s.branch())
 	if err != nil || last == nil {
-		return false
+		return nil
 	}
 	offsets, err := kafka.Offsets(d.Position)
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	return offsets
+}
+
+func (s *spout) reached(offsets map[source.Stream]int64) bool {
 	sum := 0
 	for _, next := range offsets {
 		sum += int(next)
@@ -236,6 +247,60 @@ func TestGoneAtTheSource(t *testing.T) {
 			r.Because != fmt.Sprintf("Kafka no longer has the records of topic t partition 1 before offset %d", start) {
 			t.Errorf("%d commits not compared, for %s, should be %d; %d records, should be %d; %s", r.Uncompared, r.Because, uncompared, r.Records, records, r)
 		}
+	}
+}
+
+// TestResharded: each commit is judged by the shard in its own description,
+// whatever the spout's shard is by now.
+func TestResharded(t *testing.T) {
+	t.Parallel()
+	for _, format := range []string{"jsonl", "lines"} {
+		t.Run(format, func(t *testing.T) {
+			t.Parallel()
+			s := newSpout(t, func(s *settings.Settings) { s.File.Format = format })
+			produced := func() {
+				for range 60 {
+					r := &kgo.Record{Topic: topic, Partition: int32(s.sent % partitions), Value: fmt.Appendf(nil, "%d", s.sent)}
+					if err := s.broker.Produce(t.Context(), nil, r); err != nil {
+						t.Fatal(err)
+					}
+					s.sent++
+				}
+			}
+			// What other spouts have read in between goes into start_offsets.
+			offsets := func() settings.StartOffsets {
+				each := map[int32]int64{}
+				for p := range int32(partitions) {
+					each[p] = int64(s.sent / partitions)
+				}
+				return settings.StartOffsets{topic: each}
+			}
+			s.settings.Kafka.OnShardChanged = "continue"
+			for _, shard := range []string{"1/2", "1/3", "2/3", "", "2/2", "1/2"} {
+				s.settings.Kafka.StartOffsets = offsets()
+				s.settings.Kafka.Shard = settings.Shard{}
+				if shard != "" {
+					if err := s.settings.Kafka.Shard.UnmarshalText([]byte(shard)); err != nil {
+						t.Fatal(err)
+					}
+				}
+				produced()
+				s.run(func(offsets map[source.Stream]int64) bool {
+					for p := range int32(partitions) {
+						if s.settings.Kafka.Shard.Owns(topic, p) && offsets[source.Stream{Topic: topic, Partition: p}] != int64(s.sent/partitions) {
+							return false
+						}
+					}
+					return true
+				})
+			}
+			for _, n := range []int{0, 3, 1} {
+				r := s.verify(n)
+				if !r.OK() || r.Uncompared > 0 || r.Records == 0 {
+					t.Errorf("the last %d: %d not compared, for %s; %s", n, r.Uncompared, r.Because, r)
+				}
+			}
+		})
 	}
 }
 

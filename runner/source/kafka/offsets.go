@@ -4,7 +4,9 @@ package kafka
 
 import (
 	"encoding/json"
+	"fmt"
 
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 )
 
@@ -22,4 +24,17 @@ func Offsets(raw json.RawMessage) (map[source.Stream]int64, error) {
 		}
 	}
 	return out, nil
+}
+
+// ShardOf reads from a position which shard of the partitions it is about.
+func ShardOf(raw json.RawMessage) (settings.Shard, error) {
+	p, err := parsePosition(raw)
+	if err != nil || p.Shard == "" {
+		return settings.Shard{}, err
+	}
+	shard, err := settings.ParseShard(p.Shard)
+	if err != nil {
+		return shard, fmt.Errorf("its shard %q %w", p.Shard, err)
+	}
+	return shard, nil
 }
