@@ -135,7 +135,7 @@ func (o *pipelineOperation) restore(before *pachyderm.Pipeline) {
 // is another matter.
 func hasNoPod(p *pachyderm.Pipeline, version uint64, err error) bool {
 	var notThere *pachyderm.NotThereError
-	return p != nil && p.IsSpout && !p.Stopped && p.Version == version && errors.As(err, &notThere) && !notThere.Started &&
+	return p != nil && p.IsSpout && !p.Stopped && p.Version == version && errors.As(err, &notThere) && !notThere.Started && !notThere.Code &&
 		(notThere.Err == nil || errors.Is(notThere.Err, context.DeadlineExceeded))
 }
 

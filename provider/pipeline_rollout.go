@@ -14,10 +14,6 @@ import (
 // logLines is how much of a pipeline's log goes into a message.
 const logLines = 10
 
-// leftRepo is added to the message that a pipeline exists already, which is
-// also what a repo of its name is taken for.
-const leftRepo = " A repo that is left of a deleted pipeline must be deleted first."
-
 // pipelineOperation is one create, read, update or delete of one pipeline,
 // which a resource of any kind manages.
 type pipelineOperation struct {
@@ -48,7 +44,7 @@ type wantedPipeline struct {
 func (o *pipelineOperation) create() *pachyderm.Pipeline {
 	// A look before: what is there already is not ours, whatever it looks like.
 	if _, err := o.client.InspectPipeline(o.ctx, o.id); err == nil {
-		o.exists(leftRepo)
+		o.exists("")
 		return nil
 	} else if !pachyderm.IsNotFound(err) {
 		o.fail("create", err)
@@ -63,13 +59,27 @@ func (o *pipelineOperation) create() *pachyderm.Pipeline {
 			return nil
 		}
 	case pachyderm.IsAlreadyExists(err):
-		o.exists(leftRepo)
+		o.existsAlready()
 		return nil
 	default:
 		o.fail("create", err)
 		return nil
 	}
 	return &pachyderm.Pipeline{ID: o.id, Version: 1, State: pachyderm.StateStarting}
+}
+
+// existsAlready says what is in the way of a new pipeline: a pipeline that was
+// made meanwhile, or a repo of its name, which Pachyderm takes for the same.
+func (o *pipelineOperation) existsAlready() {
+	_, noPipeline := o.client.InspectPipeline(o.ctx, o.id)
+	_, noRepo := o.client.InspectRepo(o.ctx, pachyderm.RepoID(o.id))
+	if !pachyderm.IsNotFound(noPipeline) || noRepo != nil {
+		o.exists("")
+		return
+	}
+	o.diags.AddError("Repo "+o.id.String()+" is in the way of "+o.label(), fmt.Sprintf("There is no pipeline %[1]s, but a repo of that name, as keep_output_repo leaves one. Pachyderm creates no pipeline while there is one.\n\n"+
+		"To keep its data, give the new %[2]s another name. A pachyderm_repo can manage the old repo: terraform import <address of the repo> %[1]s\n\n"+
+		"If its data may go, delete it and apply again: pachctl delete repo --project %[3]s %[4]s", o.id, o.kind, o.id.Project, o.id.Name))
 }
 
 // arrived finds out what became of a create or update that got no answer: it

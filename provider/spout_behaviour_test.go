@@ -177,6 +177,23 @@ func TestSpoutThatDoesNotIngest(t *testing.T) {
 	})
 }
 
+// A repo of the name, as keep_output_repo leaves one, is no pipeline.
+func TestSpoutWithARepoInItsWay(t *testing.T) {
+	t.Parallel()
+	eachVersion(t, func(t *testing.T, s *pachtest.Server) {
+		i := newInstance(t, s)
+		i.must(i.apply(kafkaSpout(object{"keep_output_repo": true})))
+		i.must(i.destroy())
+		got := errorsIn(newInstance(t, s).apply(kafkaSpout(nil)))
+		if err := contains(got, "Repo default/orders is in the way", "no pipeline", "another name", "pachyderm_repo", "pachctl delete repo --project default orders"); err != nil {
+			t.Error(err)
+		}
+		if strings.Contains(got, "exists already") {
+			t.Error(got)
+		}
+	})
+}
+
 // Either of the two ways in which a runner shows that it ingests is enough,
 // and what was there before an apply counts for neither.
 func TestSpoutIngests(t *testing.T) {

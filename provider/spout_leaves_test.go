@@ -105,7 +105,7 @@ var leafCases = []leaf{
 	{path: "tolerations", a: []any{object{"operator": "Exists"}},
 		b: []any{object{"key": "pool", "operator": "Equal", "value": "spouts", "effect": "NoExecute", "toleration_seconds": 60.0}}},
 	{path: "pod_spec", a: `{"hostNetwork":true}`, b: `{"hostNetwork":false}`, same: `{ "hostNetwork" : true }`},
-	{path: "pod_patch", a: `[{"op":"add","path":"/a","value":1}]`, b: `[{"op":"remove","path":"/a"}]`, same: `[ {"path": "/a", "op": "add", "value": 1} ]`},
+	{path: "pod_patch", a: `[{"op":"add","path":"/hostname","value":1}]`, b: `[{"op":"remove","path":"/hostname"}]`, same: `[ {"path": "/hostname", "op": "add", "value": 1} ]`},
 	{path: "metadata.labels", a: object{"team": "a"}, b: object{"team": "b"}},
 	{path: "metadata.annotations", a: object{"note": "a"}, b: object{"note": "b", "more": "c"}},
 	{path: "metadata.annotations", a: object{"prometheus.io/scrape": "false"}, b: object{"prometheus.io/path": "/federate", "more": "c"}},

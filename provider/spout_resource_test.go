@@ -211,7 +211,7 @@ func TestSpoutSendsNothingNeedless(t *testing.T) {
 		}
 		full := func(more ...string) string {
 			return spoutConfig(append([]string{`kafka = { brokers = ["kafka:9092"], topics = ["orders"], start = "earliest", batch = { max_age = "90s" } }`,
-				`resource_requests = { cpu = 0.1, memory = "1Gi" }`, `pod_patch = jsonencode([{ op = "add", path = "/metadata/labels/a", value = "b" }])`}, more...)...)
+				`resource_requests = { cpu = 0.1, memory = "1Gi" }`, `pod_patch = jsonencode([{ op = "add", path = "/hostname", value = "b" }])`}, more...)...)
 		}
 		unitTest(t,
 			step(s, plancheck.ResourceActionCreate, full()),

@@ -87,7 +87,10 @@ func TestSpoutValidation(t *testing.T) {
 		{"toleration key", transformSpout(object{"tolerations": []any{object{"operator": "Equal"}}}), []string{"tolerations[0].key"}},
 		{"toleration seconds", transformSpout(object{"tolerations": []any{object{"operator": "Exists", "toleration_seconds": 1}}}), []string{"NoExecute"}},
 		{"patch", transformSpout(object{"pod_patch": "{}"}), []string{"pod_patch", "RFC 6902"}},
-		{"patch without op", transformSpout(object{"pod_patch": `[{"path":"/a"}]`}), []string{`no "op"`}},
+		{"patch of the pod", transformSpout(object{"pod_patch": `[{"op":"add","path":"/spec/hostNetwork","value":true}]`}), []string{"pod_patch", `write "/hostNetwork"`}},
+		{"patch of metadata", transformSpout(object{"pod_patch": `[{"op":"add","path":"/metadata/labels/a","value":"b"}]`}), []string{"pod_patch", "attribute metadata"}},
+		{"patch without a slash", transformSpout(object{"pod_patch": `[{"op":"add","path":"hostNetwork","value":true}]`}), []string{"pod_patch", "begins with /"}},
+		{"patch without op", transformSpout(object{"pod_patch": `[{"path":"/hostname"}]`}), []string{`no "op"`}},
 		{"wait_for", kafkaSpout(object{"wait_for": "ready"}), []string{"running"}},
 		{"force and keep", kafkaSpout(object{"force_destroy": true, "keep_output_repo": true}), []string{"both true"}},
 	} {

@@ -38,7 +38,7 @@ var (
 		return s, nil // a keyword; settings.Validate knows which there are
 	}}
 	// jsonPatchKind is a list of operations in JSON (RFC 6902).
-	jsonPatchKind = &textKind{"JSONPatch", `[{"op":"add","path":"/metadata","value":{}}]`, canonicalJSONPatch}
+	jsonPatchKind = &textKind{"JSONPatch", `[{"op":"add","path":"/hostNetwork","value":true}]`, canonicalJSONPatch}
 )
 
 // jsonObjectKind is an object in JSON.
@@ -75,7 +75,28 @@ func canonicalJSONPatch(s string) (string, error) {
 				return "", fmt.Errorf("must be a JSON patch (RFC 6902); operation %d has no %q", i+1, key)
 			}
 		}
+		if err := inPodSpec(operation["path"].(string)); err != nil {
+			return "", err
+		}
 	}
 	b, err := json.Marshal(operations)
 	return string(b), err
+}
+
+// inPodSpec checks a path for the mistakes that come from writing a patch of a
+// whole pod, where Pachyderm patches what is in its spec. Kubernetes would find
+// them once the pod is made.
+func inPodSpec(path string) error {
+	field, rest, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	switch {
+	case !strings.HasPrefix(path, "/"):
+		return fmt.Errorf("has the path %q; a path begins with / and a field of the pod's spec", path)
+	case field == "spec":
+		return fmt.Errorf("has the path %q; paths begin inside of the pod's spec: write %q", path, "/"+rest)
+	case field == "metadata":
+		return fmt.Errorf("has the path %q; paths begin inside of the pod's spec. Set labels and annotations by the attribute metadata", path)
+	case field == "kind" || field == "apiVersion" || field == "status":
+		return fmt.Errorf("has the path %q; paths begin inside of the pod's spec, which has no %s", path, field)
+	}
+	return nil
 }

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/spoutcommit"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/ingest"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source/kafka"
 )
@@ -23,6 +25,7 @@ type checkCommand struct {
 // Run checks everything that a run needs, and reports each step.
 func (c checkCommand) Run(ctx context.Context) error {
 	failed := false
+	var position json.RawMessage
 	step := func(name string, check func(context.Context) ([]string, error)) {
 		ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 		defer cancel()
@@ -30,9 +33,9 @@ func (c checkCommand) Run(ctx context.Context) error {
 		if err != nil {
 			failed = true
 			fmt.Printf("FAILED  %s: %v\n", name, err)
-			return
+		} else {
+			fmt.Printf("ok      %s\n", name)
 		}
-		fmt.Printf("ok      %s\n", name)
 		for _, line := range lines {
 			fmt.Printf("        %s\n", line)
 		}
@@ -48,11 +51,14 @@ func (c checkCommand) Run(ctx context.Context) error {
 	if failed {
 		return errors.New("nothing else was tried")
 	}
-	step("pachyderm", func(ctx context.Context) ([]string, error) { return c.checkBranch(ctx, s) })
+	step("pachyderm", func(ctx context.Context) (lines []string, err error) {
+		lines, position, err = c.checkBranch(ctx, s)
+		return lines, err
+	})
 	step("kafka", func(ctx context.Context) ([]string, error) {
 		source := kafka.New(s.Kafka, ingest.SourceShare(s), newLogger("off", os.Stderr))
 		defer source.Close() //nolint:errcheck // nothing was begun
-		return source.Check(ctx)
+		return source.Check(ctx, position)
 	})
 	if failed {
 		return errors.New("the spout would not run")
@@ -60,22 +66,41 @@ func (c checkCommand) Run(ctx context.Context) error {
 	return nil
 }
 
-// checkBranch reads the output branch.
-func (c checkCommand) checkBranch(ctx context.Context, s settings.Settings) ([]string, error) {
+// checkBranch reads the output branch, and the position that it holds.
+func (c checkCommand) checkBranch(ctx context.Context, s settings.Settings) ([]string, json.RawMessage, error) {
 	client, err := c.connect()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer client.Close() //nolint:errcheck // only read
 	branch := client.Branch(c.Project, c.Pipeline, s.OutputBranch)
 	head, err := branch.Head(ctx)
 	switch {
 	case pachyderm.IsNotFound(err):
-		return nil, fmt.Errorf("%w; is SPOUT_OUTPUT_BRANCH=%s the pipeline's output branch?", err, s.OutputBranch)
+		return nil, nil, fmt.Errorf("%w. Is SPOUT_OUTPUT_BRANCH=%s the pipeline's output branch?", err, s.OutputBranch)
 	case err != nil:
-		return nil, err
+		return nil, nil, err
 	case head == nil:
-		return []string{branch.String() + " has no commit yet"}, nil
+		return []string{fmt.Sprintf("%s has no commit yet", branch)}, nil, nil
 	}
-	return []string{fmt.Sprintf("%s is at commit %s: %s", branch, head.ID, head.Description)}, nil
+	lines := []string{fmt.Sprintf("%s is at commit %s", branch, head.ID)}
+	last, d, err := ingest.LastCommit(ctx, branch)
+	switch {
+	case err != nil:
+		return lines, nil, err
+	case last == nil:
+		return append(lines, "no commit carries a position of a runner"), nil, nil
+	case d.Source != s.Source:
+		return lines, nil, fmt.Errorf("commit %s holds a position of the source %s, but SPOUT_SOURCE is %s. Use another output branch or another spout", last.ID, d.Source, s.Source)
+	}
+	return append(lines, newestPosition(last, d)), d.Position, nil
+}
+
+// newestPosition tells of the commit whose position reading continues from.
+func newestPosition(c *pachyderm.Commit, d spoutcommit.Description) string {
+	text := fmt.Sprintf("the newest position is that of commit %s, FINISHED at %s: %d records were written", c.ID, c.Finished.Format(time.RFC3339), d.Written)
+	if d.Filtered+d.DeadLettered > 0 {
+		text += fmt.Sprintf(", %d filtered and %d dead-lettered", d.Filtered, d.DeadLettered)
+	}
+	return text + ", by " + d.Writer
 }

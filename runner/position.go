@@ -61,6 +61,9 @@ func (t branchTarget) open(ctx context.Context) (*pachyderm.Client, *pachyderm.P
 		id = pachyderm.PipelineID{Project: project, Name: name}
 	}
 	pipeline, err := client.InspectPipeline(ctx, id)
+	if pachyderm.IsNotFound(err) {
+		err = fmt.Errorf("there is no pipeline %s in the project %s of the Pachyderm at %s, or you may not see it. List those that there are: pachctl list pipeline --project %s", id.Name, id.Project, found.Address, id.Project)
+	}
 	if err != nil {
 		return nil, nil, nil, errors.Join(err, client.Close())
 	}
@@ -104,6 +107,7 @@ type heldBranch struct {
 	Commits    int            `json:"commits"`
 	RolledBack int            `json:"rolled_back"`
 	Gaps       int            `json:"gaps"`
+	Others     int            `json:"other_commits"` // that are no runner's
 	Open       bool           `json:"head_is_open"`
 	Position   []heldPosition `json:"position"`
 	Newest     []heldCommit   `json:"newest_commits"`
@@ -150,6 +154,8 @@ func readBranch(ctx context.Context, branch *pachyderm.Branch, newest int) (*hel
 				position, h.Source = d.Position, d.Source
 			}
 			h.add(c, d, newest)
+		case !ours:
+			h.Others++
 		}
 		return problem == nil
 	})
@@ -198,7 +204,14 @@ func (h *heldBranch) print(out io.Writer, now time.Time) error {
 	line := func(format string, args ...any) {
 		fmt.Fprintf(w, format+"\n", args...) //nolint:errcheck // Flush tells
 	}
-	line("%s@%s of project %s: %d records in %d commits, %d bytes", h.Repo, h.Branch, h.Project, h.Records, h.Commits, h.Bytes)
+	switch {
+	case h.Commits > 0:
+		line("%s@%s of project %s: %d records in %d commits, %d bytes", h.Repo, h.Branch, h.Project, h.Records, h.Commits, h.Bytes)
+	case h.Others > 0:
+		line("%s@%s of project %s holds no position: none of its %d commits was made by the bundled runner", h.Repo, h.Branch, h.Project, h.Others)
+	default:
+		line("%s@%s of project %s holds no position: the bundled runner has not finished a commit yet", h.Repo, h.Branch, h.Project)
+	}
 	if h.RolledBack > 0 {
 		line("%d commits were rolled back and do not count", h.RolledBack)
 	}

@@ -46,6 +46,13 @@ bbb     2026-01-31T11:58:00Z  2m0s  age     7        1      70
 	if out.String() != want || h.Cluster != "c" {
 		t.Errorf("%s\nshould be\n%s", &out, want)
 	}
+	for others, want := range map[int]string{0: "has not finished a commit yet", 3: "none of its 3 commits was made by the bundled runner"} {
+		var out strings.Builder
+		none := &heldBranch{Project: "default", Repo: "orders", Branch: "master", Others: others}
+		if err := none.print(&out, now); err != nil || !strings.Contains(out.String(), want) || strings.Contains(out.String(), "0 records") {
+			t.Errorf("%s: %v", &out, err)
+		}
+	}
 	h.Source = "other"
 	if err := h.read(nil); err == nil || !strings.Contains(err.Error(), "other") {
 		t.Error(err)

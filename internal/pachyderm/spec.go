@@ -274,7 +274,14 @@ func specFrom(r *pps.CreatePipelineRequest) Spec {
 	return s.normal()
 }
 
-// leftOut names what a pipeline's specification has and [Spec] has not.
+// What Pachyderm makes of a specification that leaves these out.
+const (
+	filledInDatumTries    = 3
+	filledInReprocessSpec = "until_success"
+)
+
+// leftOut names what a pipeline's specification has and [Spec] has not. What
+// Pachyderm fills in itself (2.6) is no loss.
 func leftOut(r *pps.CreatePipelineRequest) []string {
 	var names []string
 	add := func(name string, has bool) {
@@ -286,8 +293,16 @@ func leftOut(r *pps.CreatePipelineRequest) []string {
 	add("egress", r.Egress != nil)
 	add("parallelism_spec", r.ParallelismSpec.GetConstant() > 1)
 	add("s3_out", r.S3Out)
+	add("autoscaling", r.Autoscaling)
+	add("datum_set_spec", r.DatumSetSpec != nil)
+	add("datum_timeout", r.DatumTimeout != nil)
+	add("datum_tries", r.DatumTries != 0 && r.DatumTries != filledInDatumTries)
+	add("job_timeout", r.JobTimeout != nil)
+	add("reprocess_spec", r.ReprocessSpec != "" && r.ReprocessSpec != filledInReprocessSpec)
 	t := r.GetTransform()
 	add("transform.err_cmd", len(t.GetErrCmd()) > 0)
+	add("transform.err_stdin", len(t.GetErrStdin()) > 0)
+	add("transform.datum_batching", t.GetDatumBatching())
 	add("transform.debug", t.GetDebug())
 	add("transform.memory_volume", t.GetMemoryVolume())
 	return names

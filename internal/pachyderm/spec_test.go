@@ -3,9 +3,12 @@
 package pachyderm
 
 import (
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/gogo/protobuf/proto"
+	"github.com/gogo/protobuf/types"
 	"github.com/pachyderm/pachyderm/v2/src/pps"
 )
 
@@ -98,9 +101,17 @@ func TestSpecOfNewerServer(t *testing.T) {
 func TestWhatSpecLeavesOut(t *testing.T) {
 	t.Parallel()
 	r := Spec{Image: "x"}.request(PipelineID{"default", "orders"})
-	r.S3Out, r.ParallelismSpec = true, &pps.ParallelismSpec{Constant: 3}
-	got := leftOut(r)
-	if len(got) != 2 || got[0] != "parallelism_spec" || got[1] != "s3_out" {
+	r.DatumTries, r.ReprocessSpec = 3, "until_success" // as Pachyderm fills them in
+	if got := leftOut(r); len(got) > 0 {
+		t.Error(got)
+	}
+	r.S3Out, r.ParallelismSpec, r.Autoscaling = true, &pps.ParallelismSpec{Constant: 3}, true
+	r.DatumTimeout, r.JobTimeout, r.DatumTries, r.ReprocessSpec = types.DurationProto(time.Hour), types.DurationProto(time.Hour), 5, "every_job"
+	r.DatumSetSpec, r.Input, r.Egress = &pps.DatumSetSpec{Number: 1}, &pps.Input{}, &pps.Egress{}
+	r.Transform.ErrCmd, r.Transform.ErrStdin, r.Transform.DatumBatching, r.Transform.MemoryVolume, r.Transform.Debug = []string{"x"}, []string{"x"}, true, true, true
+	want := []string{"input", "egress", "parallelism_spec", "s3_out", "autoscaling", "datum_set_spec", "datum_timeout", "datum_tries", "job_timeout", "reprocess_spec",
+		"transform.err_cmd", "transform.err_stdin", "transform.datum_batching", "transform.debug", "transform.memory_volume"}
+	if got := leftOut(r); !slices.Equal(got, want) {
 		t.Error(got)
 	}
 }

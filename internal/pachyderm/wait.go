@@ -62,8 +62,8 @@ func (w Wait) Working(ctx context.Context, version uint64, inspect func(context.
 	last := NotThereError{}
 	both := func(ctx context.Context) (*Pipeline, error) {
 		p, err := inspect(ctx)
-		if code = (Code{}); err == nil && p.Version == version && p.Ready() {
-			code = look(ctx, p)
+		if code = (Code{}); err == nil && p.Version == version && p.State == StateRunning {
+			code = look(ctx, p) // also without workers: a probe may ask the code whether it is ready
 		}
 		return p, err
 	}
@@ -79,13 +79,13 @@ func (w Wait) Working(ctx context.Context, version uint64, inspect func(context.
 			since = now
 		}
 		switch {
-		case why != "" || !is:
+		case why != "":
 			return false, why
-		case code.Works:
-			return true, ""
 		case code.Problem != "" && (code.Final || now.Sub(since) >= w.Patience):
 			last.Code = true
 			return false, code.Problem
+		case code.Works || !is:
+			return is, ""
 		case code.Problem == "" && now.Sub(ready) >= 2*w.Patience:
 			last.Silent = true
 			return false, "its pod is there, but neither its log nor its commits tell whether its code works"

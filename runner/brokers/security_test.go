@@ -112,7 +112,7 @@ func TestLogins(t *testing.T) {
 			r := open(t, k, nil)
 			r.readTo(o.ends())
 			compare(t, r.have, o.expected())
-			lines, err := newReader(t, k).Check(testContext(t))
+			lines, err := newReader(t, k).Check(testContext(t), nil)
 			if err != nil {
 				t.Errorf("Check: %v\n%s", err, strings.Join(lines, "\n"))
 			}
@@ -156,7 +156,7 @@ func TestLoginsRefused(t *testing.T) {
 			if err := <-opened; err == nil {
 				t.Error("the source was opened")
 			}
-			_, err := newReader(t, k).Check(testContext(t))
+			_, err := newReader(t, k).Check(testContext(t), nil)
 			if err == nil {
 				t.Fatal("Check found nothing wrong")
 			}

@@ -4,6 +4,8 @@ package kafka
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -16,12 +18,13 @@ import (
 
 // Check connects to every configured broker and to every leader, and returns
 // lines that say what was found: versions, the cluster, the topics with their
-// partitions, and where each would be read from without a position. It writes
-// nothing and waits for nothing. The error, if any, says what keeps the source
-// from working; the lines hold what was found before.
+// partitions, and where reading of each continues after a position or, where
+// that is nil or does not name the partition, begins. It writes nothing and
+// waits for nothing. The error, if any, says what keeps the source from
+// working; the lines hold what was found before.
 //
 // A source that was checked is not to be opened.
-func (s *Source) Check(ctx context.Context) (lines []string, err error) {
+func (s *Source) Check(ctx context.Context, after json.RawMessage) (lines []string, err error) {
 	if s.invalid != nil {
 		return nil, s.invalid
 	}
@@ -30,6 +33,12 @@ func (s *Source) Check(ctx context.Context) (lines []string, err error) {
 	}
 	s.opened = true
 	defer s.control.close()
+	known := newPosition()
+	if after != nil {
+		if known, err = parsePosition(after); err != nil {
+			return nil, fmt.Errorf("kafka: position: %w", err)
+		}
+	}
 	say := func(format string, args ...any) { lines = append(lines, fmt.Sprintf(format, args...)) }
 	security := "no TLS"
 	if s.config.TLS {
@@ -63,7 +72,7 @@ func (s *Source) Check(ctx context.Context) (lines []string, err error) {
 	}
 	s.table.mu.Lock()
 	defer s.table.mu.Unlock()
-	var missing []string
+	var problems []string
 	names := s.config.Topics
 	if s.config.Pattern != "" {
 		names = slices.Sorted(maps.Keys(s.table.topics))
@@ -72,8 +81,7 @@ func (s *Source) Check(ctx context.Context) (lines []string, err error) {
 	for _, name := range names {
 		t := s.table.topics[name]
 		if t == nil {
-			say("topic %s: does not exist, or this user may not see it", name)
-			missing = append(missing, name)
+			problems = append(problems, fmt.Sprintf("topic %s does not exist, or this user may not see it", name))
 			continue
 		}
 		if shard := s.shard(); shard != "" {
@@ -84,15 +92,18 @@ func (s *Source) Check(ctx context.Context) (lines []string, err error) {
 		for _, number := range slices.Sorted(maps.Keys(t.partitions)) {
 			p := t.partitions[number]
 			if !p.settled() {
-				say("topic %s partition %d: its leader, broker %d, does not tell its offsets", name, number, p.leader)
-				missing = append(missing, fmt.Sprintf("%s/%d", name, number))
+				problems = append(problems, fmt.Sprintf("topic %s partition %d: its leader, broker %d, does not tell its offsets", name, number, p.leader))
 				continue
 			}
-			say("topic %s partition %d: led by broker %d, would be read from offset %d", name, number, p.leader, p.next)
+			where := fmt.Sprintf("reading begins at offset %d", p.next)
+			if topic := known.Topics[name]; topic != nil && topic.Partitions[number] != nil {
+				where = fmt.Sprintf("reading continues at offset %d", topic.Partitions[number].next)
+			}
+			say("topic %s partition %d: led by broker %d; %s", name, number, p.leader, where)
 		}
 	}
-	if len(missing) > 0 {
-		return lines, &source.Stop{Err: fmt.Errorf("cannot be read now: %s", strings.Join(missing, ", "))}
+	if len(problems) > 0 {
+		return lines, &source.Stop{Err: errors.New(strings.Join(problems, "; "))}
 	}
 	return lines, nil
 }

@@ -149,7 +149,7 @@ func TestCheckOfAPattern(t *testing.T) {
 	k := config(c)
 	k.Pattern = "orders.*"
 	s, _ := newTestSource(t, k)
-	lines, err := s.Check(testContext(t))
+	lines, err := s.Check(testContext(t), nil)
 	if err != nil || !slices.ContainsFunc(lines, func(line string) bool { return strings.Contains(line, "1 topics match orders.*") }) ||
 		!slices.ContainsFunc(lines, func(line string) bool { return strings.HasPrefix(line, "topic orders-eu partition 0") }) {
 		t.Errorf("%v: %q", err, lines)
