@@ -164,8 +164,11 @@ func (c *connection) explain(err error) string {
 		reason += " The token that was sent to " + c.options.Address.String() + " is not valid, or not any more: make another one."
 	case pachyderm.IsPermissionDenied(err):
 		reason += " Give the role to the token's owner, or use another token."
+	case pachyderm.IsMissingSecret(err):
+		reason += " Pachyderm looks for secrets in its own Kubernetes namespace, whatever the spout's project is. Make the secret there, with pachyderm_secret for example, or correct the attribute that names it: " +
+			"secret_env, secret_mounts, or one that ends in _secret or _secrets."
 	case pachyderm.IsUnavailable(err):
-		reason += " Pachyderm cannot be reached at " + c.options.Address.String() + " (from " + c.origin + "). Nothing is known about what it holds."
+		reason += " Pachyderm cannot be reached at " + c.options.Address.String() + " (from " + c.origin + "). The state is as it was. Try again when it can be reached, or correct the address."
 	case pachyderm.IsTimeout(err):
 		reason += " " + c.options.Address.String() + " did not answer in time; see request_timeout and timeouts."
 	}

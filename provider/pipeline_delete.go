@@ -110,9 +110,8 @@ func (o *pipelineOperation) refuseData() {
 		"Nothing was deleted. Choose what is to become of the data and apply that first:\n\n"+
 		"  force_destroy    = true   deletes it\n"+
 		"  keep_output_repo = true   keeps it in a plain repo; a pipeline of the same name cannot be created then\n\n"+
-		"To stop the %s and leave everything as it is, set paused = true instead.\n\n"+
-		"If the plan calls it a deposed object, no configuration reaches it: delete it with pachctl delete pipeline --project %s %s, and the next refresh drops it.",
-		o.kind, o.id, o.kind, o.id.Project, o.id.Name))
+		"To stop the %s and leave everything as it is, set paused = true instead. For an object that the plan calls deposed, see the guide to troubleshooting.",
+		o.kind, o.id, o.kind))
 }
 
 // restore starts a pipeline again that ran before: a delete or an update that

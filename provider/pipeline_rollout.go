@@ -344,7 +344,7 @@ func (o *pipelineOperation) start() bool {
 			"Whether it did is not known: %s Finish it with: pachctl finish commit --project %s %s@%s", branch, o.connection.explain(err), o.id.Project, o.id.Name, branch))
 	case head == pachyderm.HeadEmptied:
 		o.diags.AddWarning("Older files of spout "+o.id.String()+" are not on the head any more", fmt.Sprintf("This version of Pachyderm puts an empty commit on the branch %s when a spout is started. "+
-			"No data is lost: the files written before are in its ancestors, as %s^. The bundled runner brings them back; code of your own must do so itself.", branch, o.id.Name+"@"+branch))
+			"No data is lost: the files that were written before are in the commits below it, which pachctl list commit --project %s %s@%s shows. The bundled runner brings them back. Code of your own must do so itself.", branch, o.id.Project, o.id.Name, branch))
 	}
 	return true
 }

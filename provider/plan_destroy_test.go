@@ -64,7 +64,7 @@ func TestPlanDestroyOfWhatIsGone(t *testing.T) {
 		i := newInstance(t, s)
 		i.must(i.apply(kafkaSpout(nil)))
 		writeData(t, s, orders)
-		if err := contains(errorsIn(i.planDestroy()), "holds data", "deposed", "pachctl delete pipeline --project default orders"); err != nil {
+		if err := contains(errorsIn(i.planDestroy()), "holds data", "deposed", "troubleshooting"); err != nil {
 			t.Error(err)
 		}
 		if err := client(t, s).DeletePipeline(t.Context(), orders, true); err != nil {

@@ -180,8 +180,7 @@ func (m *repoModel) planDelete(o *operation) {
 func (m *repoModel) refuseData(o *operation) {
 	o.refuse("holds data", "Destroying it would delete everything in it, also in older commits. Nothing was deleted. To delete the data with it, apply force_destroy = true first. "+
 		"To keep the repo and stop managing it, use a removed block with destroy = false, or: terraform state rm <address of this resource>\n\n"+
-		"If the plan calls it a deposed object, no configuration reaches it: delete it with pachctl delete repo --project %s %s, and the next refresh drops it.",
-		m.Project.ValueString(), m.Name.ValueString())
+		"For an object that the plan calls deposed, see the guide to troubleshooting.")
 }
 
 // inWords writes what has names into a sentence.

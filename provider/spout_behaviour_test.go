@@ -177,6 +177,16 @@ func TestSpoutThatDoesNotIngest(t *testing.T) {
 	})
 }
 
+// Where a secret has to be that Pachyderm does not find is said.
+func TestSpoutWithoutItsSecret(t *testing.T) {
+	t.Parallel()
+	s := pachtest.New(t)
+	s.Inject(pachtest.Fault{Method: "CreatePipeline", Before: status.Error(codes.Unknown, "missing Kubernetes secret kafka-user")})
+	if err := contains(errorsIn(newInstance(t, s).apply(kafkaSpout(nil))), "kafka-user", "namespace", "pachyderm_secret", "secret_env"); err != nil {
+		t.Error(err)
+	}
+}
+
 // A repo of the name, as keep_output_repo leaves one, is no pipeline.
 func TestSpoutWithARepoInItsWay(t *testing.T) {
 	t.Parallel()

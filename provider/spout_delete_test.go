@@ -48,7 +48,7 @@ func TestSpoutDataIsKept(t *testing.T) {
 			t.Errorf("after keep_output_repo there are the repos %v", repos)
 		}
 		// The name cannot be used again.
-		if err := contains(errorsIn(kept.apply(kafkaSpout(nil))), "exists already", "repo"); err != nil {
+		if err := contains(errorsIn(kept.apply(kafkaSpout(nil))), "Repo default/orders is in the way"); err != nil {
 			t.Error(err)
 		}
 	})

@@ -120,7 +120,7 @@ func (r *spoutResource) Read(ctx context.Context, req resource.ReadRequest, resp
 		o.fail("read", err)
 		return
 	case !p.IsSpout:
-		o.diags.AddError("Not a spout", fmt.Sprintf("The pipeline %s exists, but is not a spout: its specification has no \"spout\".", o.id))
+		o.diags.AddError("Not a spout", fmt.Sprintf("The pipeline %[1]s exists, but is not a spout: its specification has no \"spout\". Manage it with the resource pachyderm_pipeline: terraform import <address of a pachyderm_pipeline> %[1]s", o.id))
 		return
 	}
 	if imported && len(p.LeftOut) > 0 {

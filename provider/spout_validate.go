@@ -181,6 +181,10 @@ func (v *spoutValidator) transform() {
 	if cmd, ok := values["cmd"].(types.List); ok && known(cmd) && len(cmd.Elements()) > 0 {
 		if first, ok := cmd.Elements()[0].(types.String); ok && known(first) && first.ValueString() == "" {
 			v.fail("transform.cmd", "The first element of transform.cmd is empty; it must be the program to run.")
+		} else if known(first) && len(cmd.Elements()) == 1 && strings.Contains(first.ValueString(), " ") {
+			parts := strings.Fields(first.ValueString())
+			v.diags.AddAttributeWarning(attributePath("transform.cmd"), "Program with spaces in its name", fmt.Sprintf("transform.cmd = [%q] runs a program of that whole name, spaces included: no shell splits it. "+
+				"Write one element for each argument: [\"%s\"]", first.ValueString(), strings.Join(parts, "\", \"")))
 		}
 	}
 	if codes, ok := values["accept_return_code"].(types.List); ok && known(codes) {

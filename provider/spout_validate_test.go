@@ -87,6 +87,7 @@ func TestSpoutValidation(t *testing.T) {
 		{"toleration key", transformSpout(object{"tolerations": []any{object{"operator": "Equal"}}}), []string{"tolerations[0].key"}},
 		{"toleration seconds", transformSpout(object{"tolerations": []any{object{"operator": "Exists", "toleration_seconds": 1}}}), []string{"NoExecute"}},
 		{"patch", transformSpout(object{"pod_patch": "{}"}), []string{"pod_patch", "RFC 6902"}},
+		{"SCRAM in Kafka's spelling", kafkaSpout(object{"kafka.sasl": object{"mechanism": "SCRAM-SHA-512", "credentials_secret": object{"name": "kafka"}}}), []string{"kafka.sasl.mechanism", "scram-sha-512"}},
 		{"patch of the pod", transformSpout(object{"pod_patch": `[{"op":"add","path":"/spec/hostNetwork","value":true}]`}), []string{"pod_patch", `write "/hostNetwork"`}},
 		{"patch of metadata", transformSpout(object{"pod_patch": `[{"op":"add","path":"/metadata/labels/a","value":"b"}]`}), []string{"pod_patch", "attribute metadata"}},
 		{"patch without a slash", transformSpout(object{"pod_patch": `[{"op":"add","path":"hostNetwork","value":true}]`}), []string{"pod_patch", "begins with /"}},
@@ -186,6 +187,22 @@ func TestSpoutSecretForTwo(t *testing.T) {
 		"kafka.schema_registry": object{"url": "https://r", "credentials_secret": object{"name": "a"},
 			"client_certificate_secret": object{"name": "c"}}}))
 	i.must(diagnostics)
+}
+
+// A command in one piece is what a shell would split, and nothing else does.
+func TestPlanWarnsOfACommandInOnePiece(t *testing.T) {
+	t.Parallel()
+	i := newInstance(t, pachtest.New(t))
+	for _, c := range []struct {
+		cmd  []any
+		want string
+	}{{[]any{"python3 /app/main.py"}, `["python3", "/app/main.py"]`}, {[]any{"python3", "/app/my main.py"}, ""}, {[]any{"/app"}, ""}} {
+		_, diagnostics := i.plan(transformSpout(object{"transform.cmd": c.cmd}))
+		i.must(diagnostics)
+		if got := warningsIn(diagnostics); (got != "") != (c.want != "") || !strings.Contains(got, c.want) {
+			t.Errorf("%v: %q", c.cmd, got)
+		}
+	}
 }
 
 // Another shard of the same branch is what the runner stops at.

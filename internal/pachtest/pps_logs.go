@@ -71,7 +71,7 @@ func (s *Server) KeepLogs() {
 // sayIngesting logs what the bundled runner does once it has met its source.
 // Callers hold s.mu.
 func (s *Server) sayIngesting(p *pipeline) {
-	if s.silent || p.saidFor == p.starts || !slices.Equal(p.info.Details.Transform.GetCmd(), []string{"/spout-runner"}) {
+	if cmd := p.info.Details.Transform.GetCmd(); s.silent || p.saidFor == p.starts || len(cmd) == 0 || cmd[0] != "/spout-runner" {
 		return
 	}
 	p.saidFor = p.starts

@@ -105,6 +105,12 @@ func IsNotEmpty(err error) bool {
 	return err != nil && code(err) == codes.FailedPrecondition && says(err, "still exists")
 }
 
+// IsMissingSecret says that a pipeline names a Kubernetes secret, or a key of
+// one, that does not exist.
+func IsMissingSecret(err error) bool {
+	return says(err, "missing Kubernetes secret") || says(err, "Kubernetes secret") && says(err, "missing key")
+}
+
 // IsCommitFinished says that a commit was finished, by another writer perhaps,
 // before something was added to it or it was to be finished.
 func IsCommitFinished(err error) bool { return says(err, "has already finished") }

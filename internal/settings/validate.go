@@ -76,7 +76,11 @@ func (s Settings) Validate() error { return s.validate().orNil() }
 func (s Settings) validate() (p Problems) {
 	oneOf := func(variable, value string, allowed []string) {
 		if !slices.Contains(allowed, value) {
-			p.add(variable, value, "must be one of "+strings.Join(allowed, ", "))
+			fix := "must be one of " + strings.Join(allowed, ", ")
+			if lower := strings.ToLower(value); slices.Contains(allowed, lower) {
+				fix += ", in lower case: write " + lower
+			}
+			p.add(variable, value, fix)
 		}
 	}
 	oneOf("SPOUT_SOURCE", s.Source, Sources)
