@@ -73,7 +73,7 @@ var leafCases = []leaf{
 	{path: "runner.http_address", a: "10.1.2.3", b: "127.0.0.1"},
 	{path: "runner.http_hosts", a: []any{"orders.pachyderm.svc"}, b: []any{"orders.pachyderm.svc", "*.example.com"}},
 	{path: "runner.http_token_secret", a: object{"name": "kafka-user", "key": "password"}, b: object{"name": "kafka-user", "key": "pass"}},
-	{path: "runner.http_tls_secret", a: object{"name": "kafka-tls"}, b: object{"name": "kafka-tls", "certificate_key": "cert"}},
+	{path: "runner.http_tls_secret", a: object{"name": "kafka-tls"}, b: object{"name": "kafka-tls", "certificate_key": "cert", "private_key_key": "key"}},
 	{path: "runner.log_level", a: "debug", b: "warn"},
 	{path: "runner.prometheus_scrape", a: false, b: true},
 	{path: "runner.image_pull_secrets", a: []any{"mirror"}, b: []any{"mirror", "other"}},

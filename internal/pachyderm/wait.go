@@ -60,6 +60,7 @@ func (w Wait) Working(ctx context.Context, version uint64, inspect func(context.
 	var code Code
 	var since, ready time.Time
 	last := NotThereError{}
+	looks := 0
 	both := func(ctx context.Context) (*Pipeline, error) {
 		p, err := inspect(ctx)
 		if code = (Code{}); err == nil && p.Version == version && p.State == StateRunning {
@@ -70,7 +71,9 @@ func (w Wait) Working(ctx context.Context, version uint64, inspect func(context.
 	p, err := w.until(ctx, both, func(p *Pipeline) (bool, string) {
 		is, why := running(p)
 		now := time.Now()
-		if p.Version == version && p.Ready() && ready.IsZero() {
+		if looks++; p.Version != version || !p.Ready() {
+			looks = 0
+		} else if looks == 1 {
 			ready = now
 		}
 		if code.Problem == "" {
@@ -86,7 +89,7 @@ func (w Wait) Working(ctx context.Context, version uint64, inspect func(context.
 			return false, code.Problem
 		case code.Works || !is:
 			return is, ""
-		case code.Problem == "" && now.Sub(ready) >= 2*w.Patience:
+		case code.Problem == "" && looks > 2*w.Stable && now.Sub(ready) >= 2*w.Patience:
 			last.Silent = true
 			return false, "its pod is there, but neither its log nor its commits tell whether its code works"
 		}
