@@ -8,7 +8,11 @@ import (
 	"strings"
 	"testing"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachtest"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
 )
 
 // TestCleartextCredentialsOfSpouts: a plan refuses what everybody on the way
@@ -108,6 +112,17 @@ func TestCleartextSecret(t *testing.T) {
 	for _, config := range []object{{"address": "grpc://pachd:30650", "allow_cleartext_credentials": true}, {"address": "grpcs://pachd:30650"}, {"address": "grpc://localhost"}} {
 		if _, diagnostics := newInstanceOf(t, config).as("pachyderm_secret").plan(secret); errorsIn(diagnostics) != "" {
 			t.Errorf("%v: %s", config, errorsIn(diagnostics))
+		}
+	}
+}
+
+// TestTokensAreNotRepeated is about a server that repeats what it was sent.
+func TestTokensAreNotRepeated(t *testing.T) {
+	t.Parallel()
+	c := &connection{options: pachyderm.Options{Token: "planted-token"}, idToken: "planted-id"}
+	for _, code := range []codes.Code{codes.Unauthenticated, codes.Unknown, codes.Unavailable} {
+		if said := c.explain(status.Error(code, "no such token: planted-token, planted-id")); strings.Contains(said, "planted") || !strings.Contains(said, "o such token: (secret), (secret)") {
+			t.Errorf("%v: %s", code, said)
 		}
 	}
 }

@@ -155,6 +155,11 @@ func (c *connection) masked(ctx context.Context) context.Context {
 // explain turns an error of the server into what a reader can act on.
 func (c *connection) explain(err error) string {
 	reason := sentence(pachyderm.Reason(err))
+	for _, secret := range []string{c.options.Token, c.idToken} {
+		if secret != "" { // a server may repeat what it was sent
+			reason = strings.ReplaceAll(reason, secret, "(secret)")
+		}
+	}
 	switch {
 	case pachyderm.IsUnauthenticated(err) && c.idToken != "":
 		reason += " The session at " + c.options.Address.String() + " that id_token stands for is not valid, or not any more: it ends with the id token. Get another one."

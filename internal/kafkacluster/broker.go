@@ -67,7 +67,7 @@ func (b *Broker) format() error {
 // launch starts the process and does not wait until it serves.
 func (b *Broker) launch() error {
 	c := b.cluster
-	if err := os.WriteFile(b.path("server.properties"), []byte(c.properties(b)), 0o644); err != nil {
+	if err := os.WriteFile(b.path("server.properties"), []byte(c.properties(b)), 0o600); err != nil {
 		return err
 	}
 	cmd := c.java("-Xms64m", "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:+ExitOnOutOfMemoryError",

@@ -18,9 +18,17 @@ import (
 func Reason(err error) string {
 	var s interface{ GRPCStatus() *status.Status }
 	if errors.As(err, &s) && s.GRPCStatus().Message() != "" {
-		return s.GRPCStatus().Message()
+		return withoutProxy(s.GRPCStatus().Message())
 	}
 	return err.Error()
+}
+
+// withoutProxy leaves out what a proxy has answered: gRPC repeats all of it.
+func withoutProxy(text string) string {
+	if before, _, found := strings.Cut(text, "failed to do connect handshake, response:"); found {
+		return before + "the proxy of HTTPS_PROXY does not let it through\""
+	}
+	return text
 }
 
 // Hint adds to an error what can be done about it. It stays the error it is.

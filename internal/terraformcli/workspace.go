@@ -68,5 +68,5 @@ func (w *Workspace) Command(ctx context.Context, args ...string) *exec.Cmd {
 
 // Write writes a file of the configuration.
 func (w *Workspace) Write(name, text string) error {
-	return os.WriteFile(filepath.Join(w.Dir, name), []byte(text), 0o644)
+	return os.WriteFile(filepath.Join(w.Dir, name), []byte(text), 0o600) // it may be one of variables
 }

@@ -223,13 +223,12 @@ const maxQuote = 200
 // most 200 bytes, without control characters and without the secrets, which it
 // may have been sent and repeat.
 func Quote(text string, secrets ...string) string {
-	text = text[:min(len(text), 4*maxQuote)]
-	for _, secret := range secrets {
+	for _, secret := range secrets { // before it is cut, which could leave a part of one
 		if secret != "" {
 			text = strings.ReplaceAll(text, secret, "(secret)")
 		}
 	}
-	text = strings.Join(strings.Fields(text), " ")
+	text = strings.Join(strings.Fields(text[:min(len(text), 4*maxQuote)]), " ")
 	text = strings.Map(func(r rune) rune {
 		if r < ' ' || r >= 0x7f && r < 0xa0 {
 			return -1

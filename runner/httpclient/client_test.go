@@ -234,6 +234,9 @@ func TestQuote(t *testing.T) {
 	if got := Quote("no user me with hunter2, hunter2", "", "hunter2"); got != "no user me with (secret), (secret)" {
 		t.Errorf("a secret: %s", got)
 	}
+	if got := Quote(strings.Repeat("hunter2-and-more", 60), "hunter2-and-more"); strings.Contains(got, "hunter2") {
+		t.Errorf("a part of a secret: %s", got)
+	}
 	for _, text := range []string{strings.Repeat("x", 1<<20), strings.Repeat("€", 1<<20), strings.Repeat(" ", 1<<20)} {
 		if n := len(Quote(text)); n > maxQuote {
 			t.Errorf("%d bytes", n)

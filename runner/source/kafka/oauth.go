@@ -6,10 +6,12 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -29,6 +31,7 @@ const (
 	// tokenShare is how much of a token's life is used before another is asked
 	// for. It is less than a session's, which ends with the token.
 	tokenShare = 0.8
+	maxToken   = 64 << 10
 )
 
 // oauth is the mechanism OAUTHBEARER (RFC 7628), with tokens of the client
@@ -103,6 +106,9 @@ func (o *oauth) current(ctx context.Context) (string, error) {
 		}
 		return "", o.tokenError(err)
 	}
+	if len(token.AccessToken) > maxToken || !tokenForm.MatchString(token.AccessToken) {
+		return "", fmt.Errorf("SPOUT_KAFKA_SASL_TOKEN_URL=%s gives no token that can be sent to a broker: a token has at most 64 KiB of visible ASCII characters", address.Redacted(o.config.TokenURL))
+	}
 	o.token.Store(token)
 	o.renewAt = now // one whose life is not told is used once
 	if !token.Expiry.IsZero() {
@@ -111,12 +117,21 @@ func (o *oauth) current(ctx context.Context) (string, error) {
 	return token.AccessToken, nil
 }
 
+// tokenForm keeps a token from saying more to a broker than what it is.
+var tokenForm = regexp.MustCompile(`^[\x21-\x7e]+$`)
+
 // given is the newest token.
 func (o *oauth) given() string {
 	if newest := o.token.Load(); newest != nil {
 		return newest.AccessToken
 	}
 	return ""
+}
+
+// secrets are the forms in which the endpoint gets the client's secret.
+func (o *oauth) secrets() []string {
+	id, secret := url.QueryEscape(o.config.ClientID), url.QueryEscape(o.config.ClientSecret)
+	return []string{o.config.ClientSecret, secret, base64.StdEncoding.EncodeToString([]byte(id + ":" + secret))}
 }
 
 // tokenError says why there is no token. What the endpoint refuses is as
@@ -132,5 +147,5 @@ func (o *oauth) tokenError(err error) error {
 		return fmt.Errorf("no token from %s: %s", endpoint, status)
 	}
 	return fmt.Errorf("%w: no token from %s: %s %s", kerr.SaslAuthenticationFailed, endpoint, status,
-		httpclient.Quote(refused.ErrorCode+" "+refused.ErrorDescription, o.config.ClientSecret, url.QueryEscape(o.config.ClientSecret)))
+		httpclient.Quote(refused.ErrorCode+" "+refused.ErrorDescription, o.secrets()...))
 }

@@ -5,6 +5,7 @@ package kafka
 import (
 	"bytes"
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/pem"
 	"fmt"
 	"net/http"
@@ -258,6 +259,9 @@ func TestAnswersAreNotQuoted(t *testing.T) {
 		want, never string
 	}{
 		"repeats the secret":  {401, "application/json", `{"error":"invalid_client","error_description":"not ` + secret + `"}`, "invalid_client not (secret)", secret},
+		"repeats the header":  {401, "application/json", `{"error":"invalid_client","error_description":"Basic ` + base64.StdEncoding.EncodeToString([]byte("me:"+secret)) + `"}`, "invalid_client Basic (secret)", "bWU6"},
+		"more than a token":   {200, "application/json", `{"access_token":"internal\u0001host=evil"}`, "gives no token that can be sent", "internal"},
+		"a token of 65 KiB":   {200, "application/json", `{"access_token":"` + strings.Repeat("internal", 8321) + `"}`, "gives no token that can be sent", "internal"},
 		"a page":              {404, "text/html", "<html>internal", "404 Not Found", "internal"},
 		"an outage's page":    {503, "text/html", "<html>internal", "503 Service Unavailable", "internal"},
 		"an error of 50 kB":   {400, "application/json", `{"error":"e","error_description":"` + strings.Repeat("long ", 10000) + `"}`, "400 Bad Request e long", strings.Repeat("long ", 41)},
