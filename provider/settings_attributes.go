@@ -80,6 +80,7 @@ var settingAttributes = []struct {
 	{"kafka.records.fields", "SPOUT_RECORD_FIELDS", listSetting},
 	{"kafka.records.mask", "SPOUT_RECORD_MASK", listSetting},
 	{"kafka.records.max_bytes", "SPOUT_RECORD_MAX_BYTES", bytesSetting},
+	{"kafka.records.on_null", "SPOUT_RECORD_ON_NULL", textSetting},
 	{"kafka.records.on_refused", "SPOUT_RECORD_ON_REFUSED", textSetting},
 	{"kafka.records.dead_letter_folder", "SPOUT_RECORD_DEAD_LETTER_FOLDER", textSetting},
 	{"kafka.schema_registry.url", "SPOUT_SCHEMA_REGISTRY_URL", textSetting},

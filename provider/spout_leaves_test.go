@@ -66,6 +66,7 @@ var leafCases = []leaf{
 	{path: "kafka.records.mask", a: []any{"email=hash"}, b: []any{"email=redact", "card.number=redact"}},
 	{path: "kafka.records.mask_key_secret", a: object{"name": "kafka-user", "key": "password"}, b: object{"name": "kafka-user", "key": "pass"}},
 	{path: "kafka.records.max_bytes", a: "1MiB", b: "2MiB", same: "1024KiB"},
+	{path: "kafka.records.on_null", a: "drop", b: "keep"},
 	{path: "kafka.records.on_refused", a: "dead_letter", b: "stop"},
 	{path: "kafka.records.dead_letter_folder", a: "rejects", b: "refused"},
 	{path: "runner.memory_budget", a: "1GiB", b: "512MiB", same: "1024MiB"},

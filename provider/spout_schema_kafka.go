@@ -103,6 +103,7 @@ func kafkaAttribute() schema.Attribute {
 						"key":  secretKey("HMAC key", "key"),
 					}},
 				"max_bytes":          setting("kafka.records.max_bytes", false),
+				"on_null":            setting("kafka.records.on_null", false),
 				"on_refused":         setting("kafka.records.on_refused", false),
 				"dead_letter_folder": setting("kafka.records.dead_letter_folder", false),
 			}},

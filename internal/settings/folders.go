@@ -30,6 +30,14 @@ func (s Settings) ownFolders() (list []ownFolder) {
 	return list
 }
 
+// ReservedFolders are the names of the folders that are used.
+func (s Settings) ReservedFolders() (names []string) {
+	for _, folder := range s.ownFolders() {
+		names = append(names, folder.name)
+	}
+	return names
+}
+
 // validateFolders checks that the folders are apart from each other and from
 // the files of records.
 func (s Settings) validateFolders() (p Problems) {
@@ -50,7 +58,8 @@ func (s Settings) validateFolders() (p Problems) {
 }
 
 // mayBeIn says whether a path of these topics, or of any record, can begin with
-// a folder. Topics that only a pattern names are not known here.
+// a folder. Topics that only a pattern names are not known here: files of one
+// that is called like a folder go into another one, see encode.
 func (t PathTemplate) mayBeIn(folder string, topics []string) bool {
 	var first strings.Builder // a regular expression of the paths' first elements
 	for i, p := range t.parts {

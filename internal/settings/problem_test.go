@@ -34,6 +34,7 @@ var samples = map[string][]string{
 	"SPOUT_RECORD_FILTER":             {"key exists", "value:id exists"},
 	"SPOUT_RECORD_FIELDS":             {"id"},
 	"SPOUT_RECORD_MASK":               {"id=hash"},
+	"SPOUT_RECORD_ON_NULL":            {"drop"},
 	"SPOUT_RECORD_ON_REFUSED":         {"dead_letter"},
 	"SPOUT_RECORD_DEAD_LETTER_FOLDER": {"own", "_schemas"},
 	"SPOUT_SCHEMA_REGISTRY_URL":       {"http://registry", "https://registry"},

@@ -17,13 +17,15 @@ type Record struct {
 	MaskKey string   `env:"SPOUT_RECORD_MASK_KEY" secret:"true" doc:"Key of the HMAC-SHA-256 that hash masks with."`
 
 	MaxBytes         Bytes  `env:"SPOUT_RECORD_MAX_BYTES" default:"0" doc:"Most bytes of a record's key, value and headers together; 0 for no limit. A larger one is refused."`
+	OnNull           string `env:"SPOUT_RECORD_ON_NULL" default:"keep" doc:"What to do with a record whose value is null, as tombstones are. keep writes it as files of its format have it; drop leaves it out and counts it as filtered."`
 	OnRefused        string `env:"SPOUT_RECORD_ON_REFUSED" default:"stop" doc:"What to do with a record that is refused: it is larger than SPOUT_RECORD_MAX_BYTES, is no JSON where the path, the filter, the fields or the mask need it, or does not fit its schema. stop ends the runner with a message; dead_letter writes it, as it came (not masked), in a JSON line with the reason, into SPOUT_RECORD_DEAD_LETTER_FOLDER of the same commit."`
 	DeadLetterFolder string `env:"SPOUT_RECORD_DEAD_LETTER_FOLDER" default:"_dead_letters" doc:"Folder of the output repo for records that were refused, in files TOPIC/PARTITION/FIRST-LAST.jsonl."`
 }
 
-// RefusedPolicies are the values of SPOUT_RECORD_ON_REFUSED, MaskMethods those
-// after the = of a mask.
+// NullPolicies and RefusedPolicies are the values of SPOUT_RECORD_ON_NULL and
+// SPOUT_RECORD_ON_REFUSED, MaskMethods those after the = of a mask.
 var (
+	NullPolicies    = []string{"keep", "drop"}
 	RefusedPolicies = []string{"stop", "dead_letter"}
 	MaskMethods     = []string{"hash", "redact"}
 )
@@ -59,6 +61,7 @@ func parseMask(text string) (Masked, error) {
 var folderName = regexp.MustCompile(`^[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}$`)
 
 func (r Record) validate(oneOf func(variable, value string, allowed []string)) (p Problems) {
+	oneOf("SPOUT_RECORD_ON_NULL", r.OnNull, NullPolicies)
 	oneOf("SPOUT_RECORD_ON_REFUSED", r.OnRefused, RefusedPolicies)
 	fields := map[string]bool{}
 	for _, text := range r.Fields {

@@ -20,6 +20,7 @@ func TestRecordProblems(t *testing.T) {
 		"SPOUT_RECORD_MASK=a=hash,a=redact": "is there twice",
 		"SPOUT_RECORD_MASK=a=hash,a.b=hash": "is part of a, which is masked whole",
 		"SPOUT_RECORD_MAX_BYTES=-1":         "must be a number of bytes",
+		"SPOUT_RECORD_ON_NULL=stop":         "must be one of keep, drop",
 		"SPOUT_RECORD_ON_REFUSED=drop":      "must be one of stop, dead_letter",
 		"SPOUT_RECORD_DEAD_LETTER_FOLDER=/": "must be one folder's name",
 		"SPOUT_FILE_COMPRESSION=snappy":     "is for avro and parquet only",

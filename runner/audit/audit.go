@@ -307,6 +307,11 @@ func (a *auditor) compareRecords(commit *pachyderm.Commit, d spoutcommit.Descrip
 	if err != nil {
 		return fmt.Errorf("commit %s: %w", commit.ID, err)
 	}
+	for stream, to := range after {
+		if lines := got[stream]; slices.ContainsFunc(lines, func(e Entry) bool { return e.Offset < 0 }) {
+			got[stream] = joinLines(a.truth.Records(stream, a.positions[stream], to), lines)
+		}
+	}
 	counts := map[Fate]int64{}
 	for stream, entries := range got {
 		for _, e := range entries {
@@ -346,6 +351,34 @@ func (a *auditor) compareRecords(commit *pachyderm.Commit, d spoutcommit.Descrip
 		a.report.problem(commit, "says that it has read %d records, but the source has %d from where the commit before it ends to where it ends.", d.Read, read)
 	}
 	return nil
+}
+
+// joinLines puts the lines of a value together that holds newlines: nothing but
+// the source tells such a value from several.
+func joinLines(want, got []Entry) (joined []Entry) {
+	var lines []Entry
+	for _, e := range got {
+		if e.Offset < 0 {
+			lines = append(lines, e)
+		} else {
+			joined = append(joined, e)
+		}
+	}
+	for _, e := range want {
+		if e.Fate != Written {
+			continue
+		}
+		n := min(strings.Count(e.Value, "\n")+1, len(lines))
+		if n == 0 {
+			break
+		}
+		one := lines[0]
+		for _, more := range lines[1:n] {
+			one.Value += "\n" + more.Value
+		}
+		joined, lines = append(joined, one), lines[n:]
+	}
+	return append(joined, lines...)
 }
 
 // compareStream returns what is wrong with one stream's records in a commit.

@@ -51,7 +51,7 @@ func readAvro(content []byte) (rows []map[string]any, err error) {
 
 // entriesOfRows takes the records out of rows: the coordinates are columns
 // beside the value, or in one of their own beside the value's fields, which
-// are shown as JSON.
+// are shown as JSON. A record without a value has none of them, or all null.
 func entriesOfRows(rows []map[string]any, err error) ([]Entry, error) {
 	var entries []Entry
 	for _, row := range rows {
@@ -60,7 +60,7 @@ func entriesOfRows(rows []map[string]any, err error) ([]Entry, error) {
 		if own, ok := row["_record"].(map[string]any); ok {
 			where = own
 			delete(row, "_record")
-			if value = ""; len(row) > 0 {
+			if value = ""; hasValue(row) {
 				text, err := json.Marshal(row)
 				if err != nil {
 					return entries, err
@@ -74,6 +74,15 @@ func entriesOfRows(rows []map[string]any, err error) ([]Entry, error) {
 			Offset: number(where["offset"]), Value: content(value)})
 	}
 	return entries, err
+}
+
+func hasValue(fields map[string]any) bool {
+	for _, v := range fields {
+		if v != nil {
+			return true
+		}
+	}
+	return false
 }
 
 func number(v any) int64 {

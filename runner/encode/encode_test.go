@@ -11,12 +11,14 @@ import (
 	"math"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 	"pgregory.net/rapid"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/strictjson"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 )
 
@@ -231,6 +233,62 @@ func TestGenerationHasItsOwnPath(t *testing.T) {
 	if got, _ := written(t, f); !strings.HasPrefix(got, "/orders~2/00003/") {
 		t.Fatal(got)
 	}
+}
+
+// TestReservedFolders: a topic that is called like a folder of the runner's own
+// has another one.
+func TestReservedFolders(t *testing.T) {
+	t.Parallel()
+	s := settings.Default()
+	s.Record.OnRefused = "dead_letter"
+	e, err := NewEncoder(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for topic, folder := range map[string]string{"_dead_letters": "/%5Fdead_letters/", "_dead_letters2": "/_dead_letters2/", "_schemas": "/_schemas/"} {
+		f := e.NewFile(Place{Stream: source.Stream{Topic: topic}})
+		if _, err := f.Append([]source.Record{{Offset: 1}}, math.MaxInt); err != nil {
+			t.Fatal(err)
+		}
+		if got, _ := written(t, f); !strings.HasPrefix(got, folder) {
+			t.Errorf("%s is in %s", topic, got)
+		}
+	}
+}
+
+// FuzzJSONLines: whatever a value is, its line is JSON that every reader takes,
+// and it can be had back; in bounded time.
+func FuzzJSONLines(f *testing.F) {
+	for _, seed := range []string{`{"a":1}`, `{"a":1,"a":2}`, "\"\xff\"", `"\ud800"`, "[1e999]", "{\n\"a\": [ ]}", ""} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, value []byte) {
+		began := time.Now()
+		line := new(jsonLines).append(nil, &stream, &source.Record{Value: value})
+		if took := time.Since(began); took > time.Second+time.Duration(len(value))*time.Microsecond {
+			t.Errorf("%d bytes took %v", len(value), took)
+		}
+		if most := 2*len(value) + 1000; cap(line) > 4*most {
+			t.Errorf("%d bytes became a line of %d", len(value), cap(line))
+		}
+		var checker strictjson.Checker
+		if err := checker.Check(line); err != nil || bytes.Count(line, []byte("\n")) != 1 {
+			t.Fatalf("%q: %v", line, err)
+		}
+		var got struct {
+			Value  json.RawMessage `json:"value"`
+			Base64 []byte          `json:"value_base64"`
+		}
+		if err := json.Unmarshal(line, &got); err != nil {
+			t.Fatal(err)
+		}
+		var compact bytes.Buffer
+		if len(got.Value) > 0 && string(got.Value) != "null" && !bytes.Equal(bytes.TrimSpace(value), got.Value) {
+			if err := json.Compact(&compact, value); err != nil || !bytes.Equal(compact.Bytes(), got.Value) {
+				t.Fatalf("%q became %q", value, got.Value)
+			}
+		}
+	})
 }
 
 // TestRaw: a file per record, with its value.

@@ -4,6 +4,7 @@ package encode
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
@@ -14,6 +15,7 @@ import (
 // Encoder makes files as the settings say.
 type Encoder struct {
 	settings    settings.Settings
+	reserved    []string // folders for what is no file of records
 	compression compression
 	text        *textKind
 	container   *container // of rows; nil for other formats
@@ -25,7 +27,7 @@ func NewEncoder(s settings.Settings) (*Encoder, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Encoder{settings: s, container: container}
+	e := &Encoder{settings: s, container: container, reserved: s.ReservedFolders()}
 	if container != nil {
 		return e, nil // it compresses inside
 	}
@@ -83,10 +85,22 @@ func (e *Encoder) NewFile(at Place) File {
 
 // path is the path of a file of records from first to last.
 func (e *Encoder) path(at Place, extension string, first, last int64) string {
-	return e.settings.File.Path.Render(settings.PathFields{
+	return e.outside(e.settings.File.Path.Render(settings.PathFields{
 		Topic: topicFolder(at.Stream), Partition: at.Stream.Partition, FirstOffset: first, LastOffset: last,
 		Ext: extension + e.compression.extension, Time: at.Time, Values: at.Values,
-	})
+	}))
+}
+
+// outside keeps a path out of the reserved folders: a topic that a pattern has
+// matched may be called like one. Its first letter is then written as values
+// have others, which no other path has.
+func (e *Encoder) outside(path string) string {
+	for _, folder := range e.reserved {
+		if rest, ok := strings.CutPrefix(path, "/"+folder); ok && strings.HasPrefix(rest, "/") {
+			return fmt.Sprintf("/%%%02X%s", folder[0], path[2:])
+		}
+	}
+	return path
 }
 
 // topicFolder is a stream's topic in paths. ~ is in no topic's name: a topic

@@ -281,7 +281,7 @@ func (b *batcher) addOne(ctx context.Context, chunk *source.Chunk, r source.Reco
 	}
 	var rows *schema.Rows
 	if b.schemas != nil {
-		if rows, err = b.schemas.decode(ctx, b.due(), &r); err != nil {
+		if rows, err = b.schemas.decode(ctx, b.due(), chunk.Stream.Topic, &r); err != nil {
 			return false, err
 		}
 	}

@@ -185,3 +185,29 @@ func TestUnknownSchema(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestTombstonesFirst: before a topic's first value, records without one have
+// the columns of the newest schema that the registry has for it.
+func TestTombstonesFirst(t *testing.T) {
+	t.Parallel()
+	for _, known := range []bool{true, false} {
+		b, registry := newRegistryBench(t, "parquet")
+		if known {
+			registry.SeedSchema("t-value", 1, 13, sr.Schema{Schema: `{"type":"record","name":"Other","fields":[{"name":"x","type":"int"}]}`})
+		}
+		b.log.produce(5)
+		for _, records := range b.log.partitions {
+			for i := range records {
+				records[i].Value = nil
+			}
+		}
+		b.expect = func(e *audit.Entry) { e.Value = "" }
+		b.ingestAll()
+		if report := b.audit(); report.Records != 15 {
+			t.Error(report)
+		}
+		if paths := strings.Join(b.headFiles(), " "); strings.Contains(paths, "/_schemas/13.avsc") != known {
+			t.Errorf("known: %v, files %s", known, paths)
+		}
+	}
+}

@@ -19,9 +19,53 @@ type schemas struct {
 	folder   string
 	waiting  func(format string, args ...any) (done func())
 
-	written map[int]bool // schemas that are in the branch, or on their way
-	fresh   []schemaFile // to go with the next segment
-	scratch []byte
+	tombstones map[string]*tombstones // by topic
+	recent     *tombstones            // of the last record
+	written    map[int]bool           // schemas that are in the branch, or on their way
+	fresh      []schemaFile           // to go with the next segment
+	scratch    []byte
+}
+
+// tombstones are the rows for records of a topic without values: those of the
+// schema that the topic's last value had.
+type tombstones struct {
+	topic string
+	of    *schema.Rows // of the last value, nil before the first
+	rows  *schema.Rows
+	asked time.Time // when the registry was asked for the newest schema
+}
+
+// askedFor is how long it counts that the registry has no schema for a topic.
+const askedFor = time.Minute
+
+// tombstonesOf returns what is known of a topic.
+func (s *schemas) tombstonesOf(topic string) *tombstones {
+	if s.recent == nil || s.recent.topic != topic {
+		if s.recent = s.tombstones[topic]; s.recent == nil {
+			s.recent = &tombstones{topic: topic}
+			s.tombstones[topic] = s.recent
+		}
+	}
+	return s.recent
+}
+
+// rowsWithout returns the rows for a record without a value.
+func (s *schemas) rowsWithout(ctx context.Context, t *tombstones) *schema.Rows {
+	switch {
+	case t.rows != nil:
+	case t.of != nil:
+		t.rows = t.of.Tombstones()
+	case time.Since(t.asked) > askedFor:
+		t.asked = time.Now()
+		if values := s.registry.Newest(ctx, t.topic); values != nil && values.Rows() != nil {
+			t.rows = values.Rows().Tombstones()
+			s.write(values)
+		}
+	}
+	if t.rows == nil {
+		return schema.Tombstones
+	}
+	return t.rows
 }
 
 // errDue says that the batch must be committed before a schema is known.
@@ -30,9 +74,10 @@ var errDue = errors.New("the batch is due")
 // decode brings the record's value into the encoding of rows. What it is then
 // is valid until the next call. It waits for the registry until due, if that
 // is a time; a value that cannot be decoded is a [*record.Refused].
-func (s *schemas) decode(ctx context.Context, due time.Time, r *source.Record) (*schema.Rows, error) {
+func (s *schemas) decode(ctx context.Context, due time.Time, topic string, r *source.Record) (*schema.Rows, error) {
+	without := s.tombstonesOf(topic)
 	if r.Value == nil {
-		return schema.Tombstones, nil
+		return s.rowsWithout(ctx, without), nil
 	}
 	id, payload, err := schema.Split(r.Value)
 	if err != nil {
@@ -53,13 +98,22 @@ func (s *schemas) decode(ctx context.Context, due time.Time, r *source.Record) (
 	if value == nil {
 		r.Value = []byte{} // null has been dealt with
 	}
-	if !s.written[id] {
-		s.written[id] = true
-		for name, content := range values.Files() {
-			s.fresh = append(s.fresh, schemaFile{"/" + s.folder + "/" + name, content})
-		}
+	if without.of != rows {
+		without.of, without.rows = rows, nil
 	}
+	s.write(values)
 	return rows, nil
+}
+
+// write has a schema written, if it is not in the branch.
+func (s *schemas) write(values *schema.Values) {
+	if s.written[values.ID()] {
+		return
+	}
+	s.written[values.ID()] = true
+	for name, content := range values.Files() {
+		s.fresh = append(s.fresh, schemaFile{"/" + s.folder + "/" + name, content})
+	}
 }
 
 func (s *schemas) lookup(ctx context.Context, due time.Time, id int) (*schema.Values, error) {

@@ -16,6 +16,8 @@ EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
 
 def pyarrow_parquet(path):
     import pyarrow.parquet
+    if path.endswith("/*.parquet"):
+        path = path.removesuffix("/*.parquet")
     return pyarrow.parquet.read_table(path).to_pylist()
 
 

@@ -12,6 +12,8 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/dynamicpb"
+
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 )
 
 // avroValue is a value in Avro's encoding.
@@ -151,4 +153,35 @@ func TestJSONSchema(t *testing.T) {
 		object{"id": 1, "name": "é", "price": 12.5, "paid": true, "tags": []any{"a", "b"}, "where": object{"city": "X"}},
 		object{"id": -2, "name": "", "price": nil, "paid": nil, "tags": nil, "where": nil},
 	}, []byte(`{"id":1,"name":"é","price":12.5,"paid":true,"tags":["a","b"],"where":{"city":"X"}}`), []byte(`{"id":-2,"name":""}`))...)
+}
+
+// TestFolder: all files of a topic are read at once, those of records without a
+// value too, whichever comes first.
+func TestFolder(t *testing.T) {
+	const schema = `{"type":"record","name":"Order","fields":[{"name":"id","type":"long"},{"name":"note","type":["null","string"]},
+		{"name":"lines","type":{"type":"array","items":{"type":"record","name":"Line","fields":[{"name":"sku","type":"string"}]}}}]}`
+	var cases []testCase
+	for name, order := range map[string][]bool{"values-first": {true, false, true}, "tombstones-first": {false, true, false}} {
+		folder := t.TempDir()
+		values := registered(t, "parquet", "AVRO", schema)
+		var want []any
+		for i, hasValue := range order {
+			record := source.Record{Offset: int64(i), Timestamp: 1700000000000, Key: []byte("k")}
+			row := object{"id": nil, "note": nil, "lines": nil, "_record": coordinates(record.Offset)}
+			rows, value, err := values.Decode(nil, avroValue(t, schema, object{"id": i, "note": "n", "lines": []any{object{"sku": "s"}}}))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if hasValue {
+				record.Value = value
+				row["id"], row["note"], row["lines"] = i, "n", []any{object{"sku": "s"}}
+			} else {
+				rows = rows.Tombstones()
+			}
+			write(t, folder, "parquet", "snappy", rows, record)
+			want = append(want, row)
+		}
+		cases = append(cases, testCase{Name: name, Format: "parquet", Path: folder + "/*.parquet", Rows: want, Not: []string{"fastparquet"}}) // which takes no pattern
+	}
+	read(t, cases...)
 }

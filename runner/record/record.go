@@ -31,6 +31,7 @@ type Rules struct {
 	route      []settings.Reference
 	maxBytes   int
 	readsValue bool
+	dropNull   bool
 
 	json                   strictjson.Checker
 	selected, masked, path []byte // reused from record to record
@@ -39,7 +40,7 @@ type Rules struct {
 // NewRules returns the rules of validated settings, nil if there are none: all
 // records are kept as they are, and their paths do not depend on what is in them.
 func NewRules(s settings.Settings) *Rules {
-	r := &Rules{filter: s.Record.Filter.Conditions, route: s.File.Path.References(), maxBytes: int(s.Record.MaxBytes), readsValue: s.ReadsJSON()}
+	r := &Rules{filter: s.Record.Filter.Conditions, route: s.File.Path.References(), maxBytes: int(s.Record.MaxBytes), readsValue: s.ReadsJSON(), dropNull: s.Record.OnNull == "drop"}
 	for _, text := range s.Record.Fields {
 		field, err := settings.ParseField(text)
 		if err != nil {
@@ -56,7 +57,7 @@ func NewRules(s settings.Settings) *Rules {
 		}
 		r.masks.add(m.Field).masks = newMasks(m.Method, s.Record.MaskKey)
 	}
-	if r.filter == nil && r.fields == nil && r.masks == nil && r.route == nil && r.maxBytes == 0 {
+	if r.filter == nil && r.fields == nil && r.masks == nil && r.route == nil && r.maxBytes == 0 && !r.dropNull {
 		return nil
 	}
 	return r
@@ -66,6 +67,9 @@ func NewRules(s settings.Settings) *Rules {
 // is valid until the next call; the error of one that cannot be written is a
 // [*Refused].
 func (r *Rules) Apply(rec *source.Record) (keep bool, err error) {
+	if r.dropNull && rec.Value == nil {
+		return false, nil
+	}
 	if size := len(rec.Key) + len(rec.Value) + len(rec.Headers.Raw); r.maxBytes > 0 && size > r.maxBytes {
 		return false, &Refused{fmt.Sprintf("it has %d bytes, more than the %d that are allowed", size, r.maxBytes)}
 	}

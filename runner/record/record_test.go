@@ -73,6 +73,20 @@ func TestFilter(t *testing.T) {
 	}
 }
 
+// TestNull: tombstones are left out if the settings say so, and empty values are none.
+func TestNull(t *testing.T) {
+	t.Parallel()
+	drop := rules(t, "SPOUT_RECORD_ON_NULL=drop")
+	for _, test := range []struct {
+		value []byte
+		want  bool
+	}{{nil, false}, {[]byte{}, true}, {[]byte("null"), true}} {
+		if keep, err := drop.Apply(&source.Record{Value: test.value}); keep != test.want || err != nil {
+			t.Errorf("%q: %v, %v", test.value, keep, err)
+		}
+	}
+}
+
 func TestFieldsAndMasks(t *testing.T) {
 	t.Parallel()
 	sum := func(text string) string {
@@ -271,14 +285,23 @@ func FuzzRules(f *testing.F) {
 		r := rules(t, "SPOUT_RECORD_FIELDS=a,b.c", "SPOUT_RECORD_MASK=a.b=hash,b=redact", "SPOUT_RECORD_FILTER=value:x.y != 1",
 			"SPOUT_FILE_PATH={value:a}/{partition}-{first_offset}")
 		rec := source.Record{Value: value}
+		began := time.Now()
 		keep, err := r.Apply(&rec)
+		if keep && err == nil {
+			r.Route(&rec)
+		}
+		if took := time.Since(began); took > time.Second+time.Duration(len(value))*time.Microsecond {
+			t.Errorf("%d bytes took %v", len(value), took)
+		}
+		if most := 2*len(value) + 1000; len(r.masked) > 70*most || len(r.selected) > most { // a hash is 66 bytes
+			t.Errorf("%d bytes became %d and %d", len(value), len(r.selected), len(r.masked))
+		}
 		if !keep || err != nil {
 			return
 		}
 		if value != nil && !json.Valid(rec.Value) {
 			t.Errorf("%q became %q", value, rec.Value)
 		}
-		r.Route(&rec)
 	})
 }
 

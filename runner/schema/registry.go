@@ -168,6 +168,25 @@ func (r *Registry) keep(id int, k known) {
 	r.known[id] = k
 }
 
+// Newest returns what the newest schema of a topic's values makes of them, by
+// the name under which serializers register it unless they are told otherwise.
+// It asks once, and returns nil if that brings none that can be used.
+func (r *Registry) Newest(ctx context.Context, topic string) *Values {
+	s, err := r.client.SchemaByVersion(ctx, topic+"-value", -1)
+	if err != nil {
+		return nil
+	}
+	if values, _, ok := r.Known(s.ID); ok {
+		return values
+	}
+	values, err := r.ask(ctx, s.ID)
+	if err != nil {
+		return nil
+	}
+	r.keep(s.ID, known{values: values})
+	return values
+}
+
 // maxUnknown is how many unknown schemas are kept in mind. Values that are no
 // registry's can begin like such, and name any number.
 const maxUnknown = 1000

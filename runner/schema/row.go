@@ -19,6 +19,7 @@ type Rows struct {
 	Type *Type
 
 	value      valueKind
+	nulls      []byte                   // what stands for the value's fields in rows without a value
 	columns    func() (*Columns, error) // made once
 	multiplies bool                     // see Columns
 }
@@ -131,6 +132,7 @@ func (r *Rows) Append(dst []byte, stream source.Stream, rec *source.Record) []by
 	if r.value == valueFirst {
 		dst = append(dst, rec.Value...)
 	}
+	dst = append(dst, r.nulls...)
 	dst = appendText(dst, stream.Topic)
 	dst = binary.AppendVarint(dst, int64(stream.Partition))
 	dst = binary.AppendVarint(dst, rec.Offset)

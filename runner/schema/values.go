@@ -18,7 +18,11 @@ type Values struct {
 	sources []Source
 	ending  string
 	decode  decoder
+	rows    *Rows // the first that were made, nil if each value says what it is
 }
+
+// Rows are those of the schema's values, nil if they differ from value to value.
+func (v *Values) Rows() *Rows { return v.rows }
 
 // decoder brings a value, without its header, into Avro's encoding, and says
 // what the rows of such values look like. It may use scratch, or return a part
@@ -71,6 +75,9 @@ func newValues(ctx context.Context, id int, kind sr.SchemaType, sources []Source
 				return nil, err
 			}
 			r.multiplies = layout.multiplies
+		}
+		if kind != sr.TypeProtobuf {
+			v.rows = r
 		}
 		return r, nil
 	}

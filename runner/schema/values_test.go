@@ -400,3 +400,33 @@ func normal(v any) any {
 	}
 	return fmt.Sprint(v)
 }
+
+// TestTombstones: rows without a value have the columns of those with one.
+func TestTombstones(t *testing.T) {
+	t.Parallel()
+	v, err := newValues(t.Context(), 5, sr.TypeAvro, []Source{{Text: `{"type":"record","name":"R","fields":[
+		{"name":"a","type":"int","default":1},{"name":"b","type":["string","null"]},{"name":"c","type":["string","int"]},{"name":"d","type":"null"},
+		{"name":"e","type":{"type":"array","items":"long"}},{"name":"f","type":{"type":"record","name":"F","fields":[{"name":"x","type":"bytes"}]}}]}`}}, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := v.Rows().Tombstones()
+	row := rows.Append(nil, source.Stream{Topic: "t", Partition: 1}, &source.Record{Offset: 7})
+	if err := rows.Type.Check(row); err != nil {
+		t.Fatal(err)
+	}
+	with, err := v.Rows().Columns()
+	if err != nil {
+		t.Fatal(err)
+	}
+	without, err := rows.Columns()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := without.Schema.Columns(), with.Schema.Columns(); !reflect.DeepEqual(got, want) {
+		t.Errorf("columns %v, want %v", got, want)
+	}
+	if _, err := avro.Parse(rows.Text); err != nil {
+		t.Error(err)
+	}
+}

@@ -85,6 +85,7 @@ variable "topics" {
         key  = optional(string)
       }))
       max_bytes          = optional(string)
+      on_null            = optional(string)
       on_refused         = optional(string)
       dead_letter_folder = optional(string)
     }))
