@@ -4,6 +4,7 @@ package schema
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -106,6 +107,9 @@ func (w *protoWriter) scan(m *protoMessage, first int32) error {
 			if n < 0 {
 				return protoError(n)
 			}
+			if number > protowire.MaxValidNumber {
+				return errFieldNumber
+			}
 			begin += n
 			if wire == protowire.EndGroupType && w.found[at].wire == protowire.StartGroupType {
 				break
@@ -153,6 +157,8 @@ func take(number protowire.Number, wire protowire.Type, data []byte) (value, all
 	}
 	return all, all
 }
+
+var errFieldNumber = errors.New("it is no message: it has a field of an impossible number")
 
 func protoError(n int) error { return fmt.Errorf("it is no message: %w", protowire.ParseError(n)) }
 
