@@ -230,6 +230,9 @@ func TestDefaultsWrittenOut(t *testing.T) {
 			}
 			value = n
 		}
+		if setting.kind == boolSetting {
+			value = text == "true"
+		}
 		written = merged(written, object{setting.attribute: value})
 	}
 	imported := newInstance(t, s)
