@@ -353,7 +353,7 @@ func TestKeepOutputRepoReadByOthers(t *testing.T) {
 	s.apply(kept())
 	planIsEmpty(t, s.workspace)
 	s.name = first
-	refuses(t, s.workspace, kept(), "exists already", "repo") // its name is taken by what it has left
+	refuses(t, s.workspace, kept(), "is in the way") // its name is taken by what it has left
 	if err := s.workspace.Destroy(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -368,8 +368,8 @@ func TestKeepOutputRepoReadByOthers(t *testing.T) {
 	})
 }
 
-// TestBadCommand: a command that does not exist, and an image that cannot be
-// pulled, are told with the reason; the spout is neither tainted nor lost.
+// TestBadImage: an image that cannot be pulled is told with the reason. A new
+// spout is deleted again, and one that was there is neither tainted nor lost.
 func TestBadImage(t *testing.T) {
 	t.Parallel()
 	c := cluster.Start(t)
@@ -384,29 +384,36 @@ func TestBadImage(t *testing.T) {
 resource "pachyderm_spout" "this" {
   project   = %q
   name      = "broken"
-  transform = { image = %q, cmd = ["/no-such-command"] }
+  transform = { image = %q, cmd = ["/bin/sleep", "1000"] }
   timeouts  = { create = "3m", update = "3m" }
 }
 `, project, image)
 	}
-	var warnings strings.Builder
-	w.SetStdout(&warnings)
-	if err := applyConfig(t.Context(), w, config(broken)); err != nil {
-		t.Fatal(err)
+	// A new one fails the apply, and nothing is left of it.
+	if said := applied(t, w, config(broken), false); !strings.Contains(said, "does not run") || !strings.Contains(said, "pull") || !strings.Contains(said, "deleted again") {
+		t.Errorf("no error with the reason: %s", said)
 	}
-	w.SetStdout(nil)
-	if text := warnings.String(); !strings.Contains(text, "does not run") || !strings.Contains(text, "pull") {
-		t.Errorf("no warning with the reason:\n%s", text)
+	if state, err := w.Show(t.Context()); err != nil || state.Values != nil && len(state.Values.RootModule.Resources) > 0 {
+		t.Errorf("something is in the state, %v", err)
 	}
-	if state := attributes(t, w)["state"]; state != "crashing" {
+	if out, err := c.Pachctl(t.Context(), "list", "pipeline", "--project", project, "--raw"); err != nil || strings.Contains(out, "broken") {
+		t.Errorf("it is there: %s, %v", out, err)
+	}
+	if said := applied(t, w, config("debian:12"), true); !strings.Contains(said, "1 added") || strings.Contains(said, "does not") {
+		t.Error(said)
+	}
+	// One that is there is not deleted.
+	if said := applied(t, w, config(broken), false); !strings.Contains(said, "does not run") || !strings.Contains(said, "pull") {
+		t.Errorf("no error with the reason: %s", said)
+	}
+	if state := attributes(t, w)["state"]; state == "running" {
 		t.Errorf("state %v", state)
 	}
-	planIsEmpty(t, w)
 	if err := os.Mkdir(folder, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := applyConfig(t.Context(), w, config("debian:12")); err != nil {
-		t.Fatal(err)
+	if said := applied(t, w, config("debian:12"), true); !strings.Contains(said, "1 changed") {
+		t.Error(said)
 	}
 	if err := w.Destroy(t.Context()); err != nil {
 		t.Fatal(err)
