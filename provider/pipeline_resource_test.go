@@ -338,7 +338,7 @@ func TestPipelineThatDoesNotComeUp(t *testing.T) {
 	config := edgesPipeline(nil, object{"transform.image": "broken:1"})
 	said := i.apply(config)
 	i.must(said)
-	if err := contains(warningsIn(said), "Pipeline default/edges does not run", "manifest unknown", "not replaced"); err != nil || i.changes(config) {
+	if err := contains(warningsIn(said), "Pipeline default/edges does not run", "manifest unknown", "does not replace it"); err != nil || i.changes(config) {
 		t.Error(err)
 	}
 	i.must(i.apply(edgesPipeline(nil, nil)))
