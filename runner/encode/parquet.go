@@ -32,6 +32,8 @@ const (
 	// shredRows is how many rows are taken apart before their columns are
 	// passed on.
 	shredRows = 512
+	// shredValues is the same for their values, of which wide rows have many.
+	shredValues = 1 << 17
 	// maxDictionary is how large a column's dictionary becomes before its other
 	// values are written as they are.
 	maxDictionary = 1 << 20
@@ -81,6 +83,7 @@ type rowGroupWriter struct {
 	unflushed []int  // bytes of each column that are in no page yet, as far as they are counted
 	scratch   []byte // the rows, since a block is given back before their values are passed on
 	rows      int
+	values    int // of these rows
 	bytes     int // of the row group
 }
 
@@ -95,9 +98,9 @@ func (g *rowGroupWriter) add(row []byte) error {
 	}
 	from := len(g.scratch)
 	g.scratch = append(g.scratch, row...)
-	g.layout.Shred(g.columns, g.scratch[from:])
+	g.values += g.layout.Shred(g.columns, g.scratch[from:])
 	g.bytes += len(row)
-	if g.rows++; g.rows < shredRows && g.bytes < rowGroup {
+	if g.rows++; g.rows < shredRows && g.values < shredValues && g.bytes < rowGroup {
 		return nil
 	}
 	if err := g.pass(); err != nil {
@@ -132,7 +135,7 @@ func (g *rowGroupWriter) pass() error {
 		}
 		g.columns[i] = g.columns[i][:0]
 	}
-	g.rows, g.scratch = 0, g.scratch[:0]
+	g.rows, g.values, g.scratch = 0, 0, g.scratch[:0]
 	return nil
 }
 

@@ -25,9 +25,9 @@ type Columns struct {
 }
 
 const (
-	// maxColumns bounds the columns of a file. Each takes memory while files
-	// are written, and a part of each row group.
-	maxColumns = 10_000
+	// maxColumns bounds the columns of a file, those of the coordinates included.
+	// While a file is written, each takes some 20 KiB.
+	maxColumns = 5_100
 	// maxLevels bounds how deep columns are nested: the library counts levels in
 	// a byte. An array is three of them.
 	maxLevels = 250
@@ -256,15 +256,21 @@ func longLeaf(logical string) parquet.Node {
 	return parquet.Int(64)
 }
 
-// Shred appends the values of a row, which has been checked, to the columns.
-// They refer to the row's bytes.
-func (c *Columns) Shred(columns [][]parquet.Value, row []byte) {
-	(&shredder{columns}).shred(c.root, row, 0, 0)
+// Shred appends the values of a row, which has been checked, to the columns, and
+// returns how many. They refer to the row's bytes.
+func (c *Columns) Shred(columns [][]parquet.Value, row []byte) (values int) {
+	s := shredder{columns: columns}
+	s.shred(c.root, row, 0, 0)
+	return s.values
 }
 
-type shredder struct{ columns [][]parquet.Value }
+type shredder struct {
+	columns [][]parquet.Value
+	values  int
+}
 
 func (s *shredder) put(column int, v parquet.Value, repetition, definition byte) {
+	s.values++
 	s.columns[column] = append(s.columns[column], v.Level(int(repetition), int(definition), column))
 }
 

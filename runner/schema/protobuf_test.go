@@ -104,7 +104,7 @@ func TestProtobufBounds(t *testing.T) {
 		doubling += fmt.Sprintf(" message M%d { M%d a = 1; M%d b = 2; }", i+1, i, i)
 	}
 	v = protobufOf(t, true, Source{Text: doubling})
-	if _, _, err := v.Decode(nil, []byte("\x02\x3c")); err == nil || !strings.Contains(err.Error(), "more than 10000 columns") {
+	if _, _, err := v.Decode(nil, []byte("\x02\x3c")); err == nil || !strings.Contains(err.Error(), "more than 5100 columns") {
 		t.Errorf("2^30 columns: %v", err)
 	}
 	if _, _, err := v.Decode(nil, []byte("\x02\x08")); err != nil {
