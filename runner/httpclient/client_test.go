@@ -211,8 +211,7 @@ func TestProxyAddress(t *testing.T) {
 	t.Parallel()
 	c := New(nil, 5*time.Second)
 	c.Transport.(guard).next.Proxy = inOwnWords(func(*http.Request) (*url.URL, error) {
-		_, err := url.Parse("http://me:hunter2%zz@proxy:3128")
-		return nil, err
+		return nil, &url.Error{Op: "parse", URL: "http://me:hunter2%zz@proxy:3128", Err: url.EscapeError("%zz")}
 	})
 	_, err := request(t, c, "https://example.com")
 	if err == nil || strings.Contains(err.Error(), "hunter2") || !strings.Contains(err.Error(), "HTTPS_PROXY") {

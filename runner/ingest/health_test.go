@@ -174,7 +174,9 @@ func TestHungLoop(t *testing.T) {
 		time.Sleep(time.Hour)
 		is("nothing to do again", false)
 		cancel()
-		<-done
+		if err := <-done; err != nil && !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
 	})
 }
 

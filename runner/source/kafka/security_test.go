@@ -131,7 +131,7 @@ func TestNoPasswordInClear(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := d.open(testContext(t), elsewhere); !errors.Is(err, test.want) || isDenied(err) != (test.want == errCleartext) {
+		if _, err := d.open(testContext(t), elsewhere); !errors.Is(err, test.want) || isDenied(err) != errors.Is(test.want, errCleartext) {
 			t.Errorf("%s: %v", name, err)
 		}
 		if _, err := d.open(testContext(t), "127.0.0.1:9092"); !errors.Is(err, dialed) {
