@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/hashicorp/terraform-plugin-framework-timeouts/action/timeouts"
 	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/action"
 	"github.com/hashicorp/terraform-plugin-framework/action/schema"
@@ -20,7 +19,7 @@ import (
 type invocation[M any] interface {
 	*M
 	target(project string) (name string) // what it is done to, as messages name it; project is the one to take if it names none
-	limit() timeouts.Value
+	limit() types.Object
 	invoke(o *operation, progress func(format string, args ...any))
 }
 
@@ -55,7 +54,7 @@ func (a *objectAction[M, P]) Invoke(ctx context.Context, req action.InvokeReques
 	if a.connection != nil {
 		project = a.connection.defaultProject.ValueString()
 	}
-	o, cancel := a.connection.begin(ctx, a.kind, P(&m).target(project), P(&m).limit().Invoke, &resp.Diagnostics)
+	o, cancel := a.connection.begin(ctx, a.kind, P(&m).target(project), timeout(P(&m).limit(), "invoke"), &resp.Diagnostics)
 	defer cancel()
 	if o != nil {
 		P(&m).invoke(o, func(format string, args ...any) {
@@ -66,8 +65,10 @@ func (a *objectAction[M, P]) Invoke(ctx context.Context, req action.InvokeReques
 
 // actionAttributes adds the attributes that all actions have.
 func actionAttributes(ctx context.Context, attributes map[string]schema.Attribute) map[string]schema.Attribute {
-	attributes["project"] = schema.StringAttribute{Optional: true, Validators: notEmptyText, MarkdownDescription: "Project. Default: the provider's `default_project`."}
-	attributes["timeouts"] = timeouts.AttributesWithOpts(ctx, timeouts.Opts{InvokeDescription: "How long it may take, as `30m`. Default: `10m`."})
+	attributes["project"] = schema.StringAttribute{Optional: true, MarkdownDescription: "Project. Default: the provider's `default_project`."}
+	attributes["timeouts"] = schema.SingleNestedAttribute{Optional: true, MarkdownDescription: "How long the action may take.", Attributes: map[string]schema.Attribute{
+		"invoke": schema.StringAttribute{Optional: true, Validators: []validator.String{timeoutForm{}}, MarkdownDescription: "How long it may take, such as `30m`. Default: `10m`."},
+	}}
 	return attributes
 }
 

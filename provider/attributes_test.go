@@ -59,7 +59,7 @@ var objectLeaves = map[string]struct {
 		optional("labels", object{"team": "a"}, object{"team": "b", "more": ""}), required("data_wo_version", 1.0, 2.0), timeoutLeaf}},
 	"pachyderm_role_binding": {object{"resource": object{"type": "repo", "name": "images"}, "principal": "robot:ci", "roles": []any{"repoReader"}}, []objectLeaf{
 		replaces("resource", object{"type": "repo", "name": "images"}, object{"type": "repo", "project": "default", "name": "other"}),
-		replaces("principal", "robot:ci", "user:a@example.com"), required("roles", []any{"repoReader"}, []any{"repoReader", "repoWriter"}), timeoutLeaf}},
+		replaces("principal", "robot:ci", "group:Data Engineers"), required("roles", []any{"repoReader"}, []any{"repoReader", "repoWriter"}), timeoutLeaf}},
 	"pachyderm_pipeline": {object{"name": "edges", "spec": spec(nil)}, []objectLeaf{
 		replaces("project", "default", "team"), replaces("name", "edges", "lines"), required("spec", spec(nil), spec(object{"description": "new"})),
 		withDefault("paused", true, false, false), withDefault("reprocess_on_update", true, false, false), withDefault("wait_for", "created", "running", "running"),

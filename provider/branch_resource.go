@@ -7,7 +7,6 @@ import (
 	"regexp"
 	"slices"
 
-	"github.com/hashicorp/terraform-plugin-framework-timeouts/resource/timeouts"
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
@@ -18,17 +17,17 @@ import (
 
 // branchModel is the resource pachyderm_branch.
 type branchModel struct {
-	ID         types.String   `tfsdk:"id"`
-	Project    types.String   `tfsdk:"project"`
-	Repo       types.String   `tfsdk:"repo"`
-	Name       types.String   `tfsdk:"name"`
-	Head       types.String   `tfsdk:"head"`
-	Provenance types.Set      `tfsdk:"provenance"`
-	Trigger    types.Object   `tfsdk:"trigger"`
-	Timeouts   timeouts.Value `tfsdk:"timeouts"`
+	ID         types.String `tfsdk:"id"`
+	Project    types.String `tfsdk:"project"`
+	Repo       types.String `tfsdk:"repo"`
+	Name       types.String `tfsdk:"name"`
+	Head       types.String `tfsdk:"head"`
+	Provenance types.Set    `tfsdk:"provenance"`
+	Trigger    types.Object `tfsdk:"trigger"`
+	Timeouts   types.Object `tfsdk:"timeouts"`
 }
 
-func (m *branchModel) limits() timeouts.Value { return m.Timeouts }
+func (m *branchModel) limits() types.Object { return m.Timeouts }
 
 func newBranchResource() resource.Resource {
 	return &objectResource[branchModel, *branchModel]{kind: "branch", schema: branchSchema, identity: identity{
@@ -54,7 +53,7 @@ func (m *branchModel) wanted(ctx context.Context, diags *diag.Diagnostics) wante
 	diags.Append(m.Provenance.ElementsAs(ctx, &provenance, false)...)
 	for _, p := range provenance {
 		id := pachyderm.BranchID{Project: p.Project.ValueString(), Repo: p.Repo.ValueString(), Name: p.Branch.ValueString()}
-		if p.Project.IsNull() {
+		if id.Project == "" {
 			id.Project = m.Project.ValueString()
 		}
 		w.provenance = append(w.provenance, id)
@@ -132,7 +131,7 @@ func (m *branchModel) read(o *operation) bool {
 	case m.ID.IsNull() && !m.notAnOutput(o, "read"): // imported
 		return false
 	}
-	if !m.Head.IsNull() {
+	if m.Head.ValueString() != "" {
 		m.Head = types.StringValue(b.Head)
 	}
 	o.diags.Append(m.flatten(o.ctx, b)...)
@@ -165,6 +164,9 @@ func (m *branchModel) update(o *operation, _ *branchModel) bool {
 	}
 	b, err := o.client.InspectBranch(o.ctx, m.branchID()) // an update would make a new branch
 	switch {
+	case pachyderm.IsNotFound(err):
+		o.gone()
+		return false
 	case err != nil:
 		o.fail("update", err)
 		return false
@@ -200,7 +202,7 @@ func (m *branchModel) delete(o *operation) {
 		o.fail("destroy", err)
 	case !m.notAnOutput(o, "destroy"):
 	case len(b.Readers) > 0:
-		o.refuse("is read by pipelines", "It cannot be deleted while it is an input of %s. Destroy or change those first.", inWords(b.Readers))
+		o.refuse("is read by pipelines", "It cannot be deleted while it is an input of %s. Destroy or change those first."+createFirst, inWords(b.Readers))
 	case m.unfollowed(o, b.ID):
 		if err := o.client.DeleteBranch(o.ctx, b.ID); err != nil {
 			o.fail("destroy", err)

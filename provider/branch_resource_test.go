@@ -157,7 +157,7 @@ func TestBranchDrift(t *testing.T) {
 		if err := client(t, s).DeleteBranch(t.Context(), id); err != nil {
 			t.Fatal(err)
 		}
-		if err := contains(errorsIn(i.apply(pinned)), "not found"); err != nil {
+		if err := contains(errorsIn(i.apply(pinned)), "is gone", "Plan again"); err != nil {
 			t.Error(err)
 		}
 		i.id = nil
@@ -347,7 +347,7 @@ func TestBranchValidation(t *testing.T) {
 		"schedule":     {trigger(object{"rate_limit_spec": "61 * * * *"}), []string{"rate_limit_spec", "minute", "0 to 59"}},
 		"cron and all": {trigger(object{"cron_spec": "@daily", "commits": 1.0}), []string{"cron_spec", "rate_limit_spec"}},
 		"own repo":     {object{"provenance": []any{object{"repo": "events", "branch": "master"}}}, []string{"provenance", "other repos"}},
-		"empty":        {object{"provenance": []any{}}, []string{"provenance", "at least 1"}},
+		"two branches": {object{"provenance": []any{object{"repo": "other", "branch": "a"}, object{"project": "default", "repo": "other", "branch": "b"}}}, []string{"the branches a and b of the repo default/other", "one branch of each repo"}},
 	} {
 		_, diagnostics := newInstance(t, s).as("pachyderm_branch").plan(branchConfig(c.change))
 		if err := contains(errorsIn(diagnostics), c.want...); err != nil {

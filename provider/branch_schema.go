@@ -3,13 +3,13 @@
 package provider
 
 import (
+	"cmp"
 	"context"
+	"fmt"
 	"regexp"
 
 	"github.com/hashicorp/terraform-plugin-framework-validators/int64validator"
-	"github.com/hashicorp/terraform-plugin-framework-validators/setvalidator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
-	"github.com/hashicorp/terraform-plugin-framework/attr"
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
@@ -58,17 +58,17 @@ func branchSchema(ctx context.Context) schema.Schema {
 		"head": schema.StringAttribute{Optional: true, Validators: []validator.String{commitForm},
 			MarkdownDescription: "Id of the commit of the same repo that the branch is to be at. As long as it is set, a branch that has moved on is moved back by the next apply; the commits that it leaves stay in the repo. " +
 				"Left out, the head is not managed: a new branch begins with an empty commit, and goes where its commits or its `trigger` take it. The data source `pachyderm_branch` shows where it is. Conflicts with `provenance` and `trigger`, which move the head."},
-		"provenance": schema.SetNestedAttribute{Optional: true, Validators: []validator.Set{setvalidator.SizeAtLeast(1)},
+		"provenance": schema.SetNestedAttribute{Optional: true,
 			MarkdownDescription: "Branches of other repos whose commits lead to commits here. Pipelines have this by their inputs; set it only where something else than a pipeline derives the data. Nothing can be committed to such a branch by hand. Conflicts with `trigger` and `head`.",
 			NestedObject: schema.NestedAttributeObject{Attributes: map[string]schema.Attribute{
-				"project": schema.StringAttribute{Optional: true, Validators: []validator.String{projectForms}, MarkdownDescription: "Project of the repo. Default: that of this branch."},
+				"project": schema.StringAttribute{Optional: true, Validators: []validator.String{stringvalidator.Any(stringvalidator.OneOf(""), projectForms)}, MarkdownDescription: "Project of the repo. Default: that of this branch."},
 				"repo":    schema.StringAttribute{Required: true, Validators: []validator.String{pfsName}, MarkdownDescription: "Repo, another than this branch's."},
 				"branch":  schema.StringAttribute{Required: true, Validators: []validator.String{pfsName}, MarkdownDescription: "Branch of it. If it does not exist, Pachyderm makes it."},
 			}}},
 		"trigger": schema.SingleNestedAttribute{Optional: true, Attributes: triggerAttributes(),
 			MarkdownDescription: "When the branch is moved to the head of another one. One of the conditions is enough, or all of those that are set if `all` is true; they count from the commit that the branch is at. " +
 				"When the trigger is taken away, the branch stays where it is. Conflicts with `provenance` and `head`."},
-		"timeouts": callTimeouts(ctx),
+		"timeouts": timeoutsAttribute(""),
 	}}
 }
 
@@ -85,7 +85,7 @@ func triggerAttributes() map[string]schema.Attribute {
 }
 
 var (
-	commitForm = stringvalidator.RegexMatches(regexp.MustCompile(`^[0-9a-f]{32}$`), "must be the id of a commit: 32 digits and letters from a to f. To follow a branch, set trigger")
+	commitForm = stringvalidator.RegexMatches(regexp.MustCompile(`^([0-9a-f]{32})?$`), "must be the id of a commit: 32 digits and letters from a to f. To follow a branch, set trigger")
 	// notACommit keeps away names that would be read as a commit's id.
 	notACommit = notMatching{regexp.MustCompile(`^[0-9a-f]{32}$`), "has the form of a commit's id, and could not be told from one"}
 )
@@ -117,14 +117,15 @@ func (m *branchModel) trigger(ctx context.Context) (*triggerModel, diag.Diagnost
 
 func (m *branchModel) validate(ctx context.Context, diags *diag.Diagnostics) {
 	fail := func(at path.Path, text string) { diags.AddAttributeError(at, "Invalid "+at.String(), text) }
+	head, provenance := m.Head.ValueString() != "", known(m.Provenance) && len(m.Provenance.Elements()) > 0
 	for _, pair := range []struct {
 		name, other string
 		both        bool
 		why         string
 	}{
-		{"head", "trigger", known(m.Head) && known(m.Trigger), "the trigger moves the head, and the next apply would move it back"},
-		{"head", "provenance", known(m.Head) && known(m.Provenance), "the head of a branch with provenance is made by Pachyderm"},
-		{"trigger", "provenance", known(m.Trigger) && known(m.Provenance), "Pachyderm refuses a branch with both"},
+		{"head", "trigger", head && known(m.Trigger), "the trigger moves the head, and the next apply would move it back"},
+		{"head", "provenance", head && provenance, "the head of a branch with provenance is made by Pachyderm"},
+		{"trigger", "provenance", known(m.Trigger) && provenance, "Pachyderm refuses a branch with both"},
 	} {
 		if pair.both {
 			fail(path.Root(pair.name), pair.name+" and "+pair.other+" are both set: "+pair.why+". Leave one of them out.")
@@ -139,17 +140,17 @@ func (m *branchModel) validate(ctx context.Context, diags *diag.Diagnostics) {
 	if known(t.Branch) && t.Branch.Equal(m.Name) {
 		fail(at.AtName("branch"), "trigger.branch is the branch itself. Name the branch that it is to follow.")
 	}
-	others := []attr.Value{t.Commits, t.Size, t.RateLimitSpec}
+	left := func(text textValue) bool { return !text.IsUnknown() && text.ValueString() == "" }
 	set := 0
-	for _, v := range others {
-		if !v.IsNull() {
+	for _, out := range []bool{t.Commits.IsNull(), left(t.Size), left(t.RateLimitSpec)} {
+		if !out {
 			set++
 		}
 	}
-	if set == 0 && t.CronSpec.IsNull() && !t.All.ValueBool() && !t.All.IsUnknown() {
+	if set == 0 && left(t.CronSpec) && !t.All.ValueBool() && !t.All.IsUnknown() {
 		fail(at, "trigger has no condition, so that the branch would never move. Set commits, size, rate_limit_spec or cron_spec.")
 	}
-	if known(t.CronSpec) && (set > 0 || t.All.ValueBool()) {
+	if t.CronSpec.ValueString() != "" && (set > 0 || t.All.ValueBool()) {
 		fail(at.AtName("cron_spec"), "trigger.cron_spec is set together with another condition, which Pachyderm would not look at. To wait for a commit too, set rate_limit_spec in its place.")
 	}
 }
@@ -159,6 +160,7 @@ func (m *branchModel) plan(ctx context.Context, _ *connection, _, _ *branchModel
 	if !known(m.Provenance) {
 		return
 	}
+	branches := map[string]string{} // by project and repo
 	for _, element := range m.Provenance.Elements() {
 		object, ok := element.(types.Object)
 		if !ok || !known(object) {
@@ -166,11 +168,19 @@ func (m *branchModel) plan(ctx context.Context, _ *connection, _, _ *branchModel
 		}
 		var p provenanceModel
 		diags.Append(object.As(ctx, &p, basetypes.ObjectAsOptions{})...)
-		own := p.Project.IsNull() || known(p.Project) && p.Project.Equal(m.Project)
+		own := !p.Project.IsUnknown() && p.Project.ValueString() == "" || known(p.Project) && p.Project.Equal(m.Project)
 		if own && known(p.Repo) && p.Repo.Equal(m.Repo) {
 			diags.AddAttributeError(path.Root("provenance"), "Invalid provenance",
 				"provenance has a branch of the repo "+m.Repo.ValueString()+" itself; Pachyderm takes branches of other repos only. To follow a branch of the same repo, set trigger.")
 		}
+		if p.Project.IsUnknown() || !known(p.Repo) || !known(p.Branch) || own && !known(m.Project) {
+			continue
+		}
+		repo := cmp.Or(p.Project.ValueString(), m.Project.ValueString()) + "/" + p.Repo.ValueString()
+		if other, ok := branches[repo]; ok && other != p.Branch.ValueString() {
+			diags.AddAttributeError(path.Root("provenance"), "Invalid provenance", fmt.Sprintf("provenance has the branches %s and %s of the repo %s; Pachyderm takes one branch of each repo.", other, p.Branch.ValueString(), repo))
+		}
+		branches[repo] = p.Branch.ValueString()
 	}
 }
 

@@ -5,7 +5,6 @@ package provider
 import (
 	"context"
 
-	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
 	"github.com/hashicorp/terraform-plugin-framework/datasource/schema"
 	"github.com/hashicorp/terraform-plugin-framework/path"
@@ -28,12 +27,11 @@ const commitDoc = `One commit of a repo: the one of an id, or the newest of a br
 func newCommitDataSource() datasource.DataSource {
 	return &dataSource[commitData, *commitData]{kind: "commit", schema: func(context.Context) schema.Schema {
 		attributes := commitFactAttributes()
-		one := stringvalidator.ExactlyOneOf(path.MatchRoot("id"), path.MatchRoot("branch"))
 		attributes["project"] = projectOfData("repo")
 		attributes["repo"] = requiredText("Repo that the commit is in.")
-		attributes["id"] = schema.StringAttribute{Optional: true, Computed: true, Validators: []validator.String{commitForm, one},
+		attributes["id"] = schema.StringAttribute{Optional: true, Computed: true, Validators: []validator.String{commitForm},
 			MarkdownDescription: "Id of the commit. Set it, or `branch`."}
-		attributes["branch"] = schema.StringAttribute{Optional: true, Validators: []validator.String{stringvalidator.LengthAtLeast(1)},
+		attributes["branch"] = schema.StringAttribute{Optional: true,
 			MarkdownDescription: "Branch whose newest commit is meant. Set it, or `id`."}
 		attributes["finished"] = schema.BoolAttribute{Optional: true,
 			MarkdownDescription: "With `branch`: whether to pass over commits that are not finished yet or have an error, so that it is the newest commit which can be read. While a spout is writing, its newest commit says nothing yet. Default: `false`."}
@@ -46,6 +44,10 @@ func (m *commitData) label() string {
 }
 
 func (m *commitData) read(o *operation) {
+	if (m.ID.ValueString() == "") == (m.Branch.ValueString() == "") {
+		o.diags.AddAttributeError(path.Root("id"), "Invalid id", "Exactly one of id and branch must be set: id for one commit, branch for its newest one.")
+		return
+	}
 	c, err := m.find(o)
 	switch {
 	case err != nil:
@@ -59,7 +61,7 @@ func (m *commitData) read(o *operation) {
 
 // find returns the commit that is meant, or nil.
 func (m *commitData) find(o *operation) (*pachyderm.Commit, error) {
-	if m.Branch.IsNull() { // any branch's name will do with an id
+	if m.Branch.ValueString() == "" { // any branch's name will do with an id
 		return o.client.Branch(m.Project.ValueString(), m.Repo.ValueString(), pachyderm.DefaultOutputBranch).Inspect(o.ctx, m.ID.ValueString())
 	}
 	b := o.client.Branch(m.Project.ValueString(), m.Repo.ValueString(), m.Branch.ValueString())

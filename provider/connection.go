@@ -34,6 +34,7 @@ type connection struct {
 	requestTimeout time.Duration // of one call, repetitions included
 	now            func() time.Time
 	failure        error // why there is no connection
+	mark           *configurationMark
 
 	mu        sync.Mutex
 	client    *pachyderm.Client
@@ -163,8 +164,10 @@ func (c *connection) explain(err error) string {
 	switch {
 	case pachyderm.IsUnauthenticated(err) && c.idToken != "":
 		reason += " The session at " + c.options.Address.String() + " that id_token stands for is not valid, or not any more: it ends with the id token. Get another one."
+	case pachyderm.IsUnauthenticated(err) && c.options.TokenFile != "":
+		reason += " The token comes from the file " + c.options.TokenFile + ", as token_file or " + pachyderm.EnvTokenFile + " says: put one into it that is valid."
 	case pachyderm.IsUnauthenticated(err) && c.options.Token == "":
-		reason += " No token was sent to " + c.options.Address.String() + ": set auth_token or " + pachyderm.EnvToken + "."
+		reason += " No token was sent to " + c.options.Address.String() + ": set auth_token, token_file or " + pachyderm.EnvToken + "."
 	case pachyderm.IsUnauthenticated(err):
 		reason += " The token that was sent to " + c.options.Address.String() + " is not valid, or not any more: make another one."
 	case pachyderm.IsPermissionDenied(err):
@@ -213,7 +216,7 @@ func (addressForm) Description(context.Context) string { return "an address as g
 func (v addressForm) MarkdownDescription(ctx context.Context) string { return v.Description(ctx) }
 
 func (addressForm) ValidateString(_ context.Context, req validator.StringRequest, resp *validator.StringResponse) {
-	if req.ConfigValue.IsNull() || req.ConfigValue.IsUnknown() {
+	if req.ConfigValue.ValueString() == "" {
 		return
 	}
 	_, err := pachyderm.ParseAddress(req.ConfigValue.ValueString())

@@ -57,15 +57,16 @@ func (d *dataSource[M, P]) Read(ctx context.Context, req datasource.ReadRequest,
 	if a, ok := req.Config.Schema.GetAttributes()["project"]; ok && a.IsComputed() && d.connection != nil {
 		var project types.String
 		resp.Diagnostics.Append(req.Config.GetAttribute(ctx, path.Root("project"), &project)...)
-		if project.IsNull() && d.connection.defaultProject.IsUnknown() {
+		unset := !project.IsUnknown() && project.ValueString() == ""
+		if unset && d.connection.defaultProject.IsUnknown() {
 			resp.Diagnostics.AddAttributeError(path.Root("project"), "The project is not known yet",
 				"The provider's default_project depends on something that is created in the same run. Set project to a known value.")
-		} else if project.IsNull() {
+		} else if unset {
 			resp.Diagnostics.Append(resp.State.SetAttribute(ctx, path.Root("project"), d.connection.defaultProject)...)
 		}
 	}
 	resp.Diagnostics.Append(resp.State.Get(ctx, &m)...)
-	o, cancel := d.connection.begin(ctx, strings.ReplaceAll(d.kind, "_", " "), P(&m).label(), nil, &resp.Diagnostics)
+	o, cancel := d.connection.begin(ctx, strings.ReplaceAll(d.kind, "_", " "), P(&m).label(), 0, &resp.Diagnostics)
 	defer cancel()
 	if o == nil {
 		resp.State.RemoveResource(ctx)
@@ -80,7 +81,7 @@ func (d *dataSource[M, P]) Read(ctx context.Context, req datasource.ReadRequest,
 
 // projectOfData is the attribute project of a data source for one object.
 func projectOfData(kind string) schema.Attribute {
-	return schema.StringAttribute{Optional: true, Computed: true, Validators: []validator.String{stringvalidator.LengthAtLeast(1)},
+	return schema.StringAttribute{Optional: true, Computed: true,
 		MarkdownDescription: "Project of the " + kind + ". Default: the provider's `default_project`."}
 }
 

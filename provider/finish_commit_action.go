@@ -5,7 +5,6 @@ package provider
 import (
 	"context"
 
-	"github.com/hashicorp/terraform-plugin-framework-timeouts/action/timeouts"
 	"github.com/hashicorp/terraform-plugin-framework/action"
 	"github.com/hashicorp/terraform-plugin-framework/action/schema"
 	"github.com/hashicorp/terraform-plugin-framework/types"
@@ -14,11 +13,11 @@ import (
 
 // finishCommitModel is the action pachyderm_finish_commit.
 type finishCommitModel struct {
-	Project  types.String   `tfsdk:"project"`
-	Repo     types.String   `tfsdk:"repo"`
-	Branch   types.String   `tfsdk:"branch"`
-	Discard  types.Bool     `tfsdk:"discard"`
-	Timeouts timeouts.Value `tfsdk:"timeouts"`
+	Project  types.String `tfsdk:"project"`
+	Repo     types.String `tfsdk:"repo"`
+	Branch   types.String `tfsdk:"branch"`
+	Discard  types.Bool   `tfsdk:"discard"`
+	Timeouts types.Object `tfsdk:"timeouts"`
 }
 
 func newFinishCommitAction() action.Action {
@@ -33,13 +32,13 @@ func finishCommitSchema(ctx context.Context) schema.Schema {
 			"Needs Terraform 1.14.",
 		Attributes: actionAttributes(ctx, map[string]schema.Attribute{
 			"repo":   schema.StringAttribute{Required: true, Validators: notEmptyText, MarkdownDescription: "Repo: for a spout's output, the spout's name."},
-			"branch": schema.StringAttribute{Optional: true, Validators: notEmptyText, MarkdownDescription: "Branch. Default: `master`."},
+			"branch": schema.StringAttribute{Optional: true, MarkdownDescription: "Branch. Default: `master`."},
 			"discard": schema.BoolAttribute{Optional: true, MarkdownDescription: "Whether the commit is finished with an error, so that what is in it is never read. Default: `false`. " +
 				"On the output branch of a spout it must be `true` for a commit that the spout has begun: finished as it is, it would lack the note of what it holds, and the records in it would come a second time."},
 		})}
 }
 
-func (m *finishCommitModel) limit() timeouts.Value { return m.Timeouts }
+func (m *finishCommitModel) limit() types.Object { return m.Timeouts }
 
 func (m *finishCommitModel) target(project string) string {
 	m.Project, m.Branch = otherwise(m.Project, project), otherwise(m.Branch, pachyderm.DefaultOutputBranch)

@@ -57,9 +57,11 @@ func TestLifecycleArguments(t *testing.T) {
 	writeData(t, s, payments)
 	writes = s.Writes()
 	says(apply(1, first), "holds data", "force_destroy")
-	// One of the same name cannot be there twice.
+	// One of the same name cannot be there twice: what is just as the new one
+	// would be takes its place, and is not destroyed.
 	apply(0, `name = "payments"`, `force_destroy = true`, first)
-	says(p.run(1, "apply", "-auto-approve", "-replace="+spoutAddress), "exists already", "create_before_destroy")
+	says(p.run(0, "apply", "-auto-approve", "-replace="+spoutAddress), "is taken over", "is not destroyed")
+	p.run(0, "plan", "-detailed-exitcode")
 	if got := s.Pipelines("default"); len(got) != 1 || s.Writes() != writes {
 		t.Errorf("there are %v", got)
 	}

@@ -6,13 +6,11 @@ import (
 	"context"
 	"strings"
 
-	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/list"
 	"github.com/hashicorp/terraform-plugin-framework/list/schema"
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
-	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 	"github.com/hashicorp/terraform-plugin-framework/tfsdk"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
@@ -62,7 +60,7 @@ func (l *objectList) ListResourceConfigSchema(_ context.Context, _ list.ListReso
 	resp.Schema = schema.Schema{MarkdownDescription: l.doc + "\n\nIt is for [`terraform query`](https://developer.hashicorp.com/terraform/language/import/bulk), which can write the configuration and the `import` blocks of what it finds. Needs Terraform 1.14.",
 		Attributes: map[string]schema.Attribute{}}
 	for _, name := range append([]string{"name_prefix"}, l.filters...) {
-		resp.Schema.Attributes[name] = schema.StringAttribute{Optional: true, Validators: []validator.String{stringvalidator.LengthAtLeast(1)}, MarkdownDescription: filterDocs[name]}
+		resp.Schema.Attributes[name] = schema.StringAttribute{Optional: true, MarkdownDescription: filterDocs[name]}
 	}
 }
 
@@ -76,7 +74,7 @@ func (l *objectList) Configure(_ context.Context, req resource.ConfigureRequest,
 func (l *objectList) List(ctx context.Context, req list.ListRequest, stream *list.ListResultsStream) {
 	var diags diag.Diagnostics
 	f := l.filter(ctx, req.Config, &diags)
-	o, cancel := l.connection.begin(ctx, "list", l.kind(ctx), nil, &diags)
+	o, cancel := l.connection.begin(ctx, "list", l.kind(ctx), 0, &diags)
 	cancel()
 	if o == nil {
 		stream.Results = list.ListResultsStreamDiagnostics(diags)

@@ -3,6 +3,7 @@
 package provider
 
 import (
+	"crypto/rand"
 	"flag"
 	"fmt"
 	"os"
@@ -68,7 +69,7 @@ func noEnvironment(string) string { return "" }
 
 // newTestProvider returns factories of the provider as tests want it.
 func newTestProvider(options ...Option) map[string]func() (tfprotov6.ProviderServer, error) {
-	options = append([]Option{WithTiming(quickWait, quickRetry), WithGetenv(noEnvironment)}, options...)
+	options = append([]Option{WithTiming(quickWait, quickRetry), WithGetenv(noEnvironment), WithConfiguration(rand.Text())}, options...)
 	return map[string]func() (tfprotov6.ProviderServer, error){
 		"pachyderm": func() (tfprotov6.ProviderServer, error) { return Server(testVersion, options...)(), nil },
 	}

@@ -23,7 +23,7 @@ func TestQueryImportByIdentityAndAction(t *testing.T) {
 	s := pachtest.New(t)
 	for _, name := range []string{"orders", "clicks"} {
 		id := pachyderm.PipelineID{Project: "default", Name: name}
-		if err := client(t, s).CreatePipeline(t.Context(), id, pachyderm.Spec{Image: "busybox", Cmd: []string{"sleep", "3600"}, OutputBranch: "master"}); err != nil {
+		if err := client(t, s).CreatePipeline(t.Context(), id, pachyderm.Spec{Image: "busybox", Cmd: []string{"sleep", "3600"}, OutputBranch: "master"}, ""); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/hashicorp/terraform-plugin-framework-timeouts/resource/timeouts"
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
@@ -34,7 +33,7 @@ type managed[M any] interface {
 // What a model may have, too.
 type (
 	// withTimeouts is a model with the attribute timeouts.
-	withTimeouts interface{ limits() timeouts.Value }
+	withTimeouts interface{ limits() types.Object }
 	// validated is a model that is checked beyond what its schema says. Values may be unknown.
 	validated interface {
 		validate(ctx context.Context, diags *diag.Diagnostics)
@@ -157,7 +156,7 @@ func (r *objectResource[M, P]) planDestroy(ctx context.Context, req resource.Mod
 	if !ok || req.State.Get(ctx, &m).HasError() {
 		return
 	}
-	o, cancel := r.operation(ctx, &m, &req.State, nil, &diag.Diagnostics{})
+	o, cancel := r.operation(ctx, &m, &req.State, "", &diag.Diagnostics{})
 	defer cancel()
 	if o != nil {
 		o.diags = &resp.Diagnostics
@@ -210,7 +209,7 @@ func (r *objectResource[M, P]) Create(ctx context.Context, req resource.CreateRe
 	var m M
 	resp.Diagnostics.Append(req.Plan.Get(ctx, &m)...)
 	resp.Diagnostics.Append(r.takeSecrets(ctx, &m, &req.Config)...)
-	o, cancel := r.operation(ctx, &m, &req.Plan, timeouts.Value.Create, &resp.Diagnostics)
+	o, cancel := r.operation(ctx, &m, &req.Plan, "create", &resp.Diagnostics)
 	defer cancel()
 	if o != nil && P(&m).create(o) {
 		resp.Diagnostics.Append(resp.State.Set(ctx, &m)...)
@@ -223,7 +222,7 @@ func (r *objectResource[M, P]) Create(ctx context.Context, req resource.CreateRe
 func (r *objectResource[M, P]) Read(ctx context.Context, req resource.ReadRequest, resp *resource.ReadResponse) {
 	var m M
 	resp.Diagnostics.Append(req.State.Get(ctx, &m)...)
-	o, cancel := r.operation(ctx, &m, &req.State, nil, &resp.Diagnostics)
+	o, cancel := r.operation(ctx, &m, &req.State, "", &resp.Diagnostics)
 	defer cancel()
 	if o == nil {
 		return
@@ -249,7 +248,7 @@ func (r *objectResource[M, P]) Update(ctx context.Context, req resource.UpdateRe
 	resp.Diagnostics.Append(req.Plan.Get(ctx, &m)...)
 	resp.Diagnostics.Append(req.State.Get(ctx, &before)...)
 	resp.Diagnostics.Append(r.takeSecrets(ctx, &m, &req.Config)...)
-	o, cancel := r.operation(ctx, &m, &req.Plan, timeouts.Value.Update, &resp.Diagnostics)
+	o, cancel := r.operation(ctx, &m, &req.Plan, "update", &resp.Diagnostics)
 	defer cancel()
 	if o != nil && P(&m).update(o, &before) {
 		resp.Diagnostics.Append(resp.State.Set(ctx, &m)...)
@@ -261,7 +260,7 @@ func (r *objectResource[M, P]) Update(ctx context.Context, req resource.UpdateRe
 func (r *objectResource[M, P]) Delete(ctx context.Context, req resource.DeleteRequest, resp *resource.DeleteResponse) {
 	var m M
 	resp.Diagnostics.Append(req.State.Get(ctx, &m)...)
-	o, cancel := r.operation(ctx, &m, &req.State, timeouts.Value.Delete, &resp.Diagnostics)
+	o, cancel := r.operation(ctx, &m, &req.State, "delete", &resp.Diagnostics)
 	defer cancel()
 	if o != nil {
 		P(&m).delete(o)
@@ -287,15 +286,13 @@ func (r *objectResource[M, P]) takeSecrets(ctx context.Context, m *M, config *tf
 }
 
 // operation prepares one of the functions above. It is nil after an error.
-func (r *objectResource[M, P]) operation(ctx context.Context, m *M, from attributes, verb func(timeouts.Value, context.Context, time.Duration) (time.Duration, diag.Diagnostics), diags *diag.Diagnostics) (*operation, context.CancelFunc) {
+func (r *objectResource[M, P]) operation(ctx context.Context, m *M, from attributes, verb string, diags *diag.Diagnostics) (*operation, context.CancelFunc) {
 	values, d := r.identity.values(ctx, from)
 	diags.Append(d...)
-	var timeout timeoutOf
-	if t, ok := any(m).(withTimeouts); ok && verb != nil {
-		timeout = func(ctx context.Context, otherwise time.Duration) (time.Duration, diag.Diagnostics) {
-			return verb(t.limits(), ctx, otherwise)
-		}
+	var limit time.Duration
+	if t, ok := any(m).(withTimeouts); ok && verb != "" {
+		limit = timeout(t.limits(), verb)
 	}
 	kind := strings.ReplaceAll(r.kind, "_", " ")
-	return r.connection.begin(ctx, kind, r.identity.id(values).ValueString(), timeout, diags)
+	return r.connection.begin(ctx, kind, r.identity.id(values).ValueString(), limit, diags)
 }

@@ -10,9 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/hashicorp/terraform-plugin-framework-timeouts/resource/timeouts"
 	"github.com/hashicorp/terraform-plugin-framework/diag"
-	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
 	"github.com/hashicorp/terraform-plugin-log/tflog"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
 )
@@ -38,31 +36,17 @@ var inProgress atomic.Int64
 // Busy says whether this process has an operation in progress.
 func Busy() bool { return inProgress.Load() > 0 }
 
-// timeoutOf is a method of the model's timeouts.Value; nil for operations that
-// are over when their calls are.
-type timeoutOf func(context.Context, time.Duration) (time.Duration, diag.Diagnostics)
-
-// callTimeouts is the attribute timeouts of what is made, changed and deleted
-// by a few calls.
-func callTimeouts(ctx context.Context) schema.Attribute {
-	return timeouts.Attributes(ctx, timeouts.Opts{Create: true, Update: true, Delete: true,
-		CreateDescription: "How long create may take, as `5m`. Default: `10m`.",
-		UpdateDescription: "How long update may take. Default: `10m`.",
-		DeleteDescription: "How long destroy may take. Default: `10m`."})
-}
-
-// begin prepares an operation. It is nil after an error; the function that
-// comes with it is to be called in any case.
-func (c *connection) begin(ctx context.Context, kind, name string, timeout timeoutOf, diags *diag.Diagnostics) (*operation, context.CancelFunc) {
+// begin prepares an operation, which is over when its calls are, or at the
+// limit, if that is not 0. It is nil after an error; the function that comes
+// with it is to be called in any case.
+func (c *connection) begin(ctx context.Context, kind, name string, limit time.Duration, diags *diag.Diagnostics) (*operation, context.CancelFunc) {
 	if diags.HasError() {
 		return nil, func() {}
 	}
 	ctx = c.masked(ctx)
 	ctx = tflog.SetField(ctx, kind, name)
 	cancel := context.CancelFunc(func() {})
-	if timeout != nil {
-		limit, d := timeout(ctx, defaultTimeout)
-		diags.Append(d...)
+	if limit > 0 {
 		ctx, cancel = context.WithTimeout(ctx, limit)
 	}
 	client, err := c.open(ctx)
@@ -105,6 +89,11 @@ func (o *operation) label() string {
 // fail says that something could not be done, as fail("create", err).
 func (o *operation) fail(verb string, err error) {
 	o.diags.AddError("Cannot "+verb+" "+o.label(), o.connection.explain(err))
+}
+
+// gone reports that the object was deleted after the plan was made.
+func (o *operation) gone() {
+	o.refuse("is gone", "It was there when the plan was made, and was deleted since, by somebody else. Nothing was changed. Plan again: the new plan creates it, or drops it from the state.")
 }
 
 // refuse says what the object is, or is not, and what to do about it.

@@ -17,6 +17,11 @@ import (
 // delete deletes the pipeline. As long as its output repo holds data, it does so
 // only if it was told what is to become of them.
 func (o *pipelineOperation) delete() {
+	if o.connection.mark.tookOver(o.id) { // its state knows the pipeline under another address, or as a deposed object
+		o.diags.AddWarning(capital(o.label())+" is not destroyed", "Another resource of this configuration, or the one that was to replace it, has found it as it should be and taken it over in this run. It is dropped from where it was in the state.")
+		return
+	}
+	o.connection.mark.owns(o.id)
 	p, err := o.client.InspectPipeline(o.ctx, o.id)
 	if pachyderm.IsNotFound(err) {
 		return
@@ -88,9 +93,13 @@ func (o *pipelineOperation) unread() bool {
 		return true
 	}
 	o.diags.AddError(capital(o.label())+" is read by other pipelines", fmt.Sprintf("Its output repo cannot be deleted while it is an input of %s. "+
-		"Destroy or change those first, or apply keep_output_repo = true to delete the pipeline only. The %s runs on.", strings.Join(readers, ", "), o.kind))
+		"Destroy or change those first, or apply keep_output_repo = true to delete the pipeline only. The %s runs on."+createFirst, strings.Join(readers, ", "), o.kind))
 	return false
 }
+
+// createFirst is added to the message that something is read still.
+const createFirst = "\n\nIf this configuration moves the readers to something else in the same run, Terraform destroys first and changes the readers afterwards. " +
+	"Set create_before_destroy = true in the lifecycle block of what is replaced, so that it is destroyed last."
 
 // empty says whether the output repo holds no data.
 func (o *pipelineOperation) empty() bool {

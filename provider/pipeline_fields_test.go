@@ -47,7 +47,7 @@ func TestPipelineEachField(t *testing.T) {
 			{"schedulingSpec", object{"nodeSelector": object{"pool": "a"}}, object{"priorityClassName": "high"}},
 			{"podSpec", `{"hostNetwork": true}`, `{"hostNetwork":false}`},
 			{"podPatch", `[{"op": "remove", "path": "/a"}]`, `[]`},
-			{"metadata", object{"labels": object{"a": "b"}}, object{"annotations": object{"some_key/x": "b"}}},
+			{"metadata", object{"labels": object{"a": "b"}}, object{"annotations": object{"x/some_key": "b"}}},
 			{"reprocessSpec", "every_job", "until_success"},
 			{"autoscaling", true, false},
 			{"tolerations", []any{object{"key": "a", "operator": "EXISTS"}}, []any{object{"key": "a", "operator": "EQUAL", "value": "b", "effect": "NO_EXECUTE", "tolerationSeconds": "60"}}},

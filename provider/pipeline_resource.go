@@ -3,19 +3,19 @@
 package provider
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
-	"github.com/agext/levenshtein"
-	"github.com/hashicorp/terraform-plugin-framework-timeouts/resource/timeouts"
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
 )
 
 // pipelineModel is the resource pachyderm_pipeline: any pipeline but a spout,
@@ -26,12 +26,12 @@ type pipelineModel struct {
 	Name    types.String `tfsdk:"name"`
 	Spec    types.String `tfsdk:"spec"`
 
-	Paused            types.Bool     `tfsdk:"paused"`
-	WaitFor           types.String   `tfsdk:"wait_for"`
-	ReprocessOnUpdate types.Bool     `tfsdk:"reprocess_on_update"`
-	ForceDestroy      types.Bool     `tfsdk:"force_destroy"`
-	KeepOutputRepo    types.Bool     `tfsdk:"keep_output_repo"`
-	Timeouts          timeouts.Value `tfsdk:"timeouts"`
+	Paused            types.Bool   `tfsdk:"paused"`
+	WaitFor           types.String `tfsdk:"wait_for"`
+	ReprocessOnUpdate types.Bool   `tfsdk:"reprocess_on_update"`
+	ForceDestroy      types.Bool   `tfsdk:"force_destroy"`
+	KeepOutputRepo    types.Bool   `tfsdk:"keep_output_repo"`
+	Timeouts          types.Object `tfsdk:"timeouts"`
 
 	Version          types.Int64  `tfsdk:"version"`
 	Type             types.String `tfsdk:"type"`
@@ -47,7 +47,7 @@ func newPipelineResource() resource.Resource {
 	return &objectResource[pipelineModel, *pipelineModel]{kind: "pipeline", schema: pipelineSchema, identity: inProject("Name of the pipeline.")}
 }
 
-func (m *pipelineModel) limits() timeouts.Value { return m.Timeouts }
+func (m *pipelineModel) limits() types.Object { return m.Timeouts }
 
 func (m *pipelineModel) pipelineID() pachyderm.PipelineID {
 	return pachyderm.PipelineID{Project: m.Project.ValueString(), Name: m.Name.ValueString()}
@@ -114,10 +114,11 @@ func documentProblem(err error) string {
 		return "spec." + problem.Field + " " + problem.What + "."
 	}
 	name := problem.Field[strings.LastIndexByte(problem.Field, '.')+1:]
-	nearest := slices.MinFunc(problem.Known, func(a, b string) int {
-		return levenshtein.Distance(name, a, nil) - levenshtein.Distance(name, b, nil)
-	})
-	return fmt.Sprintf("spec.%s %s. Did you mean %s?", problem.Field, problem.What, nearest)
+	if nearest, ok := settings.Nearest(name, problem.Known); ok {
+		return fmt.Sprintf("spec.%s %s. Did you mean %s?", problem.Field, problem.What, nearest)
+	}
+	fields := slices.DeleteFunc(slices.Clone(problem.Known), func(name string) bool { return strings.Contains(name, "_") })
+	return fmt.Sprintf("spec.%s %s. There are: %s.", problem.Field, problem.What, strings.Join(fields, ", "))
 }
 
 // complete fills in what the specification says of the pipeline's name.
@@ -220,11 +221,14 @@ func (m *pipelineModel) operation(o *operation) *pipelineOperation {
 	}
 	m.Type, m.OutputBranch = types.StringValue(d.Kind()), types.StringValue(d.OutputBranch())
 	return &pipelineOperation{o, m.pipelineID(), wantedPipeline{
-		outputBranch: d.OutputBranch(), paused: m.Paused.ValueBool(), waitFor: m.WaitFor.ValueString(),
+		outputBranch: d.OutputBranch(), paused: m.Paused.ValueBool(), waitFor: cmp.Or(m.WaitFor.ValueString(), waitForRunning),
 		forceDestroy: m.ForceDestroy.ValueBool(), keepOutputRepo: m.KeepOutputRepo.ValueBool(),
 		means: func(_ context.Context, p *pachyderm.Pipeline) bool { return d.Means(p.Document(), p.ID) },
 		send: func(ctx context.Context, client *pachyderm.Client, id pachyderm.PipelineID, update bool) error {
-			return client.PutPipeline(ctx, id, d, update, m.ReprocessOnUpdate.ValueBool())
+			if update {
+				return client.UpdateDocument(ctx, id, d, m.ReprocessOnUpdate.ValueBool())
+			}
+			return client.CreateDocument(ctx, id, d, o.connection.mark.salt(id))
 		},
 	}}
 }

@@ -145,6 +145,12 @@ func TestPipelineMistakes(t *testing.T) {
 		{object{"name": "a", "spec": "{"}, []string{"spec", "JSON object", "jsonencode"}},
 		{object{"name": "a", "spec": spec(object{"transform.imgae": "x"})}, []string{"spec.transform.imgae is not a field", "Did you mean image?"}},
 		{object{"name": "a", "spec": spec(object{"paralelism_spec": object{}})}, []string{"Did you mean parallelism_spec?"}},
+		{object{"name": "a", "spec": spec(object{"cache_size": "1G"})}, []string{"spec.cache_size is not a field of a pipeline's specification. There are: ", "datumTimeout, "}},
+		{object{"name": "a", "spec": spec(object{"input": object{"cross": []any{object{"pfs": object{"repo": "images", "glob": "/", "name": "a"}}, object{"pfs": object{"repo": "images", "branch": "b", "glob": "/", "name": "b"}}}}})},
+			[]string{"reads the branches master and b of the repo images", "one branch of each repo"}},
+		{object{"name": "a", "spec": spec(object{"transform.env": object{"A": strings.Repeat("x", 131072)}})}, []string{`spec.transform.env["A"] takes 131075 bytes`}},
+		{object{"name": "a", "spec": spec(object{"metadata": object{"labels": object{"a": "b c"}}})}, []string{`spec.metadata.labels["a"] must have at most 63`}},
+		{object{"name": "a", "spec": spec(object{"schedulingSpec": object{"nodeSelector": object{"a b": "c"}, "priorityClassName": "X"}})}, []string{`spec.schedulingSpec.nodeSelector["a b"]`, "spec.schedulingSpec.priorityClassName"}},
 		{object{"name": "a", "spec": spec(object{"input.pfs.globb": "/"})}, []string{"spec.input.pfs.globb", "Did you mean glob?"}},
 		{object{"name": "a", "spec": spec(object{"spout": object{}})}, []string{"pachyderm_spout"}},
 		{object{"name": "a", "spec": spec(object{"transform.cmd": nil})}, []string{"transform.cmd is missing"}},
@@ -193,7 +199,7 @@ func TestPipelineReadsWhatOthersWrote(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := client(t, s).PutPipeline(t.Context(), edges, d, true, false); err != nil {
+		if err := client(t, s).UpdateDocument(t.Context(), edges, d, false); err != nil {
 			t.Fatal(err)
 		}
 		i.must(i.refresh())
@@ -227,7 +233,7 @@ func TestPipelineReadsWhatOthersWrote(t *testing.T) {
 		if err := client(t, s).DeletePipeline(t.Context(), edges, false); err != nil {
 			t.Fatal(err)
 		}
-		if err := contains(errorsIn(i.apply(edgesPipeline(nil, object{"description": "gone"}))), "not found"); err != nil {
+		if err := contains(errorsIn(i.apply(edgesPipeline(nil, object{"description": "gone"}))), "is gone"); err != nil {
 			t.Errorf("update of what is gone: %v", err)
 		}
 		i.id = nil

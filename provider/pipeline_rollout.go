@@ -42,18 +42,25 @@ type wantedPipeline struct {
 
 // create makes the pipeline and returns it as it is then, or nil after an error.
 func (o *pipelineOperation) create() *pachyderm.Pipeline {
-	// A look before: what is there already is not ours, whatever it looks like.
-	if _, err := o.client.InspectPipeline(o.ctx, o.id); err == nil {
+	// A look before: what is there already is not ours, whatever it looks like,
+	// unless an apply of this configuration was interrupted.
+	p, err := o.client.InspectPipeline(o.ctx, o.id)
+	switch {
+	case err == nil && o.interrupted(p):
+		o.diags.AddWarning(capital(o.label())+" is taken over", "An apply of this configuration has created it and was interrupted before Terraform saved its state. It is what the configuration asks for.")
+		return p
+	case err == nil:
 		o.exists("")
 		return nil
-	} else if !pachyderm.IsNotFound(err) {
+	case !pachyderm.IsNotFound(err):
 		o.fail("create", err)
 		return nil
 	}
 	tflog.Info(o.ctx, "creating pipeline")
-	err := o.wanted.send(o.ctx, o.client, o.id, false)
+	err = o.wanted.send(o.ctx, o.client, o.id, false)
 	switch {
 	case err == nil:
+		o.connection.mark.owns(o.id)
 	case pachyderm.IsUnanswered(err):
 		if !o.arrived(1, err) {
 			return nil
@@ -80,6 +87,14 @@ func (o *pipelineOperation) existsAlready() {
 	o.diags.AddError("Repo "+o.id.String()+" is in the way of "+o.label(), fmt.Sprintf("There is no pipeline %[1]s, but a repo of that name, as keep_output_repo leaves one. Pachyderm creates no pipeline while there is one.\n\n"+
 		"To keep its data, give the new %[2]s another name. A pachyderm_repo can manage the old repo: terraform import <address of the repo> %[1]s\n\n"+
 		"If its data may go, delete it and apply again: pachctl delete repo --project %[3]s %[4]s", o.id, o.kind, o.id.Project, o.id.Name))
+}
+
+// interrupted says whether an apply of this configuration that was interrupted
+// has left a pipeline, just as it is wanted now, and takes it over. What another
+// resource of this run has is not left.
+func (o *pipelineOperation) interrupted(p *pachyderm.Pipeline) bool {
+	return o.connection.mark.made(o.id, p.Salt) && p.Version == 1 && (!p.Stopped || o.wanted.paused) &&
+		o.connection.now().Sub(p.Created) < interruptedFor && o.wanted.means(o.ctx, p) && o.connection.mark.take(o.id)
 }
 
 // arrived finds out what became of a create or update that got no answer: it
@@ -244,7 +259,10 @@ func (o *pipelineOperation) update(before *pachyderm.Pipeline, changed bool) *pa
 
 	if pause { // before an update, so that the new version does not run
 		tflog.Info(o.ctx, "stopping pipeline")
-		if err := o.client.StopPipeline(o.ctx, o.id); err != nil {
+		if err := o.client.StopPipeline(o.ctx, o.id); pachyderm.IsNotFound(err) {
+			o.gone()
+			return nil
+		} else if err != nil {
 			o.fail("pause", err)
 			return nil
 		}
@@ -267,8 +285,12 @@ func (o *pipelineOperation) update(before *pachyderm.Pipeline, changed bool) *pa
 		return before
 	}
 	p, err := o.await(version, b)
-	if err == nil {
+	switch {
+	case err == nil:
 		return p
+	case pachyderm.IsNotFound(err):
+		o.gone()
+		return nil
 	}
 	var notThere *pachyderm.NotThereError
 	if errors.As(err, &notThere) && notThere.Silent { // no reason to send the update again
@@ -282,7 +304,11 @@ func (o *pipelineOperation) update(before *pachyderm.Pipeline, changed bool) *pa
 // send updates the pipeline, and returns its new version.
 func (o *pipelineOperation) send() (uint64, bool) {
 	p, err := o.client.InspectPipeline(o.ctx, o.id)
-	if err != nil { // above all, not found: an update would make a new pipeline
+	switch {
+	case pachyderm.IsNotFound(err): // an update would make a new pipeline
+		o.gone()
+		return 0, false
+	case err != nil:
 		o.fail("update", err)
 		return 0, false
 	}
@@ -329,7 +355,10 @@ func (o *pipelineOperation) sent(version uint64, err error) bool {
 // start starts a stopped pipeline, and deals with what that does to the output
 // branch of a spout. The bundled runner does so itself.
 func (o *pipelineOperation) start() bool {
-	if err := o.client.StartPipeline(o.ctx, o.id); err != nil {
+	if err := o.client.StartPipeline(o.ctx, o.id); pachyderm.IsNotFound(err) {
+		o.gone()
+		return false
+	} else if err != nil {
 		o.fail("start", err)
 		return false
 	}

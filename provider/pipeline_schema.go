@@ -8,7 +8,6 @@ import (
 	"maps"
 	"regexp"
 
-	"github.com/hashicorp/terraform-plugin-framework-timeouts/resource/timeouts"
 	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/booldefault"
@@ -53,16 +52,13 @@ func pipelineSchema(ctx context.Context) schema.Schema {
 func lifecycleAttributes(ctx context.Context, kind string) map[string]schema.Attribute {
 	return map[string]schema.Attribute{
 		"wait_for": schema.StringAttribute{Optional: true, Computed: true, Default: stringdefault.StaticString(waitForRunning),
-			Validators:          []validator.String{stringvalidator.OneOf(waitForRunning, waitForCreated)},
+			Validators:          []validator.String{oneOfOrEmpty(waitForRunning, waitForCreated)},
 			MarkdownDescription: "What create and update wait for: `running`, until the new version's pods are there (with autoscaling, until it is ready for work) or, paused, are gone; or `created`, not at all. Default: `running`."},
 		"force_destroy": schema.BoolAttribute{Optional: true, Computed: true, Default: booldefault.StaticBool(false),
 			MarkdownDescription: "Whether destroy deletes the output repo although it holds data. The data cannot be brought back. It must be applied before the destroy. Default: `false`."},
 		"keep_output_repo": schema.BoolAttribute{Optional: true, Computed: true, Default: booldefault.StaticBool(false),
 			MarkdownDescription: "Whether destroy keeps the output repo as a plain repo. Pachyderm then refuses to create a pipeline of the same name as long as the repo exists. Default: `false`."},
-		"timeouts": timeouts.Attributes(ctx, timeouts.Opts{Create: true, Update: true, Delete: true,
-			CreateDescription: "How long create may take, the wait included, as `5m`. Default: `10m`.",
-			UpdateDescription: "How long update may take, the wait included. Default: `10m`.",
-			DeleteDescription: "How long destroy may take. Default: `10m`."}),
+		"timeouts": timeoutsAttribute(", the wait included"),
 
 		"version":           schema.Int64Attribute{Computed: true, MarkdownDescription: "Version of the " + kind + ". Each update makes a new one."},
 		"state":             schema.StringAttribute{Computed: true, MarkdownDescription: "State as of the last refresh: `starting`, `running`, `restarting`, `failure`, `paused`, `standby` or `crashing`. Pachyderm says `running` whatever the " + kind + "'s own code does; see `workers_available`, and the data source `pachyderm_" + kind + "`."},

@@ -43,6 +43,8 @@ type cliProcess struct {
 	cli      terraformcli.CLI
 }
 
+const requiredProviders = "terraform {\n  required_providers {\n    pachyderm = { source = \"" + terraformcli.ProviderSource + "\" }\n  }\n}\n"
+
 // newProcess prepares a configuration against a fake pachd. More lines may be
 // put into the provider block.
 func newProcess(t *testing.T, s *pachtest.Server, config string, env map[string]string, providerLines ...string) *cliProcess {
@@ -53,8 +55,7 @@ func newProcess(t *testing.T, s *pachtest.Server, config string, env map[string]
 	}
 	w, err := built.cli.NewWorkspace(t.TempDir(), built.path, "0.1.0", env)
 	if err == nil {
-		required := "terraform {\n  required_providers {\n    pachyderm = { source = \"" + terraformcli.ProviderSource + "\" }\n  }\n}\n"
-		err = w.Write("main.tf", required+withProvider(s, config, providerLines...))
+		err = w.Write("main.tf", requiredProviders+withProvider(s, config, providerLines...))
 	}
 	if err == nil {
 		err = w.Init(t.Context())

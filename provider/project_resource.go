@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"regexp"
 
-	"github.com/hashicorp/terraform-plugin-framework-timeouts/resource/timeouts"
 	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/path"
@@ -22,11 +21,11 @@ import (
 
 // projectModel is the resource pachyderm_project.
 type projectModel struct {
-	ID           types.String   `tfsdk:"id"`
-	Name         types.String   `tfsdk:"name"`
-	Description  types.String   `tfsdk:"description"`
-	ForceDestroy types.Bool     `tfsdk:"force_destroy"`
-	Timeouts     timeouts.Value `tfsdk:"timeouts"`
+	ID           types.String `tfsdk:"id"`
+	Name         types.String `tfsdk:"name"`
+	Description  types.String `tfsdk:"description"`
+	ForceDestroy types.Bool   `tfsdk:"force_destroy"`
+	Timeouts     types.Object `tfsdk:"timeouts"`
 }
 
 func newProjectResource() resource.Resource {
@@ -45,7 +44,7 @@ func projectSchema(ctx context.Context) schema.Schema {
 		"description": descriptionAttribute("What the project is for."),
 		"force_destroy": schema.BoolAttribute{Optional: true, Computed: true, Default: booldefault.StaticBool(false),
 			MarkdownDescription: "Whether destroy deletes all pipelines and repos in the project, whoever made them, with all their data. The data cannot be brought back. It must be applied before the destroy. Default: `false`."},
-		"timeouts": callTimeouts(ctx),
+		"timeouts": timeoutsAttribute(""),
 	}}
 }
 
@@ -59,7 +58,7 @@ func descriptionAttribute(doc string) schema.Attribute {
 	return schema.StringAttribute{Optional: true, MarkdownDescription: doc}
 }
 
-func (m *projectModel) limits() timeouts.Value { return m.Timeouts }
+func (m *projectModel) limits() types.Object { return m.Timeouts }
 
 func (m *projectModel) plan(_ context.Context, _ *connection, _, state *projectModel, diags *diag.Diagnostics) {
 	if state == nil && known(m.Name) {
@@ -96,11 +95,14 @@ func (m *projectModel) update(o *operation, before *projectModel) bool {
 	if m.Description.ValueString() == before.Description.ValueString() {
 		return true
 	}
-	if err := o.client.DescribeProject(o.ctx, m.Name.ValueString(), m.Description.ValueString()); err != nil {
+	err := o.client.DescribeProject(o.ctx, m.Name.ValueString(), m.Description.ValueString())
+	switch {
+	case pachyderm.IsNotFound(err):
+		o.gone()
+	case err != nil:
 		o.fail("update", err)
-		return false
 	}
-	return true
+	return err == nil
 }
 
 func (m *projectModel) delete(o *operation) {

@@ -39,7 +39,7 @@ func TestProject(t *testing.T) {
 		if err := client(t, s).DeleteProject(t.Context(), "team-a"); err != nil {
 			t.Fatal(err)
 		}
-		if err := contains(errorsIn(i.apply(config(object{"description": "gone"}))), "not found"); err != nil {
+		if err := contains(errorsIn(i.apply(config(object{"description": "gone"}))), "is gone"); err != nil {
 			t.Error(err)
 		}
 		i.id = nil
@@ -97,7 +97,7 @@ func TestProjectWithContent(t *testing.T) {
 			}
 		}
 		spec := pachyderm.Spec{Image: "x", Cmd: []string{"y"}}
-		if err := c.CreatePipeline(t.Context(), pachyderm.PipelineID{Project: "team-a", Name: "spout"}, spec); err != nil {
+		if err := c.CreatePipeline(t.Context(), pachyderm.PipelineID{Project: "team-a", Name: "spout"}, spec, ""); err != nil {
 			t.Fatal(err)
 		}
 		if err := contains(errorsIn(i.destroy()), "not empty", "the repo five", "and 3 more repos", "force_destroy", "pachyderm_project.<name>.name"); err != nil {

@@ -4,8 +4,10 @@ package provider
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"math/big"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -51,7 +53,7 @@ func newInstanceOf(t testing.TB, config object, options ...Option) *instance {
 
 func tryInstanceOf(t testing.TB, config object, options ...Option) (*instance, []*tfprotov6.Diagnostic) {
 	t.Helper()
-	options = append([]Option{WithTiming(quickWait, quickRetry), WithGetenv(noEnvironment)}, options...)
+	options = append([]Option{WithTiming(quickWait, quickRetry), WithGetenv(noEnvironment), WithConfiguration(rand.Text())}, options...)
 	i := &instance{t: t, ctx: context.Background(), server: Server(testVersion, options...)()}
 	schemas, err := i.server.GetProviderSchema(i.ctx, &tfprotov6.GetProviderSchemaRequest{})
 	if err != nil {
@@ -327,7 +329,12 @@ func valueOf(t testing.TB, kind tftypes.Type, v any) tftypes.Value {
 		}
 		return tftypes.NewValue(kind, list)
 	case int:
-		return tftypes.NewValue(kind, big.NewFloat(float64(v)))
+		return valueOf(t, kind, float64(v))
+	case float64:
+		if kind.Is(tftypes.String) { // as Terraform converts it
+			return tftypes.NewValue(kind, strconv.FormatFloat(v, 'f', -1, 64))
+		}
+		return tftypes.NewValue(kind, big.NewFloat(v))
 	}
 	return tftypes.NewValue(kind, v)
 }

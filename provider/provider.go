@@ -15,7 +15,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/provider"
@@ -54,6 +53,11 @@ func WithClock(now func() time.Time) Option {
 	return func(p *pachydermProvider) { p.now = now }
 }
 
+// WithConfiguration replaces what tells this configuration from others.
+func WithConfiguration(name string) Option {
+	return func(p *pachydermProvider) { p.configuration = func(func(string) string) string { return name } }
+}
+
 // WithoutLog is for a provider whose log nobody reads.
 func WithoutLog() Option {
 	return func(p *pachydermProvider) { p.silent = true }
@@ -70,14 +74,14 @@ func New(version string, options ...Option) func() provider.Provider {
 }
 
 func newProvider(version string, options ...Option) *pachydermProvider {
-	p := &pachydermProvider{version: version, wait: pachyderm.DefaultWait, retry: pachyderm.DefaultRetry, getenv: os.Getenv, now: time.Now}
+	p := &pachydermProvider{version: version, wait: pachyderm.DefaultWait, retry: pachyderm.DefaultRetry, getenv: os.Getenv, now: time.Now, configuration: thisConfiguration}
 	for _, option := range options {
 		option(p)
 	}
 	return p
 }
 
-var _ provider.Provider = (*pachydermProvider)(nil)
+var _ provider.ProviderWithValidateConfig = (*pachydermProvider)(nil)
 
 type pachydermProvider struct {
 	version string
@@ -88,7 +92,8 @@ type pachydermProvider struct {
 	now     func() time.Time
 	silent  bool // writes no log
 
-	runnerDigest string // of the runner's image, such as sha256:…; "" where none was released
+	runnerDigest  string                                  // of the runner's image, such as sha256:…; "" where none was released
+	configuration func(getenv func(string) string) string // what tells it from others
 
 	connection atomic.Pointer[connection] // nil until all of its configuration is known
 }
@@ -110,6 +115,7 @@ func RunnerImage(version, digest string) string {
 type providerModel struct {
 	Address             types.String `tfsdk:"address"`
 	AuthToken           types.String `tfsdk:"auth_token"`
+	TokenFile           types.String `tfsdk:"token_file"`
 	IDToken             types.String `tfsdk:"id_token"`
 	ConfigPath          types.String `tfsdk:"config_path"`
 	Context             types.String `tfsdk:"context"`
@@ -127,34 +133,53 @@ func (p *pachydermProvider) Metadata(_ context.Context, _ provider.MetadataReque
 
 // Schema describes the provider block.
 func (p *pachydermProvider) Schema(_ context.Context, _ provider.SchemaRequest, resp *provider.SchemaResponse) {
-	notEmpty := []validator.String{stringvalidator.LengthAtLeast(1)}
-	inPlaceOfAddress := append([]validator.String{stringvalidator.ConflictsWith(path.MatchRoot("address"))}, notEmpty...)
 	resp.Schema = schema.Schema{
 		MarkdownDescription: "Manages [Pachyderm](https://github.com/pachyderm/pachyderm) 2.6 to 2.12: spout pipelines, which bring streams of data into versioned repos.\n\n" +
 			"The address of the cluster decides which credentials are used, and comes from the first of: `address`; pachctl's config file, if `config_path` or `context` is set; `PACHD_ADDRESS`; pachctl's config file. " +
-			"**A token is only sent to the address it belongs to**: `auth_token`, `id_token` or their variables to the one of `address` or `PACHD_ADDRESS`, and a context's token to that context's address. There is no default address.",
+			"**A token is only sent to the address it belongs to**: `auth_token`, `id_token` or their variables to the one of `address` or `PACHD_ADDRESS`, and a context's token to that context's address. There is no default address.\n\n" +
+			"A proxy is used if the environment variable `HTTPS_PROXY` names one, such as `http://proxy.example.com:3128`, with or without TLS to Pachyderm. `NO_PROXY` lists the hosts and networks that are reached without it; this machine is always among them. The proxy must allow `CONNECT` to Pachyderm's port.\n\n" +
+			"In all blocks, an attribute that is empty (`\"\"`, `[]` or `{}`) is as good as one that is left out, except where its own text says otherwise, and for `project`, `image` and names.",
 		Attributes: map[string]schema.Attribute{
-			"address": schema.StringAttribute{Optional: true, Validators: append([]validator.String{addressForm{}}, notEmpty...),
+			"address": schema.StringAttribute{Optional: true, Validators: []validator.String{addressForm{}},
 				MarkdownDescription: "Address of pachd, as `grpcs://pachyderm.example.com:443`. `grpcs://` and `https://` use TLS, `grpc://` and `http://` do not. The default port is 30650, also with TLS. May be set by `PACHD_ADDRESS`."},
-			"auth_token": schema.StringAttribute{Optional: true, Sensitive: true, Validators: notEmpty,
+			"auth_token": schema.StringAttribute{Optional: true, Sensitive: true,
 				MarkdownDescription: "Token to authenticate with, for the address of `address` or `PACHD_ADDRESS`: a robot's, or a user's session token. Not needed where authentication is off. May be set by `PACHYDERM_AUTH_TOKEN`, which keeps it out of the configuration."},
-			"id_token": schema.StringAttribute{Optional: true, Sensitive: true, Validators: append([]validator.String{stringvalidator.ConflictsWith(path.MatchRoot("auth_token"))}, notEmpty...),
+			"token_file": schema.StringAttribute{Optional: true,
+				MarkdownDescription: "File that holds the token, in place of `auth_token`. It is read for each call, so that a token can be renewed while Terraform runs. May be set by `PACHYDERM_AUTH_TOKEN_FILE`."},
+			"id_token": schema.StringAttribute{Optional: true, Sensitive: true,
 				MarkdownDescription: "Id token of the OIDC provider that Pachyderm trusts, in place of `auth_token`: it is exchanged for a session, which ends with it, as by `pachctl auth login --id-token`. Its audience must be Pachyderm's client id there, and its claim `email` says who it is. May be set by `PACHYDERM_ID_TOKEN`."},
-			"config_path": schema.StringAttribute{Optional: true, Validators: inPlaceOfAddress,
+			"config_path": schema.StringAttribute{Optional: true,
 				MarkdownDescription: "pachctl's config file. Default: `PACH_CONFIG`, or else `~/.pachyderm/config.json`, which may be missing. Conflicts with `address`."},
-			"context": schema.StringAttribute{Optional: true, Validators: inPlaceOfAddress,
+			"context": schema.StringAttribute{Optional: true,
 				MarkdownDescription: "Context of pachctl's config file whose address, token and certificates are used. Default: `PACH_CONTEXT`, or else the active one. Conflicts with `address`."},
-			"ca_certificate": schema.StringAttribute{Optional: true, Validators: notEmpty,
+			"ca_certificate": schema.StringAttribute{Optional: true,
 				MarkdownDescription: "Certificates of the authorities to trust in place of the system's, in PEM (the text, not a path). Needs an address with TLS. `PACH_CA_CERTS` may hold the path of a file with them."},
 			"allow_cleartext_credentials": schema.BoolAttribute{Optional: true,
 				MarkdownDescription: "Whether tokens and the data of `pachyderm_secret` may be sent without TLS, to an address with `grpc://`, `http://` or no scheme. Everybody on the way can read them. Without this, they are sent in clear to this machine only (`localhost`, as with a port forward). Default: `false`."},
-			"cluster_deployment_id": schema.StringAttribute{Optional: true, Validators: notEmpty,
+			"cluster_deployment_id": schema.StringAttribute{Optional: true,
 				MarkdownDescription: "Deployment id of the only cluster that may be changed. It is compared before anything else is sent, a token included. The data source `pachyderm_cluster` shows it; what `pachctl inspect cluster` shows is another one. Default: that of the context, where the address comes from pachctl's config file and the context has one."},
-			"default_project": schema.StringAttribute{Optional: true, Validators: notEmpty,
+			"default_project": schema.StringAttribute{Optional: true,
 				MarkdownDescription: "Project of resources that name none. A change replaces them. Default: `default`."},
 			"request_timeout": schema.StringAttribute{Optional: true, CustomType: textType{kind: durationKind},
 				MarkdownDescription: "How long one call may take, as `90s`, repetitions included: a call is repeated while Pachyderm is unavailable, and for no other error. Default: `1m`."},
 		},
+	}
+}
+
+// ValidateConfig refuses attributes that exclude each other.
+func (p *pachydermProvider) ValidateConfig(ctx context.Context, req provider.ValidateConfigRequest, resp *provider.ValidateConfigResponse) {
+	var m providerModel
+	resp.Diagnostics.Append(req.Config.Get(ctx, &m)...)
+	for _, pair := range []struct {
+		a, b   string
+		va, vb types.String
+	}{
+		{"config_path", "address", m.ConfigPath, m.Address}, {"context", "address", m.Context, m.Address},
+		{"token_file", "auth_token", m.TokenFile, m.AuthToken}, {"id_token", "auth_token", m.IDToken, m.AuthToken}, {"id_token", "token_file", m.IDToken, m.TokenFile},
+	} {
+		if pair.va.ValueString() != "" && pair.vb.ValueString() != "" {
+			resp.Diagnostics.AddAttributeError(path.Root(pair.a), "Invalid "+pair.a, pair.a+" and "+pair.b+" are both set. Leave one of them out.")
+		}
 	}
 }
 
@@ -167,9 +192,9 @@ func (p *pachydermProvider) Configure(ctx context.Context, req provider.Configur
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	c := &connection{wait: p.wait, now: p.now, defaultProject: m.DefaultProject}
+	c := &connection{wait: p.wait, now: p.now, defaultProject: m.DefaultProject, mark: newConfigurationMark(p.configuration(p.getenv))}
 	resp.ResourceData, resp.DataSourceData, resp.EphemeralResourceData, resp.ActionData, resp.ListResourceData = c, c, c, c, c
-	if c.defaultProject.IsNull() {
+	if !c.defaultProject.IsUnknown() && c.defaultProject.ValueString() == "" {
 		c.defaultProject = types.StringValue(pachyderm.DefaultProject)
 	}
 	if name, env := m.unknown(); name != "" {
@@ -180,7 +205,7 @@ func (p *pachydermProvider) Configure(ctx context.Context, req provider.Configur
 			"Create that first, with -target, or set %s to a known value%s", name, name, env)
 		return
 	}
-	credentials, err := pachyderm.Sources{Address: m.Address.ValueString(), Token: m.AuthToken.ValueString(), IDToken: m.IDToken.ValueString(), CACertificate: m.CACertificate.ValueString(),
+	credentials, err := pachyderm.Sources{Address: m.Address.ValueString(), Token: m.AuthToken.ValueString(), TokenFile: m.TokenFile.ValueString(), IDToken: m.IDToken.ValueString(), CACertificate: m.CACertificate.ValueString(),
 		ConfigPath: m.ConfigPath.ValueString(), Context: m.Context.ValueString(), AllowCleartext: m.AllowCleartext.ValueBool(), Getenv: p.getenv}.Resolve()
 	var exposed *pachyderm.ExposedError
 	if errors.As(err, &exposed) {
@@ -194,7 +219,7 @@ func (p *pachydermProvider) Configure(ctx context.Context, req provider.Configur
 	for _, warning := range credentials.Warnings {
 		resp.Diagnostics.AddWarning("Credentials left out", warning)
 	}
-	if credentials.Address.Exposed() && credentials.Token+credentials.IDToken != "" {
+	if credentials.Address.Exposed() && credentials.Token+credentials.TokenFile+credentials.IDToken != "" {
 		resp.Diagnostics.AddWarning("Token without TLS", fmt.Sprintf("Everybody on the way to %s (from %s) can read the token that is sent there, as allow_cleartext_credentials allows.", credentials.Address, credentials.Origin))
 	}
 	retry := p.retry
@@ -211,7 +236,7 @@ func (p *pachydermProvider) Configure(ctx context.Context, req provider.Configur
 	if id := m.ClusterDeploymentID.ValueString(); id != "" {
 		c.guard = id
 	}
-	c.options = pachyderm.Options{Address: credentials.Address, Token: credentials.Token, CACertificate: credentials.CACertificate,
+	c.options = pachyderm.Options{Address: credentials.Address, Token: credentials.Token, TokenFile: credentials.TokenFile, CACertificate: credentials.CACertificate,
 		UserAgent:   p.userAgent(req.TerraformVersion),
 		DialOptions: append([]grpc.DialOption{grpc.WithChainUnaryInterceptor(pachyderm.InSequence(), retry.Interceptor())}, p.dial...)}
 	if err := c.check(); err != nil {
@@ -230,6 +255,7 @@ func (m *providerModel) unknown() (name, hint string) {
 	}{
 		{"address", pachyderm.EnvAddress, m.Address.IsUnknown()},
 		{"auth_token", pachyderm.EnvToken, m.AuthToken.IsUnknown()},
+		{"token_file", pachyderm.EnvTokenFile, m.TokenFile.IsUnknown()},
 		{"id_token", pachyderm.EnvIDToken, m.IDToken.IsUnknown()},
 		{"config_path", pachyderm.EnvConfig, m.ConfigPath.IsUnknown()},
 		{"context", pachyderm.EnvContext, m.Context.IsUnknown()},

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"regexp"
 
-	"github.com/hashicorp/terraform-plugin-framework-timeouts/resource/timeouts"
 	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
@@ -19,12 +18,12 @@ import (
 
 // repoModel is the resource pachyderm_repo.
 type repoModel struct {
-	ID           types.String   `tfsdk:"id"`
-	Project      types.String   `tfsdk:"project"`
-	Name         types.String   `tfsdk:"name"`
-	Description  types.String   `tfsdk:"description"`
-	ForceDestroy types.Bool     `tfsdk:"force_destroy"`
-	Timeouts     timeouts.Value `tfsdk:"timeouts"`
+	ID           types.String `tfsdk:"id"`
+	Project      types.String `tfsdk:"project"`
+	Name         types.String `tfsdk:"name"`
+	Description  types.String `tfsdk:"description"`
+	ForceDestroy types.Bool   `tfsdk:"force_destroy"`
+	Timeouts     types.Object `tfsdk:"timeouts"`
 }
 
 func newRepoResource() resource.Resource {
@@ -44,7 +43,7 @@ func repoSchema(ctx context.Context) schema.Schema {
 		"description": descriptionAttribute("What the repo holds."),
 		"force_destroy": schema.BoolAttribute{Optional: true, Computed: true, Default: booldefault.StaticBool(false),
 			MarkdownDescription: "Whether destroy deletes the repo although it holds data. The data cannot be brought back. It must be applied before the destroy. Default: `false`."},
-		"timeouts": callTimeouts(ctx),
+		"timeouts": timeoutsAttribute(""),
 	}}
 }
 
@@ -57,7 +56,7 @@ func projectAttribute(kind string) schema.Attribute {
 		MarkdownDescription: "Project of the " + kind + ". Default: the provider's `default_project`. A change replaces the " + kind + "."}
 }
 
-func (m *repoModel) limits() timeouts.Value { return m.Timeouts }
+func (m *repoModel) limits() types.Object { return m.Timeouts }
 
 func (m *repoModel) repoID() pachyderm.RepoID {
 	return pachyderm.RepoID{Project: m.Project.ValueString(), Name: m.Name.ValueString()}
@@ -110,7 +109,10 @@ func (m *repoModel) update(o *operation, before *repoModel) bool {
 	if err == nil {
 		err = o.client.DescribeRepo(o.ctx, m.repoID(), m.Description.ValueString())
 	}
-	if err != nil {
+	switch {
+	case pachyderm.IsNotFound(err):
+		o.gone()
+	case err != nil:
 		o.fail("update", err)
 	}
 	return err == nil
@@ -149,7 +151,7 @@ func (m *repoModel) unread(o *operation, r *pachyderm.Repo) bool {
 		return false
 	}
 	if len(readers) > 0 {
-		o.refuse("is read by pipelines", "It cannot be deleted while it is an input of %s. Destroy or change those first. Nothing was deleted.", inWords(readers))
+		o.refuse("is read by pipelines", "It cannot be deleted while it is an input of %s. Destroy or change those first. Nothing was deleted."+createFirst, inWords(readers))
 	}
 	return len(readers) == 0
 }

@@ -48,7 +48,7 @@ func TestRepo(t *testing.T) {
 		if err := client(t, s).DeleteRepo(t.Context(), pachyderm.RepoID{Project: "default", Name: "images"}); err != nil {
 			t.Fatal(err)
 		}
-		if err := contains(errorsIn(i.apply(config(object{"description": "gone"}))), "not found"); err != nil {
+		if err := contains(errorsIn(i.apply(config(object{"description": "gone"}))), "is gone"); err != nil {
 			t.Errorf("update of what is gone: %v", err)
 		}
 		i.id = nil

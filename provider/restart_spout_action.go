@@ -5,7 +5,6 @@ package provider
 import (
 	"context"
 
-	"github.com/hashicorp/terraform-plugin-framework-timeouts/action/timeouts"
 	"github.com/hashicorp/terraform-plugin-framework/action"
 	"github.com/hashicorp/terraform-plugin-framework/action/schema"
 	"github.com/hashicorp/terraform-plugin-framework/types"
@@ -15,9 +14,9 @@ import (
 
 // restartSpoutModel is the action pachyderm_restart_spout.
 type restartSpoutModel struct {
-	Project  types.String   `tfsdk:"project"`
-	Name     types.String   `tfsdk:"name"`
-	Timeouts timeouts.Value `tfsdk:"timeouts"`
+	Project  types.String `tfsdk:"project"`
+	Name     types.String `tfsdk:"name"`
+	Timeouts types.Object `tfsdk:"timeouts"`
 }
 
 func newRestartSpoutAction() action.Action {
@@ -39,7 +38,7 @@ func restartSpoutSchema(ctx context.Context) schema.Schema {
 			"name": schema.StringAttribute{Required: true, Validators: notEmptyText, MarkdownDescription: "Name of the spout."}})}
 }
 
-func (m *restartSpoutModel) limit() timeouts.Value { return m.Timeouts }
+func (m *restartSpoutModel) limit() types.Object { return m.Timeouts }
 
 func (m *restartSpoutModel) target(project string) string {
 	m.Project = otherwise(m.Project, project)
@@ -67,7 +66,7 @@ func (m *restartSpoutModel) invoke(o *operation, progress func(string, ...any)) 
 	p := &pipelineOperation{operation: o, id: m.id(), wanted: wantedPipeline{
 		outputBranch: before.OutputBranch, waitFor: defaultWaitFor(isBundledRunner(before.Spec)), ownHead: func(context.Context) bool { return !isBundledRunner(before.Spec) },
 		send: func(ctx context.Context, client *pachyderm.Client, id pachyderm.PipelineID, update bool) error {
-			return client.PutPipeline(ctx, id, document, update, false)
+			return client.UpdateDocument(ctx, id, document, false)
 		},
 		means: func(context.Context, *pachyderm.Pipeline) bool { return true },
 	}}

@@ -3,6 +3,7 @@
 package provider
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -98,7 +99,7 @@ func (r *robotTokenEphemeral) Open(ctx context.Context, req ephemeral.OpenReques
 	if m.RevokeOnClose.IsNull() {
 		m.RevokeOnClose = types.BoolValue(true)
 	}
-	ttl, err := time.ParseDuration(m.TTL.ValueString())
+	ttl, err := time.ParseDuration(cmp.Or(m.TTL.ValueString(), defaultTokenTTL))
 	if err != nil || ttl < time.Second { // ValidateConfig has seen only what was known
 		resp.Diagnostics.AddAttributeError(path.Root("ttl"), "Invalid ttl", fmt.Sprintf("ttl = %q must be a length of time of at least \"1s\".", m.TTL.ValueString()))
 		return

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/hashicorp/terraform-plugin-framework-timeouts/resource/timeouts"
 	"github.com/hashicorp/terraform-plugin-framework-validators/setvalidator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/attr"
@@ -25,17 +24,17 @@ import (
 
 // roleBindingModel is the resource pachyderm_role_binding.
 type roleBindingModel struct {
-	ID        types.String   `tfsdk:"id"`
-	Resource  types.Object   `tfsdk:"resource"`
-	Principal types.String   `tfsdk:"principal"`
-	Roles     types.Set      `tfsdk:"roles"`
-	Timeouts  timeouts.Value `tfsdk:"timeouts"`
+	ID        types.String `tfsdk:"id"`
+	Resource  types.Object `tfsdk:"resource"`
+	Principal types.String `tfsdk:"principal"`
+	Roles     types.Set    `tfsdk:"roles"`
+	Timeouts  types.Object `tfsdk:"timeouts"`
 }
 
 // bindingOnModel is its attribute resource.
 type bindingOnModel struct{ Type, Project, Name types.String }
 
-func (m *roleBindingModel) limits() timeouts.Value { return m.Timeouts }
+func (m *roleBindingModel) limits() types.Object { return m.Timeouts }
 
 func newRoleBindingResource() resource.Resource {
 	on := path.Root("resource")
@@ -68,18 +67,18 @@ func roleBindingSchema(ctx context.Context) schema.Schema {
 				MarkdownDescription: "`cluster`, `project` or `repo`. The repo of a spout or pipeline has the pipeline's name."},
 			"project": schema.StringAttribute{Optional: true, Computed: true, Validators: []validator.String{stringvalidator.LengthAtLeast(1)},
 				MarkdownDescription: "Project of the repo, for the type `repo` only. Default: the provider's `default_project`."},
-			"name": schema.StringAttribute{Optional: true, Validators: []validator.String{stringvalidator.LengthAtLeast(1)},
+			"name": schema.StringAttribute{Optional: true,
 				MarkdownDescription: "Name of the project or of the repo. Not for the type `cluster`."},
 		}},
 		"principal": schema.StringAttribute{Required: true,
 			MarkdownDescription: "Who has the roles: `user:<address>`, `group:<name>`, `robot:<name>`, `pipeline:<project>/<name>`, or `allClusterUsers` for everybody who is authenticated. A change replaces the binding."},
 		"roles": schema.SetAttribute{Required: true, ElementType: types.StringType, Validators: []validator.Set{setvalidator.SizeAtLeast(1), setvalidator.ValueStringsAre(stringvalidator.LengthAtLeast(1))},
 			MarkdownDescription: "All roles of the principal on the resource. On a repo: `repoReader`, `repoWriter`, `repoOwner`. On a project, those and `projectViewer`, `projectWriter`, `projectOwner`. On the cluster, all of them and `clusterAdmin`, `projectCreator`, `secretAdmin`, `robotUser`, `debugger`, `lokiLogReader`, `pachdLogReader` and others."},
-		"timeouts": callTimeouts(ctx),
+		"timeouts": timeoutsAttribute(""),
 	}}
 }
 
-var principalForm = regexp.MustCompile(`^(user|robot|group|pipeline):[^\s]+$`)
+var principalForm = regexp.MustCompile(`^(user|robot|group|pipeline):\S(.*\S)?$`)
 
 func (m *roleBindingModel) validate(_ context.Context, diags *diag.Diagnostics) {
 	m.target().validate(diags)
@@ -124,7 +123,10 @@ func (m *roleBindingModel) target() bindingOnModel {
 	}
 	part := func(name string) types.String {
 		text, _ := m.Resource.Attributes()[name].(types.String)
-		return text
+		if text.IsUnknown() {
+			return text
+		}
+		return textOrNull(text.ValueString())
 	}
 	return bindingOnModel{part("type"), part("project"), part("name")}
 }
@@ -147,7 +149,7 @@ func (m *roleBindingModel) complete(c *connection, config, state *roleBindingMod
 	default:
 		on.Project = types.StringUnknown()
 	}
-	m.Resource = types.ObjectValueMust(bindingOnTypes, map[string]attr.Value{"type": on.Type, "project": on.Project, "name": on.Name})
+	m.Resource = types.ObjectValueMust(bindingOnTypes, map[string]attr.Value{"type": on.Type, "project": on.Project, "name": m.Resource.Attributes()["name"]})
 }
 
 var bindingOnTypes = map[string]attr.Type{"type": types.StringType, "project": types.StringType, "name": types.StringType}

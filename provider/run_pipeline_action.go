@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/hashicorp/terraform-plugin-framework-timeouts/action/timeouts"
 	"github.com/hashicorp/terraform-plugin-framework/action"
 	"github.com/hashicorp/terraform-plugin-framework/action/schema"
 	"github.com/hashicorp/terraform-plugin-framework/types"
@@ -18,11 +17,11 @@ import (
 
 // runPipelineModel is the action pachyderm_run_pipeline.
 type runPipelineModel struct {
-	Project   types.String   `tfsdk:"project"`
-	Name      types.String   `tfsdk:"name"`
-	Reprocess types.Bool     `tfsdk:"reprocess"`
-	Wait      types.Bool     `tfsdk:"wait"`
-	Timeouts  timeouts.Value `tfsdk:"timeouts"`
+	Project   types.String `tfsdk:"project"`
+	Name      types.String `tfsdk:"name"`
+	Reprocess types.Bool   `tfsdk:"reprocess"`
+	Wait      types.Bool   `tfsdk:"wait"`
+	Timeouts  types.Object `tfsdk:"timeouts"`
 }
 
 func newRunPipelineAction() action.Action {
@@ -32,8 +31,8 @@ func newRunPipelineAction() action.Action {
 func runPipelineSchema(ctx context.Context) schema.Schema {
 	return schema.Schema{
 		MarkdownDescription: "Runs a pipeline now, and waits until its job has ended.\n\n" +
-			"* A pipeline with a `cron` input is given a tick, on all of its cron inputs.\n" +
-			"* Any other pipeline, and each with `reprocess = true`, is sent its specification once more as it is. That makes a new version of it, whose job goes over the newest input; what earlier jobs have done is skipped, unless `reprocess` is set.\n\n" +
+			"A pipeline with a `cron` input is given a tick, on all of its cron inputs. " +
+			"Any other pipeline, and each with `reprocess = true`, is sent its specification once more as it is. That makes a new version of it, whose job goes over the newest input. What earlier jobs have done is skipped, unless `reprocess` is set.\n\n" +
 			"Pipelines run by themselves when there is new input; this is for a run without. Spouts have no jobs: see `pachyderm_restart_spout`.\n\n" +
 			"Needs Terraform 1.14.",
 		Attributes: actionAttributes(ctx, map[string]schema.Attribute{
@@ -43,7 +42,7 @@ func runPipelineSchema(ctx context.Context) schema.Schema {
 		})}
 }
 
-func (m *runPipelineModel) limit() timeouts.Value { return m.Timeouts }
+func (m *runPipelineModel) limit() types.Object { return m.Timeouts }
 
 func (m *runPipelineModel) target(project string) string {
 	m.Project = otherwise(m.Project, project)
@@ -101,7 +100,7 @@ func (m *runPipelineModel) start(o *operation, before *pachyderm.Pipeline, progr
 	document := before.Document()
 	p := &pipelineOperation{operation: o, id: m.id(), wanted: wantedPipeline{
 		send: func(ctx context.Context, client *pachyderm.Client, id pachyderm.PipelineID, update bool) error {
-			return client.PutPipeline(ctx, id, document, update, m.Reprocess.ValueBool())
+			return client.UpdateDocument(ctx, id, document, m.Reprocess.ValueBool())
 		},
 		means: func(context.Context, *pachyderm.Pipeline) bool { return true },
 	}}

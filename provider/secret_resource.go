@@ -3,12 +3,11 @@
 package provider
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
 
-	"github.com/hashicorp/terraform-plugin-framework-timeouts/resource/timeouts"
-	"github.com/hashicorp/terraform-plugin-framework-validators/int64validator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/mapvalidator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/diag"
@@ -24,19 +23,19 @@ import (
 
 // secretModel is the resource pachyderm_secret.
 type secretModel struct {
-	ID            types.String   `tfsdk:"id"`
-	Name          types.String   `tfsdk:"name"`
-	Type          types.String   `tfsdk:"type"`
-	Labels        types.Map      `tfsdk:"labels"`
-	DataWO        types.Map      `tfsdk:"data_wo"`
-	DataWOVersion types.Int64    `tfsdk:"data_wo_version"`
-	CreatedAt     types.String   `tfsdk:"created_at"`
-	Timeouts      timeouts.Value `tfsdk:"timeouts"`
+	ID            types.String `tfsdk:"id"`
+	Name          types.String `tfsdk:"name"`
+	Type          types.String `tfsdk:"type"`
+	Labels        types.Map    `tfsdk:"labels"`
+	DataWO        types.Map    `tfsdk:"data_wo"`
+	DataWOVersion types.Int64  `tfsdk:"data_wo_version"`
+	CreatedAt     types.String `tfsdk:"created_at"`
+	Timeouts      types.Object `tfsdk:"timeouts"`
 
 	data map[string]string // of data_wo, while it is applied
 }
 
-func (m *secretModel) limits() timeouts.Value { return m.Timeouts }
+func (m *secretModel) limits() types.Object { return m.Timeouts }
 
 func newSecretResource() resource.Resource {
 	return &objectResource[secretModel, *secretModel]{kind: "secret", schema: secretSchema, identity: byName("Name of the Kubernetes secret.")}
@@ -58,17 +57,17 @@ func secretSchema(ctx context.Context) schema.Schema {
 		"id": schema.StringAttribute{Computed: true, MarkdownDescription: "The name."},
 		"name": schema.StringAttribute{Required: true, Validators: []validator.String{secretNameForm, stringvalidator.LengthBetween(1, 253)},
 			MarkdownDescription: "Name of the secret: lower-case letters, digits, `-` and `.`, at most 253. One with a `.` cannot be mounted, only used for variables. A change replaces the resource."},
-		"type": schema.StringAttribute{Optional: true, Computed: true, Default: stringdefault.StaticString(opaque), Validators: []validator.String{stringvalidator.LengthAtLeast(1)},
+		"type": schema.StringAttribute{Optional: true, Computed: true, Default: stringdefault.StaticString(opaque),
 			MarkdownDescription: "[Type](https://kubernetes.io/docs/concepts/configuration/secret/#secret-types) of the secret: `Opaque`, `kubernetes.io/tls` (with the keys `tls.crt` and `tls.key`), `kubernetes.io/dockerconfigjson` (`.dockerconfigjson`), `kubernetes.io/basic-auth` (`username`, `password`), `kubernetes.io/ssh-auth` (`ssh-privatekey`), or one of your own. Default: `Opaque`."},
 		"labels": schema.MapAttribute{Optional: true, ElementType: types.StringType,
 			MarkdownDescription: "Kubernetes labels. Pachyderm adds `suite` and `secret-source`, and does not show labels: what others do to them is not seen."},
 		"data_wo": schema.MapAttribute{Optional: true, WriteOnly: true, Sensitive: true, ElementType: types.StringType,
-			Validators:          []validator.Map{mapvalidator.SizeAtLeast(1), mapvalidator.AlsoRequires(path.MatchRoot("data_wo_version"))},
-			MarkdownDescription: "What the secret holds, by key, as plain text (not in base64). Needed to create the secret and for each change of it. Write-only."},
-		"data_wo_version": schema.Int64Attribute{Optional: true, Validators: []validator.Int64{int64validator.AlsoRequires(path.MatchRoot("data_wo"))},
-			MarkdownDescription: "Any number that is changed along with `data_wo`. A change writes the secret again."},
+			Validators:          []validator.Map{mapvalidator.SizeAtLeast(1)},
+			MarkdownDescription: "What the secret holds, by key, as plain text (not in base64). Needed to create the secret and for each change of it, together with `data_wo_version`. Write-only."},
+		"data_wo_version": schema.Int64Attribute{Optional: true,
+			MarkdownDescription: "Any number that is changed along with `data_wo`, and needed with it. A change writes the secret again."},
 		"created_at": schema.StringAttribute{Computed: true, MarkdownDescription: "When the secret was written last, in RFC 3339. It changes with each change of the secret."},
-		"timeouts":   callTimeouts(ctx),
+		"timeouts":   timeoutsAttribute(""),
 	}}
 }
 
@@ -99,9 +98,12 @@ func (m *secretModel) plan(_ context.Context, c *connection, config, state *secr
 	}
 }
 
+// kind is the secret's type in Kubernetes.
+func (m *secretModel) kind() string { return cmp.Or(m.Type.ValueString(), opaque) }
+
 // same says whether nothing of what can be compared differs.
 func (m *secretModel) same(o *secretModel) bool {
-	return m.Type.Equal(o.Type) && m.Labels.Equal(o.Labels) && m.DataWOVersion.Equal(o.DataWOVersion)
+	return m.kind() == o.kind() && sameElements(m.Labels, o.Labels) && m.DataWOVersion.Equal(o.DataWOVersion)
 }
 
 func (m *secretModel) create(o *operation) bool {
@@ -127,13 +129,13 @@ func (m *secretModel) look(o *operation) func(context.Context) (there, same bool
 		if pachyderm.IsNotFound(err) {
 			return false, false, nil
 		}
-		return err == nil, err == nil && info.Type == m.Type.ValueString(), err
+		return err == nil, err == nil && info.Type == m.kind(), err
 	}
 }
 
 // secret is what is to be created.
 func (m *secretModel) secret(o *operation) (pachyderm.NewSecret, bool) {
-	s := pachyderm.NewSecret{Name: m.Name.ValueString(), Type: m.Type.ValueString(), Data: m.data, Labels: map[string]string{}}
+	s := pachyderm.NewSecret{Name: m.Name.ValueString(), Type: m.kind(), Data: m.data, Labels: map[string]string{}}
 	if !m.Labels.IsNull() {
 		o.diags.Append(m.Labels.ElementsAs(o.ctx, &s.Labels, false)...)
 	}
@@ -175,7 +177,9 @@ func (m *secretModel) read(o *operation) bool {
 			created.ValueString(), before))
 		m.DataWOVersion = types.Int64Null() // what makes the next plan write it
 	}
-	m.Type, m.CreatedAt = types.StringValue(info.Type), created
+	if m.CreatedAt = created; m.Type.IsNull() || m.kind() != info.Type {
+		m.Type = types.StringValue(info.Type)
+	}
 	return true
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/types"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
 )
 
 // opaque is the type of a secret without one.
@@ -28,8 +29,6 @@ var (
 	secretNameForm = stringvalidator.RegexMatches(regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`),
 		"must have lower-case letters, digits, '-' and '.' only, and each part between dots must begin and end with a letter or digit")
 	secretKeyForm = regexp.MustCompile(`^[-._a-zA-Z0-9]{1,253}$`)
-	labelKey      = regexp.MustCompile(`^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$`)
-	labelValue    = regexp.MustCompile(`^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$`)
 )
 
 // neededKeys are what Kubernetes wants in secrets of its own types: all of
@@ -59,6 +58,10 @@ func (m *secretModel) validate(_ context.Context, diags *diag.Diagnostics) {
 	}
 	if m.DataWO.IsNull() || m.DataWO.IsUnknown() {
 		return
+	}
+	if m.DataWOVersion.IsNull() {
+		diags.AddAttributeError(path.Root("data_wo_version"), "Missing data_wo_version", "data_wo is set without data_wo_version. Terraform keeps nothing of data_wo and cannot see that it has changed: "+
+			"set data_wo_version = 1, and another number with each change of data_wo.")
 	}
 	data, size := m.DataWO.Elements(), 0
 	at := path.Root("data_wo")
@@ -107,11 +110,11 @@ func (m *secretModel) validateLabels(diags *diag.Diagnostics) {
 		value, _ := labels[key].(types.String)
 		if why, taken := takenLabels[key]; taken {
 			diags.AddAttributeError(at, "Invalid labels", fmt.Sprintf("labels has %q: %s. Use another name.", key, why))
-		} else if !labelKey.MatchString(key) {
-			diags.AddAttributeError(at, "Invalid labels", fmt.Sprintf("labels has the name %q; names have at most 63 letters, digits, '-', '_' and '.', begin and end with a letter or digit, and may follow a domain and '/'.", key))
+		} else if problem := pachyderm.LabelNameProblem(key); problem != "" {
+			diags.AddAttributeError(at, "Invalid labels", fmt.Sprintf("labels has the name %q, which %s.", key, problem))
 		}
-		if known(value) && !labelValue.MatchString(value.ValueString()) {
-			diags.AddAttributeError(at, "Invalid labels", fmt.Sprintf("labels[%q] = %q must have at most 63 letters, digits, '-', '_' and '.', and begin and end with a letter or digit.", key, value.ValueString()))
+		if problem := pachyderm.LabelValueProblem(value.ValueString()); problem != "" {
+			diags.AddAttributeError(at, "Invalid labels", fmt.Sprintf("labels[%q] = %q %s.", key, value.ValueString(), problem))
 		}
 	}
 }

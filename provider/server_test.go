@@ -447,7 +447,7 @@ func TestShorterWayAfterRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	config := transformSpout(object{"project": id.Project, "name": id.Name})
-	if err := client(t, s).CreatePipeline(t.Context(), id, pachyderm.Spec{Image: "myaccount/myimage:0.1", Cmd: []string{"go", "run", "./main.go"}}); err != nil {
+	if err := client(t, s).CreatePipeline(t.Context(), id, pachyderm.Spec{Image: "myaccount/myimage:0.1", Cmd: []string{"go", "run", "./main.go"}}, ""); err != nil {
 		t.Fatal(err)
 	}
 	i := newShortcuts(t, s)

@@ -27,6 +27,7 @@ const (
 	bytesSetting
 	durationSetting
 	timeSetting
+	pemSetting
 	offsetsSetting // by topic and partition
 	boolSetting
 )
@@ -58,7 +59,7 @@ var settingAttributes = []struct {
 	{"kafka.fetch_max_bytes", "SPOUT_KAFKA_FETCH_MAX_BYTES", bytesSetting},
 	{"kafka.max_batch_bytes", "SPOUT_KAFKA_MAX_BATCH_BYTES", bytesSetting},
 	{"kafka.fetch_max_wait", "SPOUT_KAFKA_FETCH_MAX_WAIT", durationSetting},
-	{"kafka.tls.ca_certificate", "SPOUT_KAFKA_TLS_CA", textSetting},
+	{"kafka.tls.ca_certificate", "SPOUT_KAFKA_TLS_CA", pemSetting},
 	{"kafka.tls.server_name", "SPOUT_KAFKA_TLS_SERVER_NAME", textSetting},
 	{"kafka.tls.ca_file", "SPOUT_KAFKA_TLS_CA_FILE", textSetting},
 	{"kafka.tls.certificate_file", "SPOUT_KAFKA_TLS_CERT_FILE", textSetting},
@@ -85,7 +86,7 @@ var settingAttributes = []struct {
 	{"kafka.records.dead_letter_folder", "SPOUT_RECORD_DEAD_LETTER_FOLDER", textSetting},
 	{"kafka.schema_registry.url", "SPOUT_SCHEMA_REGISTRY_URL", textSetting},
 	{"kafka.schema_registry.server_name", "SPOUT_SCHEMA_REGISTRY_TLS_SERVER_NAME", textSetting},
-	{"kafka.schema_registry.ca_certificate", "SPOUT_SCHEMA_REGISTRY_TLS_CA", textSetting},
+	{"kafka.schema_registry.ca_certificate", "SPOUT_SCHEMA_REGISTRY_TLS_CA", pemSetting},
 	{"kafka.schema_registry.folder", "SPOUT_SCHEMA_REGISTRY_FOLDER", textSetting},
 	{"kafka.schema_registry.allow_cleartext_credentials", "SPOUT_SCHEMA_REGISTRY_ALLOW_CLEARTEXT_CREDENTIALS", boolSetting},
 	{"runner.memory_budget", "SPOUT_MEMORY_BUDGET", bytesSetting},
@@ -192,8 +193,12 @@ func setting(attribute string, required bool) schema.Attribute {
 		doc := settingDoc(s.variable, s.kind)
 		switch s.kind {
 		case listSetting:
-			return schema.ListAttribute{ElementType: types.StringType, Required: required, Optional: !required, MarkdownDescription: doc,
-				Validators: []validator.List{listvalidator.SizeAtLeast(1), listvalidator.ValueStringsAre(stringvalidator.LengthAtLeast(1), noComma)}}
+			list := schema.ListAttribute{ElementType: types.StringType, Required: required, Optional: !required, MarkdownDescription: doc,
+				Validators: []validator.List{listvalidator.ValueStringsAre(stringvalidator.LengthAtLeast(1), noComma)}}
+			if variableOf(s.variable).Set {
+				list.PlanModifiers = []planmodifier.List{keepSameSet{}}
+			}
+			return list
 		case intSetting:
 			return schema.Int64Attribute{Required: required, Optional: !required, MarkdownDescription: doc}
 		case boolSetting:
@@ -207,9 +212,10 @@ func setting(attribute string, required bool) schema.Attribute {
 			return schema.MapAttribute{ElementType: types.MapType{ElemType: types.Int64Type}, Required: required, Optional: !required, MarkdownDescription: doc}
 		case timeSetting:
 			return textAttribute(timeKind, doc)
+		case pemSetting:
+			return textAttribute(pemKind, doc)
 		default:
-			return schema.StringAttribute{Required: required, Optional: !required, MarkdownDescription: doc,
-				Validators: []validator.String{stringvalidator.LengthAtLeast(1)}}
+			return schema.StringAttribute{Required: required, Optional: !required, MarkdownDescription: doc}
 		}
 	}
 	panic("provider: no setting of the attribute " + attribute)

@@ -30,7 +30,23 @@ func leavesOf(objects map[string]types.Object) leaves {
 	for name, object := range objects {
 		l.add(name, object)
 	}
+	l.prune()
 	return l
+}
+
+// prune takes out objects in which an empty text says that they are not meant:
+// a login without a mechanism, and references to secrets without a name.
+func (l leaves) prune() {
+	meant := map[string]string{"kafka.sasl": "mechanism"}
+	for _, s := range settingSecrets {
+		meant[s.secret] = "name"
+	}
+	for object, attribute := range meant {
+		if text, ok := l[object+"."+attribute].(types.String); !ok || !known(text) || text.ValueString() != "" {
+			continue
+		}
+		maps.DeleteFunc(l, func(at string, _ attr.Value) bool { return at == object || strings.HasPrefix(at, object+".") })
+	}
 }
 
 func (l leaves) add(at string, v attr.Value) {
@@ -65,9 +81,13 @@ func (l leaves) unknown(at string) bool {
 	}
 }
 
-// has says whether there is a known value at a path.
+// has says whether there is a known value at a path. The empty text is none.
 func (l leaves) has(at string) bool {
 	v, ok := l[at]
+	if text, isText := v.(basetypes.StringValuable); isText {
+		s, _ := text.ToStringValue(context.Background())
+		ok = ok && s.ValueString() != ""
+	}
 	return ok && !v.IsNull() && !l.unknown(at)
 }
 

@@ -411,7 +411,7 @@ func TestSpoutCreateWithoutAnswer(t *testing.T) {
 		go func() {
 			<-create.Reached()
 			spec := pachyderm.Spec{Image: "x", Cmd: []string{"y"}}
-			if err := client(t, s).CreatePipeline(context.Background(), pachyderm.PipelineID{Project: "default", Name: "raced"}, spec); err != nil {
+			if err := client(t, s).CreatePipeline(context.Background(), pachyderm.PipelineID{Project: "default", Name: "raced"}, spec, ""); err != nil {
 				t.Error(err)
 			}
 		}()
@@ -573,7 +573,7 @@ func TestSpoutReadsWhatOthersWrote(t *testing.T) {
 		}
 		c.change(&spec)
 		id := pachyderm.PipelineID{Project: "default", Name: fmt.Sprint("case-", n)}
-		if err := client(t, s).CreatePipeline(t.Context(), id, spec); err != nil {
+		if err := client(t, s).CreatePipeline(t.Context(), id, spec, ""); err != nil {
 			t.Fatal(err)
 		}
 		i := newInstance(t, s)

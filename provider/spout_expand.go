@@ -131,21 +131,24 @@ func (e *expander) transform(m *spoutModel, s *pachyderm.Spec) {
 	}
 }
 
+// resources are nil if nothing is set, which leaves them to the server; to ask
+// for nothing, something must be set to zero.
 func (e *expander) resources(o types.Object) *pachyderm.Resources {
-	if o.IsNull() || o.IsUnknown() {
+	values := o.Attributes()
+	text := func(name string) string {
+		v, _ := values[name].(textValue)
+		return v.ValueString()
+	}
+	gpu, ok := values["gpu"].(types.Object)
+	ok = ok && known(gpu)
+	if !ok && text("cpu") == "" && text("memory") == "" && text("disk") == "" {
 		return nil
 	}
-	r, values := &pachyderm.Resources{}, o.Attributes()
-	if cpu, ok := values["cpu"].(types.Float64); ok {
-		r.CPU = float32(cpu.ValueFloat64())
+	r := &pachyderm.Resources{Memory: text("memory"), Disk: text("disk")}
+	if cpu, err := pachyderm.ParseCPUs(text("cpu")); err == nil {
+		r.CPU = cpu
 	}
-	if memory, ok := values["memory"].(textValue); ok {
-		r.Memory = memory.ValueString()
-	}
-	if disk, ok := values["disk"].(textValue); ok {
-		r.Disk = disk.ValueString()
-	}
-	if gpu, ok := values["gpu"].(types.Object); ok && !gpu.IsNull() {
+	if ok {
 		r.GPU = &pachyderm.GPU{}
 		if kind, ok := gpu.Attributes()["type"].(types.String); ok {
 			r.GPU.Type = kind.ValueString()

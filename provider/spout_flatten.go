@@ -98,7 +98,13 @@ func (m *spoutModel) means(ctx context.Context, s pachyderm.Spec) bool {
 		return false
 	}
 	asked, diags := m.expand(ctx)
-	return !diags.HasError() && asked.Equal(s)
+	if diags.HasError() {
+		return false
+	}
+	if !m.Kafka.IsNull() {
+		asked.Env, s.Env = settings.Canonical(asked.Env), settings.Canonical(s.Env)
+	}
+	return asked.Equal(s)
 }
 
 // observe sets what only the server knows.
@@ -263,12 +269,12 @@ func (f *flattener) resources(attribute string, r *pachyderm.Resources) types.Ob
 		return types.ObjectNull(t)
 	}
 	values := map[string]attr.Value{
-		"cpu":    types.Float64Null(),
+		"cpu":    textValue{StringValue: types.StringNull(), kind: cpuKind},
 		"memory": textValue{StringValue: textOrNull(r.Memory), kind: quantityKind},
 		"disk":   textValue{StringValue: textOrNull(r.Disk), kind: quantityKind},
 	}
-	if r.CPU != 0 {
-		values["cpu"] = types.Float64Value(widened(r.CPU))
+	if r.CPU != 0 || *r == (pachyderm.Resources{}) {
+		values["cpu"] = textValue{StringValue: types.StringValue(shortest(r.CPU)), kind: cpuKind}
 	}
 	if gpu, ok := t["gpu"].(types.ObjectType); ok {
 		values["gpu"] = types.ObjectNull(gpu.AttrTypes)
@@ -284,12 +290,9 @@ func (f *flattener) resources(attribute string, r *pachyderm.Resources) types.Ob
 	return o
 }
 
-// widened returns the number that a person would have written: 0.1 for the
+// shortest returns the number that a person would have written: 0.1 for the
 // 32 bits nearest to it, not 0.10000000149.
-func widened(f float32) float64 {
-	wide, _ := strconv.ParseFloat(strconv.FormatFloat(float64(f), 'g', -1, 32), 64)
-	return wide
-}
+func shortest(f float32) string { return strconv.FormatFloat(float64(f), 'f', -1, 32) }
 
 func (f *flattener) tolerations(all []pachyderm.Toleration) types.List {
 	element := spoutTypes["tolerations"].(types.ListType).ElemType

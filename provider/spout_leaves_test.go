@@ -90,17 +90,17 @@ var leafCases = []leaf{
 	{path: "secret_mounts", a: object{"/etc/tls": "kafka-tls"}, b: object{"/etc/other": "kafka-tls"}},
 	{path: "output_branch", a: "staging", b: "live"},
 	{path: "service", a: object{"internal_port": 8000.0, "external_port": 30080.0}, b: object{"internal_port": 8000.0, "external_port": 80.0, "type": "ClusterIP"}},
-	{path: "resource_requests.cpu", a: 0.1, b: 0.123},
+	{path: "resource_requests.cpu", a: "0.1", b: "123m", same: "100m"},
 	{path: "resource_requests.memory", a: "1Gi", b: "2Gi", same: "1024Mi"},
 	{path: "resource_requests.disk", a: "10G", b: "11G", same: "10000M"},
 	{path: "resource_requests.gpu", a: object{"type": "nvidia.com/gpu", "number": 1.0}, b: object{"type": "nvidia.com/gpu", "number": 2.0}},
 	{path: "resource_limits.memory", a: "2Gi", b: "4Gi", same: "2147483648"},
-	{path: "resource_limits", a: object{"cpu": 2.0}, b: object{"cpu": 1.5, "disk": "2G", "gpu": object{"type": "nvidia.com/gpu", "number": 1.0}}},
-	{path: "sidecar_resource_requests", a: object{"cpu": 0.1}, b: object{"cpu": 0.2, "disk": "2G"}},
+	{path: "resource_limits", a: object{"cpu": "2"}, b: object{"cpu": "1.5", "disk": "2G", "gpu": object{"type": "nvidia.com/gpu", "number": 1.0}}},
+	{path: "sidecar_resource_requests", a: object{"cpu": "0.1"}, b: object{"cpu": "0.2", "disk": "2G"}},
 	{path: "sidecar_resource_limits", a: object{"memory": "1Gi"}, b: object{"memory": "2Gi", "disk": "2G"}},
 	{path: "timeouts", local: true, a: object{"create": "1m", "update": "1m", "delete": "1m"}, b: object{"create": "2m"}},
 	{path: "sidecar_resource_requests.memory", a: "512Mi", b: "1Gi", same: "0.5Gi"},
-	{path: "sidecar_resource_limits.cpu", a: 2.0, b: 1.5},
+	{path: "sidecar_resource_limits.cpu", a: "2", b: "1.5", same: "2000m"},
 	{path: "scheduling.node_selector", a: object{"pool": "a"}, b: object{"pool": "b"}},
 	{path: "scheduling.priority_class_name", a: "high", b: "low"},
 	{path: "tolerations", a: []any{object{"operator": "Exists"}},
@@ -223,12 +223,15 @@ func TestDefaultsWrittenOut(t *testing.T) {
 		}
 		tried++
 		var value any = text
-		if setting.kind == intSetting {
+		switch setting.kind {
+		case intSetting:
 			n, err := strconv.ParseFloat(text, 64)
 			if err != nil {
 				t.Fatal(err)
 			}
 			value = n
+		case boolSetting:
+			value = text == "true"
 		}
 		if setting.kind == boolSetting {
 			value = text == "true"

@@ -5,7 +5,6 @@ package provider
 import (
 	"context"
 
-	"github.com/hashicorp/terraform-plugin-framework-timeouts/resource/timeouts"
 	"github.com/hashicorp/terraform-plugin-framework/attr"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
@@ -43,11 +42,11 @@ type spoutModel struct {
 
 	RestartTriggers types.Map `tfsdk:"restart_triggers"`
 
-	Paused         types.Bool     `tfsdk:"paused"`
-	WaitFor        types.String   `tfsdk:"wait_for"`
-	ForceDestroy   types.Bool     `tfsdk:"force_destroy"`
-	KeepOutputRepo types.Bool     `tfsdk:"keep_output_repo"`
-	Timeouts       timeouts.Value `tfsdk:"timeouts"`
+	Paused         types.Bool   `tfsdk:"paused"`
+	WaitFor        types.String `tfsdk:"wait_for"`
+	ForceDestroy   types.Bool   `tfsdk:"force_destroy"`
+	KeepOutputRepo types.Bool   `tfsdk:"keep_output_repo"`
+	Timeouts       types.Object `tfsdk:"timeouts"`
 
 	Version          types.Int64  `tfsdk:"version"`
 	State            types.String `tfsdk:"state"`

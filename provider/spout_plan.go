@@ -51,7 +51,7 @@ func (r *spoutResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanR
 		plan.unobserved(true)
 	default:
 		planShard(&plan, &state, &resp.Diagnostics)
-		spec := !plan.unchanged(ctx, &state) || !plan.RestartTriggers.Equal(state.RestartTriggers)
+		spec := !plan.unchanged(ctx, &state) || !sameElements(plan.RestartTriggers, state.RestartTriggers)
 		plan.copyObserved(&state)
 		if spec || !plan.Paused.Equal(state.Paused) {
 			plan.unobserved(spec)
@@ -119,7 +119,7 @@ func (r *spoutResource) planReplace(plan, state *spoutModel, resp *resource.Modi
 // what sets the shard back, and the branch may be empty still.
 func planShard(plan, state *spoutModel, diags *diag.Diagnostics) {
 	was, is := nestedText(state.Kafka, "shard"), nestedText(plan.Kafka, "shard")
-	if plan.Kafka.IsUnknown() || is.IsUnknown() || was.Equal(is) || !plan.OutputBranch.Equal(state.OutputBranch) || nestedText(plan.Kafka, "on_shard_changed").ValueString() == "continue" {
+	if plan.Kafka.IsUnknown() || is.IsUnknown() || was.ValueString() == is.ValueString() || !plan.OutputBranch.Equal(state.OutputBranch) || nestedText(plan.Kafka, "on_shard_changed").ValueString() == "continue" {
 		return
 	}
 	diags.AddAttributeWarning(path.Root("kafka").AtName("shard"), "Partitions move between spouts", fmt.Sprintf("kafka.shard changes from %q to %q, but what was read of the partitions stays where it is: "+
@@ -138,7 +138,7 @@ func nestedText(o types.Object, name string) types.String {
 // planDestroy refuses to destroy data that nobody has given up. What keeps it
 // from looking is left to destroy.
 func (r *spoutResource) planDestroy(ctx context.Context, state *spoutModel, diags *diag.Diagnostics) {
-	o, cancel := r.operation(ctx, state, nil, &diag.Diagnostics{})
+	o, cancel := r.operation(ctx, state, 0, &diag.Diagnostics{})
 	defer cancel()
 	if o != nil {
 		o.diags = diags

@@ -3,6 +3,7 @@
 package provider
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,9 +26,6 @@ var (
 	_ resource.ResourceWithImportState    = (*spoutResource)(nil)
 	_ resource.ResourceWithIdentity       = (*spoutResource)(nil)
 )
-
-// defaultTimeout is how long create, update and delete may take.
-const defaultTimeout = 10 * time.Minute
 
 func newSpoutResource(runnerImage string) resource.Resource {
 	return &spoutResource{runnerImage: runnerImage}
@@ -73,7 +71,7 @@ func (r *spoutResource) Create(ctx context.Context, req resource.CreateRequest, 
 		_, diags := m.expand(ctx) // again, with what was not known while planning
 		resp.Diagnostics.Append(diags...)
 	}
-	o, cancel := r.operation(ctx, &m, m.Timeouts.Create, &resp.Diagnostics)
+	o, cancel := r.operation(ctx, &m, timeout(m.Timeouts, "create"), &resp.Diagnostics)
 	defer cancel()
 	if o == nil {
 		return
@@ -101,7 +99,7 @@ func (r *spoutResource) Create(ctx context.Context, req resource.CreateRequest, 
 func (r *spoutResource) Read(ctx context.Context, req resource.ReadRequest, resp *resource.ReadResponse) {
 	var m spoutModel
 	resp.Diagnostics.Append(req.State.Get(ctx, &m)...)
-	o, cancel := r.operation(ctx, &m, nil, &resp.Diagnostics)
+	o, cancel := r.operation(ctx, &m, 0, &resp.Diagnostics)
 	defer cancel()
 	if o == nil {
 		return
@@ -137,7 +135,7 @@ func (r *spoutResource) Update(ctx context.Context, req resource.UpdateRequest, 
 	var m, before spoutModel
 	resp.Diagnostics.Append(req.Plan.Get(ctx, &m)...)
 	resp.Diagnostics.Append(req.State.Get(ctx, &before)...)
-	o, cancel := r.operation(ctx, &m, m.Timeouts.Update, &resp.Diagnostics)
+	o, cancel := r.operation(ctx, &m, timeout(m.Timeouts, "update"), &resp.Diagnostics)
 	defer cancel()
 	if o == nil {
 		return
@@ -148,7 +146,7 @@ func (r *spoutResource) Update(ctx context.Context, req resource.UpdateRequest, 
 		return
 	}
 	was := &pachyderm.Pipeline{Version: uint64(before.Version.ValueInt64()), Stopped: before.Paused.ValueBool()}
-	p := o.update(was, !before.means(ctx, spec) || !m.RestartTriggers.Equal(before.RestartTriggers))
+	p := o.update(was, !before.means(ctx, spec) || !sameElements(m.RestartTriggers, before.RestartTriggers))
 	switch p {
 	case nil:
 		return
@@ -165,7 +163,7 @@ func (r *spoutResource) Update(ctx context.Context, req resource.UpdateRequest, 
 func (r *spoutResource) Delete(ctx context.Context, req resource.DeleteRequest, resp *resource.DeleteResponse) {
 	var m spoutModel
 	resp.Diagnostics.Append(req.State.Get(ctx, &m)...)
-	o, cancel := r.operation(ctx, &m, m.Timeouts.Delete, &resp.Diagnostics)
+	o, cancel := r.operation(ctx, &m, timeout(m.Timeouts, "delete"), &resp.Diagnostics)
 	defer cancel()
 	if o != nil {
 		o.delete()
@@ -199,18 +197,18 @@ func (r *spoutResource) ImportState(ctx context.Context, req resource.ImportStat
 }
 
 // operation prepares one of the functions above. It is nil after an error.
-func (r *spoutResource) operation(ctx context.Context, m *spoutModel, timeout timeoutOf, diags *diag.Diagnostics) (*pipelineOperation, context.CancelFunc) {
-	o, cancel := r.connection.begin(ctx, "spout", m.pipelineID().String(), timeout, diags)
+func (r *spoutResource) operation(ctx context.Context, m *spoutModel, limit time.Duration, diags *diag.Diagnostics) (*pipelineOperation, context.CancelFunc) {
+	o, cancel := r.connection.begin(ctx, "spout", m.pipelineID().String(), limit, diags)
 	if o == nil {
 		return nil, cancel
 	}
-	return &pipelineOperation{o, m.pipelineID(), m.wanted()}, cancel
+	return &pipelineOperation{o, m.pipelineID(), m.wanted(r.connection)}, cancel
 }
 
 // wanted is what an operation is to bring about.
-func (m *spoutModel) wanted() wantedPipeline {
+func (m *spoutModel) wanted(c *connection) wantedPipeline {
 	return wantedPipeline{
-		outputBranch: m.OutputBranch.ValueString(), paused: m.Paused.ValueBool(), waitFor: m.WaitFor.ValueString(),
+		outputBranch: cmp.Or(m.OutputBranch.ValueString(), pachyderm.DefaultOutputBranch), paused: m.Paused.ValueBool(), waitFor: cmp.Or(m.WaitFor.ValueString(), m.defaultWaitFor()),
 		forceDestroy: m.ForceDestroy.ValueBool(), keepOutputRepo: m.KeepOutputRepo.ValueBool(),
 		ownHead: func(ctx context.Context) bool {
 			spec, _ := m.expand(ctx) // create and update have looked for problems before
@@ -225,7 +223,7 @@ func (m *spoutModel) wanted() wantedPipeline {
 			if update {
 				return client.UpdatePipeline(ctx, id, spec)
 			}
-			return client.CreatePipeline(ctx, id, spec)
+			return client.CreatePipeline(ctx, id, spec, c.mark.salt(id))
 		},
 	}
 }

@@ -291,5 +291,5 @@ func TestSpoutGeneratedConfiguration(t *testing.T) {
 	generate(spoutConfig(`kafka = { brokers = ["kafka:9092"], topics = ["orders"], tls = {}, batch = { max_age = "1m" },
 		sasl = { mechanism = "plain", credentials_secret = { name = "kafka-user" } } }`,
 		`resource_requests = { cpu = 0.1, memory = "1Gi" }`, `tolerations = [{ operator = "Exists" }]`))
-	generate(spoutConfig(transformLines, `service = { internal_port = 80, external_port = 30080 }`, `pod_patch = "[]"`, `metadata = { labels = { a = "b" } }`))
+	generate(spoutConfig(transformLines, `service = { internal_port = 80, external_port = 30080 }`, `pod_patch = jsonencode([{ op = "add", path = "/hostNetwork", value = true }])`, `metadata = { labels = { a = "b" } }`))
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/booldefault"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema/planmodifier"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/stringdefault"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 	"github.com/hashicorp/terraform-plugin-framework/types"
@@ -80,7 +81,7 @@ func spoutSchema(ctx context.Context) schema.Schema {
 			MarkdownDescription: "Branch of the output repo that the spout writes. After a change the old branch stays as it is, and the new one begins empty: with `kafka`, at `start`. Default: `master`."},
 		"service": serviceAttribute(),
 
-		"resource_requests":         resourcesAttribute("What the spout's container asks for. Left out, Pachyderm 2.6 and 2.7 ask for 1 CPU, 256Mi of memory and 1Gi of disk, and newer ones for the cluster's defaults; neither is shown here.", true),
+		"resource_requests":         resourcesAttribute("What the spout's container asks for. Left out, Pachyderm 2.6 and 2.7 ask for 1 CPU, 256Mi of memory and 1Gi of disk, and newer ones for the cluster's defaults; neither is shown here. `{ cpu = 0 }` asks for nothing, `{}` is as good as left out.", true),
 		"resource_limits":           resourcesAttribute("What the spout's container may use at most.", true),
 		"sidecar_resource_requests": resourcesAttribute("What the container of the storage sidecar asks for. It holds data on their way into the output repo. Left out, it is as `resource_requests` says, with 64M of memory in Pachyderm 2.6 and 2.7.", false),
 		"sidecar_resource_limits":   resourcesAttribute("What the storage sidecar may use at most.", false),
@@ -106,11 +107,16 @@ func spoutSchema(ctx context.Context) schema.Schema {
 	return schema.Schema{MarkdownDescription: spoutDoc, Attributes: attributes}
 }
 
+// oneOfOrEmpty takes the values of a closed set, and the empty text for none.
+func oneOfOrEmpty(values ...string) validator.String {
+	return stringvalidator.OneOf(append([]string{""}, values...)...)
+}
+
 var imageForm = stringvalidator.RegexMatches(regexp.MustCompile(`^[^\s]+$`), "must be an image such as ghcr.io/spoutworks/spout-runner:1.0.0, without spaces")
 
 func waitForAttribute() schema.Attribute {
 	return schema.StringAttribute{Optional: true, Computed: true,
-		Validators: []validator.String{stringvalidator.OneOf(waitForIngesting, waitForRunning, waitForCreated)},
+		Validators: []validator.String{oneOfOrEmpty(waitForIngesting, waitForRunning, waitForCreated)},
 		MarkdownDescription: "What create and update wait for:\n" +
 			"    * `ingesting`: until the bundled runner has met its source and has settled where reading begins. That is when its log says so, or when its first commit is there. Default for spouts with the bundled runner.\n" +
 			"    * `running`: until the new version's pod is there and its command has not failed at once. Default with `transform`.\n" +
@@ -130,12 +136,12 @@ func transformAttribute() schema.Attribute {
 			"working_dir":        schema.StringAttribute{Optional: true, MarkdownDescription: "Folder that the command is started in."},
 			"user":               schema.StringAttribute{Optional: true, MarkdownDescription: "User, by name or number, that the command is run as."},
 			"image_pull_secrets": pullSecretsAttribute(),
-			"accept_return_code": schema.ListAttribute{Optional: true, ElementType: types.Int64Type, MarkdownDescription: "Exit codes, besides 0, after which the command is not started again."},
+			"accept_return_code": schema.ListAttribute{Optional: true, ElementType: types.Int64Type, PlanModifiers: []planmodifier.List{keepSameSet{}}, MarkdownDescription: "Exit codes, besides 0, after which the command is not started again."},
 		}}
 }
 
 func pullSecretsAttribute() schema.Attribute {
-	return schema.ListAttribute{Optional: true, ElementType: types.StringType, Validators: []validator.List{listvalidator.ValueStringsAre(stringvalidator.LengthAtLeast(1))},
+	return schema.ListAttribute{Optional: true, ElementType: types.StringType, PlanModifiers: []planmodifier.List{keepSameSet{}}, Validators: []validator.List{listvalidator.ValueStringsAre(stringvalidator.LengthAtLeast(1))},
 		MarkdownDescription: "Kubernetes secrets with credentials for the image's registry."}
 }
 
@@ -146,14 +152,14 @@ func serviceAttribute() schema.Attribute {
 			"internal_port": schema.Int64Attribute{Required: true, MarkdownDescription: "Port that the spout's code listens on."},
 			"external_port": schema.Int64Attribute{Required: true, MarkdownDescription: "Port of the service. For the type `NodePort` it is the nodes' port too, and must be from 30000 to 32767."},
 			"type": schema.StringAttribute{Optional: true, Computed: true, Default: stringdefault.StaticString(pachyderm.DefaultServiceType),
-				Validators:          []validator.String{stringvalidator.OneOf("NodePort", "ClusterIP", "LoadBalancer")},
+				Validators:          []validator.String{oneOfOrEmpty("NodePort", "ClusterIP", "LoadBalancer")},
 				MarkdownDescription: "`NodePort`, `ClusterIP` or `LoadBalancer`. Default: `NodePort`."},
 		}}
 }
 
 func resourcesAttribute(doc string, gpu bool) schema.Attribute {
 	attributes := map[string]schema.Attribute{
-		"cpu":    schema.Float64Attribute{Optional: true, MarkdownDescription: "CPUs, as `0.5`."},
+		"cpu":    textAttribute(cpuKind, "CPUs, as `0.5` or `\"500m\"`."),
 		"memory": textAttribute(quantityKind, "Memory, as `512Mi`."),
 		"disk":   textAttribute(quantityKind, "Local disk, as `1Gi`."),
 	}
@@ -179,7 +185,7 @@ func tolerationsAttribute() schema.Attribute {
 			"key":      schema.StringAttribute{Optional: true, MarkdownDescription: "Key of the taint. Left out with the operator `Exists`, all taints are meant."},
 			"operator": schema.StringAttribute{Required: true, Validators: []validator.String{stringvalidator.OneOf("Exists", "Equal")}, MarkdownDescription: "`Exists` or `Equal`."},
 			"value":    schema.StringAttribute{Optional: true, MarkdownDescription: "Value of the taint, for `Equal`."},
-			"effect": schema.StringAttribute{Optional: true, Validators: []validator.String{stringvalidator.OneOf("NoSchedule", "PreferNoSchedule", "NoExecute")},
+			"effect": schema.StringAttribute{Optional: true, Validators: []validator.String{oneOfOrEmpty("NoSchedule", "PreferNoSchedule", "NoExecute")},
 				MarkdownDescription: "`NoSchedule`, `PreferNoSchedule` or `NoExecute`. Left out, all effects are meant."},
 			"toleration_seconds": schema.Int64Attribute{Optional: true, MarkdownDescription: "How long a taint of the effect `NoExecute` is tolerated. Left out, for ever."},
 		}}}

@@ -6,10 +6,10 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"math/big"
 	"slices"
 	"strings"
 
-	"github.com/agext/levenshtein"
 	"github.com/hashicorp/terraform-plugin-framework/function"
 	"github.com/hashicorp/terraform-plugin-framework/provider"
 	"github.com/hashicorp/terraform-plugin-framework/providerserver"
@@ -17,6 +17,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/types"
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
 	"github.com/hashicorp/terraform-plugin-go/tftypes"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
 )
 
 // spoutSpecFunction is spout_spec. It has the provider itself validate and
@@ -161,6 +162,10 @@ func conform(at string, v tftypes.Value, want tftypes.Type, attributes []*tfprot
 		}
 		return tftypes.NewValue(want, out), nil
 	}
+	var number big.Float
+	if want.Is(tftypes.String) && v.As(&number) == nil {
+		return tftypes.NewValue(want, number.Text('f', -1)), nil
+	}
 	if !v.Type().Equal(want) {
 		return v, fmt.Errorf("%s must be a %s", at, typeName(want))
 	}
@@ -174,10 +179,11 @@ func conformObject(at string, v tftypes.Value, want tftypes.Object, attributes [
 	}
 	for name := range children {
 		if want.AttributeTypes[name] == nil {
-			known := slices.SortedFunc(maps.Keys(want.AttributeTypes), func(a, b string) int {
-				return levenshtein.Distance(name, a, nil) - levenshtein.Distance(name, b, nil)
-			})
-			return v, fmt.Errorf("%s has no attribute %q; the nearest is %q", at, name, known[0])
+			known := slices.Sorted(maps.Keys(want.AttributeTypes))
+			if nearest, ok := settings.Nearest(name, known); ok {
+				return v, fmt.Errorf("%s has no attribute %q; did you mean %q?", at, name, nearest)
+			}
+			return v, fmt.Errorf("%s has no attribute %q; there are: %s", at, name, strings.Join(known, ", "))
 		}
 	}
 	out := map[string]tftypes.Value{}

@@ -125,7 +125,7 @@ func (s *server) read(ctx context.Context, req *tfprotov6.ReadResourceRequest) (
 		return nil, ctx
 	}
 	var diags diag.Diagnostics
-	o, cancel := c.begin(ctx, "spout", m.pipelineID().String(), nil, &diags)
+	o, cancel := c.begin(ctx, "spout", m.pipelineID().String(), 0, &diags)
 	defer cancel()
 	if o == nil {
 		return nil, ctx

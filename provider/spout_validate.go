@@ -40,6 +40,8 @@ func (m *spoutModel) validate(ctx context.Context, diags *diag.Diagnostics) {
 	v.service()
 	v.resources()
 	v.tolerations()
+	v.metadata()
+	v.scheduling()
 	v.scrape()
 	if m.ForceDestroy.ValueBool() && m.KeepOutputRepo.ValueBool() {
 		v.fail("force_destroy", "force_destroy and keep_output_repo are both true: the one deletes the data, the other keeps them. Set one of them.")
@@ -86,7 +88,7 @@ func (v *spoutValidator) names() {
 			v.fail("project", "%s", problem)
 		}
 	}
-	if branch := v.m.OutputBranch.ValueString(); known(v.m.OutputBranch) && !branchForm.MatchString(branch) {
+	if branch := v.m.OutputBranch.ValueString(); branch != "" && !branchForm.MatchString(branch) {
 		v.fail("output_branch", "output_branch = %q must have letters, digits, '_' and '-' only.", branch)
 	}
 }
@@ -146,10 +148,16 @@ func (v *spoutValidator) kind() {
 	if branch.IsNull() {
 		branch = types.StringValue(pachyderm.DefaultOutputBranch)
 	}
-	_, diags := settingsOf(l, branch)
+	parsed, diags := settingsOf(l, branch)
 	v.diags.Append(diags...)
 	v.diags.Append(settingWarnings(l, branch)...)
 	v.uniqueKeys(l)
+	for name, value := range parsed.Environment() {
+		attribute, ok := attributeOf(name)
+		if problem := pachyderm.VariableSizeProblem(name, value); ok && problem != "" {
+			v.fail(attribute, "%s %s.", attribute, problem)
+		}
+	}
 }
 
 // uniqueKeys checks that a reference to a secret takes different things from
@@ -186,6 +194,12 @@ func (v *spoutValidator) transform() {
 			v.diags.AddAttributeWarning(attributePath("transform.cmd"), "Program with spaces in its name", fmt.Sprintf("transform.cmd = [%q] runs a program of that whole name, spaces included: no shell splits it. "+
 				"Write one element for each argument: [\"%s\"]", first.ValueString(), strings.Join(parts, "\", \"")))
 		}
+		for i, element := range cmd.Elements() {
+			word, _ := element.(types.String)
+			if problem := pachyderm.ArgumentProblem(word.ValueString()); problem != "" {
+				v.failAt(path.Root("transform").AtName("cmd").AtListIndex(i), "transform.cmd[%d] %s.", i, problem)
+			}
+		}
 	}
 	if codes, ok := values["accept_return_code"].(types.List); ok && known(codes) {
 		for i, element := range codes.Elements() {
@@ -208,6 +222,9 @@ func (v *spoutValidator) environment() {
 		at := path.Root("env").AtMapKey(name)
 		v.variable(at, "env", name)
 		value, _ := env[name].(types.String)
+		if problem := pachyderm.VariableSizeProblem(name, value.ValueString()); problem != "" {
+			v.failAt(at, "env[%q] %s.", name, problem)
+		}
 		if why := looksSecret(name, value.ValueString()); why != "" && (value.IsUnknown() || value.ValueString() != "") {
 			v.diags.AddAttributeWarning(at, "env may hold a secret", fmt.Sprintf("env[%q] %s. Its value is shown in plans, kept in the state and readable in Pachyderm. "+
 				"Put it in a Kubernetes secret and refer to that by secret_env.", name, why))
@@ -222,9 +239,6 @@ func (v *spoutValidator) environment() {
 	}
 }
 
-// variableForm is what a shell takes; Kubernetes takes more.
-var variableForm = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
-
 // Pachyderm's own variables come after the user's, and replace them.
 var (
 	ownPrefixes  = []string{"PACH_", "PPS_", "PACHW_", "PG_BOUNCER_", "POSTGRES_"}
@@ -235,8 +249,8 @@ var (
 func (v *spoutValidator) variable(at path.Path, attribute, name string) {
 	own := slices.Contains(ownVariables, name) || slices.ContainsFunc(ownPrefixes, func(p string) bool { return strings.HasPrefix(name, p) })
 	switch {
-	case !variableForm.MatchString(name):
-		v.failAt(at, "%s has the name %q; names of variables have letters, digits and '_', and do not begin with a digit.", attribute, name)
+	case pachyderm.VariableNameProblem(name) != "":
+		v.failAt(at, "%s has the name %q, which %s.", attribute, name, pachyderm.VariableNameProblem(name))
 	case own:
 		v.failAt(at, "%s has %s, which Pachyderm sets itself: the value would never be seen. Use another name.", attribute, name)
 	case strings.HasPrefix(name, settings.Prefix) && v.m.Transform.IsNull():

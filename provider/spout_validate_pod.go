@@ -5,6 +5,7 @@ package provider
 import (
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/hashicorp/terraform-plugin-framework/attr"
 	"github.com/hashicorp/terraform-plugin-framework/path"
@@ -35,7 +36,7 @@ func (v *spoutValidator) service() {
 	if known(internal) && slices.Contains(podPorts, internal.ValueInt64()) {
 		v.fail("service.internal_port", "service.internal_port = %d is used by Pachyderm's own containers in the pod (%v). Let the spout listen on another port.", internal.ValueInt64(), podPorts)
 	}
-	nodePort := kind.IsNull() || kind.ValueString() == pachyderm.DefaultServiceType
+	nodePort := !kind.IsUnknown() && (kind.ValueString() == "" || kind.ValueString() == pachyderm.DefaultServiceType)
 	if n := external.ValueInt64(); nodePort && known(external) && (n < 30000 || n > 32767) {
 		v.fail("service.external_port", "service.external_port = %d must be from 30000 to 32767, since the service is of the type NodePort. For a free choice set service.type to ClusterIP or LoadBalancer.", n)
 	}
@@ -50,30 +51,13 @@ func (v *spoutValidator) resources() {
 		{"resource_requests", "resource_limits", v.m.ResourceRequests, v.m.ResourceLimits},
 		{"sidecar_resource_requests", "sidecar_resource_limits", v.m.SidecarResourceRequests, v.m.SidecarResourceLimits},
 	} {
-		v.cpu(pair.requests, pair.r)
-		v.cpu(pair.limits, pair.l)
 		if !known(pair.r) || !known(pair.l) {
 			continue
 		}
 		requests, limits := pair.r.Attributes(), pair.l.Attributes()
-		for _, name := range []string{"memory", "disk"} {
+		for _, name := range []string{"cpu", "memory", "disk"} {
 			v.atMost(pair.requests, pair.limits, name, requests[name], limits[name])
 		}
-		asked, _ := requests["cpu"].(types.Float64)
-		most, _ := limits["cpu"].(types.Float64)
-		if known(asked) && known(most) && asked.ValueFloat64() > most.ValueFloat64() {
-			v.fail(pair.requests+".cpu", "%s.cpu = %v is more than %s.cpu = %v. Kubernetes refuses such a pod: lower the one or raise the other.",
-				pair.requests, asked.ValueFloat64(), pair.limits, most.ValueFloat64())
-		}
-	}
-}
-
-func (v *spoutValidator) cpu(attribute string, o types.Object) {
-	if !known(o) {
-		return
-	}
-	if cpu, ok := o.Attributes()["cpu"].(types.Float64); ok && known(cpu) && (cpu.ValueFloat64() < 0 || cpu.ValueFloat64() > 100000) {
-		v.fail(attribute+".cpu", "%s.cpu = %v must be a number of CPUs, as 0.5.", attribute, cpu.ValueFloat64())
 	}
 }
 
@@ -108,6 +92,12 @@ func (v *spoutValidator) tolerations() {
 		value, _ := values["value"].(types.String)
 		effect, _ := values["effect"].(types.String)
 		seconds, _ := values["toleration_seconds"].(types.Int64)
+		if problem := pachyderm.LabelNameProblem(key.ValueString()); key.ValueString() != "" && problem != "" {
+			v.failAt(at.AtName("key"), "tolerations[%d].key = %q %s.", i, key.ValueString(), problem)
+		}
+		if problem := pachyderm.LabelValueProblem(value.ValueString()); problem != "" {
+			v.failAt(at.AtName("value"), "tolerations[%d].value = %q %s.", i, value.ValueString(), problem)
+		}
 		if operator.ValueString() == "Exists" && known(value) && value.ValueString() != "" {
 			v.failAt(at.AtName("value"), "tolerations[%d].value = %q does not go with the operator Exists, which takes any value. Leave it out, or use Equal.", i, value.ValueString())
 		}
@@ -116,6 +106,49 @@ func (v *spoutValidator) tolerations() {
 		}
 		if known(seconds) && !effect.IsUnknown() && effect.ValueString() != "NoExecute" {
 			v.failAt(at.AtName("toleration_seconds"), "tolerations[%d].toleration_seconds goes with the effect NoExecute only. Leave it out, or set that effect.", i)
+		}
+	}
+}
+
+// metadata applies Kubernetes' rules of labels and annotations.
+func (v *spoutValidator) metadata() {
+	values := v.m.Metadata.Attributes()
+	at := path.Root("metadata")
+	v.labels(at.AtName("labels"), values["labels"])
+	annotations, _ := values["annotations"].(types.Map)
+	all := map[string]string{}
+	for name, element := range annotations.Elements() {
+		value, _ := element.(types.String)
+		all[name] = value.ValueString()
+		if problem := pachyderm.LabelNameProblem(strings.ToLower(name)); problem != "" {
+			v.failAt(at.AtName("annotations").AtMapKey(name), "metadata.annotations has the name %q, which %s.", name, problem)
+		}
+	}
+	if problem := pachyderm.AnnotationsProblem(all); problem != "" {
+		v.failAt(at.AtName("annotations"), "metadata.annotations %s.", problem)
+	}
+}
+
+// scheduling applies Kubernetes' rules of what chooses a node.
+func (v *spoutValidator) scheduling() {
+	values := v.m.Scheduling.Attributes()
+	at := path.Root("scheduling")
+	v.labels(at.AtName("node_selector"), values["node_selector"])
+	class, _ := values["priority_class_name"].(types.String)
+	if problem := pachyderm.ObjectNameProblem(class.ValueString()); class.ValueString() != "" && problem != "" {
+		v.failAt(at.AtName("priority_class_name"), "scheduling.priority_class_name = %q %s.", class.ValueString(), problem)
+	}
+}
+
+func (v *spoutValidator) labels(at path.Path, of attr.Value) {
+	labels, _ := of.(types.Map)
+	for name, element := range labels.Elements() {
+		value, _ := element.(types.String)
+		if problem := pachyderm.LabelNameProblem(name); problem != "" {
+			v.failAt(at.AtMapKey(name), "%s has the name %q, which %s.", at, name, problem)
+		}
+		if problem := pachyderm.LabelValueProblem(value.ValueString()); problem != "" {
+			v.failAt(at.AtMapKey(name), "%s[%q] = %q %s.", at, name, value.ValueString(), problem)
 		}
 	}
 }

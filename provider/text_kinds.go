@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"time"
 
@@ -16,40 +17,48 @@ import (
 
 var (
 	// quantityKind is a quantity as Kubernetes writes it, as 1Gi or 500M.
-	quantityKind = &textKind{"Quantity", "512Mi", canonicalQuantity}
+	quantityKind = &textKind{"Quantity", canonicalQuantity}
+	// cpuKind is a number of CPUs as Kubernetes writes it, as 0.5 or 500m.
+	cpuKind = &textKind{"CPUs", canonicalCPUs}
+	// pemKind is text in PEM. Whether it holds certificates, settings.Validate knows.
+	pemKind = &textKind{"PEM", func(s string) (string, error) { return settings.CanonicalPEM(s), nil }}
 	// bytesKind is a number of bytes as the runner reads it, as 64MiB.
-	bytesKind = &textKind{"Bytes", "64MiB", func(s string) (string, error) {
+	bytesKind = &textKind{"Bytes", func(s string) (string, error) {
 		b, err := settings.ParseBytes(s)
 		return b.String(), err
 	}}
 	// durationKind is a length of time as Go writes it, as 1h30m.
-	durationKind = &textKind{"Duration", "10s", func(s string) (string, error) {
+	durationKind = &textKind{"Duration", func(s string) (string, error) {
 		d, err := time.ParseDuration(s)
 		if err != nil {
-			return "", errors.New("must be a length of time")
+			return "", errors.New(`must be a length of time, such as "500ms", "10s", "5m" or "1h30m"`)
 		}
 		return d.String(), nil
 	}}
 	// timeKind is a point in time in RFC 3339, or a keyword.
-	timeKind = &textKind{"Time", "2026-01-31T00:00:00Z", func(s string) (string, error) {
+	timeKind = &textKind{"Time", func(s string) (string, error) {
 		if t, err := time.Parse(time.RFC3339, s); err == nil {
 			return t.UTC().Format(time.RFC3339Nano), nil
 		}
 		return s, nil // a keyword; settings.Validate knows which there are
 	}}
 	// jsonPatchKind is a list of operations in JSON (RFC 6902).
-	jsonPatchKind = &textKind{"JSONPatch", `[{"op":"add","path":"/hostNetwork","value":true}]`, canonicalJSONPatch}
+	jsonPatchKind = &textKind{"JSONPatch", canonicalJSONPatch}
 )
 
 // jsonObjectKind is an object in JSON.
-var jsonObjectKind = &textKind{"JSONObject", `{"hostNetwork":true}`, func(s string) (string, error) {
+var jsonObjectKind = &textKind{"JSONObject", func(s string) (string, error) {
 	var object map[string]any
 	if err := json.Unmarshal([]byte(s), &object); err != nil || object == nil {
 		return "", errors.New("must be a JSON object. Write it with jsonencode({...})")
 	}
-	b, err := json.Marshal(object)
-	return string(b), err
+	return pachyderm.CanonicalPatch(s), nil
 }}
+
+func canonicalCPUs(s string) (string, error) {
+	n, err := pachyderm.ParseCPUs(s)
+	return strconv.FormatFloat(float64(n), 'g', -1, 32), err
+}
 
 func canonicalQuantity(s string) (string, error) {
 	n, err := pachyderm.ParseQuantity(s)
@@ -79,8 +88,7 @@ func canonicalJSONPatch(s string) (string, error) {
 			return "", err
 		}
 	}
-	b, err := json.Marshal(operations)
-	return string(b), err
+	return pachyderm.CanonicalPatch(s), nil
 }
 
 // inPodSpec checks a path for the mistakes that come from writing a patch of a

@@ -24,6 +24,12 @@ func TestTextsOfOneMeaning(t *testing.T) {
 		{quantityKind, "1Gi", "1G", false},
 		{quantityKind, "1e3", "1e4", false},
 		{quantityKind, "1E", "1Ei", false},
+		{cpuKind, "500m", "0.5", true},
+		{cpuKind, "0.1", "100m", true},
+		{cpuKind, "1", "1001m", false},
+		{pemKind, testPEM, "\n" + testPEM + "\r\n", true},
+		{pemKind, testPEM, testPEM + testPEM, false},
+		{jsonObjectKind, `{}`, ` { } `, true},
 		{bytesKind, "64MiB", "64Mi", true},
 		{bytesKind, "1GiB", "1GB", false},
 		{durationKind, "90s", "1m30s", true},
@@ -48,14 +54,14 @@ func TestTextsOfOneMeaning(t *testing.T) {
 		text string
 	}{
 		{quantityKind, ""}, {quantityKind, "1 Gi"}, {quantityKind, "Gi"}, {quantityKind, "1GB"}, {quantityKind, "-1"}, {quantityKind, "1K"}, {quantityKind, "."},
-		{bytesKind, "x"}, {bytesKind, "-1"}, {durationKind, "1"}, {durationKind, "x"},
+		{cpuKind, "-1"}, {cpuKind, "one"}, {cpuKind, "1e9"}, {bytesKind, "x"}, {bytesKind, "-1"}, {durationKind, "1"}, {durationKind, "x"},
 		{jsonPatchKind, ""}, {jsonPatchKind, "{}"}, {jsonPatchKind, "[] []"}, {jsonPatchKind, `[{"op":"add"}]`}, {jsonPatchKind, `[1]`},
 	} {
 		if got, err := c.kind.canonical(c.text); err == nil {
 			t.Errorf("%s: %q is taken for %q", c.kind.name, c.text, got)
 		}
 	}
-	if widened(0.1) != 0.1 {
+	if shortest(0.1) != "0.1" {
 		t.Error("a CPU share is not read as it was written")
 	}
 }

@@ -15,10 +15,10 @@ import (
 )
 
 // textKind is a notation in which several texts mean the same, as 1Gi and
-// 1024Mi. canonical returns the one text that stands for all of them.
+// 1024Mi. canonical returns the one text that stands for all of them; the
+// empty text is no value, and is not asked for.
 type textKind struct {
 	name      string
-	example   string
 	canonical func(string) (string, error)
 }
 
@@ -87,12 +87,12 @@ func (v textValue) StringSemanticEquals(_ context.Context, o basetypes.StringVal
 }
 
 func (v textValue) ValidateAttribute(_ context.Context, req xattr.ValidateAttributeRequest, resp *xattr.ValidateAttributeResponse) {
-	if v.IsNull() || v.IsUnknown() || v.kind == nil {
+	if v.ValueString() == "" || v.kind == nil {
 		return
 	}
 	if _, err := v.kind.canonical(v.ValueString()); err != nil {
 		resp.Diagnostics.AddAttributeError(req.Path, "Invalid "+req.Path.String(),
-			fmt.Sprintf("%s = %q %s, as %q.", req.Path, v.ValueString(), err, v.kind.example))
+			fmt.Sprintf("%s = %q %s.", req.Path, v.ValueString(), err))
 	}
 }
 

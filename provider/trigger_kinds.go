@@ -15,9 +15,9 @@ import (
 
 var (
 	// triggerSizeKind is an amount of data as Pachyderm's triggers read it.
-	triggerSizeKind = &textKind{"Size", "100MB", canonicalTriggerSize}
+	triggerSizeKind = &textKind{"Size", canonicalTriggerSize}
 	// scheduleKind is a schedule as cron knows it, with Pachyderm's additions.
-	scheduleKind = &textKind{"Schedule", "0 * * * *", canonicalSchedule}
+	scheduleKind = &textKind{"Schedule", canonicalSchedule}
 )
 
 var triggerSizeForm = regexp.MustCompile(`^(\d+(?:\.\d+)?) ?([kKmMgGtTpP]?)[iI]?[bB]?$`)
@@ -26,7 +26,7 @@ var triggerSizeForm = regexp.MustCompile(`^(\d+(?:\.\d+)?) ?([kKmMgGtTpP]?)[iI]?
 func canonicalTriggerSize(s string) (string, error) {
 	m := triggerSizeForm.FindStringSubmatch(s)
 	if m == nil {
-		return "", errors.New("must be an amount of data: a number and perhaps one of k, M, G, T, P")
+		return "", errors.New("must be an amount of data, such as 100MB: a number and perhaps one of k, M, G, T and P")
 	}
 	n, ok := new(big.Rat).SetString(m[1])
 	if !ok {

@@ -27,6 +27,7 @@ type Address struct {
 // the schemes grpc, http (plain), grpcs and https (TLS). The default scheme is
 // grpc and the default port 30650, also for TLS.
 func ParseAddress(s string) (Address, error) {
+	s = strings.TrimSpace(s)
 	text, shown := s, address.Redacted(s)
 	if !strings.Contains(text, "://") {
 		text = "grpc://" + text

@@ -16,6 +16,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/pachyderm/pachyderm/v2/src/admin"
@@ -25,9 +26,11 @@ import (
 	"github.com/pachyderm/pachyderm/v2/src/transaction"
 	"github.com/pachyderm/pachyderm/v2/src/version/versionpb"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/status"
 )
 
 // MaxMessage is the largest message that pachd takes and sends
@@ -41,6 +44,7 @@ const DefaultProject = "default"
 type Options struct {
 	Address       Address
 	Token         string // session or robot token, "" for none
+	TokenFile     string // file that holds it, in place of Token; read before each call, so that it may be renewed
 	CACertificate []byte // PEM; replaces the system's authorities, needs a secure address
 	UserAgent     string
 	DialOptions   []grpc.DialOption // added to those that the others stand for
@@ -80,8 +84,11 @@ func Connect(o Options) (*Client, error) {
 		// pachd allows a ping each 5 s, also without a call.
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 20 * time.Second, Timeout: 20 * time.Second, PermitWithoutStream: true}),
 	}
-	if o.Token != "" {
+	switch {
+	case o.Token != "":
 		options = append(options, grpc.WithPerRPCCredentials(token(o.Token)))
+	case o.TokenFile != "":
+		options = append(options, grpc.WithPerRPCCredentials(tokenFile(o.TokenFile)))
 	}
 	conn, err := grpc.NewClient("dns:///"+o.Address.HostPort(), append(options, o.DialOptions...)...)
 	if err != nil {
@@ -105,3 +112,23 @@ func (t token) GetRequestMetadata(context.Context, ...string) (map[string]string
 }
 
 func (token) RequireTransportSecurity() bool { return false }
+
+// tokenFile sends the token that is in a file.
+type tokenFile string
+
+func (f tokenFile) GetRequestMetadata(ctx context.Context, uri ...string) (map[string]string, error) {
+	text, err := os.ReadFile(string(f))
+	if err != nil {
+		return nil, status.Error(codes.Unauthenticated, "read the token: "+err.Error())
+	}
+	found, err := tidyToken("the file "+string(f), string(text))
+	if err == nil && found == "" {
+		err = fmt.Errorf("the file %s holds no token", string(f))
+	}
+	if err != nil {
+		return nil, status.Error(codes.Unauthenticated, err.Error())
+	}
+	return token(found).GetRequestMetadata(ctx, uri...)
+}
+
+func (tokenFile) RequireTransportSecurity() bool { return false }

@@ -24,6 +24,8 @@ const (
 	EnvConfig  = "PACH_CONFIG"
 	EnvContext = "PACH_CONTEXT"
 	EnvCACerts = "PACH_CA_CERTS"
+
+	EnvTokenFile = "PACHYDERM_AUTH_TOKEN_FILE"
 )
 
 // Sources are the places that may say how to reach a cluster: what was
@@ -33,15 +35,17 @@ const (
 // if ConfigPath or Context is set; $PACHD_ADDRESS; the config file. A token
 // is only ever sent to the address that it belongs to:
 //
-//   - an explicit address, or that of $PACHD_ADDRESS, gets Token or IDToken, or
-//     else that of $PACHYDERM_AUTH_TOKEN or $PACHYDERM_ID_TOKEN, and never one
-//     from the file;
+//   - an explicit address, or that of $PACHD_ADDRESS, gets Token, the one in
+//     TokenFile, or IDToken, or else that of $PACHYDERM_AUTH_TOKEN,
+//     $PACHYDERM_AUTH_TOKEN_FILE or $PACHYDERM_ID_TOKEN, and never one from the
+//     config file;
 //   - the address of a context in the file gets the token of the same
 //     context. Token is an error then, and $PACHYDERM_AUTH_TOKEN is left out
 //     with a warning unless $PACHD_ADDRESS shows that it is meant for another.
 type Sources struct {
 	Address       string
 	Token         string
+	TokenFile     string // file that holds the token
 	IDToken       string // of an OIDC provider
 	CACertificate string // PEM
 	ConfigPath    string
@@ -56,6 +60,7 @@ type Sources struct {
 type Credentials struct {
 	Address       Address
 	Token         string
+	TokenFile     string // in place of Token, see [Options]
 	IDToken       string // to be exchanged for a token, see [Client.Login]; not with Token
 	CACertificate []byte
 	DeploymentID  string   // of the cluster that the context in the config file was made for, if it says so
@@ -84,10 +89,13 @@ func (s Sources) Resolve() (*Credentials, error) {
 	} else {
 		c, err = s.fromFile()
 	}
+	if err == nil {
+		err = c.tidy()
+	}
 	if err != nil {
 		return nil, err
 	}
-	if c.Token+c.IDToken != "" && c.Address.Exposed() && !s.AllowCleartext {
+	if c.Token+c.TokenFile+c.IDToken != "" && c.Address.Exposed() && !s.AllowCleartext {
 		return nil, &ExposedError{c.Address, c.Origin}
 	}
 	return c, s.authorities(c)
@@ -104,17 +112,37 @@ func (e *ExposedError) Error() string {
 		"Write the address with grpcs://; one without a scheme stands for grpc://, whatever its port", e.Address, e.Origin)
 }
 
+// tidy takes white space off tokens: what was read from a file or a pipe often
+// ends with a line break, which cannot be sent.
+func (c *Credentials) tidy() (err error) {
+	if c.Token, err = tidyToken("the authentication token", c.Token); err != nil {
+		return err
+	}
+	c.IDToken, err = tidyToken("the id token", c.IDToken)
+	return err
+}
+
+func tidyToken(what, text string) (string, error) {
+	text = strings.TrimSpace(text)
+	if strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return "", fmt.Errorf("%s has white space or other characters within it that no token has; it must be the token alone, on one line", what)
+	}
+	return text, nil
+}
+
 func (s Sources) explicit(address, origin string) (*Credentials, error) {
 	parsed, err := ParseAddress(address)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", origin, err)
 	}
-	c := &Credentials{Address: parsed, Token: s.Token, IDToken: s.IDToken, Origin: origin}
-	if c.Token == "" && c.IDToken == "" {
-		c.Token = s.Getenv(EnvToken)
-	}
-	if c.Token == "" && c.IDToken == "" {
-		c.IDToken = s.Getenv(EnvIDToken)
+	c := &Credentials{Address: parsed, Token: s.Token, TokenFile: s.TokenFile, IDToken: s.IDToken, Origin: origin}
+	for _, given := range []struct {
+		env  string
+		into *string
+	}{{EnvToken, &c.Token}, {EnvTokenFile, &c.TokenFile}, {EnvIDToken, &c.IDToken}} {
+		if c.Token == "" && c.TokenFile == "" && c.IDToken == "" {
+			*given.into = s.Getenv(given.env)
+		}
 	}
 	return c, nil
 }
@@ -139,13 +167,11 @@ func (s Sources) fromFile() (*Credentials, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", origin, err)
 	}
-	if s.Token != "" {
-		return nil, fmt.Errorf("auth_token is set, but the address comes from %s: a token is only sent to an address that was set along with it. "+
-			"Set address too, or leave auth_token out and log in with pachctl", origin)
-	}
-	if s.IDToken != "" {
-		return nil, fmt.Errorf("id_token is set, but the address comes from %s: a token is only sent to an address that was set along with it. "+
-			"Set address too, or leave id_token out and log in with pachctl", origin)
+	for _, given := range []struct{ attribute, value string }{{"auth_token", s.Token}, {"token_file", s.TokenFile}, {"id_token", s.IDToken}} {
+		if given.value != "" {
+			return nil, fmt.Errorf("%s is set, but the address comes from %s: a token is only sent to an address that was set along with it. "+
+				"Set address too, or leave %s out and log in with pachctl", given.attribute, origin, given.attribute)
+		}
 	}
 	c := &Credentials{Address: address, Token: found.Token, DeploymentID: found.DeploymentID, Origin: origin}
 	if found.ServerCAs != "" {
@@ -153,7 +179,7 @@ func (s Sources) fromFile() (*Credentials, error) {
 			return nil, fmt.Errorf("%s: server_cas is not base64", origin)
 		}
 	}
-	for _, env := range []string{EnvToken, EnvIDToken} {
+	for _, env := range []string{EnvToken, EnvTokenFile, EnvIDToken} {
 		if s.Getenv(env) != "" && s.Getenv(EnvAddress) == "" {
 			c.Warnings = append(c.Warnings, fmt.Sprintf("%s is not used, since the address comes from %s, which has a token of its own or needs none. "+
 				"Set %s along with it, or unset it.", env, origin, EnvAddress))

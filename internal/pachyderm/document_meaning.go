@@ -70,10 +70,9 @@ func (d *Document) meaning(id PipelineID) map[string]any {
 	tidy(fields, reflect.TypeFor[pps.CreatePipelineRequest]())
 	withoutDefaults(fields, id)
 	for _, name := range []string{"podSpec", "podPatch"} {
-		var v any
-		if text, ok := fields[name].(string); ok && json.Unmarshal([]byte(text), &v) == nil {
-			if b, err := json.Marshal(v); err == nil {
-				fields[name] = string(b)
+		if text, ok := fields[name].(string); ok {
+			if fields[name] = CanonicalPatch(text); fields[name] == "" {
+				delete(fields, name)
 			}
 		}
 	}

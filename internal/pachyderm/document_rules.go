@@ -3,11 +3,13 @@
 package pachyderm
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
 
+	"github.com/pachyderm/pachyderm/v2/src/pfs"
 	"github.com/pachyderm/pachyderm/v2/src/pps"
 )
 
@@ -99,8 +101,10 @@ func (d *Document) Problems() []Problem {
 	if slices.Contains(d.Newer, "maximumExpectedUptime") && !r.Autoscaling {
 		p.add("maximumExpectedUptime", "needs autoscaling. Set autoscaling to true, or leave maximumExpectedUptime out.")
 	}
+	p.kubernetes(d)
 	p.service(r)
 	p.inputs("input", r.Input, map[string]bool{})
+	p.branches(r.Input)
 	slices.SortFunc(p.all, func(a, b Problem) int { return strings.Compare(a.Field, b.Field) })
 	return p.all
 }
@@ -189,6 +193,29 @@ func (p *problems) inputs(field string, in *pps.Input, names map[string]bool) {
 			names[name] = true
 		}
 	}
+}
+
+// branches checks that no two branches of one repo are read (validateDAGStructure
+// in src/server/pfs/server/driver.go). Each trigger makes a branch of its own.
+func (p *problems) branches(in *pps.Input) {
+	read := map[string]string{} // by repo
+	n := 0
+	pps.VisitInput(in, func(in *pps.Input) error { //nolint:errcheck // nothing fails
+		if in.Pfs == nil || in.Pfs.Repo == "" {
+			return nil
+		}
+		branch := cmp.Or(in.Pfs.Branch, DefaultOutputBranch)
+		if in.Pfs.Trigger != nil {
+			n++
+			branch = fmt.Sprintf("%s (with trigger %d)", branch, n)
+		}
+		repo := cmp.Or(in.Pfs.RepoType, pfs.UserRepoType) + "/" + in.Pfs.Project + "/" + in.Pfs.Repo
+		if other, ok := read[repo]; ok && other != branch {
+			p.add("input", "reads the branches %s and %s of the repo %s; Pachyderm takes one branch of each repo. Let another pipeline copy one of them into a repo of its own.", other, branch, in.Pfs.Repo)
+		}
+		read[repo] = branch
+		return nil
+	})
 }
 
 func (p *problems) pfs(field string, in *pps.PFSInput, names map[string]bool) {

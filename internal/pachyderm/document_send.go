@@ -23,21 +23,33 @@ func (e *TooOldError) Error() string {
 	return fmt.Sprintf("this Pachyderm is older than 2.8, and cannot take %s. Leave that out, or update Pachyderm", strings.Join(e.Fields, ", "))
 }
 
-// PutPipeline creates a pipeline, or gives it another specification. With
-// reprocess, the new version does again what the old one has done already.
-//
-// Servers from 2.8 on can be sent the text as it is: fields that 2.6 does not
-// know, and zeros that are to take the place of the cluster's defaults.
-func (c *Client) PutPipeline(ctx context.Context, id PipelineID, d *Document, update, reprocess bool) error {
-	verb := "create"
-	if update {
-		verb = "update"
-	}
+// CreateDocument creates a pipeline. The server makes up a salt if it is "".
+func (c *Client) CreateDocument(ctx context.Context, id PipelineID, d *Document, salt string) error {
+	return c.putPipeline(ctx, id, d, putRequest{verb: "create", salt: salt})
+}
+
+// UpdateDocument gives a pipeline another specification. With reprocess, the
+// new version does again what the old one has done already.
+func (c *Client) UpdateDocument(ctx context.Context, id PipelineID, d *Document, reprocess bool) error {
+	return c.putPipeline(ctx, id, d, putRequest{verb: "update", update: true, reprocess: reprocess})
+}
+
+// putRequest is what belongs to one request, beside the specification.
+type putRequest struct {
+	verb, salt        string
+	update, reprocess bool
+}
+
+// putPipeline sends a specification. Servers from 2.8 on can be sent the text
+// as it is: fields that 2.6 does not know, and zeros that are to take the place
+// of the cluster's defaults.
+func (c *Client) putPipeline(ctx context.Context, id PipelineID, d *Document, put putRequest) error {
+	verb := put.verb
 	if err := c.ensureFollowed(ctx, id, d); err != nil {
 		return fmt.Errorf("%s pipeline %s: %w", verb, id, err)
 	}
 	if len(d.Newer) > 0 || d.zeros || d.sinceOtherwise() {
-		err := c.putPipelineJSON(ctx, id, d, update, reprocess)
+		err := c.putPipelineJSON(ctx, id, d, put)
 		switch {
 		case err == nil:
 			return nil
@@ -54,7 +66,7 @@ func (c *Client) PutPipeline(ctx context.Context, id PipelineID, d *Document, up
 		}
 	}
 	request := proto.Clone(d.request).(*pps.CreatePipelineRequest)
-	request.Pipeline, request.Update, request.Reprocess = id.proto(), update, update && reprocess
+	request.Pipeline, request.Update, request.Reprocess, request.Salt = id.proto(), put.update, put.reprocess, put.salt
 	if err := c.createPipeline(ctx, request); err != nil {
 		return fmt.Errorf("%s pipeline %s: %w", verb, id, err)
 	}
@@ -126,10 +138,13 @@ func (d *Document) sinceOtherwise() bool {
 	return found
 }
 
-func (c *Client) putPipelineJSON(ctx context.Context, id PipelineID, d *Document, update, reprocess bool) error {
+func (c *Client) putPipelineJSON(ctx context.Context, id PipelineID, d *Document, put putRequest) error {
 	fields := maps.Clone(d.fields)
 	fields["pipeline"] = map[string]any{"name": id.Name, "project": map[string]any{"name": id.Project}}
-	return c.sendJSON(ctx, fields, update, update && reprocess)
+	if put.salt != "" {
+		fields["salt"] = put.salt
+	}
+	return c.sendJSON(ctx, fields, put.update, put.reprocess)
 }
 
 func (c *Client) sendJSON(ctx context.Context, fields map[string]any, update, reprocess bool) error {

@@ -54,6 +54,7 @@ type Pipeline struct {
 	Description  string
 	RecentError  string    // of its newest job, if that failed
 	LastJob      string    // state of its newest job, as "success"; "" if there is none
+	Salt         string    // that of its creation, until it is reprocessed
 	Created      time.Time // Pachyderm before 2.11 says when it was updated
 
 	info *pps.PipelineInfo
@@ -81,6 +82,7 @@ func pipelineFrom(id PipelineID, info *pps.PipelineInfo) *Pipeline {
 		OutputBranch: info.GetDetails().GetOutputBranch(), Image: info.GetDetails().GetTransform().GetImage(),
 		Description: info.GetDetails().GetDescription(), RecentError: info.GetDetails().GetRecentError(),
 		LastJob: jobState(info.LastJobState), Created: timeFrom(info.GetDetails().GetCreatedAt()),
+		Salt: info.GetDetails().GetSalt(),
 		info: info,
 	}
 }
@@ -95,9 +97,12 @@ func jobState(s pps.JobState) string {
 // Document returns the pipeline's specification in full.
 func (p *Pipeline) Document() *Document { return documentFrom(p.info) }
 
-// CreatePipeline makes a new spout. It fails if there is a pipeline of the name.
-func (c *Client) CreatePipeline(ctx context.Context, id PipelineID, spec Spec) error {
-	if err := c.createPipeline(ctx, spec.request(id)); err != nil {
+// CreatePipeline makes a new spout. It fails if there is a pipeline of the
+// name. The server makes up a salt if it is "".
+func (c *Client) CreatePipeline(ctx context.Context, id PipelineID, spec Spec, salt string) error {
+	request := spec.request(id)
+	request.Salt = salt
+	if err := c.createPipeline(ctx, request); err != nil {
 		return fmt.Errorf("create pipeline %s: %w", id, err)
 	}
 	return nil

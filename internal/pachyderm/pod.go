@@ -36,5 +36,5 @@ func PodToken(path string) (string, error) {
 	if err := json.Unmarshal(data, &config); err != nil {
 		return "", fmt.Errorf("%s is no pachctl configuration: %w", path, err)
 	}
-	return config.V2.Contexts[config.V2.ActiveContext].SessionToken, nil
+	return tidyToken("the token in "+path, config.V2.Contexts[config.V2.ActiveContext].SessionToken)
 }

@@ -18,7 +18,7 @@ var quantityForm = regexp.MustCompile(`^([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(Ki|Mi|Gi|
 func ParseQuantity(s string) (*big.Rat, error) {
 	m := quantityForm.FindStringSubmatch(s)
 	if m == nil {
-		return nil, errors.New("must be a quantity of Kubernetes: a number and perhaps one of Ki, Mi, Gi, Ti, k, M, G, T")
+		return nil, errors.New("must be a quantity of Kubernetes, such as 512Mi: a number and perhaps one of Ki, Mi, Gi, Ti, k, M, G and T")
 	}
 	n, ok := new(big.Rat).SetString(strings.TrimSuffix(m[1], "."))
 	if !ok {
@@ -43,6 +43,20 @@ func ParseQuantity(s string) (*big.Rat, error) {
 		factor.SetString(fmt.Sprintf("1e%d", exponent))
 	}
 	return n.Mul(n, factor), nil
+}
+
+// maxCPUs is more than any machine has.
+const maxCPUs = 100000
+
+// ParseCPUs returns the number of CPUs that a quantity of Kubernetes stands
+// for, as 0.5 for 500m. Pachyderm keeps it in 32 bits.
+func ParseCPUs(s string) (float32, error) {
+	n, err := ParseQuantity(s)
+	if err != nil || n.Cmp(big.NewRat(maxCPUs, 1)) > 0 {
+		return 0, errors.New("must be a number of CPUs, such as 0.5 or 500m")
+	}
+	cpus, _ := n.Float32()
+	return cpus, nil
 }
 
 // sameQuantities writes quantities in one way.

@@ -4,6 +4,7 @@ package pachyderm
 
 import (
 	"cmp"
+	"encoding/json"
 	"maps"
 	"reflect"
 	"slices"
@@ -31,7 +32,7 @@ type Spec struct {
 	OutputBranch     string
 	Service          *Service
 
-	ResourceRequests        *Resources // nil leaves them to the server; empty asks for none (2.6, 2.7)
+	ResourceRequests        *Resources // nil leaves them to the server; empty asks for nothing (2.6, 2.7)
 	ResourceLimits          *Resources
 	SidecarResourceRequests *Resources
 	SidecarResourceLimits   *Resources
@@ -82,7 +83,7 @@ const DefaultServiceType = "NodePort"
 
 // Equal compares two specs by meaning: order and absence matter only where
 // they do to Pachyderm.
-func (s Spec) Equal(o Spec) bool { return reflect.DeepEqual(s.normal(), o.normal()) }
+func (s Spec) Equal(o Spec) bool { return reflect.DeepEqual(s.normal().sorted(), o.normal().sorted()) }
 
 func (s Spec) normal() Spec {
 	s.Secrets = slices.Clone(s.Secrets)
@@ -114,7 +115,42 @@ func (s Spec) normal() Spec {
 	if len(s.Tolerations) == 0 {
 		s.Tolerations = nil
 	}
+	s.PodSpec, s.PodPatch = CanonicalPatch(s.PodSpec), CanonicalPatch(s.PodPatch)
 	return s
+}
+
+// sorted puts what has no order into one.
+func (s Spec) sorted() Spec {
+	s.ImagePullSecrets, s.AcceptReturnCode, s.Tolerations = slices.Clone(s.ImagePullSecrets), slices.Clone(s.AcceptReturnCode), slices.Clone(s.Tolerations)
+	slices.Sort(s.ImagePullSecrets)
+	slices.Sort(s.AcceptReturnCode)
+	slices.SortFunc(s.Tolerations, func(a, b Toleration) int {
+		return cmp.Or(cmp.Compare(a.Key, b.Key), cmp.Compare(a.Operator, b.Operator), cmp.Compare(a.Value, b.Value), cmp.Compare(a.Effect, b.Effect))
+	})
+	return s
+}
+
+// CanonicalPatch writes a patch in JSON on one line with sorted keys. One that
+// changes nothing is the empty text, and what is no JSON stays as it is.
+func CanonicalPatch(text string) string {
+	if text == "" {
+		return ""
+	}
+	decoder := json.NewDecoder(strings.NewReader(text))
+	decoder.UseNumber()
+	var v any
+	if decoder.Decode(&v) != nil {
+		return text
+	}
+	b, err := json.Marshal(v)
+	switch canonical := string(b); {
+	case err != nil:
+		return text
+	case canonical == "{}" || canonical == "[]" || canonical == "null":
+		return ""
+	default:
+		return canonical
+	}
 }
 
 func (s Spec) request(id PipelineID) *pps.CreatePipelineRequest {

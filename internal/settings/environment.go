@@ -4,15 +4,13 @@ package settings
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"reflect"
 	"regexp"
 	"slices"
-	"sort"
 	"strconv"
 	"strings"
-
-	"github.com/agext/levenshtein"
 )
 
 // Prefix begins the name of every variable of the contract.
@@ -25,6 +23,9 @@ type Variable struct {
 	Doc     string
 	Secret  bool // comes from a Kubernetes secret only, never from a plain value
 	Address bool // a password may have got into it by mistake
+	Set     bool // a list whose order means nothing
+	Line    bool // a secret on one line, whose file may end with another one
+	PEM     bool // text in PEM, in which white space around it means nothing
 	index   []int
 }
 
@@ -46,7 +47,8 @@ func collect(t reflect.Type, index []int) []Variable {
 		at := append(slices.Clone(index), i)
 		if name := field.Tag.Get("env"); name != "" {
 			out = append(out, Variable{Name: name, Default: field.Tag.Get("default"), Doc: field.Tag.Get("doc"),
-				Secret: field.Tag.Get("secret") == "true", Address: field.Tag.Get("address") == "true", index: at})
+				Secret: field.Tag.Get("secret") == "true", Address: field.Tag.Get("address") == "true",
+				Set: field.Tag.Get("set") == "true", Line: field.Tag.Get("line") == "true", PEM: field.Tag.Get("pem") == "true", index: at})
 		} else {
 			out = append(out, collect(field.Type, at)...)
 		}
@@ -82,12 +84,15 @@ func Parse(environ []string) (Settings, error) {
 		}
 		at := slices.IndexFunc(variables, func(v Variable) bool { return v.Name == name })
 		if at < 0 {
-			problems.add(name, "", fmt.Sprintf("is not a setting of this runner; did you mean %s?", nearest(name)))
+			problems.add(name, "", unknown(name))
 			continue
 		}
 		v := variables[at]
 		if value == "" {
 			continue // as unset: a Kubernetes env entry cannot be left out conditionally
+		}
+		if v.Line {
+			value = strings.TrimRight(value, "\r\n")
 		}
 		if err := setField(s.field(v), value); err != nil {
 			problems.add(name, shown(v, value), err.Error())
@@ -108,6 +113,32 @@ func isServiceLink(name, value string) bool {
 		return strings.HasSuffix(name, "_PORT") && strings.Contains(value, "://")
 	}
 	return serviceLink.MatchString(name) || strings.HasSuffix(name, "_PORT") && strings.Contains(value, "://")
+}
+
+// Canonical is environ, by name, with each value of the contract written in the
+// one way that stands for all that mean the same: lists whose order means
+// nothing are sorted, and PEM has no white space around it.
+func Canonical(environ map[string]string) map[string]string {
+	out := maps.Clone(environ)
+	for _, v := range variables {
+		value, ok := environ[v.Name]
+		switch {
+		case !ok:
+		case v.Set:
+			list := strings.Split(value, ",")
+			slices.Sort(list)
+			out[v.Name] = strings.Join(list, ",")
+		case v.PEM:
+			out[v.Name] = CanonicalPEM(value)
+		}
+	}
+	return out
+}
+
+// CanonicalPEM is text in PEM with the ends of lines that Unix has, and
+// without white space around it.
+func CanonicalPEM(text string) string {
+	return strings.TrimSpace(strings.ReplaceAll(text, "\r\n", "\n"))
 }
 
 // ParseEnvironment is [Parse] of this process's environment.
@@ -134,16 +165,17 @@ func (s *Settings) field(v Variable) reflect.Value {
 	return reflect.ValueOf(s).Elem().FieldByIndex(v.index)
 }
 
-// nearest returns the known variable whose name is most like name.
-func nearest(name string) string {
+// unknown says what may have been meant by a name.
+func unknown(name string) string {
 	names := make([]string, 0, len(variables))
 	for _, v := range variables {
-		names = append(names, v.Name)
+		names = append(names, strings.TrimPrefix(v.Name, Prefix))
 	}
-	sort.SliceStable(names, func(i, j int) bool {
-		return levenshtein.Distance(name, names[i], nil) < levenshtein.Distance(name, names[j], nil)
-	})
-	return names[0]
+	text := "is not a setting of this runner; "
+	if near, ok := Nearest(strings.TrimPrefix(name, Prefix), names); ok {
+		return text + "did you mean " + Prefix + near + "?"
+	}
+	return text + "names that begin with " + Prefix + " are its own, so call it otherwise"
 }
 
 // shown returns a value as it may appear in a message.

@@ -12,8 +12,8 @@ import (
 // Record says which records become files, and what is taken out of them.
 type Record struct {
 	Filter  Filter   `env:"SPOUT_RECORD_FILTER" doc:"Conditions that records must meet to be kept, joined by and: value:status == \"paid\" and header:env != test and value:type in (order, refund) and key exists and value:deleted missing. value:A.B is a field of a value that is JSON, as text; the last of several headers of one name counts; null is missing, and != and missing hold for what is missing. Other records are left out and counted in the commit's description."`
-	Fields  []string `env:"SPOUT_RECORD_FIELDS" doc:"Fields of values that are JSON objects to keep, as id or customer.name, separated by commas; the others are left out, within lists too. Null values stay."`
-	Mask    []string `env:"SPOUT_RECORD_MASK" doc:"Fields of JSON values whose content must not be seen, separated by commas: customer.email=hash, card.number=redact. hash writes the SHA-256 of the content in hexadecimal (HMAC-SHA-256 where SPOUT_RECORD_MASK_KEY is set, which nobody can guess contents from), redact writes \"***\". Null stays null. Paths show what is masked, filters see what is not."`
+	Fields  []string `env:"SPOUT_RECORD_FIELDS" set:"true" doc:"Fields of values that are JSON objects to keep, as id or customer.name, separated by commas; the others are left out, within lists too. Null values stay."`
+	Mask    []string `env:"SPOUT_RECORD_MASK" set:"true" doc:"Fields of JSON values whose content must not be seen, separated by commas: customer.email=hash, card.number=redact. hash writes the SHA-256 of the content in hexadecimal (HMAC-SHA-256 where SPOUT_RECORD_MASK_KEY is set, which nobody can guess contents from), redact writes \"***\". Null stays null. Paths show what is masked, filters see what is not."`
 	MaskKey string   `env:"SPOUT_RECORD_MASK_KEY" secret:"true" doc:"Key of the HMAC-SHA-256 that hash masks with."`
 
 	MaxBytes         Bytes  `env:"SPOUT_RECORD_MAX_BYTES" default:"0" doc:"Most bytes of a record's key, value and headers together; 0 for no limit. A larger one is refused."`

@@ -12,12 +12,12 @@ type SchemaRegistry struct {
 	URL string `env:"SPOUT_SCHEMA_REGISTRY_URL" address:"true" doc:"Confluent-compatible schema registry, as https://registry.example.com. With it, values of avro and parquet files are decoded: they must begin with a zero byte and the number of their schema, as the registry's serializers write them. A value's fields become columns, the record's coordinates one called _record; records of different schemas go into different files, and null values into files with _record alone. While the registry cannot be reached, reading waits."`
 
 	TLSServerName  string `env:"SPOUT_SCHEMA_REGISTRY_TLS_SERVER_NAME" doc:"Name expected in the registry's certificate, if it is not the host's."`
-	TLSCA          string `env:"SPOUT_SCHEMA_REGISTRY_TLS_CA" doc:"Certificates of the authorities to trust in place of the system's, in PEM."`
+	TLSCA          string `env:"SPOUT_SCHEMA_REGISTRY_TLS_CA" pem:"true" doc:"Certificates of the authorities to trust in place of the system's, in PEM."`
 	TLSCert        string `env:"SPOUT_SCHEMA_REGISTRY_TLS_CERT" secret:"true" doc:"Client certificate in PEM, for mutual TLS."`
 	TLSKey         string `env:"SPOUT_SCHEMA_REGISTRY_TLS_KEY" secret:"true" doc:"Key of the client certificate in PEM."`
-	Username       string `env:"SPOUT_SCHEMA_REGISTRY_USERNAME" secret:"true" doc:"User name of HTTP basic authentication."`
-	Password       string `env:"SPOUT_SCHEMA_REGISTRY_PASSWORD" secret:"true" doc:"Password of HTTP basic authentication."`
-	Token          string `env:"SPOUT_SCHEMA_REGISTRY_TOKEN" secret:"true" doc:"Bearer token, in place of a user name."`
+	Username       string `env:"SPOUT_SCHEMA_REGISTRY_USERNAME" line:"true" secret:"true" doc:"User name of HTTP basic authentication."`
+	Password       string `env:"SPOUT_SCHEMA_REGISTRY_PASSWORD" line:"true" secret:"true" doc:"Password of HTTP basic authentication."`
+	Token          string `env:"SPOUT_SCHEMA_REGISTRY_TOKEN" line:"true" secret:"true" doc:"Bearer token, in place of a user name."`
 	AllowCleartext bool   `env:"SPOUT_SCHEMA_REGISTRY_ALLOW_CLEARTEXT_CREDENTIALS" default:"false" doc:"Whether the user name and password, or the token, may be sent to a registry at http://. Everybody on the way can read them. Without it, that is allowed to this machine only."`
 
 	Folder string `env:"SPOUT_SCHEMA_REGISTRY_FOLDER" default:"_schemas" doc:"Folder of the output repo for the schemas, as ID.avsc, in the same commit as the first records of each. Globs of downstream pipelines should name the folders of the data."`

@@ -45,8 +45,8 @@ type Settings struct {
 
 // Kafka says which records are read, and how the brokers are reached.
 type Kafka struct {
-	Brokers      []string     `env:"SPOUT_KAFKA_BROKERS" address:"true" doc:"Brokers to ask for the cluster's metadata, as host:port, separated by commas."`
-	Topics       []string     `env:"SPOUT_KAFKA_TOPICS" doc:"Topics to read, all partitions of each, separated by commas. Set either this or SPOUT_KAFKA_TOPICS_PATTERN."`
+	Brokers      []string     `env:"SPOUT_KAFKA_BROKERS" set:"true" address:"true" doc:"Brokers to ask for the cluster's metadata, as host:port, separated by commas."`
+	Topics       []string     `env:"SPOUT_KAFKA_TOPICS" set:"true" doc:"Topics to read, all partitions of each, separated by commas. Set either this or SPOUT_KAFKA_TOPICS_PATTERN."`
 	Pattern      string       `env:"SPOUT_KAFKA_TOPICS_PATTERN" doc:"Read all topics whose whole name matches this regular expression (RE2), as orders-.* for orders-eu and orders-us. Topics that come later are found within SPOUT_KAFKA_METADATA_INTERVAL and read from their beginning. Kafka's internal topics, and others whose names begin with two underscores, are left out, and so are topics that this user may not describe."`
 	Shard        Shard        `env:"SPOUT_KAFKA_SHARD" doc:"Which share of the partitions to read, where several spouts read the same topics: 2/8 is the second of eight. Partitions go round the shards in the order of their numbers, each topic beginning at a shard that its name decides. Empty for all of them. See SPOUT_KAFKA_ON_SHARD_CHANGED before it is changed."`
 	Start        string       `env:"SPOUT_KAFKA_START" default:"earliest" doc:"Where to begin while the output branch holds no position yet: earliest, latest, or a time in RFC 3339, as 2026-01-31T00:00:00Z. Partitions that appear later are read from their beginning."`
@@ -68,19 +68,19 @@ type Kafka struct {
 
 	TLS           bool   `env:"SPOUT_KAFKA_TLS" default:"false" doc:"Use TLS."`
 	TLSServerName string `env:"SPOUT_KAFKA_TLS_SERVER_NAME" doc:"Name expected in the brokers' certificates, if it is not the host's."`
-	TLSCA         string `env:"SPOUT_KAFKA_TLS_CA" doc:"Certificates of the authorities to trust in place of the system's, in PEM."`
+	TLSCA         string `env:"SPOUT_KAFKA_TLS_CA" pem:"true" doc:"Certificates of the authorities to trust in place of the system's, in PEM."`
 	TLSCAFile     string `env:"SPOUT_KAFKA_TLS_CA_FILE" doc:"File with such certificates, of a secret that is mounted into the pod. It is read at the start."`
 	TLSCertFile   string `env:"SPOUT_KAFKA_TLS_CERT_FILE" doc:"File with the client certificate in PEM, for mutual TLS, of a secret that is mounted into the pod. It is read again for each connection, so a certificate can be renewed while the spout runs."`
 	TLSKeyFile    string `env:"SPOUT_KAFKA_TLS_KEY_FILE" doc:"File with the key of the client certificate in PEM."`
 	TLSCert       string `env:"SPOUT_KAFKA_TLS_CERT" secret:"true" doc:"Client certificate in PEM, for mutual TLS."`
 	TLSKey        string `env:"SPOUT_KAFKA_TLS_KEY" secret:"true" doc:"Key of the client certificate in PEM."`
 
-	SASLMechanism  string   `env:"SPOUT_KAFKA_SASL_MECHANISM" doc:"plain, scram-sha-256, scram-sha-512 or oauthbearer; empty for none."`
-	SASLUsername   string   `env:"SPOUT_KAFKA_SASL_USERNAME" secret:"true" doc:"SASL user name; for oauthbearer the client id."`
-	SASLPassword   string   `env:"SPOUT_KAFKA_SASL_PASSWORD" secret:"true" doc:"SASL password; for oauthbearer the client secret."`
+	SASLMechanism  string   `env:"SPOUT_KAFKA_SASL_MECHANISM" doc:"plain, scram-sha-256, scram-sha-512 or oauthbearer. Empty for none, whatever else says how to log in."`
+	SASLUsername   string   `env:"SPOUT_KAFKA_SASL_USERNAME" line:"true" secret:"true" doc:"SASL user name; for oauthbearer the client id."`
+	SASLPassword   string   `env:"SPOUT_KAFKA_SASL_PASSWORD" line:"true" secret:"true" doc:"SASL password; for oauthbearer the client secret."`
 	SASLTokenURL   string   `env:"SPOUT_KAFKA_SASL_TOKEN_URL" address:"true" doc:"For oauthbearer: the endpoint that gives tokens to clients (OAuth 2.0, client credentials), as https://login.example.com/oauth2/token. Its certificate is checked as the brokers' are."`
 	SASLScope      string   `env:"SPOUT_KAFKA_SASL_SCOPE" doc:"For oauthbearer: scopes to ask for, separated by blanks."`
-	SASLExtensions []string `env:"SPOUT_KAFKA_SASL_EXTENSIONS" doc:"For oauthbearer: what the brokers want to know besides the token, as logicalCluster=lkc-1,identityPoolId=pool-1, separated by commas."`
+	SASLExtensions []string `env:"SPOUT_KAFKA_SASL_EXTENSIONS" set:"true" doc:"For oauthbearer: what the brokers want to know besides the token, as logicalCluster=lkc-1,identityPoolId=pool-1, separated by commas."`
 
 	SASLAllowCleartext bool `env:"SPOUT_KAFKA_SASL_ALLOW_CLEARTEXT_CREDENTIALS" default:"false" doc:"Whether a password, token or client secret may be sent without TLS: by plain or oauthbearer to brokers without SPOUT_KAFKA_TLS, or to a token endpoint at http://. Everybody on the way can read it. Without this, it is sent to this machine only. SCRAM sends no password, so without TLS there is only a warning."`
 }
@@ -97,7 +97,7 @@ type Batch struct {
 type File struct {
 	Format      string       `env:"SPOUT_FILE_FORMAT" default:"lines" doc:"lines: each value and a newline. jsonl: a JSON object per line with topic, partition, offset, timestamp in milliseconds, key, headers and value. Values that are JSON stay JSON, keys and header values that are UTF-8 become strings, and all other bytes are in base64 under value_base64 or key_base64. raw: one file per record that holds its value; it costs Pachyderm more than all others, so use it for values that are files by themselves. avro, parquet: Avro object container files and Parquet files with a row per record; without a schema registry its columns are topic, partition, offset, timestamp, key, headers and, as bytes, value."`
 	Compression string       `env:"SPOUT_FILE_COMPRESSION" default:"none" doc:"none, gzip, zstd, or, within avro and parquet, snappy. avro and parquet are compressed inside, the other formats as whole files."`
-	Path        PathTemplate `env:"SPOUT_FILE_PATH" default:"{topic}/{partition}/{first_offset}-{last_offset}.{ext}" doc:"Path of a file in the output repo. Placeholders: {topic} {partition} {first_offset} {last_offset} {ext}, {year} {month} {day} {hour} {minute} of SPOUT_FILE_PATH_TIME in UTC, and {key} {header:NAME} {value:FIELD} of the record, the last for values that are JSON, as {value:customer.country}. Records whose paths differ go into different files. {partition} and {first_offset} must be in it, and {topic} where several topics are read. Of a record's own values only letters, digits, '-', '_' and '.' appear as they are, other bytes as %XX; what is missing is __HIVE_DEFAULT_PARTITION__, and values of more than 100 bytes end in a hash."`
+	Path        PathTemplate `env:"SPOUT_FILE_PATH" default:"{topic}/{partition}/{first_offset}-{last_offset}.{ext}" doc:"Path of a file in the output repo. Placeholders: {topic} {partition} {first_offset} {last_offset} {ext}, {year} {month} {day} {hour} {minute} of SPOUT_FILE_PATH_TIME in UTC, and {key} {header:NAME} {value:FIELD} of the record, the last for values that are JSON, as {value:customer.country}. Records whose paths differ go into different files. {partition} and {first_offset} must be in it, and {topic} where several topics are read. Of a record's own values only letters, digits, '-', '_' and '.' appear as they are, other bytes as %XX; what is missing is \x60__HIVE_DEFAULT_PARTITION__\x60, and values of more than 100 bytes end in a hash."`
 	PathTime    string       `env:"SPOUT_FILE_PATH_TIME" default:"event" doc:"The time that paths show: event is the record's timestamp, ingestion the time when the batch's first record was read."`
 }
 

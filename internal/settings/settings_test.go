@@ -108,6 +108,7 @@ func TestProblems(t *testing.T) {
 	t.Parallel()
 	for environment, want := range map[string]string{
 		"SPOUT_KAFKA_BROKER=x":                                         "SPOUT_KAFKA_BROKER is not a setting of this runner; did you mean SPOUT_KAFKA_BROKERS?",
+		"SPOUT_CACHE_SIZE=1":                                           "SPOUT_CACHE_SIZE is not a setting of this runner; names that begin with SPOUT_ are its own",
 		"SPOUT_BACTH_MAX_AGE=1s":                                       "did you mean SPOUT_BATCH_MAX_AGE?",
 		"SPOUT_KAFKA_BROKERS=kafka":                                    `SPOUT_KAFKA_BROKERS="kafka" must be host:port, as kafka.example.com:9092`,
 		"SPOUT_KAFKA_BROKERS=kafka:0":                                  "must be host:port",
@@ -139,9 +140,9 @@ func TestProblems(t *testing.T) {
 		"SPOUT_KAFKA_MAX_BATCH_BYTES=65MiB":                            "must be from 1MiB to 64MiB",
 		"SPOUT_KAFKA_FETCH_MAX_WAIT=500us":                             "must be from 1ms to 1m",
 		"SPOUT_MEMORY_BUDGET=32MiB":                                    "must be at least 64MiB, 8 times SPOUT_KAFKA_FETCH_MAX_BYTES",
-		"SPOUT_BATCH_MAX_BYTES=64 apples":                              "must be a number of bytes, as 64MiB or 1GB",
+		"SPOUT_BATCH_MAX_BYTES=64 apples":                              "must be a number of bytes, such as 64MiB or 1GB",
 		"SPOUT_BATCH_MAX_RECORDS=-1":                                   "must not be negative",
-		"SPOUT_BATCH_MAX_AGE=10":                                       "must be a length of time, as 500ms, 10s or 5m",
+		"SPOUT_BATCH_MAX_AGE=10":                                       "must be a length of time, such as 500ms, 10s, 5m or 1h30m",
 		"SPOUT_BATCH_MAX_AGE=1ms":                                      "must be at least 10ms",
 		"SPOUT_FILE_FORMAT=csv":                                        "must be one of lines, jsonl",
 		"SPOUT_FILE_PATH={topic}":                                      "must have {partition} and {first_offset}",
@@ -333,5 +334,28 @@ func TestPatterns(t *testing.T) {
 	}
 	if _, err := parse("SPOUT_KAFKA_TOPICS_PATTERN=x.*", "SPOUT_KAFKA_START_OFFSETS=xy:0=1"); err != nil {
 		t.Error(err)
+	}
+}
+
+// What means the same has one form: the order of what is a set, and white space
+// around certificates.
+func TestCanonical(t *testing.T) {
+	t.Parallel()
+	pem := "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----"
+	got := Canonical(map[string]string{"SPOUT_KAFKA_TOPICS": "b,a", "SPOUT_RECORD_MASK": "b=hash,a=redact", "SPOUT_KAFKA_TLS_CA": pem + "\r\n", "SPOUT_FILE_PATH": "b,a", "OTHER": "b,a\n"})
+	want := map[string]string{"SPOUT_KAFKA_TOPICS": "a,b", "SPOUT_RECORD_MASK": "a=redact,b=hash", "SPOUT_KAFKA_TLS_CA": pem, "SPOUT_FILE_PATH": "b,a", "OTHER": "b,a\n"}
+	if !maps.Equal(got, want) {
+		t.Errorf("%v", got)
+	}
+}
+
+// A file that a Kubernetes secret was made of often ends with a line break,
+// which belongs to no login. A key of a hash is taken as it is.
+func TestSecretsEndWithoutLineBreak(t *testing.T) {
+	t.Parallel()
+	s, err := Parse([]string{"SPOUT_KAFKA_BROKERS=a:1", "SPOUT_KAFKA_TOPICS=a", "SPOUT_KAFKA_SASL_USERNAME=u\n", "SPOUT_KAFKA_SASL_PASSWORD= p \r\n",
+		"SPOUT_SCHEMA_REGISTRY_TOKEN=t\n", "SPOUT_RECORD_MASK_KEY=k\n"})
+	if err != nil || s.Kafka.SASLUsername != "u" || s.Kafka.SASLPassword != " p " || s.SchemaRegistry.Token != "t" || s.Record.MaskKey != "k\n" {
+		t.Errorf("%+v %v", s, err)
 	}
 }

@@ -36,7 +36,7 @@ func ParseBytes(s string) (Bytes, error) {
 	}
 	n, err := strconv.ParseFloat(number, 64)
 	if err != nil || n < 0 || math.IsInf(n, 0) || math.IsNaN(n) || n*factor > math.MaxInt64/2 {
-		return 0, fmt.Errorf("must be a number of bytes, as 64MiB or 1GB")
+		return 0, fmt.Errorf("must be a number of bytes, such as 64MiB or 1GB: a number and perhaps one of KiB, MiB, GiB, TiB, kB, MB, GB and TB")
 	}
 	return Bytes(n * factor), nil
 }
@@ -69,7 +69,7 @@ type Duration time.Duration
 func (d *Duration) UnmarshalText(text []byte) error {
 	parsed, err := time.ParseDuration(string(text))
 	if err != nil {
-		return fmt.Errorf("must be a length of time, as 500ms, 10s or 5m")
+		return fmt.Errorf("must be a length of time, such as 500ms, 10s, 5m or 1h30m")
 	}
 	*d = Duration(parsed)
 	return nil

@@ -98,7 +98,7 @@ variable "topics" {
     }))
     labels = optional(map(string), {})
     resource_requests = optional(object({
-      cpu    = optional(number)
+      cpu    = optional(string)
       memory = optional(string)
       disk   = optional(string)
     }))
@@ -302,9 +302,9 @@ variable "secret_mounts" {
 }
 
 variable "resource_requests" {
-  description = "What each spout's container asks for: cpu (a number), memory and disk (as \"512Mi\"). Left out, Pachyderm decides."
+  description = "What each spout's container asks for: cpu (as 0.5 or \"500m\"), memory and disk (as \"512Mi\"). Left out, Pachyderm decides."
   type = object({
-    cpu    = optional(number)
+    cpu    = optional(string)
     memory = optional(string)
     disk   = optional(string)
   })
