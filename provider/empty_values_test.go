@@ -232,7 +232,8 @@ func TestSameInOtherWords(t *testing.T) {
 }
 
 func oauthbearer(extensions ...any) object {
-	return object{"mechanism": "oauthbearer", "token_url": "https://login.example.com/token", "extensions": extensions, "credentials_secret": object{"name": "kafka-user"}}
+	return object{"mechanism": "oauthbearer", "token_url": "https://login.example.com/token", "extensions": extensions, "credentials_secret": object{"name": "kafka-user"},
+		"allow_cleartext_credentials": true}
 }
 
 func withRegistryCA(ca string) object {

@@ -406,6 +406,9 @@ resource "pachyderm_spout" "this" {
 	if said := applied(t, w, config(broken), false); !strings.Contains(said, "does not run") || !strings.Contains(said, "pull") {
 		t.Errorf("no error with the reason: %s", said)
 	}
+	if err := w.Refresh(t.Context()); err != nil { //nolint:staticcheck // the error is all that is wanted of a plan
+		t.Fatal(err)
+	}
 	if state := attributes(t, w)["state"]; state == "running" {
 		t.Errorf("state %v", state)
 	}
@@ -432,8 +435,11 @@ func TestSpoutPage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// The page's image is nobody's: its pod never starts.
+	const name = "  name = \"my-spout\"\n"
+	config := strings.Replace(string(text), name, name+"  wait_for = \"created\"\n", 1)
 	w := newWorkspace(t, c)
-	if err := applyConfig(t.Context(), w, string(text)); err != nil {
+	if err := applyConfig(t.Context(), w, config); err != nil {
 		t.Fatal(err)
 	}
 	planIsEmpty(t, w)
