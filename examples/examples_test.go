@@ -18,8 +18,8 @@ import (
 
 	"github.com/hashicorp/go-version"
 
-	"github.com/spoutworks/terraform-provider-pachyderm/internal/artifacts"
-	"github.com/spoutworks/terraform-provider-pachyderm/internal/terraformcli"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/artifacts"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/terraformcli"
 )
 
 func TestExamplesAreFormatted(t *testing.T) {

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachtest"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/pachtest"
 )
 
 // What an interrupted apply of the same configuration has left is taken over

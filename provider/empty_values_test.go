@@ -10,7 +10,7 @@ import (
 
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
 	"github.com/hashicorp/terraform-plugin-go/tftypes"
-	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachtest"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/pachtest"
 )
 
 // withoutEmpty are attributes of which the empty value is no value: what

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachtest"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/pachtest"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 )

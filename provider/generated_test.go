@@ -14,7 +14,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachtest"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/pachtest"
 )
 
 // foundObjects are objects of each resource, by what they are imported by.

@@ -5,7 +5,7 @@ package provider
 import (
 	"testing"
 
-	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachtest"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/pachtest"
 )
 
 // A plan that is applied after somebody else has deleted the object says so,

@@ -10,9 +10,9 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachtest"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/pachtest"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/terraformcli"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
-	"github.com/spoutworks/terraform-provider-pachyderm/internal/terraformcli"
 )
 
 // What only Terraform from 1.14 on has, by its own program: a query finds what

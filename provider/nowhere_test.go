@@ -12,7 +12,7 @@ import (
 	"testing"
 
 	"github.com/pachyderm/pachyderm/v2/src/auth"
-	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachtest"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/pachtest"
 )
 
 const secretiveConfig = `

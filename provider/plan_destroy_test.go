@@ -5,7 +5,7 @@ package provider
 import (
 	"testing"
 
-	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachtest"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/pachtest"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 )

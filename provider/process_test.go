@@ -17,9 +17,9 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/spoutworks/terraform-provider-pachyderm/internal/artifacts"
-	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachtest"
-	"github.com/spoutworks/terraform-provider-pachyderm/internal/terraformcli"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/artifacts"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/pachtest"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/terraformcli"
 )
 
 // builtProvider is the provider as a program, and the command line to run it

@@ -13,7 +13,7 @@ import (
 
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
 	"github.com/hashicorp/terraform-plugin-go/tftypes"
-	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachtest"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/pachtest"
 )
 
 // object is a configuration: attributes by name, nested ones too.

@@ -17,7 +17,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
 	"github.com/hashicorp/terraform-plugin-testing/plancheck"
 	"github.com/pachyderm/pachyderm/v2/src/auth"
-	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachtest"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/pachtest"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"

@@ -5,7 +5,7 @@ package provider
 import (
 	"testing"
 
-	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachtest"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/pachtest"
 )
 
 // registryCases are schema registries, with each way to authenticate.

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachtest"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/pachtest"
 )
 
 // What could only fail later is refused while planning, with a message that

@@ -24,9 +24,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachtest"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/pachtest"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/rsstest"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
-	"github.com/spoutworks/terraform-provider-pachyderm/internal/rsstest"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
 )
 

@@ -22,11 +22,11 @@ import (
 
 	"github.com/hashicorp/terraform-exec/tfexec"
 
-	"github.com/spoutworks/terraform-provider-pachyderm/internal/artifacts"
-	"github.com/spoutworks/terraform-provider-pachyderm/internal/cluster"
-	"github.com/spoutworks/terraform-provider-pachyderm/internal/kafkatest"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/artifacts"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/cluster"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/kafkatest"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/terraformcli"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
-	"github.com/spoutworks/terraform-provider-pachyderm/internal/terraformcli"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/audit"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source/kafka"
 )

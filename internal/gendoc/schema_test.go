@@ -16,8 +16,8 @@ import (
 
 	tfjson "github.com/hashicorp/terraform-json"
 
-	"github.com/spoutworks/terraform-provider-pachyderm/internal/artifacts"
-	"github.com/spoutworks/terraform-provider-pachyderm/internal/terraformcli"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/artifacts"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/terraformcli"
 )
 
 func TestTheSchemaIsWhatTerraformPrints(t *testing.T) {

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/spoutworks/terraform-provider-pachyderm/internal/rsstest"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/rsstest"
 )
 
 // FuzzParse reads settings, a variable per line. What can be read is written so

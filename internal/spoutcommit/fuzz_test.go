@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/spoutworks/terraform-provider-pachyderm/internal/rsstest"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/rsstest"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/spoutcommit"
 )
 

@@ -16,7 +16,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
-	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachtest"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/pachtest"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/audit"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/ingest"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"

@@ -14,8 +14,8 @@ import (
 	"github.com/pachyderm/pachyderm/v2/src/pps"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/spoutworks/terraform-provider-pachyderm/internal/kafkatest"
-	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachtest"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/kafkatest"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/pachtest"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/spoutcommit"

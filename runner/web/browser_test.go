@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/spoutworks/terraform-provider-pachyderm/internal/browsertest"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/browsertest"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
 )
 

@@ -17,7 +17,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/spoutworks/terraform-provider-pachyderm/internal/logtest"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/logtest"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 )

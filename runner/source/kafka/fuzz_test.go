@@ -12,7 +12,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"github.com/spoutworks/terraform-provider-pachyderm/internal/rsstest"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/rsstest"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 )
 

@@ -17,7 +17,7 @@ import (
 	"github.com/klauspost/compress/s2"
 	"github.com/pierrec/lz4/v4"
 
-	"github.com/spoutworks/terraform-provider-pachyderm/internal/rsstest"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/rsstest"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 )

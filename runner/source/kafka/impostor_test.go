@@ -17,8 +17,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"github.com/spoutworks/terraform-provider-pachyderm/internal/kafkatest"
-	"github.com/spoutworks/terraform-provider-pachyderm/internal/rsstest"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/kafkatest"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/rsstest"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
 )
 

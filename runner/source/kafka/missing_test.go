@@ -12,7 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"github.com/spoutworks/terraform-provider-pachyderm/internal/logtest"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/logtest"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
 )
 

@@ -23,7 +23,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"golang.org/x/oauth2"
 
-	"github.com/spoutworks/terraform-provider-pachyderm/internal/logtest"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/logtest"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
 )
 

@@ -92,7 +92,7 @@ run "shared_settings" {
     error_message = "the annotations are not passed on"
   }
   assert {
-    condition     = pachyderm_spout.this["Orders.v1"].resource_requests.cpu == 0.5 && pachyderm_spout.this["Orders.v1"].image == "registry.example.com/spout-runner:1.0.0" && pachyderm_spout.this["Orders.v1"].paused
+    condition     = pachyderm_spout.this["Orders.v1"].resource_requests.cpu == "0.5" && pachyderm_spout.this["Orders.v1"].image == "registry.example.com/spout-runner:1.0.0" && pachyderm_spout.this["Orders.v1"].paused
     error_message = "resources, image or paused are not passed on"
   }
 }

@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/cluster/child"
+)
+
+// TestPortOwner: whoever has a port that the cluster needs is named.
+func TestPortOwner(t *testing.T) {
+	t.Parallel()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = ln.Close() }()
+	port := ln.Addr().(*net.TCPAddr).Port
+	sockets := listeningSockets()
+	at := slices.IndexFunc(sockets, func(s socket) bool { return s.port == port })
+	if at < 0 {
+		t.Fatal("the port is not seen")
+	}
+	if owner := socketOwner(sockets[at].inode); !strings.Contains(owner, fmt.Sprintf("(pid %d)", os.Getpid())) {
+		t.Errorf("owner: %q", owner)
+	}
+}
+
+// TestWhoCanReachASocket: a socket on all interfaces is told from one of the loopback address, in both protocols.
+func TestWhoCanReachASocket(t *testing.T) {
+	t.Parallel()
+	for address, loopback := range map[string]bool{"127.0.0.1:0": true, "127.1.2.3:0": true, "[::1]:0": true, "0.0.0.0:0": false, "[::]:0": false} {
+		ln, err := net.Listen("tcp", address)
+		if err != nil {
+			t.Log(address, err) // no such protocol here
+			continue
+		}
+		defer func() { _ = ln.Close() }()
+		port, sockets := ln.Addr().(*net.TCPAddr).Port, listeningSockets()
+		at := slices.IndexFunc(sockets, func(s socket) bool { return s.port == port })
+		if at < 0 || sockets[at].loopback != loopback {
+			t.Errorf("%s: socket %d of %v; want loopback: %v", address, at, sockets, loopback)
+		}
+	}
+}
+
+// TestLoopback: every line by which Pachyderm's programs listen is found, and changed.
+func TestLoopback(t *testing.T) {
+	t.Parallel()
+	source, err := moduleDir(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if _, err := changedModule(t.Context(), dir, source); err != nil {
+		t.Fatal(err)
+	}
+	for _, change := range onLoopback {
+		text, err := os.ReadFile(filepath.Join(dir, "pachyderm", change.file))
+		if err != nil || strings.Contains(string(text), change.all) || !strings.Contains(string(text), change.loopback) {
+			t.Errorf("%s listens elsewhere, %v", change.file, err)
+		}
+	}
+}
+
+func TestLockFile(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "lock")
+	unlock, err := lockFile(t.Context(), path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	if _, err := lockFile(ctx, path, cancel); !errors.Is(err, context.Canceled) {
+		t.Errorf("waiting was not cancelled: %v", err)
+	}
+	again, err := lockFile(t.Context(), path, unlock) // the other ends while this one waits
+	if err != nil {
+		t.Fatal(err)
+	}
+	again()
+}
+
+// TestAnnouncement: there is one cluster at a time, others are told of it, and nothing is left of it.
+func TestAnnouncement(t *testing.T) {
+	t.Parallel()
+	address := fmt.Sprintf("@terraform-provider-pachyderm/test-%d", os.Getpid())
+	if info, err := announced(t.Context(), address); err != nil || info != nil {
+		t.Errorf("before: %+v, %v", info, err)
+	}
+	first, err := announce(t.Context(), address, Info{PID: 1, Dir: "/d"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info, err := announced(t.Context(), address); err != nil || info == nil || *info != (Info{PID: 1, Dir: "/d"}) {
+		t.Errorf("while it stands: %+v, %v", info, err)
+	}
+	if _, err := announce(t.Context(), address, Info{}, nil); !errors.Is(err, ErrRunning) {
+		t.Errorf("announced twice: %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	if _, err := announce(ctx, address, Info{}, cancel); !errors.Is(err, context.Canceled) {
+		t.Errorf("waiting was not cancelled: %v", err)
+	}
+	second, err := announce(t.Context(), address, Info{PID: 2}, func() { // the other ends while this one waits
+		if err := first.withdraw(); err != nil {
+			t.Error(err)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := second.withdraw(); err != nil {
+		t.Fatal(err)
+	}
+	if err := awaitWithdrawal(t.Context(), address); err != nil {
+		t.Error(err)
+	}
+	if info, err := announced(t.Context(), address); err != nil || info != nil {
+		t.Errorf("after: %+v, %v", info, err)
+	}
+}
+
+// TestOnlyAClustersFolderIsDeleted: a folder with files of others is neither taken for a cluster nor emptied.
+func TestOnlyAClustersFolderIsDeleted(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	theirs := filepath.Join(dir, "data", "thesis")
+	if err := errors.Join(os.Mkdir(filepath.Dir(theirs), 0o755), os.WriteFile(theirs, nil, 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	if err := layout(dir).make(); err == nil {
+		t.Error("it was taken for a cluster's")
+	}
+	if err := Reset(dir); err == nil {
+		t.Error("it was reset")
+	}
+	if _, err := os.Stat(theirs); err != nil {
+		t.Error(err)
+	}
+
+	ours := filepath.Join(dir, "ours")
+	if err := Reset(ours); err != nil {
+		t.Errorf("one that is not there: %v", err)
+	}
+	images := map[string]string{"runner": "/build"}
+	if err := errors.Join(layout(ours).make(), layout(ours).make(), RememberImages(ours, images), os.WriteFile(layout(ours).data("x"), nil, 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := RememberedImages(ours); err != nil || got["runner"] != "/build" {
+		t.Errorf("remembered %v, %v", got, err)
+	}
+	if info, err := os.Stat(ours); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("others can enter: %v, %v", info.Mode(), err)
+	}
+	if err := Reset(ours); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(layout(ours).data("x")); err == nil {
+		t.Error("the data is left")
+	}
+	if got, err := RememberedImages(ours); err != nil || got != nil {
+		t.Errorf("remembered after a reset: %v, %v", got, err)
+	}
+}
+
+// TestChildren: children are found, and dead ones that nobody has waited for are not.
+func TestChildren(t *testing.T) {
+	t.Parallel()
+	cmd := exec.Command("sleep", "60")
+	if err := child.Start(cmd); err != nil {
+		t.Fatal(err)
+	}
+	children, err := childrenOf(os.Getpid())
+	if err != nil || !slices.Contains(children, cmd.Process.Pid) {
+		t.Errorf("children %v, %v; want %d", children, err, cmd.Process.Pid)
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	child.AwaitExit(cmd.Process.Pid)
+	children, err = childrenOf(os.Getpid())
+	if err != nil || slices.Contains(children, cmd.Process.Pid) {
+		t.Errorf("children %v, %v; %d is dead", children, err, cmd.Process.Pid)
+	}
+	_ = cmd.Wait()
+}
+
+func TestPachdLocks(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]bool{
+		"pachyderm/1.7.0/pachyderm_pps/_master_lock/7d7b":                         true,
+		"pachyderm/1.7.0/pachyderm_pfs/pfs-master-lock/ring/nodes/5b59":           true,
+		"pachyderm/1.7.0/pachyderm_pfs/pachw-controller-lock/7d7b":                true,
+		"pachyderm/1.7.0/pachyderm_pps/_master_worker_lock/demo/ticks/6b5b/7d7ba": false,
+		"pachyderm/1.7.0/pachyderm_pps/workers/demo-ticks-v1/127.1.82.18":         false,
+	} {
+		if got := isPachdLock(etcdKey{Name: name}); got != want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
+// TestPrograms: a folder with programs of another version is taken if it is complete and says its version.
+func TestPrograms(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	put := func(name, output string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\necho '"+output+"'\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	fails := func(want string) {
+		t.Helper()
+		if got, err := programsIn(t.Context(), dir); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%+v, %v; want %s", got, err, want)
+		}
+	}
+	put("pachd", "")
+	put("worker", "")
+	put("pachctl", "0.0.0")
+	fails("no program etcd")
+	put("etcd", "")
+	fails(`"0.0.0" in place of its version`)
+	put("pachctl", "2.11.6")
+	if got, err := programsIn(t.Context(), dir); err != nil || got != (Programs{dir, "2.11.6"}) {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
+// TestPersist: a server that ends while it starts is started again, but not for ever.
+func TestPersist(t *testing.T) {
+	t.Parallel()
+	for failures, want := range map[int]bool{0: true, 2: true, startAttempts: false} {
+		starts, c := 0, &Cluster{opts: Options{Log: io.Discard}}
+		var last *process
+		err := c.persist(t.Context(), func() (*process, error) {
+			command := "sleep 60"
+			if starts++; starts <= failures {
+				command = "echo deadlock detected; exit 1"
+			}
+			var err error
+			last, err = startProcess("server", filepath.Join(t.TempDir(), "log"), exec.Command("sh", "-c", command), nil)
+			return last, err
+		}, func(context.Context) error {
+			if starts <= failures {
+				return errors.New("not ready")
+			}
+			return nil
+		})
+		if (err == nil) != want || starts != min(failures+1, startAttempts) {
+			t.Errorf("%d failures: %d starts, %v", failures, starts, err)
+		}
+		if err != nil && !strings.Contains(err.Error(), "deadlock detected") {
+			t.Errorf("the reason is not told: %v", err)
+		}
+		last.stop(syscall.SIGKILL)
+	}
+}
+
+// TestModule: the nested module is where it is looked for, and has a key.
+func TestModule(t *testing.T) {
+	t.Parallel()
+	dir, err := moduleDir(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if key, err := buildKey(dir); err != nil || !strings.HasPrefix(key, "pachyderm-"+Version+"-") {
+		t.Errorf("key %q, %v", key, err)
+	}
+}

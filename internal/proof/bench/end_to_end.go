@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/kafkatest"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/proof/figures"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/spoutcommit"
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/ingest"
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/source/kafka"
+)
+
+const (
+	partitions = 4
+	batchBytes = 64 << 20
+
+	warmUpBytes = 3 * batchBytes
+)
+
+// endToEnd compares ingestion with each of the two things that it is made of:
+// consuming the records, and putting as many bytes into a repo.
+func endToEnd(ctx context.Context, b *bench) ([]figures.Figure, error) {
+	d, err := b.deployment(ctx)
+	if err != nil {
+		return nil, err
+	}
+	// What comes first pays for empty caches and new tables, and does not count.
+	if _, err := d.round(ctx, "bench-warm-up", 1024, warmUpBytes); err != nil {
+		return nil, err
+	}
+	var measured []figures.Figure
+	for _, c := range []struct {
+		record int
+		target float64
+	}{{1024, 0.9}, {100, 0.8}} {
+		var all []rates
+		for round := range b.rounds {
+			r, err := d.round(ctx, fmt.Sprintf("bench-%d-%d", c.record, round), c.record, b.mib<<20)
+			if err != nil {
+				return nil, err
+			}
+			fmt.Printf("%d B records, round %d: end to end %.1f MB/s, plain put %.1f MB/s, consuming alone %.1f MB/s\n",
+				c.record, round+1, r.endToEnd, r.put, r.consume)
+			all = append(all, r)
+		}
+		of := func(value func(rates) float64) float64 {
+			var values []float64
+			for _, r := range all {
+				values = append(values, value(r))
+			}
+			return figures.Median(values)
+		}
+		name := fmt.Sprintf("_%dB", c.record)
+		ratio := of(func(r rates) float64 { return r.endToEnd / min(r.put, r.consume) })
+		measured = append(measured,
+			figures.Figure{Name: "end_to_end" + name, Value: of(func(r rates) float64 { return r.endToEnd }), Better: figures.Higher, Unit: "MB/s"},
+			figures.Figure{Name: "plain_put" + name, Value: of(func(r rates) float64 { return r.put }), Better: figures.Higher, Unit: "MB/s"},
+			figures.Figure{Name: "consume_and_drop" + name, Value: of(func(r rates) float64 { return r.consume }), Better: figures.Higher, Unit: "MB/s"},
+			figures.Figure{Name: "end_to_end_to_slower" + name, Value: ratio, Target: figures.Target(c.target), Better: figures.Higher, Unit: "ratio"})
+	}
+	return measured, nil
+}
+
+// rates are what one round has measured, in MB (1e6 bytes) of file content a second.
+type rates struct{ endToEnd, put, consume float64 }
+
+// round ingests size bytes of records, puts as many bytes plainly, and
+// consumes the records again and drops them.
+func (d *deployment) round(ctx context.Context, name string, record, size int) (r rates, err error) {
+	broker, err := kafkatest.Start(1, kafkatest.Topic{Name: name, Partitions: partitions})
+	if err != nil {
+		return r, err
+	}
+	defer broker.Stop()
+	if err := produce(ctx, broker, name, record, size); err != nil {
+		return r, err
+	}
+	s := settings.Default()
+	s.Kafka.Brokers, s.Kafka.Topics = broker.Addresses(), []string{name}
+	s.Batch.MaxBytes = batchBytes
+	s.HTTPPort = 0
+	if r.endToEnd, err = d.ingest(ctx, s, name, size/record); err != nil {
+		return r, err
+	}
+	// Through a sidecar, as the runner writes; other bytes, as Pachyderm keeps equal chunks once.
+	address, stopSidecar, err := d.StartSidecar(ctx, pachyderm.DefaultProject, name)
+	if err != nil {
+		return r, err
+	}
+	defer stopSidecar()
+	if r.put, err = d.plainPut(ctx, address, name+"-put", size+size/record); err != nil {
+		return r, err
+	}
+	if err := errors.Join(d.deleteSpout(ctx, name), d.deleteRepo(ctx, name+"-put")); err != nil {
+		return r, err
+	}
+	r.consume, err = consume(ctx, s, size/record)
+	return r, err
+}
+
+// fill makes text that no storage can shrink much.
+func fill(random *rand.Rand, text []byte) {
+	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
+	for i := 0; i < len(text); i += 10 {
+		bits := random.Uint64()
+		for j := i; j < min(i+10, len(text)); j++ {
+			text[j] = letters[bits&63]
+			bits >>= 6
+		}
+	}
+}
+
+func produce(ctx context.Context, broker *kafkatest.Broker, topic string, record, size int) error {
+	random := rand.New(rand.NewPCG(rand.Uint64(), 0))
+	for left, n := size/record, 0; left > 0; {
+		batch := make([]*kgo.Record, min(left, 50_000))
+		for i := range batch {
+			value := make([]byte, record)
+			fill(random, value)
+			// Runs of one partition, as producers with sticky partitioners send them.
+			batch[i] = &kgo.Record{Topic: topic, Partition: int32(n/1000) % partitions, Value: value}
+			n++
+		}
+		if err := broker.Produce(ctx, nil, batch...); err != nil {
+			return err
+		}
+		left -= len(batch)
+	}
+	return nil
+}
+
+// consume reads all records with the runner's own source, and drops them.
+func consume(ctx context.Context, s settings.Settings, records int) (rate float64, err error) {
+	src := kafka.New(s.Kafka, ingest.SourceShare(s), hclog.NewNullLogger())
+	defer src.Close() //nolint:errcheck // a measurement
+	began := time.Now()
+	if err := src.Open(ctx, nil); err != nil {
+		return 0, err
+	}
+	bytes := 0
+	for records > 0 {
+		chunk, err := src.Next(ctx)
+		if err != nil {
+			return 0, err
+		}
+		for i := range chunk.Records {
+			bytes += len(chunk.Records[i].Value) + 1 // and a newline, as in a file
+		}
+		records -= len(chunk.Records)
+		src.Consume(chunk, len(chunk.Records))
+		chunk.Release()
+	}
+	return float64(bytes) / 1e6 / time.Since(began).Seconds(), nil
+}
+
+// ingest runs a spout in its pod until all records are in FINISHED commits. The
+// time is Pachyderm's own, from the commit that fixes the start to the last.
+func (d *deployment) ingest(ctx context.Context, s settings.Settings, name string, records int) (rate float64, err error) {
+	branch, err := d.createSpout(ctx, name, s)
+	if err != nil {
+		return 0, err
+	}
+	ticker := time.NewTicker(100 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		case <-ticker.C:
+		}
+		if rate, done, err := measure(ctx, branch, int64(records)); err != nil || done {
+			return rate, err
+		}
+	}
+}
+
+// measure computes the rate once all records are in finished commits.
+func measure(ctx context.Context, branch *pachyderm.Branch, records int64) (rate float64, done bool, err error) {
+	head, desc, err := ingest.LastCommit(ctx, branch)
+	if err != nil || head == nil || !reached(desc, records) {
+		return 0, false, err
+	}
+	var bytes, count int64
+	var began, ended time.Time // the last batch is left out: it waits for its age
+	var problem error
+	err = branch.Ancestry(ctx, head.ID, func(c *pachyderm.Commit) bool {
+		d, ours, err := spoutcommit.ParseDescription(c.Description)
+		if err != nil || !ours || c.Error != "" {
+			problem = err
+			return err == nil
+		}
+		count += d.Written
+		switch {
+		case d.Reason == spoutcommit.ReasonStart:
+			began = c.Finished
+		case d.Reason == spoutcommit.ReasonBytes:
+			bytes += d.Bytes
+			if ended.IsZero() {
+				ended = c.Finished
+			}
+		}
+		return true
+	})
+	if err := errors.Join(err, problem); err != nil {
+		return 0, false, err
+	}
+	if count != records {
+		return 0, false, fmt.Errorf("%d records in the commits, produced %d", count, records)
+	}
+	return float64(bytes) / 1e6 / ended.Sub(began).Seconds(), true, nil
+}
+
+func reached(d spoutcommit.Description, records int64) bool {
+	offsets, err := kafka.Offsets(d.Position)
+	var sum int64
+	for _, next := range offsets {
+		sum += next
+	}
+	return err == nil && sum == records
+}

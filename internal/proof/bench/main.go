@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command bench measures the runner on a real Pachyderm and prints ratios,
+// since absolute figures depend on the machine. It also puts them into
+// bench.json, one object a figure.
+//
+//	make bench
+//	go run ./internal/proof/bench -run latency
+//
+// To add figures, write a function that measures them and list it in
+// measurements; docs/guides/performance explains each.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"regexp"
+	"runtime"
+	"strings"
+	"syscall"
+
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/proof/figures"
+)
+
+// measurement is something that is measured in one go.
+type measurement struct {
+	name    string // for -run, and in messages
+	doc     string // what it measures, in a line
+	measure func(ctx context.Context, b *bench) ([]figures.Figure, error)
+}
+
+var measurements = []measurement{
+	{"end-to-end", "Kafka to FINISHED commits, against a plain put and against consuming alone", endToEnd},
+	{"processor", "processor time a record, against franz-go and kafka-go, and with 1,000 partitions", processorTime},
+	{"latency", "a single record on an idle topic, until it is in a FINISHED commit", latency},
+}
+
+func main() {
+	b := &bench{}
+	flag.IntVar(&b.mib, "size", 512, "MiB to ingest in each round")
+	flag.IntVar(&b.rounds, "rounds", 3, "rounds; the median counts")
+	pattern := flag.String("run", "", "measure only what this regular expression matches")
+	output := flag.String("output", "bench.json", "file for the figures")
+	serve := flag.Int("serve", 0, "be a broker with records of so many bytes (what -run processor starts)")
+	batch := flag.Int("batch", 1<<20, "bytes of the batches of -serve")
+	client := flag.String("consume", "", "be a client (the same): each line on its input begins a turn")
+	brokers := flag.String("brokers", "", "brokers of -consume")
+	profile := flag.String("profile", "", "file for a profile of -consume's processor time")
+	count := flag.Int("partitions", partitions, "partitions of -serve and -consume")
+	flag.Usage = usage
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	var err error
+	switch {
+	case *serve > 0:
+		err = beBroker(*serve, *batch, *count)
+	case *client != "":
+		err = beClient(ctx, *client, strings.Split(*brokers, ","), *count, *profile)
+	default:
+		err = run(ctx, b, *pattern, *output)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func usage() {
+	out := flag.CommandLine.Output()
+	fmt.Fprintln(out, "What can be measured:") //nolint:errcheck // help
+	for _, m := range measurements {
+		fmt.Fprintf(out, "  %-14s %s\n", m.name, m.doc) //nolint:errcheck // help
+	}
+	fmt.Fprintln(out, "Flags:") //nolint:errcheck // help
+	flag.PrintDefaults()
+}
+
+func run(ctx context.Context, b *bench, pattern, output string) (err error) {
+	wanted, err := regexp.Compile(pattern)
+	if err != nil {
+		return fmt.Errorf("-run: %w", err)
+	}
+	defer func() { err = errors.Join(err, b.stop()) }()
+	var measured []figures.Figure
+	for _, m := range measurements {
+		if !wanted.MatchString(m.name) {
+			continue
+		}
+		fmt.Printf("%s: %s\n", m.name, m.doc)
+		got, err := m.measure(ctx, b)
+		if err != nil {
+			return fmt.Errorf("%s: %w", m.name, err)
+		}
+		measured = append(measured, got...)
+	}
+	if len(measured) == 0 {
+		return fmt.Errorf("-run %s: nothing of that name can be measured", pattern)
+	}
+	fmt.Printf("\n%d cores, %d MiB a round, median of %d rounds\n", runtime.NumCPU(), b.mib, b.rounds)
+	all, err := figures.Save(output, measured)
+	if err != nil {
+		return err
+	}
+	figures.Print(os.Stdout, all)
+	return nil
+}

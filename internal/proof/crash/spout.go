@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package crash
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/pachyderm/pachyderm/v2/src/pfs"
+	"github.com/pachyderm/pachyderm/v2/src/pps"
+
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/artifacts"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/audit"
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/ingest"
+)
+
+const (
+	topic      = "records"
+	partitions = 4
+	// timedPath shows the runner's clock, which may go back.
+	timedPath = "{topic}/{partition}/{year}{month}{day}T{hour}{minute}/{first_offset}-{last_offset}.{ext}"
+)
+
+// patience is how long a spout may take to recover. What takes longest is the
+// worker's pause before it starts a runner again, 5 to 22 s, and again.
+const patience = 4 * time.Minute
+
+// spout is a spout that rounds are done on, with all around it.
+type spout struct {
+	*campaign
+	name   string
+	env    map[string]string
+	broker broker
+	clock  *clock
+	stream *stream
+	proxy  *proxy
+	client *pachyderm.Client
+	branch *pachyderm.Branch
+
+	background sync.WaitGroup // mends what a round has broken
+	mu         sync.Mutex
+	failure    error // of the background
+	unfollow   context.CancelFunc
+}
+
+// newSpout starts a broker, a proxy and a spout, and waits for its first
+// commit. What it returns is to be closed, also after an error.
+func (c *campaign) newSpout(ctx context.Context, number int) (*spout, error) {
+	s := &spout{campaign: c, name: fmt.Sprintf("crash-%d-%d", c.Seed%1_000_000, number), unfollow: func() {}}
+	dir := filepath.Join(c.Dir, s.name)
+	err := os.MkdirAll(dir, 0o755)
+	if err == nil {
+		s.clock, err = newClock(dir)
+	}
+	if err == nil {
+		s.broker, err = c.newBroker(ctx, dir)
+	}
+	if err == nil {
+		s.stream, err = newStream(s.broker.address())
+	}
+	if err == nil {
+		s.proxy, err = startProxy(s.sidecar)
+	}
+	if err == nil {
+		s.client, err = connect(c.Cluster.Address())
+	}
+	if err != nil {
+		return s, err
+	}
+	following, cancel := context.WithCancel(ctx)
+	var follower sync.WaitGroup
+	follower.Go(func() { s.stream.follow(following) })
+	s.unfollow = func() { cancel(); follower.Wait() }
+	s.branch = s.client.Branch(pachyderm.DefaultProject, s.name, "master")
+	s.env = s.settings().Environment()
+	s.env["SPOUT_FILE_PATH"] = timedPath
+	s.env[artifacts.ClockVariable] = s.clock.path
+	_, err = s.client.PPS.CreatePipeline(ctx, &pps.CreatePipelineRequest{Pipeline: s.pipeline(), Spout: &pps.Spout{},
+		Transform: &pps.Transform{Image: Image, Cmd: []string{"/spout-runner", "run", "--sidecar", s.proxy.address()}, Env: s.env}})
+	if err != nil {
+		return s, err
+	}
+	s.say("spout %s", s.name)
+	return s, s.recovered(ctx)
+}
+
+func connect(address string) (*pachyderm.Client, error) {
+	parsed, err := pachyderm.ParseAddress(address)
+	if err != nil {
+		return nil, err
+	}
+	return pachyderm.Connect(pachyderm.Options{Address: parsed, UserAgent: "crash"})
+}
+
+func (s *spout) settings() settings.Settings {
+	v := settings.Default()
+	v.Kafka.Brokers, v.Kafka.Topics = []string{s.broker.address()}, []string{topic}
+	v.Batch.MaxBytes, v.Batch.MaxAge = 64<<10, settings.Duration(200*time.Millisecond)
+	v.File.Format = "jsonl"
+	v.File.PathTime = "ingestion"
+	v.MemoryBudget = 64 << 20
+	return v
+}
+
+func (s *spout) pipeline() *pps.Pipeline {
+	return &pps.Pipeline{Project: &pfs.Project{Name: pachyderm.DefaultProject}, Name: s.name}
+}
+
+// sidecar is where the sidecar of the spout's pod listens.
+func (s *spout) sidecar() (string, error) {
+	pods := s.Cluster.Pods(pachyderm.DefaultProject, s.name)
+	if len(pods) == 0 {
+		return "", errors.New("the spout has no pod")
+	}
+	return fmt.Sprintf("127.0.0.1:%d", pods[0].SidecarPort), nil
+}
+
+// later does something while the round goes on; the round waits for it.
+func (s *spout) later(do func() error) {
+	s.background.Go(func() {
+		if err := do(); err != nil {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.failure = errors.Join(s.failure, err)
+		}
+	})
+}
+
+// recovered waits until all records are in a commit that is FINISHED.
+func (s *spout) recovered(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("not recovered within %s", patience))
+	defer cancel()
+	s.stream.produce(ctx, s.random, 1)
+	if err := s.stream.settle(ctx); err != nil {
+		return err
+	}
+	return poll(ctx, func() (bool, error) {
+		_, d, err := ingest.LastCommit(ctx, s.branch)
+		if err != nil || d.Position == nil {
+			return false, transient(err)
+		}
+		return s.stream.produced.Reached(d.Position)
+	})
+}
+
+// transient takes the errors away that come of what was broken.
+func transient(err error) error {
+	if pachyderm.IsUnavailable(err) || err != nil && strings.Contains(err.Error(), "connect") {
+		return nil
+	}
+	return err
+}
+
+// audit reads every commit and adds what it finds to the result.
+func (s *spout) audit(ctx context.Context) error {
+	truth, err := s.stream.kept(ctx)
+	if err != nil {
+		return fmt.Errorf("read what the broker has kept: %w", err)
+	}
+	report, err := audit.Branch(ctx, s.branch, audit.Decode, truth)
+	if err != nil {
+		return fmt.Errorf("audit: %w", err)
+	}
+	s.say("audit of %s: %s", s.name, report)
+	s.result.Records += report.Records
+	s.result.Lost += report.Lost
+	s.result.Duplicated += report.Duplicated
+	s.result.Reordered += report.Reordered
+	for _, problem := range report.Problems {
+		s.problem("%s", problem)
+	}
+	if report.Records != truth.Count() {
+		s.problem("the broker has %d records, %d are in the commits", truth.Count(), report.Records)
+	}
+	if taken := s.stream.produced.Count(); taken != truth.Count() {
+		s.say("the broker has not kept all it had: %d of %d records", truth.Count(), taken)
+	}
+	return nil
+}
+
+// logTail is the end of the runner's log.
+func (s *spout) logTail() string {
+	path, err := s.Cluster.UserLogPath(pachyderm.DefaultProject, s.name)
+	if err != nil {
+		return err.Error()
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err.Error()
+	}
+	return "end of the runner's log:\n" + string(text[max(0, len(text)-4000):])
+}
+
+// close ends and deletes all that newSpout has started.
+func (s *spout) close() error {
+	var errs []error
+	s.background.Wait()
+	if s.client != nil && s.branch != nil {
+		_, err := s.client.PPS.DeletePipeline(context.Background(), &pps.DeletePipelineRequest{Pipeline: s.pipeline(), Force: true})
+		errs = append(errs, err)
+	}
+	if s.client != nil {
+		errs = append(errs, s.client.Close())
+	}
+	s.unfollow()
+	if s.proxy != nil {
+		s.proxy.stop()
+	}
+	if s.stream != nil {
+		s.stream.close()
+	}
+	if s.broker != nil {
+		errs = append(errs, s.broker.stop())
+	}
+	return errors.Join(errs...)
+}

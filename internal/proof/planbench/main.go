@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command bench measures the provider with the real command line of Terraform,
+// on a server that takes 5 ms for each call, and prints ratios to what
+// Terraform and pachctl need themselves, since absolute figures depend on the
+// machine. It also puts them into bench.json, one object a figure.
+//
+//	make bench
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/artifacts"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/cluster"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/terraformcli"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/proof/figures"
+)
+
+// providerVersion is what the provider is installed as.
+const providerVersion = "0.1.0"
+
+// bench is what all measurements need.
+type bench struct {
+	dir      string
+	cli      terraformcli.CLI
+	provider string // binary
+	pachctl  string // binary
+	options
+}
+
+type options struct {
+	spouts  int           // in the state of refresh and plan
+	creates int           // by one apply, and by pachctl one after the other
+	latency time.Duration // of each call
+	rounds  int           // the median counts
+}
+
+func main() {
+	var o options
+	flag.IntVar(&o.spouts, "spouts", 1000, "spouts in the state that is refreshed and planned")
+	flag.IntVar(&o.creates, "creates", 100, "spouts that are created")
+	flag.DurationVar(&o.latency, "latency", 5*time.Millisecond, "time that the server takes for each call")
+	flag.IntVar(&o.rounds, "rounds", 3, "rounds; the median counts")
+	real := flag.Bool("real", true, "create spouts on a real Pachyderm, too")
+	output := flag.String("output", "bench.json", "file for the figures")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, o, *real, *output); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, o options, onReal bool, output string) (err error) {
+	b := &bench{options: o}
+	if b.dir, err = os.MkdirTemp("", "provider-bench-"); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(b.dir)) }()
+	if err := b.build(ctx); err != nil {
+		return err
+	}
+	measurements := []func(context.Context) ([]figures.Figure, error){b.start, b.plan, b.create}
+	if onReal {
+		measurements = append(measurements, b.createOnReal)
+	}
+	var measured []figures.Figure
+	for _, measure := range measurements {
+		f, err := measure(ctx)
+		if err != nil {
+			return err
+		}
+		measured = append(measured, f...)
+	}
+	all, err := figures.Save(output, measured)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("\n%s %s, %d spouts, %v a call, median of %d rounds\n", b.cli.Product, b.cli.Version, o.spouts, o.latency, o.rounds)
+	figures.Print(os.Stdout, all)
+	return nil
+}
+
+func (b *bench) build(ctx context.Context) (err error) {
+	if b.cli, err = terraformcli.Find(ctx, os.Stderr); err != nil {
+		return err
+	}
+	if b.provider, err = artifacts.Provider(ctx, b.dir, providerVersion); err != nil {
+		return err
+	}
+	programs, err := cluster.FindPrograms(ctx, os.Stderr)
+	b.pachctl = programs.Dir + "/pachctl"
+	return err
+}
+
+// timed returns how long do took, in seconds.
+func timed(do func() error) (float64, error) {
+	began := time.Now()
+	err := do()
+	return time.Since(began).Seconds(), err
+}
