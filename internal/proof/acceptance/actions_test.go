@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework/providerserver"
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
@@ -117,13 +116,13 @@ func TestRestartAction(t *testing.T) {
 	s := newSpout(t, 2)
 	p := newProtocol(t, s.cluster)
 	s.produce(500)
-	s.awaitAll(2 * time.Minute)
+	s.awaitAll()
 	for version := 2; version <= 3; version++ {
 		s.produce(200)
 		expect(t, p.invoke("pachyderm_restart_spout", map[string]any{"project": s.project, "name": s.name}), fmt.Sprintf("runs, at version %d", version))
 		s.produce(200)
 		planIsEmpty(t, s.workspace)
-		s.awaitAll(2 * time.Minute)
+		s.awaitAll()
 	}
 	if report := s.audit(); report.Repairs != 0 {
 		t.Errorf("%d repairs of an emptied head", report.Repairs)

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -42,7 +41,7 @@ func TestParquetByField(t *testing.T) {
 			s.kill(func() error { return s.cluster.KillUserCode(s.project, s.name, syscall.SIGKILL) })
 		}
 	}
-	s.awaitAll(2 * time.Minute)
+	s.awaitAll()
 	s.audit()
 	last, _, err := ingest.LastCommit(t.Context(), s.branch)
 	if err != nil {

@@ -52,7 +52,7 @@ func TestKilledRunner(t *testing.T) {
 			done++
 		}
 	}
-	s.awaitAll(3 * time.Minute)
+	s.awaitAll()
 	s.audit()
 }
 
@@ -62,7 +62,7 @@ func TestTwoRunners(t *testing.T) {
 	t.Parallel()
 	s := newSpout(t, 4)
 	s.produce(2000)
-	s.awaitAll(2 * time.Minute)
+	s.awaitAll()
 	sidecar, stopSidecar, err := s.cluster.StartSidecar(t.Context(), s.project, s.name)
 	if err != nil {
 		t.Fatal(err)
@@ -84,7 +84,7 @@ func TestTwoRunners(t *testing.T) {
 			}
 		}
 	}
-	s.awaitAll(2 * time.Minute)
+	s.awaitAll()
 	s.audit()
 }
 
@@ -151,7 +151,7 @@ func TestServersRestart(t *testing.T) {
 				t.Fatalf("%s: %v", name, err)
 			}
 		})
-		s.awaitAll(3 * time.Minute)
+		s.awaitAll()
 	}
 	s.audit()
 }
@@ -183,15 +183,15 @@ func TestZombieRunner(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := s.startRival(ctx, sidecar)
 		s.produce(2000)
-		s.awaitAll(2 * time.Minute)
+		s.awaitAll()
 		s.kill(func() error { return s.cluster.KillUserCode(s.project, s.name, syscall.SIGCONT) })
 		s.produce(2000)
-		s.awaitAll(2 * time.Minute)
+		s.awaitAll()
 		cancel()
 		if err := <-ended; err == nil { // killed, or superseded by the pod's runner in its next life
 			t.Error("the rival ended with exit code 0")
 		}
 	}
-	s.awaitAll(2 * time.Minute)
+	s.awaitAll()
 	s.audit()
 }

@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -123,7 +122,7 @@ func TestRealKafkaLogins(t *testing.T) {
 	for _, name := range []string{"certificate", "files", "tokens"} {
 		s := &spout{t: t, cluster: c, workspace: w, produced: produced, project: project, name: name, partitions: 1}
 		s.branch = newClient(t, c).Branch(project, name, "master")
-		s.awaitAll(2 * time.Minute)
+		s.awaitAll()
 		s.audit()
 		spec, err := c.Pachctl(t.Context(), "inspect", "pipeline", name, "--project", project, "--raw", "-o", "json")
 		if err != nil {

@@ -106,7 +106,7 @@ func TestRealKafka(t *testing.T) {
 	}
 	x.finish()
 	readCommitted(t, s, k)
-	s.awaitAll(2 * time.Minute)
+	s.awaitAll()
 	s.audit()
 	for _, name := range []string{filepath.Join(s.workspace.Dir, "terraform.tfstate"), userLog(s)} {
 		if text, err := os.ReadFile(name); err != nil || strings.Contains(string(text), kafkaPassword) {

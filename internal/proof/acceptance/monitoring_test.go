@@ -60,7 +60,7 @@ func TestSeenFromOutside(t *testing.T) {
 		return status == http.StatusOK && body == "ready: ingesting\n", err
 	})
 	s.produce(500)
-	s.awaitAll(2 * time.Minute)
+	s.awaitAll()
 	var status ingest.Status
 	await(t, "the status shows all records and no lag", 2*time.Minute, func() (bool, error) {
 		_, body, err := s.get("/status.json")

@@ -129,10 +129,10 @@ func TestDownstream(t *testing.T) {
 	if got := s.pipelineAttributes(); got["state"] != "running" || got["type"] != "transform" || number(t, got["version"]) != 1 || got["output_repo"] != downstream {
 		t.Error(got)
 	}
-	s.awaitAll(2 * time.Minute)
+	s.awaitAll()
 	s.awaitCount("count")
 	s.produce(500)
-	s.awaitAll(2 * time.Minute)
+	s.awaitAll()
 	s.awaitCount("count")
 
 	// In place: the old file goes with the old code.
@@ -154,7 +154,7 @@ func TestDownstream(t *testing.T) {
 		t.Error(got)
 	}
 	s.produce(300)
-	s.awaitAll(2 * time.Minute)
+	s.awaitAll()
 	if text, err := s.cluster.Pachctl(t.Context(), "get", "file", downstream+"@master:/total", "--project", s.project); err != nil || strings.TrimSpace(text) != fmt.Sprint(counted) {
 		t.Errorf("a paused pipeline has counted %s, %v", text, err)
 	}

@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 )
 
 // runner runs a command of the runner's binary at this desk, outside of any pod.
@@ -35,7 +34,7 @@ func TestPosition(t *testing.T) {
 	t.Parallel()
 	s := newSpout(t, 4)
 	s.produce(2000)
-	s.awaitAll(2 * time.Minute)
+	s.awaitAll()
 	name := s.project + "/" + s.name
 
 	text, code := s.runner("position", "show", name)

@@ -98,7 +98,7 @@ func TestUpdates(t *testing.T) {
 	t.Parallel()
 	s := newSpout(t, 2)
 	s.produce(500)
-	s.awaitAll(2 * time.Minute)
+	s.awaitAll()
 	planIsEmpty(t, s.workspace)
 	before := attributes(t, s.workspace)
 	if before["state"] != "running" || number(t, before["workers_available"]) != 1 || before["output_repo"] != s.name {
@@ -133,7 +133,7 @@ func TestUpdates(t *testing.T) {
 	if after := attributes(t, s.workspace); number(t, after["version"]) != version {
 		t.Errorf("version %v, want %d", after["version"], version)
 	}
-	s.awaitAll(2 * time.Minute)
+	s.awaitAll()
 	s.audit()
 }
 
@@ -144,7 +144,7 @@ func TestPaused(t *testing.T) {
 	s := newSpout(t, 2)
 	for range 2 {
 		s.produce(500)
-		s.awaitAll(2 * time.Minute)
+		s.awaitAll()
 		s.apply(s.config(`paused = true`))
 		planIsEmpty(t, s.workspace)
 		if state := attributes(t, s.workspace)["state"]; state != "paused" {
@@ -153,7 +153,7 @@ func TestPaused(t *testing.T) {
 		s.produce(500) // while nobody reads
 		s.apply(s.config(``))
 		planIsEmpty(t, s.workspace)
-		s.awaitAll(2 * time.Minute)
+		s.awaitAll()
 	}
 	want := 0
 	if before(t, s.cluster, 2, 8) {
@@ -221,7 +221,7 @@ func TestDrift(t *testing.T) {
 	s.apply(s.config(""))
 	planIsEmpty(t, s.workspace)
 	s.produce(300)
-	s.awaitAll(2 * time.Minute)
+	s.awaitAll()
 	s.audit()
 }
 
@@ -230,7 +230,7 @@ func TestImport(t *testing.T) {
 	t.Parallel()
 	s := newSpout(t, 1)
 	s.produce(100)
-	s.awaitAll(2 * time.Minute)
+	s.awaitAll()
 	version := number(t, attributes(t, s.workspace)["version"])
 	other := newWorkspace(t, s.cluster)
 	if err := other.Write("main.tf", s.config("")); err != nil {
@@ -284,10 +284,10 @@ func TestDestroyWithData(t *testing.T) {
 	kept := strings.Replace(s.config(""), "force_destroy = true", "", 1)
 	s.apply(kept)
 	s.produce(100)
-	s.awaitAll(2 * time.Minute)
+	s.awaitAll()
 	expectMessage(t, s.workspace.Destroy(t.Context()), "holds data", "force_destroy", "keep_output_repo")
 	s.produce(100)
-	s.awaitAll(2 * time.Minute) // it runs on
+	s.awaitAll() // it runs on
 	s.audit()
 	s.apply(s.config(""))
 	if err := s.workspace.Destroy(t.Context()); err != nil {
@@ -304,9 +304,9 @@ func TestKeepOutputRepo(t *testing.T) {
 	t.Parallel()
 	s := newSpout(t, 1)
 	s.produce(100)
-	s.awaitAll(2 * time.Minute)
+	s.awaitAll()
 	s.apply(strings.Replace(s.config("keep_output_repo = true"), "force_destroy = true", "", 1))
-	s.awaitAll(2 * time.Minute)
+	s.awaitAll()
 	if err := s.workspace.Destroy(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -326,7 +326,7 @@ func TestKeepOutputRepoReadByOthers(t *testing.T) {
 	t.Parallel()
 	s := newSpout(t, 1)
 	s.produce(100)
-	s.awaitAll(2 * time.Minute)
+	s.awaitAll()
 	reader, err := json.Marshal(map[string]any{
 		"pipeline":  map[string]any{"name": downstream, "project": map[string]any{"name": s.project}},
 		"transform": map[string]any{"image": "debian:12", "cmd": []string{"/bin/sh"}, "stdin": []string{"find -L /pfs/records -type f -exec cat {} + | wc -l > /pfs/out/count"}},
@@ -485,7 +485,7 @@ func TestPlanErrors(t *testing.T) {
 func TestPachdDown(t *testing.T) {
 	s := newSpout(t, 2)
 	s.produce(200)
-	s.awaitAll(2 * time.Minute)
+	s.awaitAll()
 	if err := s.cluster.StopPachd(); err != nil {
 		t.Fatal(err)
 	}
@@ -501,7 +501,7 @@ func TestPachdDown(t *testing.T) {
 	}
 	planIsEmpty(t, s.workspace)
 	s.produce(200)
-	s.awaitAll(2 * time.Minute)
+	s.awaitAll()
 
 	// Gone for good is an error that names the address, and never "deleted".
 	if err := s.cluster.StopPachd(); err != nil {
@@ -518,6 +518,6 @@ func TestPachdDown(t *testing.T) {
 	}
 	s.apply(s.config(""))
 	s.produce(200)
-	s.awaitAll(2 * time.Minute)
+	s.awaitAll()
 	s.audit()
 }

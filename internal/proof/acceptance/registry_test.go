@@ -13,7 +13,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/twmb/avro"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -76,7 +75,7 @@ func (s *spout) ingestWithSchemas(ids []int) {
 		if round%2 == 0 {
 			s.kill(func() error { return s.cluster.KillUserCode(s.project, s.name, syscall.SIGKILL) })
 		} else {
-			s.awaitAll(2 * time.Minute)
+			s.awaitAll()
 		}
 	}
 	s.audit()

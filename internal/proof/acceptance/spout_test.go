@@ -200,16 +200,25 @@ func (s *spout) awaitCode() {
 	})
 }
 
-// awaitAll waits until all that was produced is in a finished commit.
-func (s *spout) awaitAll(within time.Duration) {
+// awaitAll waits until all that was produced is in a finished commit, as long
+// as commits keep coming: how many there are to be, and how long each takes on
+// a busy machine, is not known.
+func (s *spout) awaitAll() {
 	s.t.Helper()
-	await(s.t, "all records are in a finished commit", within, func() (bool, error) {
-		last, d, err := ingest.LastCommit(s.t.Context(), s.branch)
-		if err != nil || last == nil {
-			return false, err
-		}
-		return s.produced.Reached(d.Position)
-	})
+	for seen, all := "", false; !all; {
+		await(s.t, "all records are in a finished commit, or there is another one", 3*time.Minute, func() (bool, error) {
+			last, d, err := ingest.LastCommit(s.t.Context(), s.branch)
+			if err != nil || last == nil {
+				return false, err
+			}
+			if all, err = s.produced.Reached(d.Position); err != nil {
+				return false, err
+			}
+			more := last.ID != seen
+			seen = last.ID
+			return all || more, nil
+		})
+	}
 }
 
 // audit checks every commit and returns the report.
