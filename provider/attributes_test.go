@@ -158,7 +158,7 @@ func TestEachAttributeHasACase(t *testing.T) {
 		exercised(seen, "pachyderm_spout", spout, merged(nil, object{l.path: l.b}))
 	}
 	for _, registry := range registryCases {
-		exercised(seen, "pachyderm_spout", schemas["pachyderm_spout"].Block.Attributes, merged(nil, object{"kafka.schema_registry": registry}))
+		exercised(seen, "pachyderm_spout", schemas["pachyderm_spout"].Block.Attributes, merged(nil, object{"schema_registry": registry}))
 	}
 	for typeName, c := range objectLeaves {
 		for _, l := range c.leaves {

@@ -24,7 +24,7 @@ func TestCleartextCredentialsOfSpouts(t *testing.T) {
 		return merged(object{"mechanism": mechanism, "credentials_secret": object{"name": "a"}}, more)
 	}
 	registry := func(more object) object {
-		return object{"kafka.file": object{"format": "avro"}, "kafka.schema_registry": merged(object{"url": "http://registry:8081"}, more)}
+		return object{"file": object{"format": "avro"}, "schema_registry": merged(object{"url": "http://registry:8081"}, more)}
 	}
 	allowed := object{"allow_cleartext_credentials": true}
 	oauth := object{"token_url": "http://login/token"}
@@ -42,8 +42,8 @@ func TestCleartextCredentialsOfSpouts(t *testing.T) {
 		"oauthbearer":            {object{"kafka.sasl": sasl("oauthbearer", oauth), "kafka.tls": object{}}, "kafka.sasl.token_url", ""},
 		"oauthbearer, allowed":   {object{"kafka.sasl": sasl("oauthbearer", merged(oauth, allowed)), "kafka.tls": object{}}, "", "kafka.sasl.token_url"},
 		"registry":               {registry(nil), "", ""},
-		"registry, credentials":  {registry(credentials), "kafka.schema_registry.allow_cleartext_credentials", ""},
-		"registry, allowed":      {registry(merged(credentials, allowed)), "", "kafka.schema_registry.url"},
+		"registry, credentials":  {registry(credentials), "schema_registry.allow_cleartext_credentials", ""},
+		"registry, allowed":      {registry(merged(credentials, allowed)), "", "schema_registry.url"},
 		"registry, unknown name": {registry(object{"token_secret": unknown{}}), "", ""},
 	} {
 		_, diagnostics := i.plan(kafkaSpout(c.config))
@@ -155,7 +155,7 @@ func TestAddressesAreRedacted(t *testing.T) {
 		for _, config := range []object{
 			{"kafka.brokers": []any{"kafka:9092", address}},
 			{"kafka.tls": object{}, "kafka.sasl": object{"mechanism": "oauthbearer", "token_url": address, "credentials_secret": object{"name": "a"}}},
-			{"kafka.file": object{"format": "avro"}, "kafka.schema_registry": object{"url": address}},
+			{"file": object{"format": "avro"}, "schema_registry": object{"url": address}},
 		} {
 			_, diagnostics := i.plan(kafkaSpout(config))
 			for _, d := range diagnostics {

@@ -62,7 +62,7 @@ func commitFactAttributes() map[string]schema.Attribute {
 		"finished_at":  computedText("When it could be read."),
 		"size_bytes":   computedNumber("Size of all files at this commit, those of earlier ones included; an upper bound while it is not finished."),
 		"spout": schema.SingleNestedAttribute{Computed: true, MarkdownDescription: "What the bundled runner says of the commit; null for commits of others.", Attributes: map[string]schema.Attribute{
-			"source":                computedText("Kind of the source, as `kafka`."),
+			"source":                computedText("Kind of the source: the attribute of `pachyderm_spout` that it is set by."),
 			"writer":                computedText("Pod and process that wrote it."),
 			"reason":                computedText("Why the batch ended: `bytes`, `records`, `files` or `age`; `start` for one without records that fixes where reading begins, and `repair` for one that brings older files back."),
 			"records_read":          computedNumber("Records that were taken from the source since the commit before."),
@@ -79,7 +79,7 @@ func commitFactAttributes() map[string]schema.Attribute {
 				}}},
 			"position": computedText("Position in the source after this commit, in JSON, for `jsondecode`. All before it is in this commit and its ancestors. Null for a commit that is not finished or was rolled back."),
 			"offsets": schema.MapAttribute{Computed: true, ElementType: types.MapType{ElemType: types.Int64Type},
-				MarkdownDescription: "For Kafka, the next offset to be read, by topic and partition, as `offsets[\"orders\"][\"0\"]`. Null where there is no position."},
+				MarkdownDescription: "For sources whose records have offsets, the next one to be read, by topic and partition, as `offsets[\"orders\"][\"0\"]`. Null where there is no position."},
 		}},
 	}
 }

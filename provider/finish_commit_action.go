@@ -27,7 +27,7 @@ func newFinishCommitAction() action.Action {
 func finishCommitSchema(ctx context.Context) schema.Schema {
 	return schema.Schema{
 		MarkdownDescription: "Finishes the commit that is open at the head of a branch, and waits until Pachyderm has validated it. As long as it is open, no other can be started, and nothing downstream sees what is in it.\n\n" +
-			"Heads are left open by a writer that has died, and by Pachyderm 2.8 and newer at each start of a pipeline. The bundled runner deals with both when it starts, so spouts with `kafka` do not need this. " +
+			"Heads are left open by a writer that has died, and by Pachyderm 2.8 and newer at each start of a pipeline. The bundled runner deals with both when it starts, so its spouts do not need this. " +
 			"If the head is finished already, nothing is done.\n\n" +
 			"Needs Terraform 1.14.",
 		Attributes: actionAttributes(ctx, map[string]schema.Attribute{

@@ -189,9 +189,9 @@ func TestSpoutSpecSaysWhatIsWrong(t *testing.T) {
 		{kafkaSpout(object{"name": "Orders"}), []string{"name", "lower-case"}},
 		{kafkaSpout(object{"kafka.topic": "x"}), []string{"spout.kafka", `"topic"`, `"topics"`}},
 		{kafkaSpout(object{"kafka.topics": "orders"}), []string{"spout.kafka.topics", "list"}},
-		{kafkaSpout(object{"kafka.batch": "x"}), []string{"spout.kafka.batch", "object"}},
+		{kafkaSpout(object{"batch": "x"}), []string{"spout.batch", "object"}},
 		{kafkaSpout(object{"paused": "yes"}), []string{"spout.paused", "bool"}},
-		{kafkaSpout(object{"kafka.batch.max_age": "2 hours"}), []string{"kafka.batch.max_age"}},
+		{kafkaSpout(object{"batch.max_age": "2 hours"}), []string{"batch.max_age"}},
 		{object{"kafka": object{"brokers": []any{"a:1"}, "topics": []any{"b"}}}, []string{"name"}},
 		{object{"name": "orders"}, []string{"kafka", "transform"}},
 	} {

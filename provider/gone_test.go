@@ -68,7 +68,7 @@ func TestMessagesOfTexts(t *testing.T) {
 	t.Parallel()
 	i := newInstance(t, pachtest.New(t))
 	for _, c := range []struct{ config, want string }{{"max_bytes", "must be a number of bytes, such as 64MiB or 1GB: a number and perhaps one of KiB"}, {"max_age", `must be a length of time, such as "500ms"`}} {
-		_, diagnostics := i.plan(kafkaSpout(object{"kafka.batch": object{c.config: "many"}}))
+		_, diagnostics := i.plan(kafkaSpout(object{"batch": object{c.config: "many"}}))
 		if err := contains(errorsIn(diagnostics), c.want); err != nil {
 			t.Error(err)
 		}

@@ -30,11 +30,12 @@ func decodeModel(ctx context.Context, types map[string]attr.Type, object tftypes
 		return err
 	}
 	target := reflect.ValueOf(model).Elem()
-	names := fieldNames(target.Type())
-	if len(names) != len(values) {
-		return fmt.Errorf("%d attributes for the %d fields of %T", len(values), len(names), model)
+	fields := fieldsOfModel(target.Type())
+	if len(fields) != len(values) {
+		return fmt.Errorf("%d attributes for the %d fields of %T", len(values), len(fields), model)
 	}
-	for i, name := range names {
+	for _, f := range fields {
+		name := f.name
 		t, ok := types[name]
 		if !ok {
 			return fmt.Errorf("no attribute %s for %T", name, model)
@@ -43,7 +44,7 @@ func decodeModel(ctx context.Context, types map[string]attr.Type, object tftypes
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
-		field, value := target.Field(i), reflect.ValueOf(v)
+		field, value := target.FieldByIndex(f.index), reflect.ValueOf(v)
 		if !value.Type().AssignableTo(field.Type()) {
 			return fmt.Errorf("%s: a %T for a %s", name, v, field.Type())
 		}
@@ -89,9 +90,9 @@ func checkTexts(ctx context.Context, v attr.Value) error {
 // sameModel says whether two models, of one type, have the same values.
 func sameModel[M any](a, b *M) bool {
 	x, y := reflect.ValueOf(a).Elem(), reflect.ValueOf(b).Elem()
-	for i := range x.NumField() {
-		v, ok := x.Field(i).Interface().(attr.Value)
-		w, ok2 := y.Field(i).Interface().(attr.Value)
+	for _, f := range fieldsOfModel(x.Type()) {
+		v, ok := x.FieldByIndex(f.index).Interface().(attr.Value)
+		w, ok2 := y.FieldByIndex(f.index).Interface().(attr.Value)
 		if !ok || !ok2 || !v.Equal(w) {
 			return false
 		}
@@ -103,25 +104,33 @@ func sameModel[M any](a, b *M) bool {
 func attributesOf(model any) map[string]attr.Value {
 	from := reflect.ValueOf(model).Elem()
 	values := map[string]attr.Value{}
-	for i, name := range fieldNames(from.Type()) {
-		if v, ok := from.Field(i).Interface().(attr.Value); ok {
-			values[name] = v
+	for _, f := range fieldsOfModel(from.Type()) {
+		if v, ok := from.FieldByIndex(f.index).Interface().(attr.Value); ok {
+			values[f.name] = v
 		}
 	}
 	return values
 }
 
-var namesOfModels sync.Map // []string by reflect.Type
+// modelField is a field of a model, which may be one of a struct in it.
+type modelField struct {
+	name  string // of the attribute that it is for
+	index []int
+}
 
-// fieldNames are the attributes that a model's fields are for.
-func fieldNames(t reflect.Type) []string {
-	if names, ok := namesOfModels.Load(t); ok {
-		return names.([]string)
+var modelFields sync.Map // []modelField by reflect.Type
+
+// fieldsOfModel are the fields of a model that are attributes.
+func fieldsOfModel(t reflect.Type) []modelField {
+	if fields, ok := modelFields.Load(t); ok {
+		return fields.([]modelField)
 	}
-	names := make([]string, t.NumField())
-	for i := range names {
-		names[i] = t.Field(i).Tag.Get("tfsdk")
+	var fields []modelField
+	for _, field := range reflect.VisibleFields(t) {
+		if name := field.Tag.Get("tfsdk"); name != "" {
+			fields = append(fields, modelField{name, field.Index})
+		}
 	}
-	namesOfModels.Store(t, names)
-	return names
+	modelFields.Store(t, fields)
+	return fields
 }

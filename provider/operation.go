@@ -78,6 +78,8 @@ func (o *operation) boundByRequest() context.CancelFunc {
 // capital makes the first letter a capital.
 func capital(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
 
+func uncapital(s string) string { return strings.ToLower(s[:1]) + s[1:] }
+
 // label is how messages name the object, as "repo default/orders".
 func (o *operation) label() string {
 	if o.name == "" {

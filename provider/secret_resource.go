@@ -41,7 +41,7 @@ func newSecretResource() resource.Resource {
 	return &objectResource[secretModel, *secretModel]{kind: "secret", schema: secretSchema, identity: byName("Name of the Kubernetes secret.")}
 }
 
-const secretDoc = `A Kubernetes secret in Pachyderm's namespace, for pipelines to refer to: in ` + "`secret_env`, `secret_mounts`" + ` and the credentials of ` + "`kafka`" + ` of a ` + "`pachyderm_spout`" + `.
+const secretDoc = `A Kubernetes secret in Pachyderm's namespace, for pipelines to refer to: in ` + "`secret_env`, `secret_mounts`" + ` and the credentials of a ` + "`pachyderm_spout`" + `.
 
 What it holds is [write-only](https://developer.hashicorp.com/terraform/language/resources/ephemeral/write-only): it is in no plan, no state and no log, and Pachyderm never shows it again. Needs Terraform or OpenTofu 1.11.
 

@@ -3,6 +3,7 @@
 package provider
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,7 +23,7 @@ import (
 )
 
 // leaves are the values of nested attributes by their dotted path, as
-// kafka.batch.max_age. Objects are in it too.
+// batch.max_age. Objects are in it too.
 type leaves map[string]attr.Value
 
 func leavesOf(objects map[string]types.Object) leaves {
@@ -34,20 +35,45 @@ func leavesOf(objects map[string]types.Object) leaves {
 	return l
 }
 
+// leaves are those of the runner's settings: of all objects that are not the
+// settings of a source, and of the chosen source.
+func (m *spoutModel) leaves() leaves {
+	objects := map[string]types.Object{}
+	for name, object := range m.settingObjects() {
+		objects[name] = *object
+	}
+	if source, object, ok := m.source(); ok {
+		objects[source.name] = object
+	}
+	l := leavesOf(objects)
+	l["output_branch"] = m.OutputBranch
+	return l
+}
+
 // prune takes out objects in which an empty text says that they are not meant:
 // a login without a mechanism, and references to secrets without a name.
 func (l leaves) prune() {
-	meant := map[string]string{"kafka.sasl": "mechanism"}
-	for _, s := range settingSecrets {
-		meant[s.secret] = "name"
-	}
-	for object, attribute := range meant {
+	for object, attribute := range meantBy {
 		if text, ok := l[object+"."+attribute].(types.String); !ok || !known(text) || text.ValueString() != "" {
 			continue
 		}
 		maps.DeleteFunc(l, func(at string, _ attr.Value) bool { return at == object || strings.HasPrefix(at, object+".") })
 	}
 }
+
+// meantBy are the texts without which an object says nothing, by objects.
+var meantBy = func() map[string]string {
+	all := map[string]string{}
+	for _, v := range contract {
+		switch object, name := cutAttribute(v.Attribute); {
+		case v.Secret:
+			all[v.Attribute] = "name"
+		case v.Required && v.Kind == settings.Text && object != v.Source:
+			all[object] = name
+		}
+	}
+	return all
+}()
 
 func (l leaves) add(at string, v attr.Value) {
 	l[at] = v
@@ -139,23 +165,30 @@ type runnerSettings struct {
 	unknown map[string]bool // variables whose values are only known after apply
 }
 
-func readSettings(l leaves, outputBranch types.String) runnerSettings {
-	var environ []string
-	r := runnerSettings{unknown: map[string]bool{"SPOUT_OUTPUT_BRANCH": outputBranch.IsUnknown(), "SPOUT_KAFKA_TLS": l.unknown("kafka.tls")}}
-	for _, s := range settingAttributes {
-		if text, ok := l.text(s.attribute); ok {
-			environ = append(environ, s.variable+"="+text)
+func readSettings(l leaves, source string) runnerSettings {
+	environ := []string{"SPOUT_SOURCE=" + source}
+	r := runnerSettings{unknown: map[string]bool{}}
+	for _, v := range contract {
+		if v.Source != "" && v.Source != source || v.Attribute == "" {
+			continue
 		}
-		r.unknown[s.variable] = l.unknown(s.attribute)
-	}
-	if !outputBranch.IsUnknown() {
-		environ = append(environ, "SPOUT_OUTPUT_BRANCH="+outputBranch.ValueString())
-	}
-	if l.has("kafka.tls") {
-		environ = append(environ, "SPOUT_KAFKA_TLS=true")
+		r.unknown[v.Name] = l.unknown(v.Attribute)
+		switch {
+		case v.Secret:
+			if l.has(v.Attribute) {
+				r.given = append(r.given, v.Name)
+			}
+		case v.Kind == settings.Presence:
+			if l.has(v.Attribute) {
+				environ = append(environ, v.Name+"=true")
+			}
+		default:
+			if text, ok := l.text(v.Attribute); ok {
+				environ = append(environ, v.Name+"="+text)
+			}
+		}
 	}
 	r.Settings, r.err = settings.Parse(environ)
-	r.given = givenSecrets(l, r.unknown)
 	return r
 }
 
@@ -167,23 +200,18 @@ func (r *runnerSettings) mayVanish(p settings.Problem) bool {
 // settingsOf reads the runner's settings out of the attributes. Problems are
 // reported at the attributes that cause them; those that may vanish once an
 // unknown value is known are left out.
-func settingsOf(l leaves, outputBranch types.String) (settings.Settings, diag.Diagnostics) {
-	r := readSettings(l, outputBranch)
+func settingsOf(l leaves, source string) (settings.Settings, diag.Diagnostics) {
+	r := readSettings(l, source)
 	var diags diag.Diagnostics
 	for _, p := range append(problemsOf(r.err), problemsOf(r.WithReferences(r.given).ValidateSecrets())...) {
 		if r.mayVanish(p) {
 			continue
 		}
-		attribute, ok := attributeOf(p.Variable)
-		if !ok {
-			attribute = "kafka"
-		}
-		if p.Value == "" && l[attribute] != nil && l[attribute].IsNull() && attribute == "kafka.brokers" {
+		first, _, _ := strings.Cut(p.Variable, ",")
+		v, _ := settings.VariableNamed(first)
+		attribute := cmp.Or(v.Attribute, source)
+		if v.Required && l[attribute] != nil && l[attribute].IsNull() {
 			continue // the schema says that it is required
-		}
-		if p.Variable == "SPOUT_MEMORY_BUDGET" && !l.has(attribute) {
-			attribute, p.Value = "kafka.fetch_max_bytes", "" // the budget's default is too small for it
-			p.Fix = "calls for more memory: runner.memory_budget " + p.Fix
 		}
 		if p.Login { // beside an attribute's error Terraform shows the line that sets it
 			diags.AddError("Invalid "+attribute, problemText(attribute, p))
@@ -195,27 +223,14 @@ func settingsOf(l leaves, outputBranch types.String) (settings.Settings, diag.Di
 }
 
 // settingWarnings warns of what is allowed all the same.
-func settingWarnings(l leaves, outputBranch types.String) (diags diag.Diagnostics) {
-	r := readSettings(l, outputBranch)
+func settingWarnings(l leaves, source string) (diags diag.Diagnostics) {
+	r := readSettings(l, source)
 	for _, p := range r.WithReferences(r.given).Warnings() {
 		if attribute, ok := attributeOf(p.Variable); ok && !r.mayVanish(p) {
 			diags.AddAttributeWarning(attributePath(attribute), "Not encrypted", problemText(attribute, p))
 		}
 	}
 	return diags
-}
-
-// givenSecrets are the secret variables that a Kubernetes secret is named for.
-// Those that only may be are added to the unknown ones.
-func givenSecrets(l leaves, unknown map[string]bool) []string {
-	var given []string
-	for _, s := range settingSecrets {
-		unknown[s.variable] = l.unknown(s.secret)
-		if l.has(s.secret) {
-			given = append(given, s.variable)
-		}
-	}
-	return given
 }
 
 func problemsOf(err error) settings.Problems {
@@ -225,7 +240,7 @@ func problemsOf(err error) settings.Problems {
 }
 
 func problemText(attribute string, p settings.Problem) string {
-	fix := strings.TrimSuffix(variableNames.Replace(p.Fix), ".") + "."
+	fix := strings.TrimSuffix(settings.WithAttributes(p.Fix), ".") + "."
 	if p.Value == "" {
 		return attribute + " " + fix
 	}
@@ -235,70 +250,111 @@ func problemText(attribute string, p settings.Problem) string {
 // secretsOf reads the references to Kubernetes secrets out of the attributes.
 func secretsOf(l leaves) []pachyderm.Secret {
 	var secrets []pachyderm.Secret
-	for _, s := range settingSecrets {
-		name, ok := l.text(s.secret + ".name")
+	for _, v := range contract {
+		if !v.Secret {
+			continue
+		}
+		name, ok := l.text(v.Attribute + ".name")
 		if !ok {
 			continue
 		}
-		key, ok := l.text(s.secret + "." + s.key)
+		key, ok := l.text(v.Attribute + "." + v.Key)
 		if !ok {
-			key = s.defaultKey
+			key = v.DefaultKey
 		}
-		secrets = append(secrets, pachyderm.Secret{Name: name, Key: key, EnvVar: s.variable})
+		secrets = append(secrets, pachyderm.Secret{Name: name, Key: key, EnvVar: v.Name})
 	}
 	return secrets
 }
 
-// runnerTexts is the reverse: the dotted paths and texts of the attributes
-// that stand for the runner's variables and secrets. ok is false if the
-// attributes cannot say it.
-func runnerTexts(env map[string]string, secrets []pachyderm.Secret, outputBranch string) (texts map[string]string, present map[string]bool, ok bool) {
+// written is the reverse: what of the attributes stands for the runner's
+// variables and secrets.
+type written struct {
+	source  string
+	texts   map[string]string // by dotted path
+	present map[string]bool   // objects that are there, even if they are empty
+}
+
+// attributesFor finds the attributes. It is not ok if they cannot say it.
+func attributesFor(env map[string]string, secrets []pachyderm.Secret, outputBranch string) (w written, ok bool) {
 	var environ []string
 	for name, value := range env {
 		if settings.IsSecret(name) {
-			return nil, nil, false // a secret in plain text, set by hand
+			return w, false // a secret in plain text, set by hand
 		}
 		environ = append(environ, name+"="+value)
 	}
 	parsed, err := settings.Parse(environ)
-	if err != nil || parsed.Source != "kafka" || parsed.OutputBranch != outputBranch {
-		return nil, nil, false
+	if err != nil || parsed.OutputBranch != outputBranch {
+		return w, false
 	}
-	texts, present = map[string]string{}, map[string]bool{"kafka": true, "kafka.tls": parsed.Kafka.TLS}
+	w = written{source: parsed.Source, texts: map[string]string{}, present: map[string]bool{parsed.Source: true}}
 	rendered := parsed.Environment()
-	for _, s := range settingAttributes {
-		if value, ok := rendered[s.variable]; ok {
-			texts[s.attribute] = value
+	for _, v := range contract {
+		value, ok := rendered[v.Name]
+		switch {
+		case !ok || v.Attribute == "":
+		case v.Kind == settings.Presence:
+			w.present[v.Attribute] = true
+		default:
+			w.texts[v.Attribute] = value
 		}
 	}
+	return w, w.refer(secrets) && w.complete()
+}
+
+// refer writes the references to secrets. It is not ok if the attributes cannot
+// say them: all variables of a secret are of one, and none is left out.
+func (w written) refer(secrets []pachyderm.Secret) bool {
 	for _, secret := range secrets {
-		known := false
-		for _, s := range settingSecrets {
-			if s.variable != secret.EnvVar {
-				continue
-			}
-			if name, ok := texts[s.secret+".name"]; ok && name != secret.Name {
-				return nil, nil, false
-			}
-			texts[s.secret+".name"], known = secret.Name, true
-			if secret.Key != s.defaultKey {
-				texts[s.secret+"."+s.key] = secret.Key
-			}
+		v, ok := settings.VariableNamed(secret.EnvVar)
+		if !ok || !v.Secret {
+			return false
 		}
-		if !known {
-			return nil, nil, false
+		if name, ok := w.texts[v.Attribute+".name"]; ok && name != secret.Name {
+			return false
+		}
+		w.texts[v.Attribute+".name"] = secret.Name
+		if secret.Key != v.DefaultKey {
+			w.texts[v.Attribute+"."+v.Key] = secret.Key
 		}
 	}
-	// All variables of a secret, or none; and no mechanism without credentials.
 	wanted := 0
-	for _, s := range settingSecrets {
-		if _, ok := texts[s.secret+".name"]; ok {
+	for _, v := range contract {
+		if _, ok := w.texts[v.Attribute+".name"]; v.Secret && ok {
 			wanted++
 		}
 	}
-	_, mechanism := texts["kafka.sasl.mechanism"]
-	_, credentials := texts["kafka.sasl.credentials_secret.name"]
-	return texts, present, len(secrets) == wanted && mechanism == credentials
+	return len(secrets) == wanted
+}
+
+// complete says whether each object has what it must have.
+func (w written) complete() bool {
+	for _, v := range contract {
+		object, _ := cutAttribute(v.Attribute)
+		if _, ok := w.texts[v.Attribute]; v.Required && !v.Secret && !ok && w.has(object) {
+			return false
+		}
+	}
+	for _, g := range objects {
+		if object, _ := cutAttribute(g.Attribute); g.Required && w.has(object) && !w.has(g.Attribute) {
+			return false
+		}
+	}
+	return true
+}
+
+// has says whether an object is there.
+func (w written) has(object string) bool {
+	if w.present[object] {
+		return true
+	}
+	for at := range w.texts {
+		if strings.HasPrefix(at, object+".") {
+			return true
+		}
+	}
+	return false
 }
 
 // objectFrom builds the object at a path from the texts of what is below it.

@@ -8,7 +8,6 @@ import (
 	"slices"
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
-	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 	"github.com/hashicorp/terraform-plugin-framework/types/basetypes"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
@@ -31,12 +30,10 @@ func (m *spoutModel) expand(ctx context.Context) (pachyderm.Spec, diag.Diagnosti
 		SidecarResourceRequests: e.resources(m.SidecarResourceRequests), SidecarResourceLimits: e.resources(m.SidecarResourceLimits),
 	}
 	switch {
-	case m.Kafka.IsNull() == m.Transform.IsNull():
-		e.diags.AddAttributeError(path.Root("kafka"), "Not one kind of spout", "Set exactly one of kafka and transform.")
-	case !m.Kafka.IsNull():
-		e.runner(m, &s)
-	default:
+	case !m.Transform.IsNull():
 		e.transform(m, &s)
+	default:
+		e.runner(m, &s)
 	}
 	secretEnv := map[string]secretKeyModel{}
 	e.add(m.SecretEnv.ElementsAs(ctx, &secretEnv, false))
@@ -103,8 +100,13 @@ func (e *expander) list(l types.List) []string {
 }
 
 func (e *expander) runner(m *spoutModel, s *pachyderm.Spec) {
-	l := leavesOf(map[string]types.Object{"kafka": m.Kafka, "runner": m.Runner})
-	parsed, diags := settingsOf(l, m.OutputBranch)
+	source, _, ok := m.source()
+	if !ok {
+		e.diags.AddError("Not one kind of spout", oneKind())
+		return
+	}
+	l := m.leaves()
+	parsed, diags := settingsOf(l, source.name)
 	e.add(diags)
 	s.Image, s.Cmd = m.Image.ValueString(), slices.Clone(runnerCommand)
 	env := parsed.Environment()

@@ -101,7 +101,7 @@ func (m *spoutModel) means(ctx context.Context, s pachyderm.Spec) bool {
 	if diags.HasError() {
 		return false
 	}
-	if !m.Kafka.IsNull() {
+	if m.Transform.IsNull() {
 		asked.Env, s.Env = settings.Canonical(asked.Env), settings.Canonical(s.Env)
 	}
 	return asked.Equal(s)
@@ -117,14 +117,16 @@ func (m *spoutModel) observe(p *pachyderm.Pipeline) {
 
 // flatten writes a specification as attributes, from nothing. It is the
 // reverse of expand. The bundled runner is recognised by its command, unless
-// the attributes of kafka cannot say what it is told.
+// its attributes cannot say what it is told.
 func (m *spoutModel) flatten(ctx context.Context, s pachyderm.Spec, asTransform bool) diag.Diagnostics {
 	f := flattener{ctx: ctx}
 	m.Description = textOrNull(s.Description)
 	m.OutputBranch = types.StringValue(s.OutputBranch)
 	m.PodSpec = textValue{StringValue: textOrNull(s.PodSpec), kind: jsonObjectKind}
 	m.PodPatch = textValue{StringValue: textOrNull(s.PodPatch), kind: jsonPatchKind}
-	m.Kafka, m.Runner = types.ObjectNull(objectTypes("kafka")), types.ObjectNull(objectTypes("runner"))
+	for name, object := range m.bundled() {
+		*object = types.ObjectNull(objectTypes(name))
+	}
 	m.Transform, m.Image = types.ObjectNull(objectTypes("transform")), types.StringNull()
 
 	env, secrets, annotations := s.Env, s.Secrets, s.Annotations
@@ -174,22 +176,33 @@ func (f *flattener) runner(m *spoutModel, s pachyderm.Spec) bool {
 	env := maps.Clone(s.Env)
 	maps.DeleteFunc(env, func(name, _ string) bool { return !strings.HasPrefix(name, settings.Prefix) })
 	own, _ := splitSecrets(s.Secrets)
-	texts, present, ok := runnerTexts(env, own, s.OutputBranch)
+	w, ok := attributesFor(env, own, s.OutputBranch)
 	if !ok {
 		return false
 	}
 	if len(s.ImagePullSecrets) > 0 {
-		texts["runner.image_pull_secrets"] = strings.Join(s.ImagePullSecrets, ",")
+		w.texts["runner.image_pull_secrets"] = strings.Join(s.ImagePullSecrets, ",")
 	}
 	if _, scraped := splitScrape(s); !scraped {
-		texts["runner.prometheus_scrape"] = "false"
+		w.texts["runner.prometheus_scrape"] = "false"
 	}
-	kafka, d := objectFrom(f.ctx, spoutTypes["kafka"].(types.ObjectType), "kafka", texts, present)
-	f.add(d)
-	runner, d := objectFrom(f.ctx, spoutTypes["runner"].(types.ObjectType), "runner", texts, present)
-	f.add(d)
-	m.Kafka, m.Runner, m.Image = kafka, runner, types.StringValue(s.Image)
+	for name, object := range m.bundled() {
+		o, d := objectFrom(f.ctx, spoutTypes[name].(types.ObjectType), name, w.texts, w.present)
+		f.add(d)
+		*object = o
+	}
+	m.Image = types.StringValue(s.Image)
 	return true
+}
+
+// bundled are the objects of the bundled runner's settings, those of all
+// sources included.
+func (m *spoutModel) bundled() map[string]*types.Object {
+	all := m.settingObjects()
+	for _, source := range spoutSourceList {
+		all[source.name] = source.of(&m.spoutSources)
+	}
+	return all
 }
 
 // splitSecrets tells the runner's secrets from the others.

@@ -52,23 +52,23 @@ var leafCases = []leaf{
 	{path: "kafka.sasl", a: object{"mechanism": "oauthbearer", "allow_cleartext_credentials": true, "token_url": "https://login.example.com/token", "credentials_secret": object{"name": "kafka-user"}},
 		b: object{"mechanism": "oauthbearer", "allow_cleartext_credentials": true, "token_url": "http://keycloak:8080/token", "scope": "kafka orders", "extensions": []any{"logicalCluster=lkc-1", "identityPoolId=pool-1"}, "credentials_secret": object{"name": "kafka-user"}}},
 	{path: "kafka.tls", a: object{"ca_file": "/etc/kafka/ca.crt"}, b: object{"certificate_file": "/etc/kafka/tls.crt", "private_key_file": "/etc/kafka/tls.key"}},
-	{path: "kafka.batch.max_bytes", a: "32MiB", b: "16MiB", same: "32Mi"},
-	{path: "kafka.batch.max_records", a: 1000.0, b: 2000.0},
-	{path: "kafka.batch.max_age", a: "2s", b: "3s", same: "2000ms"},
-	{path: "kafka.file.format", a: "jsonl", b: "lines"},
-	{path: "kafka.file.compression", a: "zstd", b: "gzip"},
-	{path: "kafka.file.path", a: "{partition}/{first_offset}.{ext}", b: "x/{partition}/{first_offset}.{ext}"},
-	{path: "kafka.file", a: object{"format": "parquet", "compression": "snappy"}, b: object{"format": "avro"}},
-	{path: "kafka.file.path_time", a: "ingestion", b: "event"},
-	{path: "kafka.batch.max_files", a: 100.0, b: 200.0},
-	{path: "kafka.records.filter", a: `value:status == "paid" and key exists`, b: "header:env != test"},
-	{path: "kafka.records.fields", a: []any{"id"}, b: []any{"id", "customer.name"}},
-	{path: "kafka.records.mask", a: []any{"email=hash"}, b: []any{"email=redact", "card.number=redact"}},
-	{path: "kafka.records.mask_key_secret", a: object{"name": "kafka-user", "key": "password"}, b: object{"name": "kafka-user", "key": "pass"}},
-	{path: "kafka.records.max_bytes", a: "1MiB", b: "2MiB", same: "1024KiB"},
-	{path: "kafka.records.on_null", a: "drop", b: "keep"},
-	{path: "kafka.records.on_refused", a: "dead_letter", b: "stop"},
-	{path: "kafka.records.dead_letter_folder", a: "rejects", b: "refused"},
+	{path: "batch.max_bytes", a: "32MiB", b: "16MiB", same: "32Mi"},
+	{path: "batch.max_records", a: 1000.0, b: 2000.0},
+	{path: "batch.max_age", a: "2s", b: "3s", same: "2000ms"},
+	{path: "file.format", a: "jsonl", b: "lines"},
+	{path: "file.compression", a: "zstd", b: "gzip"},
+	{path: "file.path", a: "{partition}/{first_offset}.{ext}", b: "x/{partition}/{first_offset}.{ext}"},
+	{path: "file", a: object{"format": "parquet", "compression": "snappy"}, b: object{"format": "avro"}},
+	{path: "file.path_time", a: "ingestion", b: "event"},
+	{path: "batch.max_files", a: 100.0, b: 200.0},
+	{path: "records.filter", a: `value:status == "paid" and key exists`, b: "header:env != test"},
+	{path: "records.fields", a: []any{"id"}, b: []any{"id", "customer.name"}},
+	{path: "records.mask", a: []any{"email=hash"}, b: []any{"email=redact", "card.number=redact"}},
+	{path: "records.mask_key_secret", a: object{"name": "kafka-user", "key": "password"}, b: object{"name": "kafka-user", "key": "pass"}},
+	{path: "records.max_bytes", a: "1MiB", b: "2MiB", same: "1024KiB"},
+	{path: "records.on_null", a: "drop", b: "keep"},
+	{path: "records.on_refused", a: "dead_letter", b: "stop"},
+	{path: "records.dead_letter_folder", a: "rejects", b: "refused"},
 	{path: "runner.memory_budget", a: "1GiB", b: "512MiB", same: "1024MiB"},
 	{path: "runner.http_port", a: 0.0, b: 8080.0},
 	{path: "runner.http_address", a: "10.1.2.3", b: "127.0.0.1"},
@@ -208,35 +208,27 @@ func TestTopicsPattern(t *testing.T) {
 func TestDefaultsWrittenOut(t *testing.T) {
 	t.Parallel()
 	s := pachtest.New(t)
-	values := map[string]string{}
-	for _, v := range settings.Variables() {
-		values[v.Name] = v.Default
-	}
 	spout := newInstance(t, s)
 	spout.must(spout.apply(kafkaSpout(nil)))
 	writes, tried := s.Writes(), 0
 	written := kafkaSpout(object{"output_branch": "master", "paused": false, "force_destroy": false, "keep_output_repo": false, "wait_for": "ingesting"})
-	for _, setting := range settingAttributes {
-		text := values[setting.variable]
-		if text == "" || strings.HasPrefix(setting.attribute, "kafka.schema_registry.") || strings.HasPrefix(setting.attribute, "kafka.sasl.") {
+	for _, v := range contract {
+		if v.Default == "" || v.Kind == settings.Presence || !strings.Contains(v.Attribute, ".") || strings.HasPrefix(v.Attribute, "schema_registry.") || strings.HasPrefix(v.Attribute, "kafka.sasl.") {
 			continue
 		}
 		tried++
-		var value any = text
-		switch setting.kind {
-		case intSetting:
-			n, err := strconv.ParseFloat(text, 64)
+		var value any = v.Default
+		switch v.Kind {
+		case settings.Int:
+			n, err := strconv.ParseFloat(v.Default, 64)
 			if err != nil {
 				t.Fatal(err)
 			}
 			value = n
-		case boolSetting:
-			value = text == "true"
+		case settings.Bool:
+			value = v.Default == "true"
 		}
-		if setting.kind == boolSetting {
-			value = text == "true"
-		}
-		written = merged(written, object{setting.attribute: value})
+		written = merged(written, object{v.Attribute: value})
 	}
 	imported := newInstance(t, s)
 	imported.must(imported.importID("default/orders", nil))

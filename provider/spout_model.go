@@ -4,6 +4,8 @@ package provider
 
 import (
 	"context"
+	"reflect"
+	"slices"
 
 	"github.com/hashicorp/terraform-plugin-framework/attr"
 	"github.com/hashicorp/terraform-plugin-framework/types"
@@ -19,9 +21,14 @@ type spoutModel struct {
 	Name        types.String `tfsdk:"name"`
 	Description types.String `tfsdk:"description"`
 
-	Kafka        types.Object `tfsdk:"kafka"`
-	Runner       types.Object `tfsdk:"runner"`
-	Image        types.String `tfsdk:"image"`
+	spoutSources
+	Batch          types.Object `tfsdk:"batch"`
+	File           types.Object `tfsdk:"file"`
+	Records        types.Object `tfsdk:"records"`
+	SchemaRegistry types.Object `tfsdk:"schema_registry"`
+	Runner         types.Object `tfsdk:"runner"`
+	Image          types.String `tfsdk:"image"`
+
 	Transform    types.Object `tfsdk:"transform"`
 	Env          types.Map    `tfsdk:"env"`
 	SecretEnv    types.Map    `tfsdk:"secret_env"`
@@ -108,35 +115,35 @@ func (m *spoutModel) pipelineID() pachyderm.PipelineID {
 	return pachyderm.PipelineID{Project: m.Project.ValueString(), Name: m.Name.ValueString()}
 }
 
-// specPart is an attribute that becomes part of the pipeline's specification.
-// A change of any of them is an update.
-type specPart struct {
-	name  string
-	value func(*spoutModel) attr.Value
-	copy  func(to, from *spoutModel)
+// settingObjects are the objects of the runner's settings, but for those of its
+// source.
+func (m *spoutModel) settingObjects() map[string]*types.Object {
+	return map[string]*types.Object{"batch": &m.Batch, "file": &m.File, "records": &m.Records, "schema_registry": &m.SchemaRegistry, "runner": &m.Runner}
 }
 
-var specParts = []specPart{
-	{"description", func(m *spoutModel) attr.Value { return m.Description }, func(to, from *spoutModel) { to.Description = from.Description }},
-	{"kafka", func(m *spoutModel) attr.Value { return m.Kafka }, func(to, from *spoutModel) { to.Kafka = from.Kafka }},
-	{"runner", func(m *spoutModel) attr.Value { return m.Runner }, func(to, from *spoutModel) { to.Runner = from.Runner }},
-	{"image", func(m *spoutModel) attr.Value { return m.Image }, func(to, from *spoutModel) { to.Image = from.Image }},
-	{"transform", func(m *spoutModel) attr.Value { return m.Transform }, func(to, from *spoutModel) { to.Transform = from.Transform }},
-	{"env", func(m *spoutModel) attr.Value { return m.Env }, func(to, from *spoutModel) { to.Env = from.Env }},
-	{"secret_env", func(m *spoutModel) attr.Value { return m.SecretEnv }, func(to, from *spoutModel) { to.SecretEnv = from.SecretEnv }},
-	{"secret_mounts", func(m *spoutModel) attr.Value { return m.SecretMounts }, func(to, from *spoutModel) { to.SecretMounts = from.SecretMounts }},
-	{"output_branch", func(m *spoutModel) attr.Value { return m.OutputBranch }, func(to, from *spoutModel) { to.OutputBranch = from.OutputBranch }},
-	{"service", func(m *spoutModel) attr.Value { return m.Service }, func(to, from *spoutModel) { to.Service = from.Service }},
-	{"resource_requests", func(m *spoutModel) attr.Value { return m.ResourceRequests }, func(to, from *spoutModel) { to.ResourceRequests = from.ResourceRequests }},
-	{"resource_limits", func(m *spoutModel) attr.Value { return m.ResourceLimits }, func(to, from *spoutModel) { to.ResourceLimits = from.ResourceLimits }},
-	{"sidecar_resource_requests", func(m *spoutModel) attr.Value { return m.SidecarResourceRequests }, func(to, from *spoutModel) { to.SidecarResourceRequests = from.SidecarResourceRequests }},
-	{"sidecar_resource_limits", func(m *spoutModel) attr.Value { return m.SidecarResourceLimits }, func(to, from *spoutModel) { to.SidecarResourceLimits = from.SidecarResourceLimits }},
-	{"scheduling", func(m *spoutModel) attr.Value { return m.Scheduling }, func(to, from *spoutModel) { to.Scheduling = from.Scheduling }},
-	{"tolerations", func(m *spoutModel) attr.Value { return m.Tolerations }, func(to, from *spoutModel) { to.Tolerations = from.Tolerations }},
-	{"pod_spec", func(m *spoutModel) attr.Value { return m.PodSpec }, func(to, from *spoutModel) { to.PodSpec = from.PodSpec }},
-	{"pod_patch", func(m *spoutModel) attr.Value { return m.PodPatch }, func(to, from *spoutModel) { to.PodPatch = from.PodPatch }},
-	{"metadata", func(m *spoutModel) attr.Value { return m.Metadata }, func(to, from *spoutModel) { to.Metadata = from.Metadata }},
+// specPart is an attribute that becomes part of the pipeline's specification.
+// A change of any of them is an update.
+type specPart modelField
+
+// specParts are all of them.
+var specParts = func() (parts []specPart) {
+	not := []string{"id", "project", "name", "restart_triggers", "paused", "wait_for", "force_destroy", "keep_output_repo", "timeouts",
+		"version", "state", "reason", "workers_available", "workers_requested", "output_repo"}
+	for _, field := range fieldsOfModel(reflect.TypeFor[spoutModel]()) {
+		if !slices.Contains(not, field.name) {
+			parts = append(parts, specPart(field))
+		}
+	}
+	return parts
+}()
+
+func (p specPart) field(m *spoutModel) reflect.Value {
+	return reflect.ValueOf(m).Elem().FieldByIndex(p.index)
 }
+
+func (p specPart) value(m *spoutModel) attr.Value { return p.field(m).Interface().(attr.Value) }
+
+func (p specPart) copy(to, from *spoutModel) { p.field(to).Set(p.field(from)) }
 
 // known says whether all of the specification is known already.
 func (m *spoutModel) known(ctx context.Context) bool {

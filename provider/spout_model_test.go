@@ -5,6 +5,10 @@ package provider
 import (
 	"context"
 	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/hashicorp/terraform-plugin-framework/types"
@@ -79,26 +83,63 @@ func TestRefreshKeepsWhatIsMeant(t *testing.T) {
 	if m.Env.IsNull() || m.Description.IsNull() {
 		t.Error("an empty value became null")
 	}
-	if l := leavesOf(map[string]types.Object{"kafka": m.Kafka}); !l.has("kafka.batch.max_age") {
+	if l := m.leaves(); !l.has("batch.max_age") {
 		t.Error("the drift was not seen")
 	}
 }
 
-// Each variable of the contract is set by some attribute, and the other way round.
+// Each variable of the contract is set by some attribute, and each object of
+// attributes has its place in the model.
 func TestEachVariableHasAnAttribute(t *testing.T) {
 	t.Parallel()
-	for _, v := range settings.Variables() {
-		attribute, ok := attributeOf(v.Name)
-		if !ok {
-			t.Errorf("no attribute sets %s", v.Name)
+	for _, v := range contract {
+		if v.Name == "SPOUT_SOURCE" {
+			continue // the attribute that is set says it
 		}
-		if _, d := spoutSchema(context.Background()).AttributeAtPath(context.Background(), attributePath(attribute)); ok && d.HasError() {
-			t.Errorf("%s: %v", attribute, d)
+		if _, d := spoutSchema(context.Background()).AttributeAtPath(context.Background(), attributePath(v.Attribute)); d.HasError() {
+			t.Errorf("%s: %v", v.Name, d)
 		}
 	}
-	for _, s := range settingAttributes {
-		if _, d := spoutSchema(context.Background()).AttributeAtPath(context.Background(), attributePath(s.attribute)); d.HasError() {
-			t.Errorf("%s: %v", s.attribute, d)
+	var m spoutModel
+	for _, g := range objects {
+		if g.Root && m.bundled()[g.Attribute] == nil {
+			t.Errorf("the model has no %s", g.Attribute)
+		}
+	}
+	if len(specParts) < 20 {
+		t.Errorf("only %d parts of a specification", len(specParts))
+	}
+}
+
+// The provider knows the sources that the contract knows, and names them in the
+// list and in files of their own only.
+func TestOnlyTheListNamesSources(t *testing.T) {
+	t.Parallel()
+	var names []string
+	for _, source := range spoutSourceList {
+		names = append(names, source.name)
+	}
+	if want := settings.SourceNames(); !slices.Equal(names, want) {
+		t.Errorf("the provider's list has %v, the contract's %v", names, want)
+	}
+	files, err := filepath.Glob("*.go")
+	if err != nil || len(files) < 50 {
+		t.Fatal(files, err)
+	}
+	for _, name := range names {
+		for _, file := range files {
+			if file == "spout_sources.go" || strings.HasPrefix(file, "spout_"+name) || strings.HasSuffix(file, "_test.go") {
+				continue
+			}
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for n, line := range strings.Split(string(text), "\n") {
+				if strings.Contains(strings.ToLower(line), name) {
+					t.Errorf("%s:%d names the source %s: %s", file, n+1, name, strings.TrimSpace(line))
+				}
+			}
 		}
 	}
 }

@@ -50,7 +50,7 @@ func (r *spoutResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanR
 		r.planDestroy(ctx, &state, &resp.Diagnostics)
 		plan.unobserved(true)
 	default:
-		planShard(&plan, &state, &resp.Diagnostics)
+		planSource(&plan, &state, &resp.Diagnostics)
 		spec := !plan.unchanged(ctx, &state) || !sameElements(plan.RestartTriggers, state.RestartTriggers)
 		plan.copyObserved(&state)
 		if spec || !plan.Paused.Equal(state.Paused) {
@@ -80,10 +80,10 @@ func (r *spoutResource) planImage(plan, config *spoutModel) {
 	if !config.Image.IsNull() {
 		return
 	}
-	switch {
-	case config.Kafka.IsUnknown() || config.Transform.IsUnknown():
+	switch set, unknown := config.anySource(); {
+	case unknown || config.Transform.IsUnknown():
 		plan.Image = types.StringUnknown()
-	case config.Kafka.IsNull():
+	case !set:
 		plan.Image = types.StringNull()
 	default:
 		plan.Image = types.StringValue(r.runnerImage)
@@ -92,9 +92,9 @@ func (r *spoutResource) planImage(plan, config *spoutModel) {
 
 // planWaitFor fills in what is waited for.
 func planWaitFor(plan, config *spoutModel) {
-	switch {
+	switch _, unknown := config.anySource(); {
 	case !config.WaitFor.IsNull():
-	case config.Kafka.IsUnknown() || config.Transform.IsUnknown():
+	case unknown || config.Transform.IsUnknown():
 		plan.WaitFor = types.StringUnknown()
 	default:
 		plan.WaitFor = types.StringValue(plan.defaultWaitFor())
@@ -115,15 +115,13 @@ func (r *spoutResource) planReplace(plan, state *spoutModel, resp *resource.Modi
 		"The new spout begins with an empty repo, and reads its source from where it is configured to start.")
 }
 
-// planShard warns of what the runner stops at. It is no error: the plan may be
-// what sets the shard back, and the branch may be empty still.
-func planShard(plan, state *spoutModel, diags *diag.Diagnostics) {
-	was, is := nestedText(state.Kafka, "shard"), nestedText(plan.Kafka, "shard")
-	if plan.Kafka.IsUnknown() || is.IsUnknown() || was.ValueString() == is.ValueString() || !plan.OutputBranch.Equal(state.OutputBranch) || nestedText(plan.Kafka, "on_shard_changed").ValueString() == "continue" {
-		return
+// planSource warns of what a change means to the source, if it stays the same.
+func planSource(plan, state *spoutModel, diags *diag.Diagnostics) {
+	was, _, ok := state.source()
+	is, _, ok2 := plan.source()
+	if ok && ok2 && was.name == is.name && is.warn != nil {
+		is.warn(state, plan, diags)
 	}
-	diags.AddAttributeWarning(path.Root("kafka").AtName("shard"), "Partitions move between spouts", fmt.Sprintf("kafka.shard changes from %q to %q, but what was read of the partitions stays where it is: "+
-		"if the output branch holds data, the runner stops. Give the new shards to new spouts, which begin at kafka.start_offsets; or read about kafka.on_shard_changed.", was.ValueString(), is.ValueString()))
 }
 
 // nestedText is an attribute of an object, null if there is none.

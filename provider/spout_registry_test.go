@@ -10,10 +10,11 @@ import (
 
 // registryCases are schema registries, with each way to authenticate.
 var registryCases = []object{
-	{"url": "https://registry.example.com", "credentials_secret": object{"name": "registry", "username_key": "user", "password_key": "pass"}, "ca_certificate": testPEM, "server_name": "registry"},
+	{"url": "https://registry.example.com", "credentials_secret": object{"name": "registry", "username_key": "user", "password_key": "pass"}, "tls": object{"ca_certificate": testPEM, "server_name": "registry"}},
 	{"url": "https://registry.example.com:8081/path", "token_secret": object{"name": "registry", "key": "key"}, "folder": "schemas"},
-	{"url": "https://registry.example.com", "client_certificate_secret": object{"name": "registry-tls", "certificate_key": "cert", "private_key_key": "key"}},
-	{"url": "https://registry.example.com", "client_certificate_secret": object{"name": "registry-tls"}},
+	{"url": "https://registry.example.com", "tls": object{"client_certificate_secret": object{"name": "registry-tls", "certificate_key": "cert", "private_key_key": "key"}}},
+	{"url": "https://registry.example.com", "tls": object{"ca_file": "/etc/registry/ca.crt", "certificate_file": "/etc/registry/tls.crt", "private_key_file": "/etc/registry/tls.key"}},
+	{"url": "https://registry.example.com", "tls": object{"client_certificate_secret": object{"name": "registry-tls"}}},
 	{"url": "http://registry.example.com"},
 	{"url": "http://registry.example.com", "allow_cleartext_credentials": true, "credentials_secret": object{"name": "registry", "username_key": "user", "password_key": "pass"}},
 }
@@ -26,7 +27,7 @@ func TestSchemaRegistryAttributes(t *testing.T) {
 	s.AddKubernetesSecret("registry-tls", map[string]string{"tls.crt": "c", "tls.key": "k", "cert": "c", "key": "k"})
 	i := newInstance(t, s)
 	for _, registry := range registryCases {
-		config := kafkaSpout(object{"kafka.file": object{"format": "avro"}, "kafka.schema_registry": registry})
+		config := kafkaSpout(object{"file": object{"format": "avro"}, "schema_registry": registry})
 		i.must(i.apply(config))
 		i.must(i.refresh())
 		if i.changes(config) {

@@ -157,7 +157,7 @@ func TestSpoutLifecycle(t *testing.T) {
 				attribute("id", knownvalue.StringExact("default/orders")), attribute("version", knownvalue.Int64Exact(1)),
 				attribute("state", knownvalue.StringExact("running")), attribute("workers_available", knownvalue.Int64Exact(1)),
 				attribute("output_repo", knownvalue.StringExact("orders")), attribute("image", knownvalue.StringExact(testImage)),
-				attribute("kafka.start", knownvalue.Null()), attribute("kafka.batch", knownvalue.Null()), attribute("resource_requests", knownvalue.Null())),
+				attribute("kafka.start", knownvalue.Null()), attribute("batch", knownvalue.Null()), attribute("resource_requests", knownvalue.Null())),
 			step(s, nothing, spoutConfig()),
 			// Imported, by either id.
 			resource.TestStep{ResourceName: spoutAddress, ImportState: true, ImportStateId: "default/orders", ImportStateVerify: true},
@@ -178,7 +178,7 @@ func TestSpoutLifecycle(t *testing.T) {
 				if err := client(t, s).UpdatePipeline(t.Context(), orders, spec); err != nil {
 					t.Error(err)
 				}
-			}, step(s, update, spoutConfig(), attribute("kafka.batch", knownvalue.Null()))),
+			}, step(s, update, spoutConfig(), attribute("batch", knownvalue.Null()))),
 			// What the server says of its state is no change.
 			do(func() { s.SetWorkers("default", "orders", 0) }, step(s, nothing, spoutConfig())),
 			do(func() {
@@ -210,7 +210,7 @@ func TestSpoutSendsNothingNeedless(t *testing.T) {
 			}
 		}
 		full := func(more ...string) string {
-			return spoutConfig(append([]string{`kafka = { brokers = ["kafka:9092"], topics = ["orders"], start = "earliest", batch = { max_age = "90s" } }`,
+			return spoutConfig(append([]string{`kafka = { brokers = ["kafka:9092"], topics = ["orders"], start = "earliest" }`, `batch = { max_age = "90s" }`,
 				`resource_requests = { cpu = 0.1, memory = "1Gi" }`, `pod_patch = jsonencode([{ op = "add", path = "/hostname", value = "b" }])`}, more...)...)
 		}
 		unitTest(t,
@@ -288,8 +288,8 @@ func TestSpoutGeneratedConfiguration(t *testing.T) {
 			resource.TestStep{ResourceName: spoutAddress, ImportState: true, ImportStateKind: resource.ImportBlockWithID, GenerateConfig: true},
 			resource.TestStep{ResourceName: spoutAddress, ImportState: true, ImportStateKind: resource.ImportBlockWithID})
 	}
-	generate(spoutConfig(`kafka = { brokers = ["kafka:9092"], topics = ["orders"], tls = {}, batch = { max_age = "1m" },
-		sasl = { mechanism = "plain", credentials_secret = { name = "kafka-user" } } }`,
+	generate(spoutConfig(`kafka = { brokers = ["kafka:9092"], topics = ["orders"], tls = {},
+		sasl = { mechanism = "plain", credentials_secret = { name = "kafka-user" } } }`, `batch = { max_age = "1m" }`,
 		`resource_requests = { cpu = 0.1, memory = "1Gi" }`, `tolerations = [{ operator = "Exists" }]`))
 	generate(spoutConfig(transformLines, `service = { internal_port = 80, external_port = 30080 }`, `pod_patch = jsonencode([{ op = "add", path = "/hostNetwork", value = true }])`, `metadata = { labels = { a = "b" } }`))
 }

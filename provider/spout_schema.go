@@ -6,6 +6,7 @@ import (
 	"context"
 	"maps"
 	"regexp"
+	"strings"
 
 	"github.com/hashicorp/terraform-plugin-framework-validators/int64validator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/listvalidator"
@@ -38,7 +39,7 @@ var noComma = stringvalidator.RegexMatches(regexp.MustCompile(`^[^,]*$`), "must 
 
 const spoutDoc = `A spout: a Pachyderm pipeline that takes no input repo, runs without end, and writes what it receives from an outside source into its output repo.
 
-With ` + "`kafka`" + ` the bundled runner reads topics of Apache Kafka and writes them as files, exactly once. With ` + "`transform`" + ` any image is run, as in Pachyderm's own spout specification.
+With one of these sources, the bundled runner reads it and writes it as files, exactly once: %SOURCES%. With ` + "`transform`" + ` any image is run, as in Pachyderm's own spout specification.
 
 Terraform owns the configuration, Pachyderm owns the data:
 
@@ -61,13 +62,11 @@ func spoutSchema(ctx context.Context) schema.Schema {
 			MarkdownDescription: "Project of the pipeline. Default: the provider's `default_project`. A change replaces the spout and its output repo."},
 		"description": schema.StringAttribute{Optional: true, MarkdownDescription: "What the spout is for. A change restarts it."},
 
-		"kafka":  kafkaAttribute(),
-		"runner": runnerAttribute(),
 		"image": schema.StringAttribute{Optional: true, Computed: true, Validators: []validator.String{imageForm},
-			MarkdownDescription: "Image of the bundled runner, for spouts with `kafka`. Default: the one released with this version of the provider, so that an upgrade of the provider plans an update. Write it out, best with a digest, to pin it or to use a mirror."},
+			MarkdownDescription: "Image of the bundled runner. Default: the one released with this version of the provider, so that an upgrade of the provider plans an update. Write it out, best with a digest, to pin it or to use a mirror."},
 		"transform": transformAttribute(),
 		"env": schema.MapAttribute{Optional: true, ElementType: types.StringType,
-			MarkdownDescription: "Environment variables of the spout's code. They are shown in plans and kept in the state: use `secret_env` for secrets. Names that Pachyderm sets itself (`PACH_*`, `PPS_*`, `PEER_PORT` …) are refused, and with `kafka` those of the runner (`SPOUT_*`)."},
+			MarkdownDescription: "Environment variables of the spout's code. They are shown in plans and kept in the state: use `secret_env` for secrets. Names that Pachyderm sets itself (`PACH_*`, `PPS_*`, `PEER_PORT` …) are refused, and with the bundled runner its own (`SPOUT_*`)."},
 		"secret_env": schema.MapNestedAttribute{Optional: true,
 			MarkdownDescription: "Environment variables whose values are keys of Kubernetes secrets in Pachyderm's namespace. Only the reference is in the state. Pachyderm refuses a secret or key that does not exist.",
 			NestedObject: schema.NestedAttributeObject{Attributes: map[string]schema.Attribute{
@@ -75,10 +74,10 @@ func spoutSchema(ctx context.Context) schema.Schema {
 				"key":    schema.StringAttribute{Required: true, MarkdownDescription: "Key in it."},
 			}}},
 		"secret_mounts": schema.MapAttribute{Optional: true, ElementType: types.StringType,
-			MarkdownDescription: "Kubernetes secrets whose keys become files, by the folder that they are mounted at, as `{ \"/etc/tls\" = \"kafka-tls\" }`."},
+			MarkdownDescription: "Kubernetes secrets whose keys become files, by the folder that they are mounted at, as `{ \"/etc/tls\" = \"client-tls\" }`."},
 
 		"output_branch": schema.StringAttribute{Optional: true, Computed: true, Default: stringdefault.StaticString(pachyderm.DefaultOutputBranch),
-			MarkdownDescription: "Branch of the output repo that the spout writes. After a change the old branch stays as it is, and the new one begins empty: with `kafka`, at `start`. Default: `master`."},
+			MarkdownDescription: "Branch of the output repo that the spout writes. After a change the old branch stays as it is, and the new one begins empty: the bundled runner begins where its source says. Default: `master`."},
 		"service": serviceAttribute(),
 
 		"resource_requests":         resourcesAttribute("What the spout's container asks for. Left out, Pachyderm 2.6 and 2.7 ask for 1 CPU, 256Mi of memory and 1Gi of disk, and newer ones for the cluster's defaults; neither is shown here. `{ cpu = 0 }` asks for nothing, `{}` is as good as left out.", true),
@@ -97,14 +96,15 @@ func spoutSchema(ctx context.Context) schema.Schema {
 		}},
 
 		"restart_triggers": schema.MapAttribute{Optional: true, ElementType: types.StringType,
-			MarkdownDescription: "Values of any kind. A change of one restarts the spout, as is needed after a change of a secret that it reads: `{ credentials = pachyderm_secret.kafka.created_at }`. They are kept in the state only, and Pachyderm sees nothing of them."},
+			MarkdownDescription: "Values of any kind. A change of one restarts the spout, as is needed after a change of a secret that it reads: `{ credentials = pachyderm_secret.login.created_at }`. They are kept in the state only, and Pachyderm sees nothing of them."},
 		"paused": schema.BoolAttribute{Optional: true, Computed: true, Default: booldefault.StaticBool(false),
 			MarkdownDescription: "Whether the spout is stopped. An apply that stops it waits until its pod is gone and its last commit is FINISHED. Starting makes Pachyderm put a commit of its own on the output branch. Up to Pachyderm 2.7 that commit is empty: the bundled runner brings the files back, " +
 				"while with `transform` the files written before are found in older commits only. From 2.8 on it is open, and is finished by the provider or the runner. Default: `false`."},
 	}
+	maps.Copy(attributes, settingAttributes())
 	maps.Copy(attributes, lifecycleAttributes(ctx, "spout"))
 	attributes["wait_for"] = waitForAttribute()
-	return schema.Schema{MarkdownDescription: spoutDoc, Attributes: attributes}
+	return schema.Schema{MarkdownDescription: strings.Replace(spoutDoc, "%SOURCES%", sourceNames(), 1), Attributes: attributes}
 }
 
 // oneOfOrEmpty takes the values of a closed set, and the empty text for none.
@@ -126,7 +126,7 @@ func waitForAttribute() schema.Attribute {
 
 func transformAttribute() schema.Attribute {
 	return schema.SingleNestedAttribute{Optional: true,
-		MarkdownDescription: "Any image with code that writes into the output repo, as in a [spout specification](https://docs.pachyderm.com/latest/build-dags/pipeline-spec/spout/). Exactly one of `kafka` and `transform` is set.",
+		MarkdownDescription: "Any image with code that writes into the output repo, as in a [spout specification](https://docs.pachyderm.com/latest/build-dags/pipeline-spec/spout/). Exactly one of " + sourceNames() + " and `transform` is set.",
 		Attributes: map[string]schema.Attribute{
 			"image": schema.StringAttribute{Required: true, Validators: []validator.String{imageForm},
 				MarkdownDescription: "Image to run. Pachyderm does not fetch a tag again that a node has already: use tags that never move, or digests."},

@@ -90,14 +90,22 @@ func (s *server) decided(config, state fields) bool {
 	if config.isNull("wait_for") && !state.isText("wait_for", defaultWaitFor(config.isNull("transform"))) {
 		return false
 	}
-	switch {
-	case !config.isNull("image"):
+	if !config.isNull("image") {
 		return true
-	case config.isNull("kafka"):
-		return config.isObject("transform") && state.isNull("image")
-	default:
-		return config.isObject("kafka") && (config.isNull("transform") || config.isObject("transform")) && state.isText("image", s.provider.runnerImage())
 	}
+	sources := 0
+	for _, source := range spoutSourceList {
+		switch {
+		case config.isObject(source.name):
+			sources++
+		case !config.isNull(source.name):
+			return false // not known yet
+		}
+	}
+	if sources == 0 {
+		return config.isObject("transform") && state.isNull("image")
+	}
+	return (config.isNull("transform") || config.isObject("transform")) && state.isText("image", s.provider.runnerImage())
 }
 
 // settled says whether ModifyPlan has nothing against the spout as it is,

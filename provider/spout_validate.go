@@ -120,37 +120,59 @@ func tooLongTogether(id pachyderm.PipelineID) string {
 // kind checks that it is one kind of spout, and that kind's own attributes.
 func (v *spoutValidator) kind() {
 	m := v.m
-	if m.Kafka.IsUnknown() || m.Transform.IsUnknown() {
+	if _, unknown := m.anySource(); unknown || m.Transform.IsUnknown() {
 		return
+	}
+	var set []string
+	for _, source := range spoutSourceList {
+		if known(*source.of(&m.spoutSources)) {
+			set = append(set, source.name)
+		}
+	}
+	if known(m.Transform) {
+		set = append(set, "transform")
 	}
 	switch {
-	case m.Kafka.IsNull() && m.Transform.IsNull():
-		v.fail("kafka", "Neither kafka nor transform is set. Set kafka to read topics with the bundled runner, or transform to run an image of your own.")
-		return
-	case known(m.Kafka) && known(m.Transform):
-		v.fail("transform", "Both kafka and transform are set. Set kafka to read topics with the bundled runner, or transform to run an image of your own.")
-		return
+	case len(set) == 0:
+		v.fail(spoutSourceList[0].name, "%s None of them is set.", oneKind())
+	case len(set) > 1:
+		v.fail(set[len(set)-1], "%s %s are set.", oneKind(), strings.Join(set, " and "))
 	case known(m.Transform):
-		if known(m.Image) {
-			v.fail("image", "image is the bundled runner's and goes with kafka; set transform.image instead.")
-		}
-		if known(m.Runner) {
-			v.fail("runner", "runner goes with kafka; transform has no bundled runner.")
-		}
-		if m.WaitFor.ValueString() == waitForIngesting {
-			v.fail("wait_for", "wait_for = \"ingesting\" needs the bundled runner, which says when it ingests. Set \"running\" or \"created\" with transform.")
-		}
+		v.withoutRunner()
 		v.transform()
-		return
+	default:
+		v.runner(set[0])
 	}
-	l := leavesOf(map[string]types.Object{"kafka": m.Kafka, "runner": m.Runner})
-	branch := m.OutputBranch
-	if branch.IsNull() {
-		branch = types.StringValue(pachyderm.DefaultOutputBranch)
+}
+
+// oneKind says which kinds of spouts there are.
+func oneKind() string {
+	names := strings.ReplaceAll(sourceNames(), "`", "")
+	return fmt.Sprintf("Exactly one of %s and transform must be set: %[1]s for the bundled runner to read it, transform to run an image of your own.", names)
+}
+
+// withoutRunner refuses what only the bundled runner understands.
+func (v *spoutValidator) withoutRunner() {
+	m := v.m
+	if known(m.Image) {
+		v.fail("image", "image is the bundled runner's; set transform.image instead.")
 	}
-	parsed, diags := settingsOf(l, branch)
+	for _, g := range objects {
+		if object := m.settingObjects()[g.Attribute]; object != nil && known(*object) {
+			v.fail(g.Attribute, "%s goes with the bundled runner, and transform runs code of its own. Take it out, or set one of %s in place of transform.", g.Attribute, strings.ReplaceAll(sourceNames(), "`", ""))
+		}
+	}
+	if m.WaitFor.ValueString() == waitForIngesting {
+		v.fail("wait_for", "wait_for = \"ingesting\" needs the bundled runner, which says when it ingests. Set \"running\" or \"created\" with transform.")
+	}
+}
+
+// runner checks the settings of the bundled runner.
+func (v *spoutValidator) runner(source string) {
+	l := v.m.leaves()
+	parsed, diags := settingsOf(l, source)
 	v.diags.Append(diags...)
-	v.diags.Append(settingWarnings(l, branch)...)
+	v.diags.Append(settingWarnings(l, source)...)
 	v.uniqueKeys(l)
 	for name, value := range parsed.Environment() {
 		attribute, ok := attributeOf(name)
@@ -162,25 +184,23 @@ func (v *spoutValidator) kind() {
 
 // uniqueKeys checks that a reference to a secret takes different things from
 // different keys. Two references may well share them: the same credentials can
-// be good for the brokers and for the schema registry.
+// be good for a source and for the schema registry.
 func (v *spoutValidator) uniqueKeys(l leaves) {
-	variables := map[[2]string]string{} // by reference and key
-	for _, s := range settingSecrets {
-		if !l.has(s.secret) || l.unknown(s.secret+"."+s.key) {
+	variables := map[[2]string]settings.Variable{} // by reference and key
+	for _, s := range contract {
+		if !s.Secret || !l.has(s.Attribute) || l.unknown(s.Attribute+"."+s.Key) {
 			continue
 		}
-		key, ok := l.text(s.secret + "." + s.key)
+		key, ok := l.text(s.Attribute + "." + s.Key)
 		if !ok {
-			key = s.defaultKey
+			key = s.DefaultKey
 		}
-		at := [2]string{s.secret, key}
+		at := [2]string{s.Attribute, key}
 		if other, twice := variables[at]; twice {
-			doc := func(variable string) string {
-				return strings.TrimSuffix(strings.ToLower(variableOf(variable).Doc), ".")
-			}
-			v.fail(s.secret, "%s takes the key %q for two different things: %s, and %s. Name two keys.", s.secret, key, doc(other), doc(s.variable))
+			doc := func(v settings.Variable) string { return strings.TrimSuffix(uncapital(v.Doc), ".") }
+			v.fail(s.Attribute, "%s takes the key %q for two different things: %s, and %s. Name two keys.", s.Attribute, key, doc(other), doc(s))
 		}
-		variables[at] = s.variable
+		variables[at] = s
 	}
 }
 

@@ -76,8 +76,8 @@ func pipelineSpec() (string, error) {
 	s := settings.Default()
 	s.Kafka.Brokers = []string{"kafka.streaming.svc:9093"}
 	s.Kafka.Topics = []string{"orders"}
-	s.Kafka.TLS = true
-	s.Kafka.SASLMechanism = "scram-sha-512"
+	s.Kafka.TLS.Enabled = true
+	s.Kafka.SASL.Mechanism = "scram-sha-512"
 	s.File.Compression = "zstd"
 	type object = map[string]any
 	spec, err := json.MarshalIndent(object{

@@ -71,12 +71,12 @@ func TestMayLogin(t *testing.T) {
 		broker string
 		want   bool
 	}{
-		{Kafka{SASLMechanism: "plain"}, "127.0.0.1:9092", true},
-		{Kafka{SASLMechanism: "plain"}, "kafka:9092", false},
-		{Kafka{SASLMechanism: "oauthbearer"}, "kafka:9092", false},
-		{Kafka{SASLMechanism: "plain", TLS: true}, "kafka:9092", true},
-		{Kafka{SASLMechanism: "plain", SASLAllowCleartext: true}, "kafka:9092", true},
-		{Kafka{SASLMechanism: "scram-sha-256"}, "kafka:9092", true},
+		{Kafka{SASL: SASL{Mechanism: "plain"}}, "127.0.0.1:9092", true},
+		{Kafka{SASL: SASL{Mechanism: "plain"}}, "kafka:9092", false},
+		{Kafka{SASL: SASL{Mechanism: "oauthbearer"}}, "kafka:9092", false},
+		{Kafka{SASL: SASL{Mechanism: "plain"}, TLS: OptionalTLS{Enabled: true}}, "kafka:9092", true},
+		{Kafka{SASL: SASL{Mechanism: "plain", AllowCleartext: true}}, "kafka:9092", true},
+		{Kafka{SASL: SASL{Mechanism: "scram-sha-256"}}, "kafka:9092", true},
 		{Kafka{}, "kafka:9092", true},
 	} {
 		if c.k.MayLogin(c.broker) != c.want {

@@ -16,46 +16,6 @@ import (
 // Prefix begins the name of every variable of the contract.
 const Prefix = "SPOUT_"
 
-// Variable describes one variable of the contract.
-type Variable struct {
-	Name    string // as SPOUT_KAFKA_BROKERS
-	Default string // value when unset
-	Doc     string
-	Secret  bool // comes from a Kubernetes secret only, never from a plain value
-	Address bool // a password may have got into it by mistake
-	Set     bool // a list whose order means nothing
-	Line    bool // a secret on one line, whose file may end with another one
-	PEM     bool // text in PEM, in which white space around it means nothing
-	index   []int
-}
-
-var variables = collect(reflect.TypeFor[Settings](), nil)
-
-// Variables lists the contract, in the order of the fields of [Settings].
-func Variables() []Variable { return slices.Clone(variables) }
-
-// IsSecret says whether name is a variable that may only be set by reference
-// to a Kubernetes secret.
-func IsSecret(name string) bool {
-	return slices.ContainsFunc(variables, func(v Variable) bool { return v.Name == name && v.Secret })
-}
-
-func collect(t reflect.Type, index []int) []Variable {
-	var out []Variable
-	for i := range t.NumField() {
-		field := t.Field(i)
-		at := append(slices.Clone(index), i)
-		if name := field.Tag.Get("env"); name != "" {
-			out = append(out, Variable{Name: name, Default: field.Tag.Get("default"), Doc: field.Tag.Get("doc"),
-				Secret: field.Tag.Get("secret") == "true", Address: field.Tag.Get("address") == "true",
-				Set: field.Tag.Get("set") == "true", Line: field.Tag.Get("line") == "true", PEM: field.Tag.Get("pem") == "true", index: at})
-		} else {
-			out = append(out, collect(field.Type, at)...)
-		}
-	}
-	return out
-}
-
 // Default returns the settings that an empty environment stands for.
 func Default() Settings {
 	var s Settings
@@ -74,6 +34,7 @@ func Default() Settings {
 func Parse(environ []string) (Settings, error) {
 	s := Default()
 	var problems Problems
+	source := chosenIn(environ)
 	for _, entry := range environ {
 		name, value, _ := strings.Cut(entry, "=")
 		if !strings.HasPrefix(name, Prefix) {
@@ -91,6 +52,10 @@ func Parse(environ []string) (Settings, error) {
 		if value == "" {
 			continue // as unset: a Kubernetes env entry cannot be left out conditionally
 		}
+		if fix := otherSource(v, source); fix != "" {
+			problems.add(name, shown(v, value), fix, "SPOUT_SOURCE")
+			continue
+		}
 		if v.Line {
 			value = strings.TrimRight(value, "\r\n")
 		}
@@ -100,6 +65,29 @@ func Parse(environ []string) (Settings, error) {
 	}
 	problems = append(problems, s.validate()...)
 	return s, problems.orNil()
+}
+
+// chosenIn is the source that an environment chooses, "" if there is none such.
+func chosenIn(environ []string) string {
+	source := def.Source
+	for _, entry := range environ {
+		if value, ok := strings.CutPrefix(entry, "SPOUT_SOURCE="); ok && value != "" {
+			source = value
+		}
+	}
+	if sourceAt(source) < 0 {
+		return ""
+	}
+	return source
+}
+
+// otherSource says what is wrong with a variable that belongs to another source
+// than the chosen one.
+func otherSource(v Variable, chosen string) string {
+	if v.Source == "" || v.Source == chosen || chosen == "" {
+		return ""
+	}
+	return fmt.Sprintf("is a setting of the source %s, and SPOUT_SOURCE is %s; take it out, or set SPOUT_SOURCE=%s", v.Source, chosen, v.Source)
 }
 
 // serviceLink matches the variables that Kubernetes sets in every pod for each
@@ -128,7 +116,7 @@ func Canonical(environ map[string]string) map[string]string {
 			list := strings.Split(value, ",")
 			slices.Sort(list)
 			out[v.Name] = strings.Join(list, ",")
-		case v.PEM:
+		case v.Kind == PEM:
 			out[v.Name] = CanonicalPEM(value)
 		}
 	}

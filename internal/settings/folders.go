@@ -5,6 +5,7 @@ package settings
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -41,7 +42,7 @@ func (s Settings) ReservedFolders() (names []string) {
 // validateFolders checks that the folders are apart from each other and from
 // the files of records.
 func (s Settings) validateFolders() (p Problems) {
-	list := s.ownFolders()
+	list, read := s.ownFolders(), s.streams()
 	for i, folder := range list {
 		for _, other := range list[:i] {
 			if folder.name == other.name {
@@ -49,9 +50,9 @@ func (s Settings) validateFolders() (p Problems) {
 					append([]string{other.variable}, append(folder.with, other.with...)...)...)
 			}
 		}
-		if s.File.Path.mayBeIn(folder.name, s.Kafka.Topics) {
+		if s.File.Path.mayBeIn(folder.name, read.names) {
 			p.add("SPOUT_FILE_PATH", s.File.Path.String(), fmt.Sprintf("can begin with the folder of %s, %s; begin it with another one, as data/%s",
-				folder.of, folder.name, strings.TrimPrefix(s.File.Path.String(), "/")), append([]string{folder.variable, "SPOUT_KAFKA_TOPICS"}, folder.with...)...)
+				folder.of, folder.name, strings.TrimPrefix(s.File.Path.String(), "/")), slices.Concat([]string{folder.variable}, read.variables, folder.with)...)
 		}
 	}
 	return p

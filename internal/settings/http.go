@@ -9,11 +9,10 @@ import (
 
 // HTTP says to whom the runner answers at HTTPPort.
 type HTTP struct {
-	Address string   `env:"SPOUT_HTTP_ADDRESS" doc:"IP address to listen on, for example 127.0.0.1 for kubectl port-forward and the other containers of the pod alone. Empty for all addresses of the pod, which Prometheus and the probes of Kubernetes need."`
-	Hosts   []string `env:"SPOUT_HTTP_HOSTS" doc:"Names by which others call the runner, for example orders.pachyderm.svc, separated by commas. *.example.com stands for all names that end so, and * for any. Requests to IP addresses, to localhost and to the pod's own name are answered without it. All other names are refused, so that a page in somebody's browser cannot reach the runner by a name of its own (DNS rebinding)."`
-	Token   string   `env:"SPOUT_HTTP_TOKEN" secret:"true" doc:"Token that requests must carry, as a bearer token or as the password of HTTP basic authentication. /healthz and /readyz are answered without it, the latter without its reasons."`
-	TLSCert string   `env:"SPOUT_HTTP_TLS_CERT" secret:"true" doc:"Certificate in PEM. With it, the runner answers over HTTPS only."`
-	TLSKey  string   `env:"SPOUT_HTTP_TLS_KEY" secret:"true" doc:"Key of that certificate in PEM."`
+	Address string      `env:"SPOUT_HTTP_ADDRESS" attribute:"http_address" doc:"IP address to listen on, for example ´127.0.0.1´ for ´kubectl port-forward´ and the other containers of the pod alone. Left out, all addresses of the pod, which Prometheus and the probes of Kubernetes need."`
+	Hosts   []string    `env:"SPOUT_HTTP_HOSTS" attribute:"http_hosts" doc:"Names by which others call the runner, for example ´orders.pachyderm.svc´. ´*.example.com´ stands for all names that end so, and ´*´ for any. Requests to IP addresses, to localhost and to the pod's own name are answered without it. The runner refuses all other names, so that a page in somebody's browser cannot reach it by a name of its own (DNS rebinding)."`
+	Token   string      `env:"SPOUT_HTTP_TOKEN" attribute:"http_token_secret.key" secret:"token" doc:"Token that requests to SPOUT_HTTP_PORT must carry, as a bearer token or as the password of HTTP basic authentication. ´/healthz´ and ´/readyz´ are answered without it, the latter without its reasons."`
+	TLS     Certificate `attribute:"http_tls_secret" prefix:"SPOUT_HTTP_TLS" doc:"Kubernetes secret with a certificate, with which the runner answers at SPOUT_HTTP_PORT over HTTPS only."`
 }
 
 // Loopback says whether only the pod itself reaches the runner.
@@ -33,13 +32,6 @@ func (h HTTP) validate() (p Problems) {
 		if !hostName.MatchString(host) {
 			p.add("SPOUT_HTTP_HOSTS", host, "must be a name without a port, for example orders.pachyderm.svc or *.pachyderm.svc")
 		}
-	}
-	return p
-}
-
-func (h HTTP) validateSecrets() (p Problems) {
-	if (h.TLSCert == "") != (h.TLSKey == "") {
-		p.add("SPOUT_HTTP_TLS_CERT, SPOUT_HTTP_TLS_KEY", "", "go together: set both or none", "SPOUT_HTTP_TLS_CERT", "SPOUT_HTTP_TLS_KEY")
 	}
 	return p
 }

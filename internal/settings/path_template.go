@@ -145,7 +145,7 @@ func (t PathTemplate) longestElement(topics []string, others bool) int {
 	widths := map[string]int{"topic": 1, "partition": 10, "first_offset": 20, "last_offset": 20, "ext": len("parquet.zst"),
 		"year": 4, "month": 2, "day": 2, "hour": 2, "minute": 2, ofRecord: maxPathValue}
 	if others {
-		widths["topic"] = 249 // as long as Kafka allows
+		widths["topic"] = 249 // as long as any may be
 	}
 	for _, topic := range topics {
 		widths["topic"] = max(widths["topic"], len(topic))

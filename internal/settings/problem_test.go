@@ -43,6 +43,11 @@ var samples = map[string][]string{
 	"SPOUT_SCHEMA_REGISTRY_ALLOW_CLEARTEXT_CREDENTIALS": {"true"},
 
 	"SPOUT_SCHEMA_REGISTRY_TLS_SERVER_NAME": {"registry"},
+	"SPOUT_SCHEMA_REGISTRY_TLS_CA_FILE":     {"/ca"},
+	"SPOUT_SCHEMA_REGISTRY_TLS_CERT_FILE":   {"/cert"},
+	"SPOUT_SCHEMA_REGISTRY_TLS_KEY_FILE":    {"/key"},
+	"SPOUT_SCHEMA_REGISTRY_TLS_CERT":        {"c"},
+	"SPOUT_SCHEMA_REGISTRY_TLS_KEY":         {"k"},
 	"SPOUT_SCHEMA_REGISTRY_TLS_CA":          {"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----"},
 	"SPOUT_SCHEMA_REGISTRY_FOLDER":          {"own", "_dead_letters"},
 	"SPOUT_KAFKA_TLS_CERT":                  {"c"},

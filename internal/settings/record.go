@@ -11,24 +11,19 @@ import (
 
 // Record says which records become files, and what is taken out of them.
 type Record struct {
-	Filter  Filter   `env:"SPOUT_RECORD_FILTER" doc:"Conditions that records must meet to be kept, joined by and: value:status == \"paid\" and header:env != test and value:type in (order, refund) and key exists and value:deleted missing. value:A.B is a field of a value that is JSON, as text; the last of several headers of one name counts; null is missing, and != and missing hold for what is missing. Other records are left out and counted in the commit's description."`
-	Fields  []string `env:"SPOUT_RECORD_FIELDS" set:"true" doc:"Fields of values that are JSON objects to keep, as id or customer.name, separated by commas; the others are left out, within lists too. Null values stay."`
-	Mask    []string `env:"SPOUT_RECORD_MASK" set:"true" doc:"Fields of JSON values whose content must not be seen, separated by commas: customer.email=hash, card.number=redact. hash writes the SHA-256 of the content in hexadecimal (HMAC-SHA-256 where SPOUT_RECORD_MASK_KEY is set, which nobody can guess contents from), redact writes \"***\". Null stays null. Paths show what is masked, filters see what is not."`
-	MaskKey string   `env:"SPOUT_RECORD_MASK_KEY" secret:"true" doc:"Key of the HMAC-SHA-256 that hash masks with."`
+	Filter  Filter   `env:"SPOUT_RECORD_FILTER" attribute:"filter" doc:"Conditions that records must meet to be kept, joined by ´and´: ´value:status == \"paid\" and header:env != test and value:type in (order, refund) and key exists and value:deleted missing´. ´value:A.B´ is a field of a value that is JSON, as text. Of several headers of one name the last counts. JSON ´null´ counts as missing. A missing part satisfies ´!=´ and ´missing´. Other records are left out and counted in the commit's description."`
+	Fields  []string `env:"SPOUT_RECORD_FIELDS" attribute:"fields" set:"true" doc:"Fields of values that are JSON objects to keep, for example ´id´ or ´customer.name´. The others are left out, within lists too. Null values stay."`
+	Mask    []string `env:"SPOUT_RECORD_MASK" attribute:"mask" set:"true" doc:"Fields of JSON values whose content must not be seen, for example ´customer.email=hash´ or ´card.number=redact´. ´hash´ writes the SHA-256 of the content in hexadecimal, or its HMAC-SHA-256 where SPOUT_RECORD_MASK_KEY is set, which nobody can guess contents from. ´redact´ writes ´***´. Null stays null. Paths show what is masked, filters see what is not."`
+	MaskKey string   `env:"SPOUT_RECORD_MASK_KEY" attribute:"mask_key_secret.key" secret:"key" doc:"Key of the HMAC-SHA-256 that ´hash´ masks with."`
 
-	MaxBytes         Bytes  `env:"SPOUT_RECORD_MAX_BYTES" default:"0" doc:"Most bytes of a record's key, value and headers together; 0 for no limit. A larger one is refused."`
-	OnNull           string `env:"SPOUT_RECORD_ON_NULL" default:"keep" doc:"What to do with a record whose value is null, as tombstones are. keep writes it as files of its format have it; drop leaves it out and counts it as filtered."`
-	OnRefused        string `env:"SPOUT_RECORD_ON_REFUSED" default:"stop" doc:"What to do with a record that is refused: it is larger than SPOUT_RECORD_MAX_BYTES, is no JSON where the path, the filter, the fields or the mask need it, or does not fit its schema. stop ends the runner with a message; dead_letter writes it, as it came (not masked), in a JSON line with the reason, into SPOUT_RECORD_DEAD_LETTER_FOLDER of the same commit."`
-	DeadLetterFolder string `env:"SPOUT_RECORD_DEAD_LETTER_FOLDER" default:"_dead_letters" doc:"Folder of the output repo for records that were refused, in files TOPIC/PARTITION/FIRST-LAST.jsonl."`
+	MaxBytes         Bytes  `env:"SPOUT_RECORD_MAX_BYTES" attribute:"max_bytes" default:"0" doc:"Most bytes of a record's key, value and headers together. A larger one is refused. 0 for no limit."`
+	OnNull           string `env:"SPOUT_RECORD_ON_NULL" attribute:"on_null" default:"keep" doc:"What to do with a record whose value is null, for example a tombstone." values:"keep: write it as files of its format have it|drop: leave it out and count it as filtered"`
+	OnRefused        string `env:"SPOUT_RECORD_ON_REFUSED" attribute:"on_refused" default:"stop" doc:"What to do with a record that is refused: it is larger than SPOUT_RECORD_MAX_BYTES, is no JSON where the path, the filter, the fields or the mask need it, or does not fit its schema." values:"stop: the runner stops with a message|dead_letter: the runner writes it, as it came (not masked), in a JSON line with the reason, into SPOUT_RECORD_DEAD_LETTER_FOLDER of the same commit"`
+	DeadLetterFolder string `env:"SPOUT_RECORD_DEAD_LETTER_FOLDER" attribute:"dead_letter_folder" default:"_dead_letters" doc:"Folder of the output repo for records that were refused, in files ´STREAM/PARTITION/FIRST-LAST.jsonl´."`
 }
 
-// NullPolicies and RefusedPolicies are the values of SPOUT_RECORD_ON_NULL and
-// SPOUT_RECORD_ON_REFUSED, MaskMethods those after the = of a mask.
-var (
-	NullPolicies    = []string{"keep", "drop"}
-	RefusedPolicies = []string{"stop", "dead_letter"}
-	MaskMethods     = []string{"hash", "redact"}
-)
+// MaskMethods are what may be after the = of a mask.
+var MaskMethods = []string{"hash", "redact"}
 
 // Masked is a field of JSON values that is masked.
 type Masked struct {
@@ -60,9 +55,7 @@ func parseMask(text string) (Masked, error) {
 // folderName is the shape of folders of the runner's own.
 var folderName = regexp.MustCompile(`^[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}$`)
 
-func (r Record) validate(oneOf func(variable, value string, allowed []string)) (p Problems) {
-	oneOf("SPOUT_RECORD_ON_NULL", r.OnNull, NullPolicies)
-	oneOf("SPOUT_RECORD_ON_REFUSED", r.OnRefused, RefusedPolicies)
+func (r Record) validate() (p Problems) {
 	fields := map[string]bool{}
 	for _, text := range r.Fields {
 		if _, err := ParseField(text); err != nil {

@@ -93,7 +93,7 @@ func TestSecretsAreNotRendered(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.Kafka.SASLPassword != "planted-secret" {
+	if s.Kafka.SASL.Password != "planted-secret" {
 		t.Error("the secret was not read")
 	}
 	for name, value := range s.Environment() {
@@ -135,7 +135,7 @@ func TestProblems(t *testing.T) {
 		"SPOUT_KAFKA_SASL_MECHANISM=oauthbearer":                       "SPOUT_KAFKA_SASL_TOKEN_URL must be the URL of the token endpoint",
 		"SPOUT_KAFKA_SASL_MECHANISM=md5":                               "must be one of plain, scram-sha-256, scram-sha-512",
 		"SPOUT_KAFKA_FETCH_MAX_BYTES=1":                                "must be from 64KiB to 1GiB",
-		"SPOUT_KAFKA_FETCH_MAX_BYTES=64MiB":                            "SPOUT_MEMORY_BUDGET=\"256MiB\" must be at least 512MiB",
+		"SPOUT_KAFKA_FETCH_MAX_BYTES=64MiB":                            `SPOUT_KAFKA_FETCH_MAX_BYTES="64MiB" calls for more memory: SPOUT_MEMORY_BUDGET must be at least 512MiB`,
 		"SPOUT_KAFKA_MAX_BATCH_BYTES=1KiB":                             "must be from 1MiB to 64MiB, a quarter of SPOUT_MEMORY_BUDGET, or 0 for an eighth",
 		"SPOUT_KAFKA_MAX_BATCH_BYTES=65MiB":                            "must be from 1MiB to 64MiB",
 		"SPOUT_KAFKA_FETCH_MAX_WAIT=500us":                             "must be from 1ms to 1m",
@@ -355,7 +355,7 @@ func TestSecretsEndWithoutLineBreak(t *testing.T) {
 	t.Parallel()
 	s, err := Parse([]string{"SPOUT_KAFKA_BROKERS=a:1", "SPOUT_KAFKA_TOPICS=a", "SPOUT_KAFKA_SASL_USERNAME=u\n", "SPOUT_KAFKA_SASL_PASSWORD= p \r\n",
 		"SPOUT_SCHEMA_REGISTRY_TOKEN=t\n", "SPOUT_RECORD_MASK_KEY=k\n"})
-	if err != nil || s.Kafka.SASLUsername != "u" || s.Kafka.SASLPassword != " p " || s.SchemaRegistry.Token != "t" || s.Record.MaskKey != "k\n" {
+	if err != nil || s.Kafka.SASL.Username != "u" || s.Kafka.SASL.Password != " p " || s.SchemaRegistry.Token != "t" || s.Record.MaskKey != "k\n" {
 		t.Errorf("%+v %v", s, err)
 	}
 }

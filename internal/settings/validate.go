@@ -3,12 +3,7 @@
 package settings
 
 import (
-	"encoding/pem"
 	"fmt"
-	"maps"
-	"net"
-	"net/url"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -59,7 +54,8 @@ func (p *Problems) add(variable, value, fix string, with ...string) {
 }
 
 func isAddress(variable string) bool {
-	return slices.ContainsFunc(variables, func(v Variable) bool { return v.Name == variable && v.Address })
+	v, _ := VariableNamed(variable)
+	return v.Address
 }
 
 func (p Problems) orNil() error {
@@ -74,28 +70,24 @@ func (p Problems) orNil() error {
 func (s Settings) Validate() error { return s.validate().orNil() }
 
 func (s Settings) validate() (p Problems) {
-	oneOf := func(variable, value string, allowed []string) {
-		if !slices.Contains(allowed, value) {
-			fix := "must be one of " + strings.Join(allowed, ", ")
-			if lower := strings.ToLower(value); slices.Contains(allowed, lower) {
-				fix += ", in lower case: write " + lower
-			}
-			p.add(variable, value, fix)
+	for _, v := range variables {
+		if v.Source != "" && v.Source != s.Source || len(v.Values) == 0 {
+			continue
+		}
+		if value := s.field(v).String(); value != "" || v.Default != "" {
+			p = append(p, v.Check(value)...)
 		}
 	}
-	oneOf("SPOUT_SOURCE", s.Source, Sources)
-	oneOf("SPOUT_LOG_LEVEL", s.LogLevel, LogLevels)
-	oneOf("SPOUT_FILE_FORMAT", s.File.Format, Formats)
-	oneOf("SPOUT_FILE_COMPRESSION", s.File.Compression, Compressions)
-	oneOf("SPOUT_FILE_PATH_TIME", s.File.PathTime, PathTimes)
 	if s.File.Compression == "snappy" && !s.File.HasRows() {
 		p.add("SPOUT_FILE_COMPRESSION", s.File.Compression, "is for avro and parquet only; take zstd, which is as fast, or none", "SPOUT_FILE_FORMAT")
 	}
 	if s.OutputBranch == "" {
 		p.add("SPOUT_OUTPUT_BRANCH", "", "must name a branch")
 	}
-	p = append(p, s.Kafka.validate(oneOf)...)
-	p = append(p, s.Record.validate(oneOf)...)
+	if source, ok := s.chosen(); ok {
+		p = append(p, source.validate(s)...)
+	}
+	p = append(p, s.Record.validate()...)
 	p = append(p, s.HTTP.validate()...)
 	p = append(p, s.SchemaRegistry.validate(s.File, s.ReadsJSON())...)
 	p = append(p, s.validateLimits()...)
@@ -103,9 +95,30 @@ func (s Settings) validate() (p Problems) {
 	return append(p, s.validatePath()...)
 }
 
+// Check says what is wrong with a value of a setting that may have certain ones
+// only.
+func (v Variable) Check(value string) (p Problems) {
+	names := make([]string, len(v.Values))
+	for i, allowed := range v.Values {
+		names[i] = allowed.Name
+	}
+	if len(names) == 0 || slices.Contains(names, value) {
+		return nil
+	}
+	fix := "must be one of " + strings.Join(names, ", ")
+	if lower := strings.ToLower(value); slices.Contains(names, lower) {
+		fix += ", in lower case: write " + lower
+	} else if near, ok := Nearest(value, names); ok && value != "" {
+		fix += "; did you mean " + near + "?"
+	}
+	p.add(v.Name, value, fix)
+	return p
+}
+
 func (s Settings) validatePath() (p Problems) {
-	problem := s.File.Path.check(len(s.Kafka.Topics) > 1 || s.Kafka.Pattern != "")
-	longest := s.File.Path.longestElement(s.Kafka.Topics, s.Kafka.Pattern != "")
+	read := s.streams()
+	problem := s.File.Path.check(len(read.names) > 1 || read.others)
+	longest := s.File.Path.longestElement(read.names, read.others)
 	switch {
 	case problem != "":
 	case len(s.File.Path.References()) > 0 && longest > maxElement:
@@ -117,133 +130,15 @@ func (s Settings) validatePath() (p Problems) {
 	return p
 }
 
-var topicName = regexp.MustCompile(`^[a-zA-Z0-9._-]{1,249}$`)
-
-// IsTopicName is Kafka's own rule for names of topics.
-func IsTopicName(name string) bool {
-	return topicName.MatchString(name) && name != "." && name != ".."
-}
-
-func (k Kafka) validate(oneOf func(variable, value string, allowed []string)) (p Problems) {
-	if len(k.Brokers) == 0 {
-		p.add("SPOUT_KAFKA_BROKERS", "", "must name at least one broker, as kafka.example.com:9092")
-	}
-	brokers := k.Brokers
-	if list := strings.Join(brokers, ","); address.HasLogin(list) {
-		brokers = []string{list} // a comma may be a password's
-	}
-	for _, broker := range brokers {
-		host, port, err := net.SplitHostPort(broker)
-		if n, bad := strconv.Atoi(port); err != nil || host == "" || bad != nil || n < 1 || n > 65535 || address.HasLogin(broker) {
-			p.add("SPOUT_KAFKA_BROKERS", broker, "must be host:port, as kafka.example.com:9092")
-		}
-	}
-	p = append(p, k.validateTopics()...)
-	if _, isTime := k.StartTime(); !isTime && !slices.Contains(startKeywords, k.Start) {
-		p.add("SPOUT_KAFKA_START", k.Start, "must be earliest, latest or a time as 2026-01-31T00:00:00Z")
-	}
-	if k.ClientID == "" {
-		p.add("SPOUT_KAFKA_CLIENT_ID", "", "must not be empty; leave it out for the default")
-	}
-	oneOf("SPOUT_KAFKA_ISOLATION", k.Isolation, Isolations)
-	oneOf("SPOUT_KAFKA_ON_OUT_OF_RANGE", k.OnOutOfRange, OutOfRange)
-	oneOf("SPOUT_KAFKA_ON_TOPIC_RECREATED", k.OnTopicRecreated, TopicRecreated)
-	oneOf("SPOUT_KAFKA_ON_CORRUPT_BATCH", k.OnCorruptBatch, CorruptBatch)
-	oneOf("SPOUT_KAFKA_ON_SHARD_CHANGED", k.OnShardChanged, ShardChanged)
-	if k.SASLMechanism != "" {
-		oneOf("SPOUT_KAFKA_SASL_MECHANISM", k.SASLMechanism, SASLMechanisms)
-	}
-	p = append(p, k.validateOAuth()...)
-	if block, _ := pem.Decode([]byte(k.TLSCA)); k.TLSCA != "" && block == nil {
-		p.add("SPOUT_KAFKA_TLS_CA", "", "must hold certificates in PEM, beginning with -----BEGIN CERTIFICATE-----")
-	}
-	if (k.TLSCertFile == "") != (k.TLSKeyFile == "") {
-		p.add("SPOUT_KAFKA_TLS_CERT_FILE", k.TLSCertFile, "goes together with SPOUT_KAFKA_TLS_KEY_FILE: set both or none", "SPOUT_KAFKA_TLS_KEY_FILE")
-	}
-	if k.TLSCA != "" && k.TLSCAFile != "" {
-		p.add("SPOUT_KAFKA_TLS_CA_FILE", k.TLSCAFile, "cannot be set together with SPOUT_KAFKA_TLS_CA; set one of the two")
-	}
-	if !k.TLS && (k.TLSCA != "" || k.TLSServerName != "" || k.TLSCert != "" || k.TLSCAFile != "" || k.TLSCertFile != "") {
-		p.add("SPOUT_KAFKA_TLS", "false", "must be true, since other TLS settings are given")
-	}
-	return p
-}
-
-// validateTopics checks which topics are named.
-func (k Kafka) validateTopics() (p Problems) {
-	switch {
-	case len(k.Topics) == 0 && k.Pattern == "":
-		p.add("SPOUT_KAFKA_TOPICS", "", "must name at least one topic, or SPOUT_KAFKA_TOPICS_PATTERN must match some", "SPOUT_KAFKA_TOPICS_PATTERN")
-	case len(k.Topics) > 0 && k.Pattern != "":
-		p.add("SPOUT_KAFKA_TOPICS_PATTERN", k.Pattern, "cannot be set together with SPOUT_KAFKA_TOPICS; set one of the two, as a pattern of names with | between them")
-		return p
-	}
-	for i, topic := range k.Topics {
-		switch {
-		case !IsTopicName(topic):
-			p.add("SPOUT_KAFKA_TOPICS", topic, "is no name of a Kafka topic: letters, digits, '.', '_' and '-', at most 249")
-		case slices.Contains(k.Topics[:i], topic):
-			p.add("SPOUT_KAFKA_TOPICS", topic, "is there twice; name each topic once")
-		}
-	}
-	if _, err := k.pattern(); err != nil {
-		p.add("SPOUT_KAFKA_TOPICS_PATTERN", k.Pattern, "is no regular expression of RE2: "+strings.TrimPrefix(err.Error(), "error parsing regexp: ")+"; write it as orders-.*")
-		return p
-	}
-	wants := k.Selector()
-	for _, topic := range slices.Sorted(maps.Keys(k.StartOffsets)) {
-		if (len(k.Topics) > 0 || k.Pattern != "") && !wants(topic) {
-			p.add("SPOUT_KAFKA_START_OFFSETS", k.StartOffsets.String(), "has the topic "+topic+", which is not read; SPOUT_KAFKA_TOPICS or SPOUT_KAFKA_TOPICS_PATTERN must have it too",
-				"SPOUT_KAFKA_TOPICS", "SPOUT_KAFKA_TOPICS_PATTERN")
-		}
-	}
-	return p
-}
-
-// validateOAuth checks what goes with the mechanism oauthbearer, and only with it.
-func (k Kafka) validateOAuth() (p Problems) {
-	if k.SASLMechanism != "oauthbearer" {
-		for variable, value := range map[string]string{"SPOUT_KAFKA_SASL_TOKEN_URL": k.SASLTokenURL, "SPOUT_KAFKA_SASL_SCOPE": k.SASLScope,
-			"SPOUT_KAFKA_SASL_EXTENSIONS": strings.Join(k.SASLExtensions, ",")} {
-			if value != "" {
-				p.add(variable, value, "is for oauthbearer; set SPOUT_KAFKA_SASL_MECHANISM=oauthbearer, or take it out", "SPOUT_KAFKA_SASL_MECHANISM")
-			}
-		}
-		return p
-	}
-	if u, err := url.Parse(k.SASLTokenURL); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.User != nil {
-		p.add("SPOUT_KAFKA_SASL_TOKEN_URL", k.SASLTokenURL, "must be the URL of the token endpoint without a user or password, as https://login.example.com/oauth2/token, since SPOUT_KAFKA_SASL_MECHANISM is oauthbearer", "SPOUT_KAFKA_SASL_MECHANISM")
-	}
-	for _, extension := range k.SASLExtensions {
-		if !saslExtension.MatchString(extension) || strings.HasPrefix(extension, "auth=") {
-			p.add("SPOUT_KAFKA_SASL_EXTENSIONS", extension, "must be a name of letters, '=' and a value, as logicalCluster=lkc-1")
-		}
-	}
-	return p
-}
-
-// saslExtension is the form of RFC 7628, section 3.1.
-var saslExtension = regexp.MustCompile(`^[A-Za-z]+=[\x21-\x7E \t\r\n]+$`)
-
 // ValidateSecrets checks the settings that only the pod knows: that the
 // secrets which the others call for have arrived.
 func (s Settings) ValidateSecrets() error {
 	var p Problems
-	if s.Kafka.SASLMechanism != "" && (s.Kafka.SASLUsername == "" || s.Kafka.SASLPassword == "") {
-		p.add("SPOUT_KAFKA_SASL_USERNAME, SPOUT_KAFKA_SASL_PASSWORD", "",
-			"must both be set from a Kubernetes secret, since SPOUT_KAFKA_SASL_MECHANISM is", "SPOUT_KAFKA_SASL_USERNAME", "SPOUT_KAFKA_SASL_PASSWORD")
-	}
-	if s.Kafka.SASLMechanism == "" && (s.Kafka.SASLUsername != "" || s.Kafka.SASLPassword != "") {
-		p.add("SPOUT_KAFKA_SASL_MECHANISM", "", "must be one of "+strings.Join(SASLMechanisms, ", ")+", since a SASL user name or password is given")
-	}
-	if s.Kafka.TLSCert != "" && s.Kafka.TLSCertFile != "" {
-		p.add("SPOUT_KAFKA_TLS_CERT_FILE", s.Kafka.TLSCertFile, "cannot be set together with SPOUT_KAFKA_TLS_CERT; set one of the two")
-	}
-	if (s.Kafka.TLSCert == "") != (s.Kafka.TLSKey == "") {
-		p.add("SPOUT_KAFKA_TLS_CERT, SPOUT_KAFKA_TLS_KEY", "", "go together: set both or none", "SPOUT_KAFKA_TLS_CERT", "SPOUT_KAFKA_TLS_KEY")
+	if source, ok := s.chosen(); ok {
+		p = append(p, source.validateSecrets()...)
 	}
 	p = append(p, s.SchemaRegistry.validateSecrets()...)
-	p = append(p, s.HTTP.validateSecrets()...)
+	p = append(p, s.HTTP.TLS.validateSecrets("SPOUT_HTTP_TLS")...)
 	p = append(p, s.validateCleartext()...)
 	return p.orNil()
 }
@@ -272,22 +167,6 @@ func (s Settings) validateLimits() (p Problems) {
 	}
 	if s.Batch.MaxAge.Std() < 10*time.Millisecond {
 		p.add("SPOUT_BATCH_MAX_AGE", s.Batch.MaxAge.String(), "must be at least 10ms; a commit costs Pachyderm 20 ms and more")
-	}
-	if s.Kafka.FetchMaxBytes < minFetchBytes || s.Kafka.FetchMaxBytes > maxFetchBytes {
-		p.add("SPOUT_KAFKA_FETCH_MAX_BYTES", s.Kafka.FetchMaxBytes.String(), "must be from "+minFetchBytes.String()+" to "+maxFetchBytes.String())
-	}
-	if wait := s.Kafka.FetchMaxWait.Std(); wait < time.Millisecond || wait > time.Minute {
-		p.add("SPOUT_KAFKA_FETCH_MAX_WAIT", s.Kafka.FetchMaxWait.String(), "must be from 1ms to 1m")
-	}
-	if most := s.MemoryBudget / memoryPerBatch; s.Kafka.MaxBatchBytes != 0 && (s.Kafka.MaxBatchBytes < minMaxBatch || s.Kafka.MaxBatchBytes > most) {
-		p.add("SPOUT_KAFKA_MAX_BATCH_BYTES", s.Kafka.MaxBatchBytes.String(),
-			fmt.Sprintf("must be from %s to %s, a quarter of SPOUT_MEMORY_BUDGET, or 0 for an eighth", minMaxBatch, most), "SPOUT_MEMORY_BUDGET")
-	}
-	if s.Kafka.MetadataInterval.Std() < time.Second {
-		p.add("SPOUT_KAFKA_METADATA_INTERVAL", s.Kafka.MetadataInterval.String(), "must be at least 1s")
-	}
-	if least := memoryPerFetch * s.Kafka.FetchMaxBytes; s.MemoryBudget < least {
-		p.add("SPOUT_MEMORY_BUDGET", s.MemoryBudget.String(), fmt.Sprintf("must be at least %s, %d times SPOUT_KAFKA_FETCH_MAX_BYTES", least, memoryPerFetch), "SPOUT_KAFKA_FETCH_MAX_BYTES")
 	}
 	if s.HTTPPort < 0 || s.HTTPPort > 65535 || slices.Contains(reservedPorts, s.HTTPPort) {
 		p.add("SPOUT_HTTP_PORT", strconv.Itoa(s.HTTPPort), fmt.Sprintf("must be a port from 1 to 65535 that Pachyderm does not use in the pod (%v), or 0", reservedPorts))

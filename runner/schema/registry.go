@@ -4,8 +4,6 @@ package schema
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -19,6 +17,7 @@ import (
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/address"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/httpclient"
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/tlsconfig"
 )
 
 // Refused says why a value cannot become a row.
@@ -57,19 +56,9 @@ func NewRegistry(s settings.Settings, log hclog.Logger) (*Registry, error) {
 	if c.URL == "" {
 		return nil, nil
 	}
-	config := &tls.Config{ServerName: c.TLSServerName, MinVersion: tls.VersionTLS12}
-	if c.TLSCA != "" {
-		config.RootCAs = x509.NewCertPool()
-		if !config.RootCAs.AppendCertsFromPEM([]byte(c.TLSCA)) {
-			return nil, errors.New("SPOUT_SCHEMA_REGISTRY_TLS_CA holds no certificate that can be read")
-		}
-	}
-	if c.TLSCert != "" {
-		pair, err := tls.X509KeyPair([]byte(c.TLSCert), []byte(c.TLSKey))
-		if err != nil {
-			return nil, fmt.Errorf("SPOUT_SCHEMA_REGISTRY_TLS_CERT and SPOUT_SCHEMA_REGISTRY_TLS_KEY: %w", err)
-		}
-		config.Certificates = []tls.Certificate{pair}
+	config, err := tlsconfig.Client(c.TLS, "SPOUT_SCHEMA_REGISTRY_TLS")
+	if err != nil {
+		return nil, err
 	}
 	options := []sr.ClientOpt{sr.URLs(c.URL), sr.UserAgent("spout-runner"), sr.HTTPClient(httpclient.New(config, 10*time.Second))}
 	if c.Username != "" {

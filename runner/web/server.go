@@ -3,8 +3,6 @@
 package web
 
 import (
-	"crypto/tls"
-	"fmt"
 	"io"
 	"log"
 	"net"
@@ -18,6 +16,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/tlsconfig"
 )
 
 // limits are what clients may take.
@@ -55,12 +54,11 @@ func listen(s settings.Settings, r Runner, metrics http.Handler, logger hclog.Lo
 		ReadHeaderTimeout: l.header, ReadTimeout: l.request, WriteTimeout: l.answer, IdleTimeout: l.idle, MaxHeaderBytes: maxHeader,
 		ErrorLog: log.New(&throttled{log: logger}, "", 0),
 	}
-	if s.HTTP.TLSCert != "" {
-		pair, err := tls.X509KeyPair([]byte(s.HTTP.TLSCert), []byte(s.HTTP.TLSKey))
-		if err != nil {
-			return nil, fmt.Errorf("certificate of SPOUT_HTTP_TLS_CERT and SPOUT_HTTP_TLS_KEY: %w", err)
+	if s.HTTP.TLS.Cert != "" {
+		var err error
+		if server.TLSConfig, err = tlsconfig.Server(s.HTTP.TLS, "SPOUT_HTTP_TLS"); err != nil {
+			return nil, err
 		}
-		server.TLSConfig = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
 	}
 	listener, err := net.Listen("tcp", net.JoinHostPort(s.HTTP.Address, strconv.Itoa(s.HTTPPort)))
 	if err != nil {

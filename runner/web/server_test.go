@@ -34,7 +34,7 @@ var patient = limits{header: time.Minute, request: time.Minute, answer: time.Min
 func start(t *testing.T, s settings.HTTP, metrics http.Handler, log hclog.Logger, l limits) string {
 	t.Helper()
 	s.Address = "127.0.0.1"
-	server, err := listen(settings.Settings{HTTP: s}, stalled(), metrics, log, l)
+	server, err := listen(settings.Settings{Runner: settings.Runner{HTTP: s}}, stalled(), metrics, log, l)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -214,12 +214,12 @@ func TestTLS(t *testing.T) {
 		t.Fatal(err)
 	}
 	secured := settings.HTTP{Hosts: []string{"orders.svc"},
-		TLSCert: string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate})),
-		TLSKey:  string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}))}
+		TLS: settings.Certificate{Cert: string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate})),
+			Key: string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}))}}
 	var log bytes.Buffer
 	address := start(t, secured, http.NotFoundHandler(), hclog.New(&hclog.LoggerOptions{Output: &log, JSONFormat: true}), patient)
 	pool := x509.NewCertPool()
-	pool.AppendCertsFromPEM([]byte(secured.TLSCert))
+	pool.AppendCertsFromPEM([]byte(secured.TLS.Cert))
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, ServerName: "orders.svc"}, ForceAttemptHTTP2: true}}
 	defer client.CloseIdleConnections()
 	answer, err := client.Get("https://" + address + PathHealth)
@@ -230,7 +230,7 @@ func TestTLS(t *testing.T) {
 	if code, _ := answered(t, address, PathHealth); code != http.StatusBadRequest {
 		t.Errorf("without TLS: %d", code)
 	}
-	if _, err := Listen(settings.Settings{HTTP: settings.HTTP{TLSCert: "c", TLSKey: "k"}}, stalled(), nil, hclog.NewNullLogger()); err == nil || !strings.Contains(err.Error(), "SPOUT_HTTP_TLS_CERT") {
+	if _, err := Listen(settings.Settings{Runner: settings.Runner{HTTP: settings.HTTP{TLS: settings.Certificate{Cert: "c", Key: "k"}}}}, stalled(), nil, hclog.NewNullLogger()); err == nil || !strings.Contains(err.Error(), "SPOUT_HTTP_TLS_CERT") {
 		t.Error(err)
 	}
 }

@@ -65,24 +65,24 @@ type login struct {
 func (l login) apply(t *testing.T, c *kafkacluster.Cluster, k settings.Kafka) settings.Kafka {
 	t.Helper()
 	k.Brokers = c.Addresses(l.listener)
-	if k.TLS = !l.noTLS && (l.listener == kafkacluster.TLS || l.listener == kafkacluster.MutualTLS || l.listener == kafkacluster.SASLTLS); k.TLS {
-		if k.TLSCA = l.authority; k.TLSCA == "" {
-			k.TLSCA = c.Authority.PEM
+	if k.TLS.Enabled = !l.noTLS && (l.listener == kafkacluster.TLS || l.listener == kafkacluster.MutualTLS || l.listener == kafkacluster.SASLTLS); k.TLS.Enabled {
+		if k.TLS.CA = l.authority; k.TLS.CA == "" {
+			k.TLS.CA = c.Authority.PEM
 		}
 		if l.mechanism == "" && l.user != "" {
 			own, err := c.Authority.Issue(l.user)
 			if err != nil {
 				t.Fatal(err)
 			}
-			k.TLSCert, k.TLSKey = own.Chain, own.Key
+			k.TLS.Cert, k.TLS.Key = own.Chain, own.Key
 		}
 	}
-	if k.SASLMechanism = l.mechanism; l.mechanism != "" {
-		if k.SASLUsername, k.SASLPassword = l.user, l.password; l.password == "" {
-			k.SASLPassword = users[l.user]
+	if k.SASL.Mechanism = l.mechanism; l.mechanism != "" {
+		if k.SASL.Username, k.SASL.Password = l.user, l.password; l.password == "" {
+			k.SASL.Password = users[l.user]
 		}
 		if l.mechanism == "oauthbearer" {
-			k.SASLTokenURL, k.SASLScope = c.Tokens.URL, "kafka"
+			k.SASL.TokenURL, k.SASL.Scope = c.Tokens.URL, "kafka"
 		}
 	}
 	return k

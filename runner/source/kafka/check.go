@@ -41,11 +41,11 @@ func (s *Source) Check(ctx context.Context, after json.RawMessage) (lines []stri
 	}
 	say := func(format string, args ...any) { lines = append(lines, fmt.Sprintf(format, args...)) }
 	security := "no TLS"
-	if s.config.TLS {
+	if s.config.TLS.Enabled {
 		security = "TLS"
 	}
-	if s.config.SASLMechanism != "" {
-		security += ", SASL " + s.config.SASLMechanism
+	if s.config.SASL.Mechanism != "" {
+		security += ", SASL " + s.config.SASL.Mechanism
 	}
 	var failure error
 	reached := 0

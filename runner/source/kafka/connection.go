@@ -18,6 +18,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/tlsconfig"
 )
 
 const (
@@ -51,8 +52,8 @@ func newDialer(config settings.Kafka, memory *memory, dial dialFunc) (*dialer, e
 	d := &dialer{clientID: config.ClientID, memory: memory, dial: dial, mayLogin: config.MayLogin}
 	var roots *x509.CertPool
 	var err error
-	if config.TLS {
-		if d.tls, err = newTLS(config); err != nil {
+	if config.TLS.Enabled {
+		if d.tls, err = tlsconfig.Client(config.TLS.TLS, "SPOUT_KAFKA_TLS"); err != nil {
 			return nil, err
 		}
 		roots = d.tls.RootCAs

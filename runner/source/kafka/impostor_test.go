@@ -81,7 +81,7 @@ func TestImpostors(t *testing.T) {
 			t.Parallel()
 			if rsstest.Child(t) {
 				s := hostileSource(t, func(k *settings.Kafka) {
-					k.SASLMechanism, k.SASLUsername, k.SASLPassword = "scram-sha-512", "user", "password"
+					k.SASL.Mechanism, k.SASL.Username, k.SASL.Password = "scram-sha-512", "user", "password"
 				})
 				if _, err := s.dialer.open(t.Context(), os.Getenv("HOSTILE")); err == nil || !strings.Contains(err.Error(), test.says) {
 					t.Errorf("the error is %.500v, want %q", err, test.says)
@@ -198,7 +198,7 @@ func TestNoDialOutlivesItsDeadline(t *testing.T) {
 			t.Parallel()
 			c := startCluster(t)
 			k := config(c, "t")
-			k.SASLMechanism, k.SASLUsername, k.SASLPassword, k.SASLTokenURL = mechanism, "user", "password", "http://127.0.0.1:1/"
+			k.SASL.Mechanism, k.SASL.Username, k.SASL.Password, k.SASL.TokenURL = mechanism, "user", "password", "http://127.0.0.1:1/"
 			asked := make(chan struct{})
 			address := startImpostor(t, func(to net.Conn, r kafkatest.Request) {
 				if r.Key == kmsg.ApiVersions.Int16() || r.Key == kmsg.SASLHandshake.Int16() && mechanism == "oauthbearer" {

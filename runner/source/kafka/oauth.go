@@ -48,13 +48,13 @@ type oauth struct {
 
 func newOAuth(config settings.Kafka, roots *x509.CertPool) *oauth {
 	o := &oauth{
-		config:     clientcredentials.Config{ClientID: config.SASLUsername, ClientSecret: config.SASLPassword, TokenURL: config.SASLTokenURL},
+		config:     clientcredentials.Config{ClientID: config.SASL.Username, ClientSecret: config.SASL.Password, TokenURL: config.SASL.TokenURL},
 		client:     httpclient.New(&tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}, tokenTimeout),
-		extensions: config.SASLExtensions,
+		extensions: config.SASL.Extensions,
 		turn:       make(chan struct{}, 1),
 	}
-	if config.SASLScope != "" {
-		o.config.Scopes = strings.Fields(config.SASLScope)
+	if config.SASL.Scope != "" {
+		o.config.Scopes = strings.Fields(config.SASL.Scope)
 	}
 	return o
 }

@@ -25,6 +25,7 @@ import (
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/logtest"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/tlsconfig"
 )
 
 // tokenEndpoint gives numbered tokens to the client "me" and its secret.
@@ -111,11 +112,11 @@ func TestOAuthBearer(t *testing.T) {
 			produce(t, client(t, c), numbered("t", 0, 0, 5)...)
 			b.serve(c)
 			k := config(c, "t")
-			k.SASLMechanism, k.SASLUsername, k.SASLPassword = "oauthbearer", "me", secret
-			k.SASLTokenURL, k.SASLScope, k.SASLExtensions = endpoint.URL, "kafka orders", []string{"logicalCluster=lkc-1", "pool=p"}
+			k.SASL.Mechanism, k.SASL.Username, k.SASL.Password = "oauthbearer", "me", secret
+			k.SASL.TokenURL, k.SASL.Scope, k.SASL.Extensions = endpoint.URL, "kafka orders", []string{"logicalCluster=lkc-1", "pool=p"}
 			if name == "https" { // the brokers' authority is the endpoint's too
 				authority = append(authority, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: endpoint.Certificate().Raw})...)
-				d, err := newTLS(withCA(k, authority))
+				d, err := tlsconfig.Client(withCA(k, authority).TLS.TLS, "SPOUT_KAFKA_TLS")
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -154,7 +155,7 @@ func TestSessionsAreRenewed(t *testing.T) {
 	cl := client(t, c)
 	b.serve(c)
 	k := config(c, "t")
-	k.SASLMechanism, k.SASLUsername, k.SASLPassword, k.SASLTokenURL = "oauthbearer", "me", secret, endpoint.URL
+	k.SASL.Mechanism, k.SASL.Username, k.SASL.Password, k.SASL.TokenURL = "oauthbearer", "me", secret, endpoint.URL
 	k.FetchMaxWait = 10 * 1000 * 1000
 	n := newNetwork()
 	s, _ := open(t, k, nil, WithDial(n.dial))
@@ -190,7 +191,7 @@ func TestOAuthRefusals(t *testing.T) {
 			(&bearers{refusal: test.refusal}).serve(c)
 			createTopic(t, c, "t", 1)
 			k := config(c, "t")
-			k.SASLMechanism, k.SASLUsername, k.SASLPassword, k.SASLTokenURL = "oauthbearer", "me", test.password, endpoint.URL
+			k.SASL.Mechanism, k.SASL.Username, k.SASL.Password, k.SASL.TokenURL = "oauthbearer", "me", test.password, endpoint.URL
 			refuses(t, func() (*Source, *logtest.Log) { return newTestSource(t, k) }, test.want)
 			s, l := newTestSource(t, k)
 			ctx, cancel := testCancel(t)
@@ -211,7 +212,7 @@ func TestOAuthRefusals(t *testing.T) {
 		(&bearers{}).serve(c)
 		createTopic(t, c, "t", 1)
 		k := config(c, "t")
-		k.SASLMechanism, k.SASLUsername, k.SASLPassword = "plain", "me", secret
+		k.SASL.Mechanism, k.SASL.Username, k.SASL.Password = "plain", "me", secret
 		refuses(t, func() (*Source, *logtest.Log) { return newTestSource(t, k) }, "takes no PLAIN, but OAUTHBEARER")
 	})
 }
@@ -232,7 +233,7 @@ func TestTokenEndpointRedirects(t *testing.T) {
 	(&bearers{}).serve(c)
 	createTopic(t, c, "t", 1)
 	k := config(c, "t")
-	k.SASLMechanism, k.SASLUsername, k.SASLPassword, k.SASLTokenURL = "oauthbearer", "me", secret, endpoint.URL+"/?key="+secret
+	k.SASL.Mechanism, k.SASL.Username, k.SASL.Password, k.SASL.TokenURL = "oauthbearer", "me", secret, endpoint.URL+"/?key="+secret
 	s, l := newTestSource(t, k)
 	roots := x509.NewCertPool()
 	roots.AddCert(endpoint.Certificate())
@@ -279,7 +280,7 @@ func TestAnswersAreNotQuoted(t *testing.T) {
 				fmt.Fprint(w, test.body)
 			}))
 			t.Cleanup(server.Close)
-			k := settings.Kafka{SASLUsername: "me", SASLPassword: secret, SASLTokenURL: server.URL}
+			k := settings.Kafka{SASL: settings.SASL{Credentials: settings.Credentials{Username: "me", Password: secret}, TokenURL: server.URL}}
 			_, err := newOAuth(k, nil).current(testContext(t))
 			if err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), test.never) {
 				t.Errorf("the error is %v", err)
@@ -306,7 +307,7 @@ func TestTokenEndpointOutage(t *testing.T) {
 	endpoint := newTokenEndpoint(t, httptest.NewServer)
 	c := startCluster(t)
 	k := config(c, "t")
-	k.SASLUsername, k.SASLPassword, k.SASLTokenURL = "me", secret, endpoint.URL
+	k.SASL.Username, k.SASL.Password, k.SASL.TokenURL = "me", secret, endpoint.URL
 	o := newOAuth(k, nil)
 	first, err := o.current(testContext(t))
 	if err != nil {

@@ -24,11 +24,11 @@ import (
 
 // newMechanism returns the SASL mechanism of the settings, nil for none.
 func newMechanism(config settings.Kafka, roots *x509.CertPool) (mechanism sasl.Mechanism, err error) {
-	switch config.SASLMechanism {
+	switch config.SASL.Mechanism {
 	case "":
 		return nil, nil
 	case "plain":
-		return plain.Mechanism{Username: config.SASLUsername, Password: config.SASLPassword}, nil
+		return plain.Mechanism{Username: config.SASL.Username, Password: config.SASL.Password}, nil
 	case "scram-sha-256":
 		mechanism, err = newScram(scram.SHA256, config)
 	case "scram-sha-512":
@@ -36,10 +36,10 @@ func newMechanism(config settings.Kafka, roots *x509.CertPool) (mechanism sasl.M
 	case "oauthbearer":
 		return newOAuth(config, roots), nil
 	default:
-		err = fmt.Errorf("SPOUT_KAFKA_SASL_MECHANISM is %q", config.SASLMechanism)
+		err = fmt.Errorf("SPOUT_KAFKA_SASL_MECHANISM is %q", config.SASL.Mechanism)
 	}
 	if err != nil {
-		return nil, errors.New("SPOUT_KAFKA_SASL_USERNAME or SPOUT_KAFKA_SASL_PASSWORD cannot be used with " + config.SASLMechanism)
+		return nil, errors.New("SPOUT_KAFKA_SASL_USERNAME or SPOUT_KAFKA_SASL_PASSWORD cannot be used with " + config.SASL.Mechanism)
 	}
 	return mechanism, nil
 }
@@ -52,7 +52,7 @@ const maxIterations = 100_000
 type boundedScram struct{ sasl.Mechanism }
 
 func newScram(algorithm scram.Algorithm, config settings.Kafka) (sasl.Mechanism, error) {
-	mechanism, err := scram.Mechanism(algorithm, config.SASLUsername, config.SASLPassword)
+	mechanism, err := scram.Mechanism(algorithm, config.SASL.Username, config.SASL.Password)
 	return boundedScram{mechanism}, err
 }
 

@@ -63,19 +63,19 @@ func TestSASLAndTLS(t *testing.T) {
 				createTopic(t, c, "t", 2)
 				produce(t, client(t, c, clientOpts...), numbered("t", 1, 0, 10)...)
 				k := config(c, "t")
-				k.SASLMechanism, k.SASLUsername, k.SASLPassword = mechanism, "me", secret
+				k.SASL.Mechanism, k.SASL.Username, k.SASL.Password = mechanism, "me", secret
 				if withTLS {
-					k.TLS, k.TLSCA = true, string(authority)
+					k.TLS.Enabled, k.TLS.CA = true, string(authority)
 				}
 				s, _ := open(t, k, nil)
 				wantValues(t, read(t, s, 10), 0, 10)
 
 				if mechanism != "" {
-					k.SASLPassword = secret + "-wrong"
+					k.SASL.Password = secret + "-wrong"
 					refuses(t, func() (*Source, *logtest.Log) { return newTestSource(t, k) }, "error=")
 				}
 				if withTLS {
-					k.SASLPassword, k.TLSCA = secret, ""
+					k.SASL.Password, k.TLS.CA = secret, ""
 					refuses(t, func() (*Source, *logtest.Log) { return newTestSource(t, k) }, "TLS handshake")
 				}
 			})
@@ -115,16 +115,16 @@ func refuses(t *testing.T, make func() (*Source, *logtest.Log), text string) {
 func TestNoPasswordInClear(t *testing.T) {
 	t.Parallel()
 	elsewhere := "kafka.example.com:9092"
-	dialed := errors.New("dialed")
+	dialed, me := errors.New("dialed"), settings.Credentials{Username: "me", Password: secret}
 	for name, test := range map[string]struct {
 		k    settings.Kafka
 		want error
 	}{
-		"plain":       {settings.Kafka{SASLMechanism: "plain", SASLUsername: "me", SASLPassword: secret}, errCleartext},
-		"oauthbearer": {settings.Kafka{SASLMechanism: "oauthbearer", SASLUsername: "me", SASLPassword: secret, SASLTokenURL: "https://login"}, errCleartext},
-		"allowed":     {settings.Kafka{SASLMechanism: "plain", SASLUsername: "me", SASLPassword: secret, SASLAllowCleartext: true}, dialed},
-		"TLS":         {settings.Kafka{SASLMechanism: "plain", SASLUsername: "me", SASLPassword: secret, TLS: true}, dialed},
-		"scram":       {settings.Kafka{SASLMechanism: "scram-sha-256", SASLUsername: "me", SASLPassword: secret}, dialed},
+		"plain":       {settings.Kafka{SASL: settings.SASL{Mechanism: "plain", Credentials: me}}, errCleartext},
+		"oauthbearer": {settings.Kafka{SASL: settings.SASL{Mechanism: "oauthbearer", Credentials: me, TokenURL: "https://login"}}, errCleartext},
+		"allowed":     {settings.Kafka{SASL: settings.SASL{Mechanism: "plain", Credentials: me, AllowCleartext: true}}, dialed},
+		"TLS":         {settings.Kafka{SASL: settings.SASL{Mechanism: "plain", Credentials: me}, TLS: settings.OptionalTLS{Enabled: true}}, dialed},
+		"scram":       {settings.Kafka{SASL: settings.SASL{Mechanism: "scram-sha-256", Credentials: me}}, dialed},
 		"none":        {settings.Kafka{}, dialed},
 	} {
 		d, err := newDialer(test.k, nil, func(context.Context, string, string) (net.Conn, error) { return nil, dialed })

@@ -34,7 +34,7 @@ func newIdentity(t testing.TB) identity {
 }
 
 func withCA(k settings.Kafka, authorities []byte) settings.Kafka {
-	k.TLS, k.TLSCA = true, string(authorities)
+	k.TLS.Enabled, k.TLS.CA = true, string(authorities)
 	return k
 }
 
@@ -60,26 +60,26 @@ func TestMutualTLS(t *testing.T) {
 
 	t.Run("of variables", func(t *testing.T) {
 		k := k
-		k.TLSCert, k.TLSKey = string(me.cert), string(me.key)
+		k.TLS.Cert, k.TLS.Key = string(me.cert), string(me.key)
 		s, _ := open(t, k, nil)
 		wantValues(t, read(t, s, 5), 0, 5)
 	})
 	t.Run("of files", func(t *testing.T) {
 		k, dir := k, t.TempDir()
-		k.TLSCA, k.TLSCAFile = "", write(t, filepath.Join(dir, "ca.crt"), broker.cert)
-		k.TLSCertFile, k.TLSKeyFile = write(t, filepath.Join(dir, "tls.crt"), me.cert), write(t, filepath.Join(dir, "tls.key"), me.key)
+		k.TLS.CA, k.TLS.CAFile = "", write(t, filepath.Join(dir, "ca.crt"), broker.cert)
+		k.TLS.CertFile, k.TLS.KeyFile = write(t, filepath.Join(dir, "tls.crt"), me.cert), write(t, filepath.Join(dir, "tls.key"), me.key)
 		s, _ := open(t, k, nil)
 		wantValues(t, read(t, s, 5), 0, 5)
 	})
 	t.Run("of files that are renewed", func(t *testing.T) {
 		k, dir := k, t.TempDir()
-		k.TLSCertFile, k.TLSKeyFile = write(t, filepath.Join(dir, "tls.crt"), other.cert), write(t, filepath.Join(dir, "tls.key"), other.key)
+		k.TLS.CertFile, k.TLS.KeyFile = write(t, filepath.Join(dir, "tls.crt"), other.cert), write(t, filepath.Join(dir, "tls.key"), other.key)
 		s, l := newTestSource(t, k)
 		ctx, _ := testCancel(t)
 		opened := goOpen(ctx, s)
 		l.Await(t, "cannot reach Kafka")
-		write(t, k.TLSCertFile, me.cert)
-		write(t, k.TLSKeyFile, me.key)
+		write(t, k.TLS.CertFile, me.cert)
+		write(t, k.TLS.KeyFile, me.key)
 		if err := <-opened; err != nil {
 			t.Fatal(err)
 		}
@@ -102,13 +102,14 @@ func TestTLSFilesThatCannotBeRead(t *testing.T) {
 	c := startCluster(t)
 	dir := t.TempDir()
 	nonsense := write(t, filepath.Join(dir, "x"), []byte("nonsense"))
-	for want, k := range map[string]settings.Kafka{
-		"SPOUT_KAFKA_TLS_CA_FILE cannot be read":             {TLSCAFile: filepath.Join(dir, "none")},
-		"SPOUT_KAFKA_TLS_CA_FILE holds no certificate":       {TLSCAFile: nonsense},
-		"SPOUT_KAFKA_TLS_CERT_FILE and SPOUT_KAFKA_TLS_KEY_": {TLSCertFile: nonsense, TLSKeyFile: nonsense},
-		"do not go together":                                 {TLSCert: "nonsense", TLSKey: "nonsense"},
+	for want, tls := range map[string]settings.TLS{
+		"SPOUT_KAFKA_TLS_CA_FILE cannot be read":             {CAFile: filepath.Join(dir, "none")},
+		"SPOUT_KAFKA_TLS_CA_FILE holds no certificate":       {CAFile: nonsense},
+		"SPOUT_KAFKA_TLS_CERT_FILE and SPOUT_KAFKA_TLS_KEY_": {CertFile: nonsense, KeyFile: nonsense},
+		"do not go together":                                 {Certificate: settings.Certificate{Cert: "nonsense", Key: "nonsense"}},
 	} {
-		k.TLS, k.Brokers, k.Topics = true, c.ListenAddrs(), []string{"t"}
+		k := settings.Kafka{TLS: settings.OptionalTLS{TLS: tls}}
+		k.TLS.Enabled, k.Brokers, k.Topics = true, c.ListenAddrs(), []string{"t"}
 		_, _, err := tryOpen(t, k, nil)
 		checkStop(t, err, want)
 	}

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package settings
+
+import "slices"
+
+// Sources are the settings of each source, of which those of one apply. This is
+// the place where a source gets known to the contract: its struct here, and its
+// line in the list below. All else that depends on a source is in its own file.
+//
+// The tag source is the name of the source, and of the attribute of
+// pachyderm_spout that chooses it.
+type Sources struct {
+	Source string `env:"SPOUT_SOURCE" default:"kafka" doc:"What is read."`
+
+	Kafka Kafka `source:"kafka" title:"Kafka" doc:"Read topics of Apache Kafka with the bundled runner."`
+}
+
+// sources is the list.
+var sources = []source{
+	{"kafka", Layout{Stream: "topic", Partition: "partition", Offset: "offset"}, func(s *Sources) sourceSettings { return s.Kafka }},
+}
+
+type source struct {
+	name   string
+	layout Layout
+	of     func(*Sources) sourceSettings
+}
+
+// sourceSettings are the settings of one source. Its problems name its
+// variables; those which another source knows are never asked about.
+type sourceSettings interface {
+	// validate checks what can be known without a connection and without secrets.
+	validate(all Settings) Problems
+	// validateSecrets checks that the secrets which the others call for are there.
+	validateSecrets() Problems
+	// exposures are the connections on which others can read along.
+	exposures() []exposure
+	// streams are what is read, of which each has a folder in most paths.
+	streams() streams
+}
+
+// streams says which streams a source reads, as far as the settings name them.
+type streams struct {
+	names     []string
+	others    bool     // there may be more, which only the source knows
+	variables []string // that name them
+}
+
+// Layout is what a source calls the coordinates of its records. Paths, JSON
+// lines, rows, metrics, gaps and pages take their words from it.
+type Layout struct {
+	Stream    string // topic, table, queue …
+	Partition string // "" where streams have none
+	Offset    string // the number of a record in its partition
+	ID        string // the source's own name of a record, "" where it has none besides the number
+}
+
+// SourceNames lists the sources.
+func SourceNames() []string {
+	names := make([]string, len(sources))
+	for i, s := range sources {
+		names[i] = s.name
+	}
+	return names
+}
+
+// Layout is what the chosen source calls the coordinates of its records.
+func (s Settings) Layout() Layout {
+	if at := sourceAt(s.Source); at >= 0 {
+		return sources[at].layout
+	}
+	return Layout{}
+}
+
+// chosen returns the settings of the chosen source; it is not ok if no source
+// is called so.
+func (s Settings) chosen() (settings sourceSettings, ok bool) {
+	at := sourceAt(s.Source)
+	if at < 0 {
+		return nil, false
+	}
+	return sources[at].of(&s.Sources), true
+}
+
+// streams are those of the chosen source.
+func (s Settings) streams() streams {
+	source, ok := s.chosen()
+	if !ok {
+		return streams{}
+	}
+	return source.streams()
+}
+
+func sourceAt(name string) int {
+	return slices.IndexFunc(sources, func(s source) bool { return s.name == name })
+}

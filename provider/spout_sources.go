@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package provider
+
+import (
+	"strings"
+
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+)
+
+// spoutSources are the attributes of which one says what the bundled runner
+// reads. This is the place where the provider gets to know a source: its field
+// here, and its line in the list below. What it has to say of it besides is in a
+// file of its own; all else is made of what internal/settings says.
+type spoutSources struct {
+	Kafka types.Object `tfsdk:"kafka"`
+}
+
+// spoutSourceList is the list.
+var spoutSourceList = []spoutSource{
+	{name: "kafka", of: func(s *spoutSources) *types.Object { return &s.Kafka }, warn: warnOfShard},
+}
+
+type spoutSource struct {
+	name string // of the attribute, and of the source in internal/settings
+	of   func(*spoutSources) *types.Object
+	// warn warns of what it means to go from one configuration to another one
+	// of the same source. It may be nil.
+	warn func(was, is *spoutModel, diags *diag.Diagnostics)
+}
+
+// source is the one that is chosen. It is not ok if there is none, or more than
+// one, or if an attribute that may be one is not known yet.
+func (s *spoutSources) source() (chosen spoutSource, o types.Object, ok bool) {
+	for _, source := range spoutSourceList {
+		switch value := *source.of(s); {
+		case value.IsNull():
+		case value.IsUnknown() || ok:
+			return spoutSource{}, types.Object{}, false
+		default:
+			chosen, o, ok = source, value, true
+		}
+	}
+	return chosen, o, ok
+}
+
+// anySource says whether some source is set, and whether one is not known yet.
+func (s *spoutSources) anySource() (set, unknown bool) {
+	for _, source := range spoutSourceList {
+		value := *source.of(s)
+		set, unknown = set || known(value), unknown || value.IsUnknown()
+	}
+	return set, unknown
+}
+
+// sourceNames are the attributes that choose a source, in Markdown.
+func sourceNames() string {
+	names := make([]string, len(spoutSourceList))
+	for i, source := range spoutSourceList {
+		names[i] = "`" + source.name + "`"
+	}
+	return strings.Join(names, ", ")
+}
