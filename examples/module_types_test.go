@@ -26,14 +26,16 @@ func TestTheModuleHasAllSettings(t *testing.T) {
 	spout := spoutSchema(t)
 	kafka := spout.Attributes["kafka"].AttributeNestedType
 	topic := variables["topics"].ElementType()
-	for _, name := range []string{"tls", "sasl", "schema_registry", "batch", "file"} {
+	for _, name := range []string{"tls", "sasl"} {
 		sameAttributes(t, "var."+name, variables[name], kafka.Attributes[name].AttributeNestedType)
 	}
-	sameAttributes(t, "var.runner", variables["runner"], spout.Attributes["runner"].AttributeNestedType)
-	sameAttributes(t, "records of var.topics", topic.AttributeType("records"), kafka.Attributes["records"].AttributeNestedType)
+	for _, name := range []string{"schema_registry", "batch", "file", "runner"} {
+		sameAttributes(t, "var."+name, variables[name], spout.Attributes[name].AttributeNestedType)
+	}
+	sameAttributes(t, "records of var.topics", topic.AttributeType("records"), spout.Attributes["records"].AttributeNestedType)
 	// The rest of kafka, but for what the module sets itself.
 	rest := tfjson.SchemaNestedAttributeType{Attributes: maps.Clone(kafka.Attributes)}
-	for _, name := range []string{"brokers", "topics", "topics_pattern", "shard", "start", "start_offsets", "tls", "sasl", "schema_registry", "batch", "file", "records"} {
+	for _, name := range []string{"brokers", "topics", "topics_pattern", "shard", "start", "start_offsets", "tls", "sasl"} {
 		delete(rest.Attributes, name)
 	}
 	sameAttributes(t, "var.kafka", variables["kafka"], &rest)

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -82,7 +83,7 @@ func (settingsCommand) Run() error {
 		case v.Default != "":
 			fmt.Printf(" = %s", v.Default)
 		}
-		fmt.Printf("\n    %s\n", v.Doc)
+		fmt.Printf("\n    %s\n", strings.ReplaceAll(v.Documentation(), "\n", "\n      "))
 	}
 	return nil
 }

@@ -18,9 +18,10 @@ resource "pachyderm_spout" "quickstart" {
   kafka = {
     brokers = var.brokers
     topics  = [var.topic]
-    batch   = { max_age = "2s" }
-    file    = { format = "jsonl" }
   }
+
+  batch = { max_age = "2s" }
+  file  = { format = "jsonl" }
 
   image         = var.image
   force_destroy = var.force_destroy

@@ -6,6 +6,7 @@ import (
 	_ "embed"
 	"encoding/json"
 	"io"
+	"slices"
 	"strings"
 	"text/template"
 
@@ -17,7 +18,7 @@ var runnerGuide string
 
 // section is a table of variables that belong together.
 type section struct {
-	Title, prefix string
+	Title, object string
 	Variables     []settings.Variable
 }
 
@@ -34,24 +35,22 @@ func writeRunnerGuide(w io.Writer) error {
 	return guide.Execute(w, map[string]any{"Sections": sections(settings.Variables()), "Spec": spec})
 }
 
-// sections sorts the variables by the beginning of their names. What begins as
-// no other section does comes first.
+// sections sorts the variables by the object of attributes that they are in.
+// What is in none is general, as is what is the runner's own.
 func sections(variables []settings.Variable) []section {
-	out := []section{
-		{Title: "General"},
-		{Title: "Kafka", prefix: settings.Prefix + "KAFKA_"},
-		{Title: "Records", prefix: settings.Prefix + "RECORD_"},
-		{Title: "Batches", prefix: settings.Prefix + "BATCH_"},
-		{Title: "Files", prefix: settings.Prefix + "FILE_"},
-		{Title: "Schema registry", prefix: settings.Prefix + "SCHEMA_REGISTRY_"},
+	const general = "runner"
+	out := []section{{object: general}}
+	for _, g := range settings.Groups() {
+		switch {
+		case g.Attribute == general:
+			out[0].Title = g.Title
+		case g.Root:
+			out = append(out, section{Title: g.Title, object: g.Attribute})
+		}
 	}
 	for _, v := range variables {
-		at := 0
-		for i, s := range out {
-			if s.prefix != "" && strings.HasPrefix(v.Name, s.prefix) {
-				at = i
-			}
-		}
+		object, _, _ := strings.Cut(v.Attribute, ".")
+		at := max(0, slices.IndexFunc(out, func(s section) bool { return s.object == object }))
 		out[at].Variables = append(out[at].Variables, v)
 	}
 	return out
@@ -59,7 +58,7 @@ func sections(variables []settings.Variable) []section {
 
 // cell makes text fit into a cell of a Markdown table.
 func cell(text string) string {
-	return strings.NewReplacer("|", `\|`, "\n", " ", "<", "&lt;").Replace(text)
+	return strings.NewReplacer("|", `\|`, "\n* ", "<br>", "\n", " ", "<", "&lt;").Replace(text)
 }
 
 // code is cell for a value that stands for itself.

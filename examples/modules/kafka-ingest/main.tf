@@ -45,13 +45,8 @@ resource "pachyderm_spout" "this" {
     start   = each.value.start != null ? each.value.start : var.start
     # Each shard takes those of its partitions.
     start_offsets = each.value.start_offsets == null ? null : { (each.value.topic) = each.value.start_offsets }
-    batch         = anytrue([for v in values(each.value.batch) : v != null]) ? each.value.batch : null
-    file          = anytrue([for v in values(each.value.file) : v != null]) ? each.value.file : null
-    records       = each.value.records
     tls           = var.tls
     sasl          = var.sasl
-
-    schema_registry = var.schema_registry
 
     client_id          = each.value.kafka.client_id
     group_id           = each.value.kafka.group_id
@@ -66,6 +61,10 @@ resource "pachyderm_spout" "this" {
     max_batch_bytes    = each.value.kafka.max_batch_bytes
     fetch_max_wait     = each.value.kafka.fetch_max_wait
   }
+  batch           = anytrue([for v in values(each.value.batch) : v != null]) ? each.value.batch : null
+  file            = anytrue([for v in values(each.value.file) : v != null]) ? each.value.file : null
+  records         = each.value.records
+  schema_registry = var.schema_registry
 
   metadata = length(each.value.labels) + length(var.annotations) == 0 ? null : {
     labels      = length(each.value.labels) > 0 ? each.value.labels : null

@@ -39,7 +39,7 @@ variable "topics" {
     - start: where to begin while the output repo is empty: "earliest", "latest" or a time in RFC 3339. Default: var.start.
     - start_offsets: where single partitions begin while the output repo is empty: { "0" = 1200, "1" = 1180 }.
     - batch, file, kafka: as the variables of the same name, attribute by attribute.
-    - records: which records are written and what is taken out of them, as kafka.records of the resource pachyderm_spout.
+    - records: which records are written and what is taken out of them, as records of the resource pachyderm_spout.
     - trigger: as the variable of the same name, in its place.
     - labels: added to var.labels.
     - resource_requests, paused: in place of the variables of the same name.
@@ -149,7 +149,7 @@ variable "batch" {
 }
 
 variable "file" {
-  description = "How records become files: format, compression, and the path with placeholders, as kafka.file of the resource pachyderm_spout."
+  description = "How records become files: format, compression, and the path with placeholders, as file of the resource pachyderm_spout."
   type = object({
     format      = optional(string)
     compression = optional(string)
@@ -205,15 +205,25 @@ variable "trigger" {
 }
 
 variable "schema_registry" {
-  description = "Schema registry of the values, for avro and parquet files, as kafka.schema_registry of the resource pachyderm_spout. Secrets are named, and are Kubernetes secrets in Pachyderm's namespace."
+  description = "Schema registry of the values, for avro and parquet files, as schema_registry of the resource pachyderm_spout. Secrets are named, and are Kubernetes secrets in Pachyderm's namespace; files are those of secret_mounts."
   type = object({
-    url            = string
-    server_name    = optional(string)
-    ca_certificate = optional(string)
-    folder         = optional(string)
+    url    = string
+    folder = optional(string)
 
     allow_cleartext_credentials = optional(bool)
 
+    tls = optional(object({
+      ca_certificate   = optional(string)
+      server_name      = optional(string)
+      ca_file          = optional(string)
+      certificate_file = optional(string)
+      private_key_file = optional(string)
+      client_certificate_secret = optional(object({
+        name            = string
+        certificate_key = optional(string)
+        private_key_key = optional(string)
+      }))
+    }))
     credentials_secret = optional(object({
       name         = string
       username_key = optional(string)
@@ -222,11 +232,6 @@ variable "schema_registry" {
     token_secret = optional(object({
       name = string
       key  = optional(string)
-    }))
-    client_certificate_secret = optional(object({
-      name            = string
-      certificate_key = optional(string)
-      private_key_key = optional(string)
     }))
   })
   default = null

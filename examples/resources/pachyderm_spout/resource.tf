@@ -13,21 +13,21 @@ resource "pachyderm_spout" "orders" {
       mechanism          = "scram-sha-512"
       credentials_secret = { name = "kafka-credentials" }
     }
+  }
 
-    batch = {
-      max_bytes = "32MiB"
-      max_age   = "30s"
-    }
-    file = {
-      format      = "jsonl"
-      compression = "zstd"
-      path        = "{topic}/{year}-{month}-{day}/country={value:customer.country}/{partition}-{first_offset}-{last_offset}.{ext}"
-    }
-    records = {
-      filter     = "value:status in (paid, refunded) and header:env != test"
-      mask       = ["customer.email=hash", "card.number=redact"]
-      on_refused = "dead_letter" # what is no JSON goes to /_dead_letters
-    }
+  batch = {
+    max_bytes = "32MiB"
+    max_age   = "30s"
+  }
+  file = {
+    format      = "jsonl"
+    compression = "zstd"
+    path        = "{topic}/{year}-{month}-{day}/country={value:customer.country}/{partition}-{first_offset}-{last_offset}.{ext}"
+  }
+  records = {
+    filter     = "value:status in (paid, refunded) and header:env != test"
+    mask       = ["customer.email=hash", "card.number=redact"]
+    on_refused = "dead_letter" # what is no JSON goes to /_dead_letters
   }
 
   resource_requests = {

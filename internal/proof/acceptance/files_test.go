@@ -21,7 +21,7 @@ import (
 func TestParquetByField(t *testing.T) {
 	t.Parallel()
 	s := newSpout(t, 3)
-	s.apply(strings.Replace(s.config(""), `file    = { format = "jsonl" }`,
+	s.apply(strings.Replace(s.config(""), `file  = { format = "jsonl" }`,
 		`file = { format = "parquet", compression = "zstd", path = "{topic}/country={value:country}/{partition}-{first_offset}.{ext}" }`, 1))
 	folders := map[string]string{"DE": "DE", "a/../b*?": "a%2F..%2Fb%2A%3F", "..": "%2E.", "grün": "gr%C3%BCn", "": "%empty"}
 	countries := []string{"DE", "a/../b*?", "..", "grün", ""}

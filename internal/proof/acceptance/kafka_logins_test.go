@@ -35,9 +35,9 @@ resource "pachyderm_spout" %[2]q {
   kafka = {
     brokers = [%[4]q]
     topics  = [%[5]q]
-    batch   = { max_age = "300ms" }
     %[6]s
   }
+  batch = { max_age = "300ms" }
   %[7]s
 }
 `, project, name, image, k.Broker(1).Address(listener), kafkaTopic, login, more)

@@ -59,9 +59,9 @@ resource "pachyderm_spout" "this" {
       mechanism          = "scram-sha-512"
       credentials_secret = { name = pachyderm_secret.login.name }
     }
-    batch = { max_age = "300ms", max_bytes = "256KiB" }
-    file  = { format = "jsonl" }
   }
+  batch = { max_age = "300ms", max_bytes = "256KiB" }
+  file  = { format = "jsonl" }
 }
 `, project, kafkaUser, image, k.Broker(1).Address(kafkacluster.SASLTLS), kafkaTopic)
 }

@@ -59,9 +59,9 @@ resource "pachyderm_secret" "registry" {
 // to the attribute and to the configuration.
 func (s *spout) applyRegistry(format, url, more, beside string) {
 	s.t.Helper()
-	s.apply(strings.Replace(s.config(""), `file    = { format = "jsonl" }`, fmt.Sprintf(`
-    file            = { format = %q, compression = "snappy" }
-    schema_registry = { url = %q, %s }`, format, url, more), 1) + beside)
+	s.apply(strings.Replace(s.config(""), `file  = { format = "jsonl" }`, fmt.Sprintf(`
+  file            = { format = %q, compression = "snappy" }
+  schema_registry = { url = %q, %s }`, format, url, more), 1) + beside)
 	planIsEmpty(s.t, s.workspace)
 }
 

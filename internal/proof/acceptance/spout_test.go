@@ -112,9 +112,9 @@ resource "pachyderm_spout" "this" {
   kafka = {
     brokers = [%s]
     topics  = ["records"]
-    batch   = { max_age = "300ms", max_bytes = "256KiB" }
-    file    = { format = "jsonl" }
   }
+  batch = { max_age = "300ms", max_bytes = "256KiB" }
+  file  = { format = "jsonl" }
   %s
 }
 `, s.project, s.name, image, s.broker.AddressList(), more)

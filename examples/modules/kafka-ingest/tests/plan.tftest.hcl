@@ -39,11 +39,11 @@ run "defaults" {
     error_message = "a spout reads another topic than its own"
   }
   assert {
-    condition     = pachyderm_spout.this["Orders.v1"].kafka.batch == null && pachyderm_spout.this["Orders.v1"].kafka.file == null && pachyderm_spout.this["Orders.v1"].kafka.tls == null && pachyderm_spout.this["Orders.v1"].metadata == null
+    condition     = pachyderm_spout.this["Orders.v1"].batch == null && pachyderm_spout.this["Orders.v1"].file == null && pachyderm_spout.this["Orders.v1"].kafka.tls == null && pachyderm_spout.this["Orders.v1"].metadata == null
     error_message = "what nobody has set is sent"
   }
   assert {
-    condition     = pachyderm_spout.this["refunds"].kafka.start == "latest" && pachyderm_spout.this["refunds"].kafka.batch.max_age == "1m"
+    condition     = pachyderm_spout.this["refunds"].kafka.start == "latest" && pachyderm_spout.this["refunds"].batch.max_age == "1m"
     error_message = "a topic's own settings are not passed on"
   }
   assert {
@@ -72,11 +72,11 @@ run "shared_settings" {
   }
 
   assert {
-    condition     = pachyderm_spout.this["refunds"].kafka.batch.max_bytes == "32MiB" && pachyderm_spout.this["refunds"].kafka.batch.max_age == "1m"
+    condition     = pachyderm_spout.this["refunds"].batch.max_bytes == "32MiB" && pachyderm_spout.this["refunds"].batch.max_age == "1m"
     error_message = "a topic's batch is not taken attribute by attribute"
   }
   assert {
-    condition     = pachyderm_spout.this["Orders.v1"].kafka.batch.max_age == "30s" && pachyderm_spout.this["Orders.v1"].kafka.file.format == "jsonl"
+    condition     = pachyderm_spout.this["Orders.v1"].batch.max_age == "30s" && pachyderm_spout.this["Orders.v1"].file.format == "jsonl"
     error_message = "the shared batch or file is not taken"
   }
   assert {
