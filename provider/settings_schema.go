@@ -69,11 +69,11 @@ func settingObject(g settings.Group) schema.SingleNestedAttribute {
 	switch {
 	case len(keys) == 1:
 		doc += fmt.Sprintf(" It is a key of a Kubernetes secret in Pachyderm's namespace. (`%s`)", keys[0].Name)
-		attributes[keys[0].Key] = secretKey("Key in it.", keys[0])
+		attributes[keys[0].Key] = secretKey("Key in it. Default: `%s`.", keys[0].DefaultKey)
 	case len(keys) > 1:
 		doc += " It must be in Pachyderm's namespace."
 		for _, v := range keys {
-			attributes[v.Key] = secretKey(fmt.Sprintf("Key in it: %s (`%s`)", uncapital(v.Doc), v.Name), v)
+			attributes[v.Key] = secretKey("Key in it: %s Default: `%s`. (`%s`)", uncapital(v.Doc), v.DefaultKey, v.Name)
 		}
 	}
 	if len(keys) > 0 {
@@ -82,8 +82,8 @@ func settingObject(g settings.Group) schema.SingleNestedAttribute {
 	return schema.SingleNestedAttribute{Required: g.Required, Optional: !g.Required, MarkdownDescription: doc, Attributes: attributes}
 }
 
-func secretKey(doc string, v settings.Variable) schema.Attribute {
-	return schema.StringAttribute{Optional: true, MarkdownDescription: doc + " Default: `" + v.DefaultKey + "`."}
+func secretKey(format string, args ...any) schema.Attribute {
+	return schema.StringAttribute{Optional: true, MarkdownDescription: fmt.Sprintf(format, args...)}
 }
 
 // setting is the schema of one setting.

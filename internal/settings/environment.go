@@ -17,7 +17,11 @@ import (
 const Prefix = "SPOUT_"
 
 // Default returns the settings that an empty environment stands for.
-func Default() Settings {
+func Default() Settings { return def }
+
+var def = defaults()
+
+func defaults() Settings {
 	var s Settings
 	for _, v := range variables {
 		if err := setField(s.field(v), v.Default); err != nil {
@@ -43,12 +47,11 @@ func Parse(environ []string) (Settings, error) {
 		if isServiceLink(name, value) {
 			continue
 		}
-		at := slices.IndexFunc(variables, func(v Variable) bool { return v.Name == name })
-		if at < 0 {
+		v, ok := VariableNamed(name)
+		if !ok {
 			problems.add(name, "", unknown(name))
 			continue
 		}
-		v := variables[at]
 		if value == "" {
 			continue // as unset: a Kubernetes env entry cannot be left out conditionally
 		}
@@ -96,7 +99,7 @@ func otherSource(v Variable, chosen string) string {
 var serviceLink = regexp.MustCompile(`_SERVICE_HOST$|_SERVICE_PORT(_[A-Z0-9_]+)?$|_PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?$`)
 
 func isServiceLink(name, value string) bool {
-	if slices.ContainsFunc(variables, func(v Variable) bool { return v.Name == name }) {
+	if _, ok := VariableNamed(name); ok {
 		// As SPOUT_HTTP_PORT, which a service called spout-http makes too.
 		return strings.HasSuffix(name, "_PORT") && strings.Contains(value, "://")
 	}
@@ -146,8 +149,6 @@ func (s Settings) Environment() map[string]string {
 	}
 	return out
 }
-
-var def = Default()
 
 func (s *Settings) field(v Variable) reflect.Value {
 	return reflect.ValueOf(s).Elem().FieldByIndex(v.index)

@@ -120,12 +120,21 @@ func Groups() []Group { return slices.Clone(groups) }
 
 // VariableNamed finds a variable.
 func VariableNamed(name string) (Variable, bool) {
-	at := slices.IndexFunc(variables, func(v Variable) bool { return v.Name == name })
-	if at < 0 {
+	at, ok := byName[name]
+	if !ok {
 		return Variable{}, false
 	}
 	return variables[at], true
 }
+
+// byName are the places of variables in their list.
+var byName = func() map[string]int {
+	places := make(map[string]int, len(variables))
+	for i, v := range variables {
+		places[v.Name] = i
+	}
+	return places
+}()
 
 // IsSecret says whether name is a variable that may only be set by reference
 // to a Kubernetes secret.
