@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/pachtest"
 )
 
@@ -245,5 +246,37 @@ func TestPlanWarnsOfAnotherShard(t *testing.T) {
 		if got := len(diagnostics) > 0; got != c.warned {
 			t.Errorf("%v: warned: %v", c.config, got)
 		}
+	}
+}
+
+// The schema knows the values that a setting may have, and what is wrong with
+// another one is said once, although all settings are checked together, too.
+func TestAllowedValuesAreInTheSchema(t *testing.T) {
+	t.Parallel()
+	i := newInstance(t, pachtest.New(t))
+	tried := 0
+	for _, v := range contract {
+		if len(v.Values) == 0 || v.Attribute == "" {
+			continue
+		}
+		tried++
+		_, diagnostics := i.plan(kafkaSpout(object{"kafka.sasl": object{"mechanism": "plain", "allow_cleartext_credentials": true, "credentials_secret": object{"name": "a"}}, v.Attribute: "nonsense"}))
+		said := 0
+		for _, d := range diagnostics {
+			if d.Attribute != nil && strings.Contains(d.Detail, v.Attribute+` = "nonsense" must be one of `+v.Values[0].Name) {
+				said++
+			}
+		}
+		if said != 1 {
+			t.Errorf("%s: said %d times: %s", v.Attribute, said, errorsIn(diagnostics))
+		}
+		attribute, d := spoutSchema(t.Context()).AttributeAtPath(t.Context(), attributePath(v.Attribute))
+		text, ok := attribute.(schema.StringAttribute)
+		if !ok || len(text.Validators) != 1 || !strings.Contains(text.Validators[0].Description(t.Context()), v.Values[0].Name) {
+			t.Errorf("%s has the validators %v, %v", v.Attribute, text.Validators, d)
+		}
+	}
+	if tried < 8 {
+		t.Errorf("only %d have such values", tried)
 	}
 }
