@@ -14,7 +14,7 @@ import (
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/spoutcommit"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/ingest"
-	"github.com/spoutworks/terraform-provider-pachyderm/runner/source/kafka"
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 )
 
 type checkCommand struct {
@@ -55,15 +55,34 @@ func (c checkCommand) Run(ctx context.Context) error {
 		lines, position, err = c.checkBranch(ctx, s)
 		return lines, err
 	})
-	step("kafka", func(ctx context.Context) ([]string, error) {
-		source := kafka.New(s.Kafka, ingest.SourceShare(s), newLogger("off", os.Stderr))
-		defer source.Close() //nolint:errcheck // nothing was begun
-		return source.Check(ctx, position)
-	})
+	step(s.Source, func(ctx context.Context) ([]string, error) { return checkSource(ctx, s, position) })
 	if failed {
 		return errors.New("the spout would not run")
 	}
 	return nil
+}
+
+// checkSource has the source look at the other side, and tells of what is well
+// in lines and of all that is not in one error.
+func checkSource(ctx context.Context, s settings.Settings, position json.RawMessage) (lines []string, err error) {
+	src, err := newSource(s, newLogger("off", os.Stderr))
+	if err != nil {
+		return nil, err
+	}
+	defer src.Close() //nolint:errcheck // nothing was begun
+	checker, ok := src.(source.Checker)
+	if !ok {
+		return []string{"this source cannot be checked before it is read"}, nil
+	}
+	var missing []error
+	for _, found := range checker.Check(ctx, position) {
+		if found.OK {
+			lines = append(lines, found.Text)
+		} else {
+			missing = append(missing, errors.New(found.Text))
+		}
+	}
+	return lines, errors.Join(missing...)
 }
 
 // checkBranch reads the output branch, and the position that it holds.

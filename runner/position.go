@@ -190,7 +190,7 @@ func (h *heldBranch) read(position json.RawMessage) error {
 	}
 	h.Cluster = identity.Cluster
 	for stream, next := range offsets {
-		h.Position = append(h.Position, heldPosition{stream.Topic, stream.Partition, next})
+		h.Position = append(h.Position, heldPosition{stream.Name, stream.Partition, next})
 	}
 	slices.SortFunc(h.Position, func(a, b heldPosition) int {
 		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))

@@ -19,7 +19,6 @@ import (
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/spoutlog"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/ingest"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
-	"github.com/spoutworks/terraform-provider-pachyderm/runner/source/kafka"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/web"
 )
 
@@ -47,7 +46,7 @@ func (c runCommand) Run(ctx context.Context) error {
 	limitMemory(s.MemoryBudget)
 	in, err := ingest.New(ingest.Config{
 		Settings: s, Client: client, Branch: client.Branch(c.Project, c.Pipeline, s.OutputBranch),
-		NewSource: func() source.Source { return newSource(s, log) },
+		NewSource: func() (source.Source, error) { return newSource(s, log) },
 		Writer:    writerName(), Version: version, Log: log.Named("ingest"), State: state.Named("ingest"), Metrics: ingest.NewMetrics(),
 	})
 	if err != nil {
@@ -83,10 +82,6 @@ func limitMemory(budget settings.Bytes) {
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(int64(budget)/4*5 + fixed)
 	}
-}
-
-func newSource(s settings.Settings, log hclog.Logger) source.Source {
-	return kafka.New(s.Kafka, ingest.SourceShare(s), log.Named("kafka"))
 }
 
 func newLogger(level string, out io.Writer) hclog.Logger {

@@ -72,7 +72,7 @@ func (d *demo) produce(ctx context.Context) error {
 }
 
 func (d *demo) taken(topic string, partition int32, offset int64, value string) {
-	d.produced.Add(source.Stream{Topic: topic, Partition: partition}, offset, value)
+	d.produced.Add(source.Stream{Name: topic, Partition: partition}, offset, value)
 }
 
 // values returns a function that yields the records' values.
@@ -219,7 +219,7 @@ func (w *watcher) show(c *pachyderm.Commit) error {
 	}
 	var ends []int64 // of the partitions, after this commit
 	for partition := range int32(partitions) {
-		ends = append(ends, offsets[source.Stream{Topic: topic, Partition: partition}])
+		ends = append(ends, offsets[source.Stream{Name: topic, Partition: partition}])
 	}
 	w.say("commit %.8s  %6d records  %2d files  %7d bytes  %6.0f records/s  lag %-5d  offsets %v  (%s)",
 		c.ID, d.Written, d.Files, d.Bytes, rate, w.produced.Count()-w.records, ends, d.Reason)

@@ -426,7 +426,7 @@ func shown(e Entry) string {
 
 // name is a stream in a message.
 func name(s source.Stream) string {
-	text := fmt.Sprintf("topic %s partition %d", s.Topic, s.Partition)
+	text := fmt.Sprintf("topic %s partition %d", s.Name, s.Partition)
 	if s.Generation > 0 {
 		text += fmt.Sprintf(" (of the topic as it was made again for the %d. time)", s.Generation)
 	}

@@ -85,7 +85,7 @@ func decodeJSONL(content []byte) ([]Entry, error) {
 			}
 			value = string(b)
 		}
-		entry := Entry{Stream: source.Stream{Topic: r.Topic, Partition: r.Partition}, Offset: r.Offset, Value: value}
+		entry := Entry{Stream: source.Stream{Name: r.Topic, Partition: r.Partition}, Offset: r.Offset, Value: value}
 		if r.Reason != nil {
 			entry.Fate = DeadLettered
 		}
@@ -121,5 +121,5 @@ func coordinates(path string) (stream source.Stream, first int64, err error) {
 	if err != nil {
 		return stream, 0, fmt.Errorf("its path is not like TOPIC/PARTITION/FIRST-LAST: %w", err)
 	}
-	return source.Stream{Topic: parts[0], Partition: int32(partition)}, first, nil
+	return source.Stream{Name: parts[0], Partition: int32(partition)}, first, nil
 }

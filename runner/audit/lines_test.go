@@ -13,7 +13,7 @@ import (
 // lost or changed.
 func TestNewlines(t *testing.T) {
 	t.Parallel()
-	stream := source.Stream{Topic: "t"}
+	stream := source.Stream{Name: "t"}
 	entries := func(offset int64, values ...string) (list []Entry) {
 		for i, value := range values {
 			list = append(list, Entry{Stream: stream, Offset: max(offset+int64(i)*min(offset+1, 1), -1), Value: value})

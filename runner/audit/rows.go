@@ -70,7 +70,7 @@ func entriesOfRows(rows []map[string]any, err error) ([]Entry, error) {
 		} else {
 			value = row["value"]
 		}
-		entries = append(entries, Entry{Stream: source.Stream{Topic: fmt.Sprint(where["topic"]), Partition: int32(number(where["partition"]))},
+		entries = append(entries, Entry{Stream: source.Stream{Name: fmt.Sprint(where["topic"]), Partition: int32(number(where["partition"]))},
 			Offset: number(where["offset"]), Value: content(value)})
 	}
 	return entries, err

@@ -43,7 +43,7 @@ func (d *DeadLetters) most(r *source.Record) int { return mostJSON(r) + len(d.re
 func (d *DeadLetters) append(dst []byte, stream *source.Stream, r *source.Record) []byte {
 	dst = appendText(append(dst, '{'), "reason", []byte(d.reason))
 	dst = append(dst, `,"topic":`...)
-	dst = appendString(dst, stream.Topic)
+	dst = appendString(dst, stream.Name)
 	dst = append(dst, `,"partition":`...)
 	dst = strconv.AppendInt(dst, int64(stream.Partition), 10)
 	dst = append(dst, `,"offset":`...)

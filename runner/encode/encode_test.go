@@ -22,7 +22,7 @@ import (
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 )
 
-var stream = source.Stream{Topic: "orders", Partition: 3}
+var stream = source.Stream{Name: "orders", Partition: 3}
 
 // wholeFile are the compressions of whole files.
 var wholeFile = []string{"none", "gzip", "zstd"}
@@ -246,7 +246,7 @@ func TestReservedFolders(t *testing.T) {
 		t.Fatal(err)
 	}
 	for topic, folder := range map[string]string{"_dead_letters": "/%5Fdead_letters/", "_dead_letters2": "/_dead_letters2/", "_schemas": "/_schemas/"} {
-		f := e.NewFile(Place{Stream: source.Stream{Topic: topic}})
+		f := e.NewFile(Place{Stream: source.Stream{Name: topic}})
 		if _, err := f.Append([]source.Record{{Offset: 1}}, math.MaxInt); err != nil {
 			t.Fatal(err)
 		}

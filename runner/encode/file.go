@@ -107,9 +107,9 @@ func (e *Encoder) outside(path string) string {
 // that was made again shares no path with its former self.
 func topicFolder(stream source.Stream) string {
 	if stream.Generation > 0 {
-		return fmt.Sprintf("%s~%d", stream.Topic, stream.Generation)
+		return fmt.Sprintf("%s~%d", stream.Name, stream.Generation)
 	}
-	return stream.Topic
+	return stream.Name
 }
 
 // compressFrom is how much raw data a file gathers before it gets a compressor

@@ -87,7 +87,7 @@ func mostJSON(r *source.Record) int {
 // like a number does not make it one.
 func (l *jsonLines) append(dst []byte, stream *source.Stream, r *source.Record) []byte {
 	dst = append(dst, `{"topic":`...)
-	dst = appendString(dst, stream.Topic)
+	dst = appendString(dst, stream.Name)
 	dst = append(dst, `,"partition":`...)
 	dst = strconv.AppendInt(dst, int64(stream.Partition), 10)
 	dst = append(dst, `,"offset":`...)

@@ -175,7 +175,7 @@ func (b *batcher) overdue() bool {
 func (b *batcher) take(ctx context.Context, chunk *source.Chunk) error {
 	if chunk.Gap != nil {
 		b.begin()
-		b.gaps = append(b.gaps, spoutcommit.StreamGap{Topic: chunk.Stream.Topic, Partition: chunk.Stream.Partition,
+		b.gaps = append(b.gaps, spoutcommit.StreamGap{Topic: chunk.Stream.Name, Partition: chunk.Stream.Partition,
 			From: chunk.Gap.From, To: chunk.Gap.To, Reason: chunk.Gap.Reason})
 	}
 	if len(chunk.Records) == 0 {
@@ -281,7 +281,7 @@ func (b *batcher) addOne(ctx context.Context, chunk *source.Chunk, r source.Reco
 	}
 	var rows *schema.Rows
 	if b.schemas != nil {
-		if rows, err = b.schemas.decode(ctx, b.due(), chunk.Stream.Topic, &r); err != nil {
+		if rows, err = b.schemas.decode(ctx, b.due(), chunk.Stream.Name, &r); err != nil {
 			return false, err
 		}
 	}
@@ -299,7 +299,7 @@ func (b *batcher) addOne(ctx context.Context, chunk *source.Chunk, r source.Reco
 func (b *batcher) refuse(stream source.Stream, r *source.Record, why string) error {
 	if b.refused != "dead_letter" {
 		return &source.Stop{Err: fmt.Errorf("the record of topic %s, partition %d, offset %d cannot be written: %s. Change the settings, or set SPOUT_RECORD_ON_REFUSED to dead_letter to have such records written to a folder of their own",
-			stream.Topic, stream.Partition, r.Offset, why)}
+			stream.Name, stream.Partition, r.Offset, why)}
 	}
 	b.begin()
 	file := b.dead[stream]

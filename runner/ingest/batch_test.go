@@ -42,7 +42,7 @@ func (s *scripted) Next(ctx context.Context) (*source.Chunk, error) {
 		return nil, ctx.Err()
 	case <-timer.C:
 	}
-	chunk := source.NewChunk(source.Stream{Topic: "t"}, nil)
+	chunk := source.NewChunk(source.Stream{Name: "t"}, nil)
 	for i := range s.steps[0].records {
 		chunk.Records = append(chunk.Records, source.Record{Offset: s.next + int64(i), Value: []byte("123456789")})
 	}

@@ -158,7 +158,7 @@ func TestHungLoop(t *testing.T) {
 
 		time.Sleep(time.Hour)
 		is("nothing to do", false)
-		chunk := source.NewChunk(source.Stream{Topic: "t"}, func() {})
+		chunk := source.NewChunk(source.Stream{Name: "t"}, func() {})
 		chunk.Records = []source.Record{{}}
 		src.chunks <- chunk
 		is("at work", false)

@@ -58,11 +58,11 @@ import (
 // Config is all that an Ingester needs.
 type Config struct {
 	Settings  settings.Settings
-	NewSource func() source.Source // a fresh one for each session
-	Client    *pachyderm.Client    // of the sidecar in the spout's own pod
-	Branch    *pachyderm.Branch    // the output branch, of that client
-	Writer    string               // names this process in descriptions and logs
-	Version   string               // of the program
+	NewSource func() (source.Source, error) // makes a fresh one for each session
+	Client    *pachyderm.Client             // of the sidecar in the spout's own pod
+	Branch    *pachyderm.Branch             // the output branch, of that client
+	Writer    string                        // names this process in descriptions and logs
+	Version   string                        // of the program
 	Log       hclog.Logger
 	State     hclog.Logger // is told whether records are ingested, whatever the level of Log; nil for Log
 	Metrics   *Metrics
@@ -207,7 +207,10 @@ func (in *Ingester) session(ctx context.Context) error {
 			return err
 		}
 	}
-	src := in.NewSource()
+	src, err := in.NewSource()
+	if err != nil {
+		return fmt.Errorf("make the source: %w", &sourceError{err})
+	}
 	defer src.Close() //nolint:errcheck // the position is what counts, and it is in the branch
 	in.Metrics.watch(src)
 	defer in.Metrics.watch(nil)

@@ -92,7 +92,7 @@ func (b *bench) run() (stop func(), ended <-chan error) {
 		out = os.Stderr
 	}
 	in, err := ingest.New(ingest.Config{
-		Settings: b.settings, NewSource: func() source.Source { return b.source() }, Client: client,
+		Settings: b.settings, NewSource: func() (source.Source, error) { return b.source(), nil }, Client: client,
 		Branch: client.Branch(project, pipeline, "master"), Writer: fmt.Sprintf("writer-%d", b.writers),
 		Log: hclog.New(&hclog.LoggerOptions{Output: out, Level: hclog.Debug}), Metrics: ingest.NewMetrics(),
 	})
@@ -178,7 +178,7 @@ func (e expected) Records(stream source.Stream, from, to int64) []audit.Entry {
 func (t truth) Ends() map[source.Stream]int64 {
 	ends := map[source.Stream]int64{}
 	for p, records := range t.log.partitions {
-		ends[source.Stream{Topic: "t", Partition: int32(p)}] = int64(len(records))
+		ends[source.Stream{Name: "t", Partition: int32(p)}] = int64(len(records))
 	}
 	return ends
 }
@@ -190,7 +190,7 @@ func (truth) Offsets(raw json.RawMessage) (map[source.Stream]int64, error) {
 	err := json.Unmarshal(raw, &position)
 	out := map[source.Stream]int64{}
 	for p, next := range position {
-		out[source.Stream{Topic: "t", Partition: p}] = next
+		out[source.Stream{Name: "t", Partition: p}] = next
 	}
 	return out, err
 }
@@ -414,7 +414,7 @@ func TestTwoWriters(t *testing.T) {
 func TestWrongServer(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, "2.6.0")
-	in, err := ingest.New(ingest.Config{Settings: b.settings, NewSource: func() source.Source { return b.source() },
+	in, err := ingest.New(ingest.Config{Settings: b.settings, NewSource: func() (source.Source, error) { return b.source(), nil },
 		Client: b.main, Branch: b.branch(), Writer: "w", Log: hclog.NewNullLogger(), Metrics: ingest.NewMetrics()})
 	if err != nil {
 		t.Fatal(err)

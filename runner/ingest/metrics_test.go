@@ -41,8 +41,8 @@ func newObserved(t *testing.T) (*Ingester, *observedSource) {
 	}
 	s := &observedSource{seen: source.Observation{Memory: 100, Unreadable: 1,
 		Totals: source.Totals{Fetches: 10, FetchedBytes: 2000, Reconnects: 1, LeaderChanges: 2, Skipped: 3, Damaged: 4},
-		Lags: []source.Lag{{Stream: source.Stream{Topic: "a", Partition: 0}, Records: 5, Age: 90 * time.Second},
-			{Stream: source.Stream{Topic: "b", Partition: 7}, Records: 9, Age: -1}}}}
+		Lags: []source.Lag{{Stream: source.Stream{Name: "a", Partition: 0}, Records: 5, Age: 90 * time.Second},
+			{Stream: source.Stream{Name: "b", Partition: 7}, Records: 9, Age: -1}}}}
 	in.Metrics.watch(s)
 	return in, s
 }
@@ -143,7 +143,7 @@ func TestSeriesOfPartitionsHaveAnEnd(t *testing.T) {
 	t.Parallel()
 	var lags []source.Lag
 	for p := range lagsServed + 10 {
-		lags = append(lags, source.Lag{Stream: source.Stream{Topic: "t", Partition: int32(p)}, Records: 2, Age: time.Duration(p) * time.Second})
+		lags = append(lags, source.Lag{Stream: source.Stream{Name: "t", Partition: int32(p)}, Records: 2, Age: time.Duration(p) * time.Second})
 	}
 	served := bounded(lags)
 	last := served[len(served)-1]

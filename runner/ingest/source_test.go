@@ -52,6 +52,8 @@ type memorySource struct {
 
 type memoryPosition map[int32]int64
 
+func (*memorySource) Traits() source.Traits { return source.Traits{Kind: source.Replay} }
+
 func (s *memorySource) Open(_ context.Context, position json.RawMessage) error {
 	s.next = memoryPosition{}
 	for p := range s.log.partitions {
@@ -99,7 +101,7 @@ func (s *memorySource) chunk() *source.Chunk {
 		if from == to {
 			continue
 		}
-		chunk := source.NewChunk(source.Stream{Topic: "t", Partition: p}, func() {})
+		chunk := source.NewChunk(source.Stream{Name: "t", Partition: p}, func() {})
 		chunk.Records, chunk.Next = records[from:to], to
 		if s.log.gap != nil && p == 0 {
 			chunk.Gap, s.log.gap = s.log.gap, nil

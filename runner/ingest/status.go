@@ -172,7 +172,7 @@ func statusLag(seen source.Observation) StatusLag {
 		lag.Records += max(l.Records, 0)
 		lag.Seconds = max(lag.Seconds, l.Age.Seconds())
 		if i < lagsShown {
-			p := PartitionLag{Topic: l.Stream.Topic, Partition: l.Stream.Partition}
+			p := PartitionLag{Topic: l.Stream.Name, Partition: l.Stream.Partition}
 			if l.Records >= 0 {
 				p.Records = &l.Records
 			}
@@ -213,7 +213,7 @@ func bounded(lags []source.Lag) []servedLag {
 	var served []servedLag
 	for i, l := range lags {
 		if i < lagsServed {
-			served = append(served, servedLag{l.Stream.Topic, strconv.Itoa(int(l.Stream.Partition)), l.Records, l.Age})
+			served = append(served, servedLag{l.Stream.Name, strconv.Itoa(int(l.Stream.Partition)), l.Records, l.Age})
 			continue
 		}
 		if i == lagsServed {

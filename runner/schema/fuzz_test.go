@@ -48,7 +48,7 @@ func tryValue(t *testing.T, kind sr.SchemaType, schema string, payload []byte) {
 			if err != nil {
 				return
 			}
-			row := rows.Append(nil, source.Stream{Topic: "t"}, &source.Record{Value: value})
+			row := rows.Append(nil, source.Stream{Name: "t"}, &source.Record{Value: value})
 			if err := rows.Type.Check(row); err != nil {
 				t.Errorf("%s, %q: its row is damaged: %v", schema, payload, err)
 			}

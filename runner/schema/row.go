@@ -133,7 +133,7 @@ func (r *Rows) Append(dst []byte, stream source.Stream, rec *source.Record) []by
 		dst = append(dst, rec.Value...)
 	}
 	dst = append(dst, r.nulls...)
-	dst = appendText(dst, stream.Topic)
+	dst = appendText(dst, stream.Name)
 	dst = binary.AppendVarint(dst, int64(stream.Partition))
 	dst = binary.AppendVarint(dst, rec.Offset)
 	dst = binary.AppendVarint(dst, rec.Timestamp)

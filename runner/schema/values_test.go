@@ -35,7 +35,7 @@ func rowOf(t testing.TB, v *Values, payload []byte) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	row := rows.Append(nil, source.Stream{Topic: "t", Partition: 1}, &source.Record{Offset: 7, Value: value})
+	row := rows.Append(nil, source.Stream{Name: "t", Partition: 1}, &source.Record{Offset: 7, Value: value})
 	parsed, err := avro.Parse(rows.Text, avro.WithLaxNames(nil))
 	if err != nil {
 		t.Fatalf("%s: %v", rows.Text, err)
@@ -311,7 +311,7 @@ func TestColumns(t *testing.T) {
 				w = parquet.NewGenericWriter[any](&out, layout.Schema)
 				columns = make([][]parquet.Value, layout.Leaves)
 			}
-			layout.Shred(columns, rows.Append(nil, source.Stream{Topic: "t"}, &source.Record{Offset: int64(len(want)), Value: value}))
+			layout.Shred(columns, rows.Append(nil, source.Stream{Name: "t"}, &source.Record{Offset: int64(len(want)), Value: value}))
 			want = append(want, r)
 		}
 		for i, c := range w.ColumnWriters() {
@@ -411,7 +411,7 @@ func TestTombstones(t *testing.T) {
 		t.Fatal(err)
 	}
 	rows := v.Rows().Tombstones()
-	row := rows.Append(nil, source.Stream{Topic: "t", Partition: 1}, &source.Record{Offset: 7})
+	row := rows.Append(nil, source.Stream{Name: "t", Partition: 1}, &source.Record{Offset: 7})
 	if err := rows.Type.Check(row); err != nil {
 		t.Fatal(err)
 	}

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package source says what a stream that can be ingested looks like. Each
-// subpackage implements it for one system.
+// subpackage implements it for one system; README.md takes you through it.
 //
 // A source is opened at a position, yields chunks of records, tells the
 // position after what was consumed of them, and is told which position is
@@ -10,19 +10,24 @@
 package source
 
 import (
-	"cmp"
 	"context"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
-	"iter"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
 )
 
-// Source is a stream that can be read again from any position it gave out.
+// Source is a stream that goes on from a position that it gave out.
 //
 // One goroutine calls Open, Next, Consume and Position, in that order of
-// events; Acknowledge and Close may be called from another.
+// events; Acknowledge and Close may be called from another, and Traits from any.
 type Source interface {
+	// Traits says what the source is like. They are the same from New on.
+	Traits() Traits
+
 	// Open connects and prepares reading from position, which an earlier
 	// Position returned, or from the configured start if position is nil.
 	// It blocks until the source answers or ctx ends: an unreachable source is
@@ -32,8 +37,9 @@ type Source interface {
 	Open(ctx context.Context, position json.RawMessage) error
 
 	// Next returns the next chunk. It blocks until there is one or ctx ends,
-	// and survives outages by itself. What can only be solved by an operator
-	// is a *Stop error. The caller owns the chunk until it calls Release.
+	// and survives outages by itself: that ctx ended is no reason not to be
+	// called again. What can only be solved by an operator is a *Stop error.
+	// The caller owns the chunk until it calls Release.
 	Next(ctx context.Context) (*Chunk, error)
 
 	// Consume moves the source's position past the first n records of chunk,
@@ -42,127 +48,76 @@ type Source interface {
 	// returned them, and a chunk may be consumed in several steps with rising n.
 	Consume(chunk *Chunk, n int)
 
-	// Position returns the position after all that was consumed.
+	// Position returns the position after all that was consumed: one line of
+	// JSON, with all that Open needs to find out whether it is still the same
+	// source that it belongs to. With [Traits.Boundaries] it is asked for only
+	// after Open and after the whole of a chunk with Boundary.
 	Position() json.RawMessage
 
 	// Acknowledge tells the source that everything up to position is durable.
-	// It must not block on the network for long, and is best effort: what
-	// counts is the position that the next Open is given.
+	// It never keeps the reader waiting, and is best effort: what counts is the
+	// position that the next Open is given. It is called with the positions of
+	// FINISHED commits, in their order, and never after Close has returned.
 	Acknowledge(ctx context.Context, position json.RawMessage)
 
-	// Close ends all that Open began. It is safe to call more than once.
+	// Close ends all that Open began, goroutines included, and gives back to
+	// the other side what was not acknowledged. It is safe to call more than
+	// once, and without Open.
 	Close() error
 }
 
-// Stream names an ordered part of a source: for Kafka one partition of a
-// topic. Records of one stream are delivered, and written, in their order.
-type Stream struct {
-	Topic      string // as it appears in records
-	Partition  int32
-	Generation int // number of times the topic was made again since the first position; 0 at first
+// Kind is what the other side promises, which decides what guarantee there is.
+type Kind int
+
+// Kinds of sources.
+const (
+	Replay      Kind = iota // any position can be read again: exactly once, by the position alone
+	Acknowledge             // what was not acknowledged comes again: effectively once, with a window of ids in the position
+	Request                 // the sender decides whether it comes again: effectively once while it does
+)
+
+func (k Kind) String() string { return [...]string{"replay", "acknowledge", "request"}[k] }
+
+// Traits are what a source is like.
+type Traits struct {
+	Kind       Kind
+	Boundaries bool          // commits end only after chunks with Boundary, as transactions ask for
+	AckWithin  time.Duration // how long the other side waits for an acknowledgement; 0: no limit
+	Window     int           // most records that are out without acknowledgement; 0: no limit
+	Idle       time.Duration // a position that moved without records is committed alone after this; 0: the loop's default
 }
 
-// Compare orders streams by topic, generation and partition.
-func (s Stream) Compare(other Stream) int {
-	return cmp.Or(cmp.Compare(s.Topic, other.Topic), cmp.Compare(s.Generation, other.Generation), cmp.Compare(s.Partition, other.Partition))
+// Options are what a source is made with, besides the settings.
+type Options struct {
+	Memory settings.Bytes // most bytes of records that it may hold, those that the caller did not release included
+	Log    hclog.Logger
 }
 
-// Chunk is a run of records of one stream. Keys, values and headers are
-// references into a buffer that Release gives back.
-type Chunk struct {
-	Stream  Stream
-	Records []Record
-	Bytes   int  // memory that the chunk holds until it is released
-	Gap     *Gap // records before this chunk that no longer exist at the source, if the policy is to go on
+// New makes a source that reads as validated settings say. It connects to
+// nothing.
+type New func(s settings.Settings, o Options) (Source, error)
 
-	// Next is the offset after the chunk, beyond records that were left out.
-	Next int64
-	// LeaderEpoch is the newest leader epoch seen in the chunk, -1 if unknown.
-	LeaderEpoch int32
-	// Index is the stream's place in a list of the source's streams. Whoever
-	// keeps something of each stream finds it by the index sooner than by the
-	// stream's name, if it sees that the stream is the same: a source may leave
-	// it 0.
-	Index int
-	// Origin is what the source keeps of the stream, for itself alone.
-	Origin any
-
-	release func()
+// Checker is a source that can be checked before it is used. One that was
+// checked is not to be opened.
+type Checker interface {
+	// Check looks at reachability, credentials, rights and limits of the other
+	// side, and at whether reading can go on from position, if it is not nil.
+	// It changes nothing and waits for nothing but answers.
+	Check(ctx context.Context, position json.RawMessage) []Finding
 }
 
-// NewChunk makes a chunk whose Release calls release once, if it is not nil.
-func NewChunk(stream Stream, release func()) *Chunk {
-	c := &Chunk{}
-	c.Init(stream, release)
-	return c
+// Finding is one thing that was checked.
+type Finding struct {
+	OK   bool
+	Text string // what was found; else what is missing, and its fix
 }
 
-// Init makes a new chunk of c, as [NewChunk] does. A source may use a chunk
-// again that was released.
-func (c *Chunk) Init(stream Stream, release func()) {
-	*c = Chunk{Stream: stream, LeaderEpoch: -1, release: release}
-}
-
-// Release gives the chunk's buffer back, and the chunk: neither may be used after.
-func (c *Chunk) Release() {
-	if c.release != nil {
-		release := c.release
-		c.release = nil
-		release()
-	}
-}
-
-// Gap is a range of offsets, From included and To not, that is gone.
-type Gap struct {
-	From   int64  `json:"from"`
-	To     int64  `json:"to"`
-	Reason string `json:"reason"`
-}
-
-// Record is one record of a stream.
-type Record struct {
-	Offset    int64
-	Timestamp int64  // milliseconds since 1970
-	Key       []byte // nil if there is none
-	Value     []byte // nil if there is none (a tombstone)
-	Headers   Headers
-}
-
-// Headers are a record's headers in Kafka's wire form, decoded only when asked for.
-type Headers struct {
-	Count int
-	Raw   []byte // Count times: varint key length, key, varint value length (-1: null), value
-}
-
-// All yields the headers' keys and values in order; a null value is nil. It
-// ends early if Raw is damaged, which a decoder that filled it has ruled out.
-func (h Headers) All() iter.Seq2[[]byte, []byte] {
-	return func(yield func(key, value []byte) bool) {
-		raw := h.Raw
-		for range h.Count {
-			key, rest, ok := cutVarintBytes(raw)
-			if !ok {
-				return
-			}
-			value, after, ok := cutVarintBytes(rest)
-			if !ok || !yield(key, value) {
-				return
-			}
-			raw = after
-		}
-	}
-}
-
-func cutVarintBytes(raw []byte) (field, rest []byte, ok bool) {
-	length, n := binary.Varint(raw)
-	if n <= 0 || length > int64(len(raw)-n) {
-		return nil, nil, false
-	}
-	if length < 0 {
-		return nil, raw[n:], true
-	}
-	end := n + int(length)
-	return raw[n:end:end], raw[end:], true
+// Releaser is a source whose Open makes something at the other side that
+// outlives it, as a replication slot.
+type Releaser interface {
+	// Release drops that, and does nothing if it is not there. The source must
+	// not be open.
+	Release(ctx context.Context) error
 }
 
 // Stop is an error that trying again does not solve: an operator has to

@@ -27,7 +27,7 @@ type goneError struct {
 }
 
 func (e *goneError) Error() string {
-	return fmt.Sprintf("Kafka no longer has the records of topic %s partition %d before offset %d", e.stream.Topic, e.stream.Partition, e.to)
+	return fmt.Sprintf("Kafka no longer has the records of topic %s partition %d before offset %d", e.stream.Name, e.stream.Partition, e.to)
 }
 
 // reread reads the records of a portion, which follows a commit.
@@ -45,10 +45,10 @@ func (v *verifier) reread(ctx context.Context, from commit, portion []commit) (a
 	topics := map[string]bool{}
 	for stream, end := range ends {
 		if end > starts[stream] && stream.Generation > 0 {
-			return nil, fmt.Errorf("topic %s was deleted and made again: commits from then on cannot be compared yet", stream.Topic)
+			return nil, fmt.Errorf("topic %s was deleted and made again: commits from then on cannot be compared yet", stream.Name)
 		}
 		if end > starts[stream] {
-			left[stream], topics[stream.Topic] = true, true
+			left[stream], topics[stream.Name] = true, true
 		}
 	}
 	if len(left) == 0 {

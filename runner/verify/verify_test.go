@@ -107,8 +107,8 @@ func (s *spout) run(reached func(map[source.Stream]int64) bool) {
 	s.t.Helper()
 	client := s.client(s.server.Sidecar(pachyderm.DefaultProject, pipeline))
 	in, err := ingest.New(ingest.Config{Settings: s.settings, Client: client, Branch: client.Branch(pachyderm.DefaultProject, pipeline, "master"), Writer: "w",
-		NewSource: func() source.Source {
-			return kafka.New(s.settings.Kafka, ingest.SourceShare(s.settings), hclog.NewNullLogger())
+		NewSource: func() (source.Source, error) {
+			return kafka.New(s.settings.Kafka, ingest.SourceShare(s.settings), hclog.NewNullLogger()), nil
 		}, Log: hclog.NewNullLogger(), Metrics: ingest.NewMetrics()})
 	if err != nil {
 		s.t.Fatal(err)
@@ -240,7 +240,7 @@ func TestGoneAtTheSource(t *testing.T) {
 			} else {
 				uncompared++
 			}
-			beyond = beyond || offsets[source.Stream{Topic: topic, Partition: 1}] >= start
+			beyond = beyond || offsets[source.Stream{Name: topic, Partition: 1}] >= start
 		}
 		r := s.verify(0)
 		if !r.OK() || r.Uncompared != uncompared || uncompared == 0 || r.Records != records ||
@@ -287,7 +287,7 @@ func TestResharded(t *testing.T) {
 				produced()
 				s.run(func(offsets map[source.Stream]int64) bool {
 					for p := range int32(partitions) {
-						if s.settings.Kafka.Shard.Owns(topic, p) && offsets[source.Stream{Topic: topic, Partition: p}] != int64(s.sent/partitions) {
+						if s.settings.Kafka.Shard.Owns(topic, p) && offsets[source.Stream{Name: topic, Partition: p}] != int64(s.sent/partitions) {
 							return false
 						}
 					}

@@ -32,7 +32,7 @@ func TestParquetByField(t *testing.T) {
 			records[i] = &kgo.Record{Topic: "records", Partition: int32(i % 3), Value: fmt.Appendf(nil, `{"n":%d,"country":%q}`, i, countries[i%len(countries)])}
 		}
 		err := s.broker.Produce(t.Context(), func(topic string, partition int32, offset int64, value string) {
-			s.produced.Add(source.Stream{Topic: topic, Partition: partition}, offset, value)
+			s.produced.Add(source.Stream{Name: topic, Partition: partition}, offset, value)
 		}, records...)
 		if err != nil {
 			t.Fatal(err)

@@ -174,7 +174,7 @@ func produceNumbers(t *testing.T, k *kafkacluster.Cluster, n int) *audit.Produce
 		if err := client.ProduceSync(t.Context(), r).FirstErr(); err != nil {
 			t.Fatal(err)
 		}
-		produced.Add(source.Stream{Topic: r.Topic, Partition: r.Partition}, r.Offset, string(r.Value))
+		produced.Add(source.Stream{Name: r.Topic, Partition: r.Partition}, r.Offset, string(r.Value))
 	}
 	return produced
 }

@@ -225,7 +225,7 @@ func readCommitted(t *testing.T, s *spout, k *kafkacluster.Cluster) {
 			t.Fatalf("franz-go does not reach the end of %d partitions: %v", open, ctx.Err())
 		}
 		fetches.EachRecord(func(r *kgo.Record) {
-			s.produced.Add(source.Stream{Topic: r.Topic, Partition: r.Partition}, r.Offset, string(r.Value))
+			s.produced.Add(source.Stream{Name: r.Topic, Partition: r.Partition}, r.Offset, string(r.Value))
 			if string(r.Value) == lastValue {
 				open--
 			}

@@ -106,7 +106,7 @@ func (s *sharded) shards(prefix string, count int) []*shard {
 		for p := range s.partitions {
 			if one.Owns("records", p) {
 				// Records go round the partitions.
-				one.starts[source.Stream{Topic: "records", Partition: p}] = int64((s.sent + int(s.partitions-1-p)) / int(s.partitions))
+				one.starts[source.Stream{Name: "records", Partition: p}] = int64((s.sent + int(s.partitions-1-p)) / int(s.partitions))
 			}
 		}
 		all = append(all, one)
@@ -125,7 +125,7 @@ func (s *sharded) produce(n int, shards []*shard) {
 	if err := s.broker.Produce(s.t.Context(), func(topic string, partition int32, offset int64, value string) {
 		for _, one := range shards {
 			if one.Owns(topic, partition) {
-				one.Add(source.Stream{Topic: topic, Partition: partition}, offset, value)
+				one.Add(source.Stream{Name: topic, Partition: partition}, offset, value)
 			}
 		}
 	}, records...); err != nil {

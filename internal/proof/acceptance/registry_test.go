@@ -102,7 +102,7 @@ func (s *spout) produceWithSchemas(ids []int, n int) {
 		rows[string(records[i].Value)] = []string{fmt.Sprintf(`{"n":%d}`, s.sent), fmt.Sprintf(`{"n":%d,"note":"hello"}`, s.sent)}[version]
 	}
 	err := s.broker.Produce(s.t.Context(), func(topic string, partition int32, offset int64, value string) {
-		s.produced.Add(source.Stream{Topic: topic, Partition: partition}, offset, rows[value])
+		s.produced.Add(source.Stream{Name: topic, Partition: partition}, offset, rows[value])
 	}, records...)
 	if err != nil {
 		s.t.Fatal(err)

@@ -161,7 +161,7 @@ func (s *spout) produce(n int) {
 			Value: fmt.Appendf(nil, `{"n":%d,"fill":%q}`, s.sent, strings.Repeat("x", s.random.IntN(120)))}
 	}
 	err := s.broker.Produce(s.t.Context(), func(topic string, partition int32, offset int64, value string) {
-		s.produced.Add(source.Stream{Topic: topic, Partition: partition}, offset, value)
+		s.produced.Add(source.Stream{Name: topic, Partition: partition}, offset, value)
 	}, records...)
 	if err != nil {
 		s.t.Fatal(err)

@@ -171,7 +171,7 @@ func TestUncleanElection(t *testing.T) {
 	o := named(t, c, t.Name())
 	ahead, behind := c.Broker(1), c.Broker(2)
 	o.createOn(ahead.ID, behind.ID)
-	stream := source.Stream{Topic: o.name}
+	stream := source.Stream{Name: o.name}
 	acks := []kgo.Opt{kgo.DisableIdempotentWrite(), kgo.RequiredAcks(kgo.LeaderAck())}
 	producer := client(t, c, acks...)
 	o.produce(producer, numbered(0, 0, 100)...)

@@ -40,7 +40,7 @@ func lags(t *testing.T, c *kafkacluster.Cluster, group string) map[source.Stream
 				}
 				return n
 			}
-			stream := source.Stream{Topic: fields[columns["TOPIC"]], Partition: int32(number("PARTITION"))}
+			stream := source.Stream{Name: fields[columns["TOPIC"]], Partition: int32(number("PARTITION"))}
 			out[stream] = [2]int64{number("CURRENT-OFFSET"), number("LAG")}
 		}
 	}

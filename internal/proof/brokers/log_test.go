@@ -156,7 +156,7 @@ func TestTruncated(t *testing.T) {
 			t.Parallel()
 			c := single.get(t)
 			o := newTopic(t, c, 1, truncation.properties)
-			stream := source.Stream{Topic: o.name}
+			stream := source.Stream{Name: o.name}
 			producer := client(t, c)
 			first := numbered(0, 0, 300)
 			for i, r := range first {

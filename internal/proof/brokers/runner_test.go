@@ -85,8 +85,10 @@ func (s *spout) start() {
 	log := hclog.New(&hclog.LoggerOptions{Name: fmt.Sprint("runner ", s.runs), Level: hclog.Debug, Output: s.logs})
 	in, err := ingest.New(ingest.Config{
 		Settings: s.settings, Client: client, Branch: client.Branch(project, pipeline, "master"),
-		NewSource: func() source.Source { return kafka.New(s.settings.Kafka, ingest.SourceShare(s.settings), log) },
-		Writer:    fmt.Sprint("runner-", s.runs), Log: log, Metrics: ingest.NewMetrics(),
+		NewSource: func() (source.Source, error) {
+			return kafka.New(s.settings.Kafka, ingest.SourceShare(s.settings), log), nil
+		},
+		Writer: fmt.Sprint("runner-", s.runs), Log: log, Metrics: ingest.NewMetrics(),
 	})
 	if err != nil {
 		s.t.Fatal(err)

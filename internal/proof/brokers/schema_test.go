@@ -95,7 +95,7 @@ func (r *registrySpout) produce() *audit.Produced {
 	r.topic.produce(client(r.t, r.topic.cluster), r.records...)
 	truth := audit.NewProduced(kafka.Offsets)
 	for i, record := range r.records {
-		truth.Add(source.Stream{Topic: record.Topic, Partition: record.Partition}, record.Offset, r.meanings[i])
+		truth.Add(source.Stream{Name: record.Topic, Partition: record.Partition}, record.Offset, r.meanings[i])
 	}
 	return truth
 }

@@ -119,7 +119,7 @@ func TestShards(t *testing.T) {
 		}
 		ends := map[source.Stream]int64{}
 		for stream, end := range o.ends() {
-			if k.Shard.Owns(stream.Topic, stream.Partition) {
+			if k.Shard.Owns(stream.Name, stream.Partition) {
 				ends[stream] = end
 			}
 		}

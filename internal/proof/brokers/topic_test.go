@@ -151,7 +151,7 @@ func (o *topic) awaitCommitted() {
 		open := false
 		all, committed := o.offsets(o.cluster.Admin().ListEndOffsets), o.ends()
 		all.Each(func(l kadm.ListedOffset) {
-			open = open || committed[source.Stream{Topic: l.Topic, Partition: l.Partition}] != l.Offset
+			open = open || committed[source.Stream{Name: l.Topic, Partition: l.Partition}] != l.Offset
 		})
 		return !open
 	})
@@ -162,7 +162,7 @@ func (o *topic) ends() map[source.Stream]int64 {
 	o.t.Helper()
 	out := map[source.Stream]int64{}
 	listed := o.offsets(o.cluster.Admin().ListCommittedOffsets)
-	listed.Each(func(l kadm.ListedOffset) { out[source.Stream{Topic: l.Topic, Partition: l.Partition}] = l.Offset })
+	listed.Each(func(l kadm.ListedOffset) { out[source.Stream{Name: l.Topic, Partition: l.Partition}] = l.Offset })
 	return out
 }
 
@@ -175,7 +175,7 @@ func (o *topic) expected() (out records) {
 	open := o.ends()
 	starts := o.offsets(o.cluster.Admin().ListStartOffsets)
 	starts.Each(func(l kadm.ListedOffset) {
-		if stream := (source.Stream{Topic: l.Topic, Partition: l.Partition}); open[stream] == l.Offset {
+		if stream := (source.Stream{Name: l.Topic, Partition: l.Partition}); open[stream] == l.Offset {
 			delete(open, stream) // it is empty
 		}
 	})
@@ -189,7 +189,7 @@ func (o *topic) expected() (out records) {
 			o.t.Fatalf("franz-go reads %s: %v, after %d records; to be read is %v", o.name, err, len(out), open)
 		}
 		fetches.EachRecord(func(r *kgo.Record) {
-			one := record{Stream: source.Stream{Topic: r.Topic, Partition: r.Partition}, Offset: r.Offset,
+			one := record{Stream: source.Stream{Name: r.Topic, Partition: r.Partition}, Offset: r.Offset,
 				Timestamp: r.Timestamp.UnixMilli(), Key: r.Key, Value: r.Value}
 			for _, h := range r.Headers {
 				one.Headers = append(one.Headers, header{h.Key, h.Value})

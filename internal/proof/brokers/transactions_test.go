@@ -106,7 +106,7 @@ func TestHangingTransaction(t *testing.T) {
 	t.Parallel()
 	c := single.get(t)
 	o := newTopic(t, c, 1, nil)
-	stream := source.Stream{Topic: o.name}
+	stream := source.Stream{Name: o.name}
 	plain := client(t, c)
 	o.produce(plain, numbered(0, 0, 10)...)
 	const timeout = 4 * time.Second

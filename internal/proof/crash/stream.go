@@ -87,7 +87,7 @@ func (s *stream) produce(ctx context.Context, random *rand.Rand, n int) {
 func (s *stream) follow(ctx context.Context) {
 	for ctx.Err() == nil {
 		s.consumer.PollFetches(ctx).EachRecord(func(r *kgo.Record) {
-			s.produced.Add(source.Stream{Topic: r.Topic, Partition: r.Partition}, r.Offset, string(r.Value))
+			s.produced.Add(source.Stream{Name: r.Topic, Partition: r.Partition}, r.Offset, string(r.Value))
 			s.mu.Lock()
 			s.seen[r.Partition] = r.Offset + 1
 			s.mu.Unlock()
@@ -122,7 +122,7 @@ func (s *stream) kept(ctx context.Context) (*audit.Produced, error) {
 			return nil, context.Cause(ctx)
 		}
 		fetches.EachRecord(func(r *kgo.Record) {
-			truth.Add(source.Stream{Topic: r.Topic, Partition: r.Partition}, r.Offset, string(r.Value))
+			truth.Add(source.Stream{Name: r.Topic, Partition: r.Partition}, r.Offset, string(r.Value))
 			if r.Offset+1 >= left[r.Partition] {
 				delete(left, r.Partition)
 			}

@@ -44,7 +44,7 @@ type testCase struct {
 
 type object = map[string]any
 
-var stream = source.Stream{Topic: "orders", Partition: 3}
+var stream = source.Stream{Name: "orders", Partition: 3}
 
 // read has all readers read the files of cases.
 func read(t *testing.T, cases ...testCase) {

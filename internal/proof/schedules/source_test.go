@@ -99,7 +99,7 @@ func (s *stream) Records(of source.Stream, from, to int64) (out []audit.Entry) {
 func (s *stream) Ends() map[source.Stream]int64 {
 	ends := map[source.Stream]int64{}
 	for p, records := range s.records {
-		ends[source.Stream{Topic: topic, Partition: int32(p)}] = int64(len(records))
+		ends[source.Stream{Name: topic, Partition: int32(p)}] = int64(len(records))
 	}
 	return ends
 }
@@ -110,7 +110,7 @@ func (s *stream) Offsets(raw json.RawMessage) (map[source.Stream]int64, error) {
 	at, err := s.parse(raw)
 	out := map[source.Stream]int64{}
 	for p, next := range at {
-		out[source.Stream{Topic: topic, Partition: p}] = next
+		out[source.Stream{Name: topic, Partition: p}] = next
 	}
 	return out, err
 }
@@ -132,6 +132,8 @@ type reader struct {
 }
 
 var errOutage = errors.New("the source is not there for a moment")
+
+func (*reader) Traits() source.Traits { return source.Traits{Kind: source.Replay} }
 
 func (r *reader) Open(_ context.Context, position json.RawMessage) (err error) {
 	if r.next, err = parseOffsets(position); err != nil {
@@ -178,7 +180,7 @@ func (r *reader) cut() *source.Chunk {
 		if from >= to {
 			continue
 		}
-		chunk := source.NewChunk(source.Stream{Topic: topic, Partition: p}, func() {})
+		chunk := source.NewChunk(source.Stream{Name: topic, Partition: p}, func() {})
 		chunk.Index = int(p)
 		chunk.Records, chunk.Next = records[from:to], to
 		for _, record := range chunk.Records {

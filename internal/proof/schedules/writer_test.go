@@ -40,13 +40,13 @@ func (w *world) startWriter() {
 	metrics := ingest.NewMetrics()
 	in, err := ingest.New(ingest.Config{
 		Settings: w.settings, Client: client, Branch: client.Branch(pachyderm.DefaultProject, pipeline, "master"),
-		NewSource: func() source.Source {
+		NewSource: func() (source.Source, error) {
 			if w.stream.kafka != nil {
-				return w.stream.kafka.source(w.stream, ingest.SourceShare(w.settings))
+				return w.stream.kafka.source(w.stream, ingest.SourceShare(w.settings)), nil
 			}
 			return &reader{stream: w.stream, chunk: w.chunk, link: l, budget: int(w.settings.MemoryBudget), over: func(held int) {
 				w.problem("I8: %s holds %d bytes of records, may %d", name, held, w.settings.MemoryBudget)
-			}}
+			}}, nil
 		},
 		Writer: name, Log: log, Metrics: metrics, Random: rand.New(rand.NewPCG(uint64(len(w.writers)), 0)),
 	})

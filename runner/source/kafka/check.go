@@ -16,15 +16,24 @@ import (
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 )
 
-// Check connects to every configured broker and to every leader, and returns
+// Check implements [source.Checker].
+func (s *Source) Check(ctx context.Context, position json.RawMessage) (findings []source.Finding) {
+	lines, err := s.survey(ctx, position)
+	for _, line := range lines {
+		findings = append(findings, source.Finding{OK: true, Text: line})
+	}
+	if err != nil {
+		findings = append(findings, source.Finding{Text: err.Error()})
+	}
+	return findings
+}
+
+// survey connects to every configured broker and to every leader, and returns
 // lines that say what was found: versions, the cluster, the topics with their
 // partitions, and where reading of each continues after a position or, where
-// that is nil or does not name the partition, begins. It writes nothing and
-// waits for nothing. The error, if any, says what keeps the source from
-// working; the lines hold what was found before.
-//
-// A source that was checked is not to be opened.
-func (s *Source) Check(ctx context.Context, after json.RawMessage) (lines []string, err error) {
+// that is nil or does not name the partition, begins. The error, if any, says
+// what keeps the source from working; the lines hold what was found before.
+func (s *Source) survey(ctx context.Context, after json.RawMessage) (lines []string, err error) {
 	if s.invalid != nil {
 		return nil, s.invalid
 	}

@@ -51,7 +51,7 @@ func TestDamageStaysWhereItIs(t *testing.T) {
 		var parts []part
 		var want []expected
 		for number := range int32(1 + r.IntN(6)) {
-			p := part{p: &partition{}, stream: source.Stream{Topic: "t", Partition: number}, void: r.IntN(6) == 0, from: int64(r.IntN(40))}
+			p := part{p: &partition{}, stream: source.Stream{Name: "t", Partition: number}, void: r.IntN(6) == 0, from: int64(r.IntN(40))}
 			w := expected{next: p.from}
 			base := int64(0)
 			for range r.IntN(8) {

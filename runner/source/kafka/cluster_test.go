@@ -117,7 +117,7 @@ type got struct {
 }
 
 func (g got) String() string {
-	return fmt.Sprintf("%s/%d@%d ts=%d key=%s value=%s headers=%s", g.Topic, g.Partition, g.Offset, g.Timestamp, show(g.Key), show(g.Value), g.Headers)
+	return fmt.Sprintf("%s/%d@%d ts=%d key=%s value=%s headers=%s", g.Name, g.Partition, g.Offset, g.Timestamp, show(g.Key), show(g.Value), g.Headers)
 }
 
 func show(b []byte) string {
@@ -162,7 +162,7 @@ func next(t testing.TB, s *Source) ([]got, source.Chunk) {
 		out = append(out, copyRecord(chunk.Stream, &chunk.Records[i]))
 	}
 	s.Consume(chunk, len(chunk.Records))
-	shown := source.Chunk{Stream: chunk.Stream, Bytes: chunk.Bytes, Gap: chunk.Gap, Next: chunk.Next, LeaderEpoch: chunk.LeaderEpoch}
+	shown := source.Chunk{Stream: chunk.Stream, Bytes: chunk.Bytes, Gap: chunk.Gap, Next: chunk.Next, Epoch: chunk.Epoch}
 	chunk.Release()
 	return out, shown
 }
@@ -240,7 +240,7 @@ func oracle(t testing.TB, c *kfake.Cluster, isolation kgo.IsolationLevel, n int,
 			t.Fatalf("oracle: %v after %d of %d records", err, len(all), n)
 		}
 		fetches.EachRecord(func(r *kgo.Record) {
-			g := got{Stream: source.Stream{Topic: r.Topic, Partition: r.Partition}, Offset: r.Offset, Timestamp: r.Timestamp.UnixMilli(), Key: r.Key, Value: r.Value}
+			g := got{Stream: source.Stream{Name: r.Topic, Partition: r.Partition}, Offset: r.Offset, Timestamp: r.Timestamp.UnixMilli(), Key: r.Key, Value: r.Value}
 			for _, h := range r.Headers {
 				g.Headers += fmt.Sprintf("%q=%s;", h.Key, show(h.Value))
 			}

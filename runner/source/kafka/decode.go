@@ -270,7 +270,7 @@ func (d *decoder) flush() error {
 		d.memory.lend()
 	}
 	chunk.Index, chunk.Origin = d.part.index, d.part.p
-	chunk.Next, chunk.LeaderEpoch = d.next, d.epoch
+	chunk.Next, chunk.Epoch = d.next, d.epoch
 	d.told = d.next
 	d.chunk, d.lease = nil, nil
 	return d.emit(chunk)

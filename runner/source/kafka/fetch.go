@@ -531,8 +531,8 @@ func (s *Source) damage(p *partition, offset int64, data []byte, err error) {
 		s.giveUp(p, offset, data, err)
 		return
 	}
-	s.complain.about("damage "+p.stream.Topic, hclog.Warn, "a record batch is damaged; fetching it again from another connection",
-		"topic", p.stream.Topic, "partition", p.stream.Partition, "offset", offset, "error", err)
+	s.complain.about("damage "+p.stream.Name, hclog.Warn, "a record batch is damaged; fetching it again from another connection",
+		"topic", p.stream.Name, "partition", p.stream.Partition, "offset", offset, "error", err)
 	s.kick()
 }
 
@@ -541,7 +541,7 @@ func (s *Source) damage(p *partition, offset int64, data []byte, err error) {
 func (s *Source) giveUp(p *partition, offset int64, data []byte, err error) {
 	to, ok := afterBatch(data)
 	if s.config.OnCorruptBatch == "skip" && ok && to > offset && to <= p.highWatermark.Load() {
-		s.log.Error("a record batch is damaged; going on behind it", "topic", p.stream.Topic, "partition", p.stream.Partition,
+		s.log.Error("a record batch is damaged; going on behind it", "topic", p.stream.Name, "partition", p.stream.Partition,
 			"offset", offset, "next", to, "error", err)
 		p.gap = &source.Gap{From: offset, To: to, Reason: fmt.Sprintf("record batch is damaged: %v", err)}
 		p.next, p.damaged, p.failures, p.state, p.retryAt = to, 0, 0, stateAnnounce, time.Time{}
@@ -558,7 +558,7 @@ func (s *Source) giveUp(p *partition, offset int64, data []byte, err error) {
 	}
 	if s.table.failure == nil {
 		s.table.failure = stopf("topic %s partition %d has a record batch at offset %d that %s %s",
-			p.stream.Topic, p.stream.Partition, offset, found, fix)
+			p.stream.Name, p.stream.Partition, offset, found, fix)
 	}
 	s.stopFetching()
 }

@@ -43,7 +43,7 @@ func decodeAll(t testing.TB, d *decoder, records []byte, count int) (n int, err 
 		chunk.Release()
 		return nil
 	}
-	p := &partition{stream: source.Stream{Topic: "t"}}
+	p := &partition{stream: source.Stream{Name: "t"}}
 	parts := []part{{p: p, records: records, count: count}}
 	d.checker = checker{parts: parts}
 	err = d.decode(context.Background(), buffer, &parts[0])

@@ -156,7 +156,7 @@ func readToEndAt(t testing.TB, s *Source, end int64) (all []got) {
 		records, _ := next(t, s)
 		all = append(all, records...)
 	}
-	if lag := s.Lag()[source.Stream{Topic: "t"}]; lag != 0 {
+	if lag := s.Lag()[source.Stream{Name: "t"}]; lag != 0 {
 		t.Errorf("the lag at the end is %d", lag)
 	}
 	return all

@@ -250,7 +250,7 @@ var (
 	leasePools [len(tableSizes)]sync.Pool
 )
 
-const recordSize = 96 // bytes of a source.Record, checked by a test
+const recordSize = 104 // bytes of a source.Record, checked by a test
 
 // tableClass returns the class of the table for n records, or for as many as
 // a chunk may have.

@@ -360,7 +360,7 @@ func (s *Source) setTopicID(t *topic, id [16]byte) {
 	delete(s.table.byID, t.id)
 	t.id = id
 	s.table.byID[id] = t
-	s.table.ids[source.Stream{Topic: t.name, Generation: t.generation}] = topicID(id)
+	s.table.ids[source.Stream{Name: t.name, Generation: t.generation}] = topicID(id)
 }
 
 // topicRecreated applies the policy for a topic that was deleted and made again.
@@ -416,7 +416,7 @@ func (s *Source) applyPartition(t *topic, m *partitionMetadata) {
 // newPartition makes the table's entry of a partition that is seen for the first time.
 func (s *Source) newPartition(t *topic, number int32) *partition {
 	p := &partition{topic: t, leader: -1, replica: -1, leaderEpoch: -1, nextEpoch: -1, startTime: startEarliest,
-		stream: source.Stream{Topic: t.name, Partition: number, Generation: t.generation}, index: s.table.takeIndex()}
+		stream: source.Stream{Name: t.name, Partition: number, Generation: t.generation}, index: s.table.takeIndex()}
 	offset, given := s.config.StartOffsets[t.name][number]
 	switch {
 	case given && s.mayBegin(t):

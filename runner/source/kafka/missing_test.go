@@ -99,7 +99,7 @@ func TestMissingTopicHoldsNothingUp(t *testing.T) {
 			for stream, records := range byStream(read(t, s, 10)) {
 				from := map[int32]int{0: 10, 1: 50}[stream.Partition]
 				wantValues(t, records, from, 5)
-				if stream.Topic != "b" || stream.Generation != 2 {
+				if stream.Name != "b" || stream.Generation != 2 {
 					t.Errorf("the stream is %+v", stream)
 				}
 			}

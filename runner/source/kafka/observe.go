@@ -39,7 +39,7 @@ func (s *Source) Observe() source.Observation {
 	})
 	if worst != nil {
 		seen.Troubles = append(seen.Troubles, source.Trouble{Since: worst.failedSince, Text: fmt.Sprintf("%d partitions cannot be read, as topic %s partition %d: %v",
-			seen.Unreadable, worst.stream.Topic, worst.stream.Partition, worst.failure)})
+			seen.Unreadable, worst.stream.Name, worst.stream.Partition, worst.failure)})
 	}
 	s.table.mu.Unlock()
 	slices.SortFunc(seen.Lags, func(a, b source.Lag) int { return a.Stream.Compare(b.Stream) })

@@ -20,7 +20,7 @@ func Offsets(raw json.RawMessage) (map[source.Stream]int64, error) {
 	out := map[source.Stream]int64{}
 	for name, t := range p.Topics {
 		for partition, m := range t.Partitions {
-			out[source.Stream{Topic: name, Partition: partition, Generation: t.Generation}] = m.next
+			out[source.Stream{Name: name, Partition: partition, Generation: t.Generation}] = m.next
 		}
 	}
 	return out, nil

@@ -28,8 +28,8 @@ func TestPattern(t *testing.T) {
 	streams := byStream(read(t, s, 10))
 	for stream, records := range streams {
 		wantValues(t, records, 0, 5)
-		if stream.Topic != "orders-eu" && stream.Topic != "orders-us" {
-			t.Errorf("read topic %s", stream.Topic)
+		if stream.Name != "orders-eu" && stream.Name != "orders-us" {
+			t.Errorf("read topic %s", stream.Name)
 		}
 	}
 	if len(streams) != 2 {
@@ -42,7 +42,7 @@ func TestPattern(t *testing.T) {
 	produce(t, client(t, c), numbered("orders-jp", 1, 0, 5)...)
 	records := read(t, s, 5)
 	wantValues(t, records, 0, 5)
-	if records[0].Topic != "orders-jp" || records[0].Generation != 0 {
+	if records[0].Name != "orders-jp" || records[0].Generation != 0 {
 		t.Errorf("read %+v", records[0].Stream)
 	}
 	if position := string(s.Position()); !strings.Contains(position, `"pattern":"orders-.*|__orders-eu"`) || !strings.Contains(position, `"orders-jp":{"id":"`+topicID(c.TopicInfo("orders-jp").TopicID)) {
@@ -149,7 +149,7 @@ func TestCheckOfAPattern(t *testing.T) {
 	k := config(c)
 	k.Pattern = "orders.*"
 	s, _ := newTestSource(t, k)
-	lines, err := s.Check(testContext(t), nil)
+	lines, err := s.survey(testContext(t), nil)
 	if err != nil || !slices.ContainsFunc(lines, func(line string) bool { return strings.Contains(line, "1 topics match orders.*") }) ||
 		!slices.ContainsFunc(lines, func(line string) bool { return strings.HasPrefix(line, "topic orders-eu partition 0") }) {
 		t.Errorf("%v: %q", err, lines)

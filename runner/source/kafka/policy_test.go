@@ -76,7 +76,7 @@ func TestNewPartitionsAndTopics(t *testing.T) {
 		t.Fatal(all)
 	}
 	for stream, records := range all {
-		if stream.Topic == "t" {
+		if stream.Name == "t" {
 			wantValues(t, records, 0, 2)
 		} else {
 			wantValues(t, records, 2, 2)

@@ -45,15 +45,15 @@ func (s *Source) followReplica(b *broker, p *partition, f *fetched) bool {
 		return false
 	}
 	p.replica, p.replicaUntil = f.replica, time.Now().Add(jitter(replicaLease))
-	s.log.Debug("reading from a follower in this rack", "topic", p.stream.Topic, "partition", p.stream.Partition, "broker", f.replica)
+	s.log.Debug("reading from a follower in this rack", "topic", p.stream.Name, "partition", p.stream.Partition, "broker", f.replica)
 	return true
 }
 
 // leaveReplica goes back to the leader, once the partitions are assigned anew.
 // The table is locked.
 func (s *Source) leaveReplica(p *partition, err error) {
-	s.complain.about("replica "+p.stream.Topic, hclog.Warn, "cannot read from a follower in this rack; going back to the leader",
-		"topic", p.stream.Topic, "partition", p.stream.Partition, "broker", p.replica, "error", err)
+	s.complain.about("replica "+p.stream.Name, hclog.Warn, "cannot read from a follower in this rack; going back to the leader",
+		"topic", p.stream.Name, "partition", p.stream.Partition, "broker", p.replica, "error", err)
 	p.replica, p.leaderUntil = -1, time.Now().Add(replicaPause)
 }
 

@@ -104,7 +104,7 @@ func refuses(t *testing.T, make func() (*Source, *logtest.Log), text string) {
 		t.Errorf("the log does not say %q, or says the secret:\n%s", text, all)
 	}
 	checked, _ := make()
-	_, err := checked.Check(testContext(t), nil)
+	_, err := checked.survey(testContext(t), nil)
 	if err == nil || strings.Contains(err.Error(), secret) {
 		t.Errorf("Check returned %v", err)
 	}
@@ -148,18 +148,18 @@ func TestCheck(t *testing.T) {
 	k := config(c, "t")
 	k.Start = "latest"
 	s, _ := newTestSource(t, k)
-	lines, err := s.Check(testContext(t), nil)
+	lines, err := s.survey(testContext(t), nil)
 	if report := strings.Join(lines, "\n"); err != nil || !strings.Contains(report, "partition 1: led by broker") || !strings.Contains(report, "reading begins at offset 10") {
 		t.Errorf("%v\n%s", err, report)
 	}
 	s, _ = newTestSource(t, k)
-	lines, err = s.Check(testContext(t), []byte(`{"topics":{"t":{"partitions":{"1":[7,-1]}}}}`))
+	lines, err = s.survey(testContext(t), []byte(`{"topics":{"t":{"partitions":{"1":[7,-1]}}}}`))
 	if report := strings.Join(lines, "\n"); err != nil || !strings.Contains(report, "reading continues at offset 7") || !strings.Contains(report, "reading begins at offset 0") {
 		t.Errorf("%v\n%s", err, report)
 	}
 	k.Topics = []string{"t", "u"}
 	s, _ = newTestSource(t, k)
-	if lines, err := s.Check(testContext(t), nil); err == nil || !strings.Contains(err.Error(), "topic u does not exist") {
+	if lines, err := s.survey(testContext(t), nil); err == nil || !strings.Contains(err.Error(), "topic u does not exist") {
 		t.Errorf("%v\n%s", err, strings.Join(lines, "\n"))
 	}
 }

@@ -317,7 +317,7 @@ func (s *Source) checkRange(q *question) error {
 // wrongStart returns the error for a start offset that the log does not have.
 func (q *question) wrongStart() error {
 	return stopf("SPOUT_KAFKA_START_OFFSETS says to begin topic %s partition %d at offset %d, but its log has the offsets [%d,%d): set it to one of these, or to %d for what is written from now on",
-		q.p.stream.Topic, q.p.stream.Partition, q.next, q.start, q.end, q.end)
+		q.p.stream.Name, q.p.stream.Partition, q.next, q.start, q.end, q.end)
 }
 
 // cutOff returns the error for a log that was cut off below what was read of
@@ -325,7 +325,7 @@ func (q *question) wrongStart() error {
 // records that get offsets a second time would take the place of others.
 func (q *question) cutOff(why string) error {
 	return stopf("the log of topic %s partition %d lost records that were read already: offsets up to %d were read, and now it has the offsets [%d,%d); %s. To go on, offsets that were read before would be used again for other records, whose files would replace those written before, so reading stops whatever SPOUT_KAFKA_ON_OUT_OF_RANGE says. Either restore the brokers' data, or begin anew with another output branch or spout",
-		q.p.stream.Topic, q.p.stream.Partition, q.next-1, q.start, q.end, why)
+		q.p.stream.Name, q.p.stream.Partition, q.next-1, q.start, q.end, why)
 }
 
 // reposition applies the policy for a partition whose next records are gone.
@@ -339,12 +339,12 @@ func (s *Source) reposition(q *question, why string) error {
 		to = q.end
 	default:
 		return stopf("topic %s partition %d cannot be read on at offset %d: the broker has the offsets [%d,%d); %s. Set SPOUT_KAFKA_ON_OUT_OF_RANGE=earliest or latest to go on there and accept the gap, or begin anew with another spout or output branch",
-			p.stream.Topic, p.stream.Partition, q.next, q.start, q.end, why)
+			p.stream.Name, p.stream.Partition, q.next, q.start, q.end, why)
 	}
 	if to < q.next { // the log changed between the answers that told its start and its end
 		return q.cutOff(fmt.Sprintf("it was cut off at offset %d or below (an unclean leader election, or lost disks)", to))
 	}
-	s.log.Warn("records are gone; going on elsewhere", "topic", p.stream.Topic, "partition", p.stream.Partition,
+	s.log.Warn("records are gone; going on elsewhere", "topic", p.stream.Name, "partition", p.stream.Partition,
 		"wanted", q.next, "log_start", q.start, "log_end", q.end, "next", to, "reason", why)
 	p.gap = &source.Gap{From: q.next, To: to, Reason: why}
 	p.next, p.nextEpoch, p.checkRange, p.given, p.state = to, -1, false, false, stateAnnounce
@@ -404,7 +404,7 @@ type place struct {
 func byTopic(questions []*question) map[string][]*question {
 	out := map[string][]*question{}
 	for _, q := range questions {
-		out[q.p.stream.Topic] = append(out[q.p.stream.Topic], q)
+		out[q.p.stream.Name] = append(out[q.p.stream.Name], q)
 	}
 	return out
 }
@@ -412,7 +412,7 @@ func byTopic(questions []*question) map[string][]*question {
 func byPlace(questions []*question) map[place]*question {
 	out := make(map[place]*question, len(questions))
 	for _, q := range questions {
-		out[place{q.p.stream.Topic, q.p.stream.Partition}] = q
+		out[place{q.p.stream.Name, q.p.stream.Partition}] = q
 	}
 	return out
 }

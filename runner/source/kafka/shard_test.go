@@ -65,7 +65,7 @@ func TestShardsReadEverythingOnce(t *testing.T) {
 			}
 			records := read(t, s, 5)
 			wantValues(t, records, 100, 5)
-			if records[0].Topic != "t" || records[0].Partition != p {
+			if records[0].Name != "t" || records[0].Partition != p {
 				t.Errorf("shard %d read %+v", i+1, records[0].Stream)
 			}
 		}

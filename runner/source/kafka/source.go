@@ -98,6 +98,11 @@ const (
 // default, a round one: for its head, key and headers.
 const aroundRecords = 64 << 10
 
+// Make is a [source.New].
+func Make(s settings.Settings, o source.Options) (source.Source, error) {
+	return New(s.Kafka, o.Memory, o.Log), nil
+}
+
 // New returns a source that reads as config says and that keeps what it
 // fetched and what the caller did not release yet under memory. What is wrong
 // with config is an error of Open.
@@ -133,6 +138,9 @@ func New(config settings.Kafka, memory settings.Bytes, log hclog.Logger, opts ..
 	s.dialer, s.invalid = newDialer(config, s.memory, o.dial)
 	return s
 }
+
+// Traits implements [source.Source].
+func (s *Source) Traits() source.Traits { return source.Traits{Kind: source.Replay} }
 
 // Open implements [source.Source]. It returns once every topic exists and the
 // start of every partition is known. Topics that position knows are not waited
@@ -202,9 +210,10 @@ func (s *Source) Next(ctx context.Context) (*source.Chunk, error) {
 	}
 }
 
-// Consume implements [source.Source].
+// Consume implements [source.Source]. The epoch of a chunk is the newest leader
+// epoch seen in it.
 func (s *Source) Consume(chunk *source.Chunk, n int) {
-	m := mark{next: chunk.Next, epoch: chunk.LeaderEpoch}
+	m := mark{next: chunk.Next, epoch: chunk.Epoch}
 	if n < len(chunk.Records) {
 		if n == 0 {
 			return
@@ -227,13 +236,13 @@ func (s *Source) Consume(chunk *source.Chunk, n int) {
 // enter makes a partition's mark a part of the position, unless a topic that
 // was made later bears its name there.
 func (s *Source) enter(p *partition) bool {
-	t := s.position.Topics[p.stream.Topic]
+	t := s.position.Topics[p.stream.Name]
 	if t != nil && p.stream.Generation < t.Generation {
 		return false
 	}
 	if t == nil || t.Generation != p.stream.Generation {
 		t = &topicPosition{ID: s.table.identity(p.stream), Generation: p.stream.Generation, Partitions: map[int32]*mark{}}
-		s.position.Topics[p.stream.Topic] = t
+		s.position.Topics[p.stream.Name] = t
 	}
 	p.mark = mark{next: -1, epoch: -1} // until it is set
 	if m := t.Partitions[p.stream.Partition]; m != nil {

@@ -218,7 +218,7 @@ func (s *Source) announce(ctx context.Context) error {
 	t.mu.Unlock()
 	for _, p := range ready {
 		chunk := p.chunk(nil)
-		chunk.Next, chunk.LeaderEpoch, chunk.Gap = p.next, p.nextEpoch, p.gap
+		chunk.Next, chunk.Epoch, chunk.Gap = p.next, p.nextEpoch, p.gap
 		if err := s.push(ctx, chunk); err != nil {
 			return err
 		}
@@ -243,9 +243,9 @@ func (s *Source) report(p *partition, err error, doing string) {
 		level = hclog.Error
 	}
 	if level == hclog.Debug {
-		s.log.Debug("partition cannot be read now; asking for metadata", "topic", p.stream.Topic, "partition", p.stream.Partition, "doing", doing, "error", err)
+		s.log.Debug("partition cannot be read now; asking for metadata", "topic", p.stream.Name, "partition", p.stream.Partition, "doing", doing, "error", err)
 		return
 	}
-	s.complain.about("partition "+p.stream.Topic+err.Error(), level, "partition cannot be read now; trying again",
-		"topic", p.stream.Topic, "partition", p.stream.Partition, "doing", doing, "error", err, "fix", remedy(err))
+	s.complain.about("partition "+p.stream.Name+err.Error(), level, "partition cannot be read now; trying again",
+		"topic", p.stream.Name, "partition", p.stream.Partition, "doing", doing, "error", err, "fix", remedy(err))
 }
