@@ -3,9 +3,14 @@
 package provider
 
 import (
+	"errors"
+	"strconv"
+
 	"github.com/hashicorp/terraform-plugin-framework/datasource/schema"
 	"github.com/hashicorp/terraform-plugin-framework/types"
+
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/position"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/spoutcommit"
 )
 
@@ -33,16 +38,27 @@ type spoutFacts struct {
 	RecordsWritten      types.Int64                 `tfsdk:"records_written"`
 	RecordsFiltered     types.Int64                 `tfsdk:"records_filtered"`
 	RecordsDeadLettered types.Int64                 `tfsdk:"records_dead_lettered"`
+	RecordsRedelivered  types.Int64                 `tfsdk:"records_redelivered"`
 	Files               types.Int64                 `tfsdk:"files"`
 	Bytes               types.Int64                 `tfsdk:"bytes"`
 	Restored            types.String                `tfsdk:"restored"`
 	Gaps                []gapFacts                  `tfsdk:"gaps"`
 	Position            types.String                `tfsdk:"position"`
 	Offsets             map[string]map[string]int64 `tfsdk:"offsets"`
+	Marks               []markFacts                 `tfsdk:"marks"`
+}
+
+// markFacts is where a stream is read on.
+type markFacts struct {
+	Stream     types.String `tfsdk:"stream"`
+	Partition  types.Int64  `tfsdk:"partition"`
+	Generation types.Int64  `tfsdk:"generation"`
+	Next       types.Int64  `tfsdk:"next"`
+	Text       types.String `tfsdk:"text"`
 }
 
 type gapFacts struct {
-	Topic     types.String `tfsdk:"topic"`
+	Stream    types.String `tfsdk:"stream"`
 	Partition types.Int64  `tfsdk:"partition"`
 	From      types.Int64  `tfsdk:"from"`
 	To        types.Int64  `tfsdk:"to"`
@@ -64,22 +80,29 @@ func commitFactAttributes() map[string]schema.Attribute {
 		"spout": schema.SingleNestedAttribute{Computed: true, MarkdownDescription: "What the bundled runner says of the commit; null for commits of others.", Attributes: map[string]schema.Attribute{
 			"source":                computedText("Kind of the source: the attribute of `pachyderm_spout` that it is set by."),
 			"writer":                computedText("Pod and process that wrote it."),
-			"reason":                computedText("Why the batch ended: `bytes`, `records`, `files` or `age`; `start` for one without records that fixes where reading begins, and `repair` for one that brings older files back."),
+			"reason":                computedText("Why the batch ended: `bytes`, `records`, `files` or `age`; `window full` and `deadline` where the source asked for it; `start` for one without records that fixes where reading begins, `idle position` for one with a position that has moved without records, and `repair` for one that brings older files back."),
 			"records_read":          computedNumber("Records that were taken from the source since the commit before."),
 			"records_written":       computedNumber("Records in this commit's own files."),
 			"records_filtered":      computedNumber("Records that the filter has left out."),
 			"records_dead_lettered": computedNumber("Records that were refused, and are in files of dead letters."),
+			"records_redelivered":   computedNumber("Records that came again although they are in an earlier commit, and were left out."),
 			"files":                 computedNumber("Files of this commit itself."),
 			"bytes":                 computedNumber("Their size in bytes."),
 			"restored":              computedText("For a repair, the commit whose files it brought back."),
 			"gaps": schema.ListNestedAttribute{Computed: true, MarkdownDescription: "Records that were gone at the source before they could be read, and were passed over as configured.",
 				NestedObject: schema.NestedAttributeObject{Attributes: map[string]schema.Attribute{
-					"topic": computedText("Topic."), "partition": computedNumber("Partition."), "from": computedNumber("First offset that was gone."),
+					"stream": computedText("Name of the stream, as Kafka's topic."), "partition": computedNumber("Number of its partition; 0 where there are none."), "from": computedNumber("First offset that was gone."),
 					"to": computedNumber("First offset after it that is there."), "reason": computedText("Why they were gone."),
 				}}},
 			"position": computedText("Position in the source after this commit, in JSON, for `jsondecode`. All before it is in this commit and its ancestors. Null for a commit that is not finished or was rolled back."),
 			"offsets": schema.MapAttribute{Computed: true, ElementType: types.MapType{ElemType: types.Int64Type},
-				MarkdownDescription: "For sources whose records have offsets, the next one to be read, by topic and partition, as `offsets[\"orders\"][\"0\"]`. Null where there is no position."},
+				MarkdownDescription: "The next offset to be read, by stream and partition, as `offsets[\"orders\"][\"0\"]` for a topic of Kafka. Sources without offsets of their own number their records from 0 on. Null where there is no position."},
+			"marks": schema.ListNestedAttribute{Computed: true, MarkdownDescription: "The same as a list, with what else the source says of the place.",
+				NestedObject: schema.NestedAttributeObject{Attributes: map[string]schema.Attribute{
+					"stream": computedText("Name of the stream, as Kafka's topic."), "partition": computedNumber("Number of its partition; 0 where there are none."),
+					"generation": computedNumber("How often the stream was made again since reading began."), "next": computedNumber("Next offset to be read."),
+					"text": computedText("The source's own name of the place; null where it is the offset."),
+				}}},
 		}},
 	}
 }
@@ -97,9 +120,10 @@ func commitFactsOf(o *operation, c *pachyderm.Commit) commitFacts {
 		facts.State = types.StringValue("finishing")
 	}
 	d, ours, err := spoutcommit.ParseDescription(c.Description)
-	var offsets spoutcommit.Offsets
+	var offsets map[string]map[string]int64
+	marks := []markFacts{}
 	if err == nil && ours {
-		offsets, err = d.Offsets()
+		offsets, marks, err = positionFacts(d)
 	}
 	if err != nil {
 		o.diags.AddWarning("Position of commit "+c.ID+" not read", sentence(err.Error())+" The attribute spout is null. Another release of the provider may be able to read it.")
@@ -110,11 +134,36 @@ func commitFactsOf(o *operation, c *pachyderm.Commit) commitFacts {
 	}
 	facts.Spout = &spoutFacts{Source: types.StringValue(d.Source), Writer: textOrNull(d.Writer), Reason: textOrNull(string(d.Reason)),
 		RecordsRead: types.Int64Value(d.Read), RecordsWritten: types.Int64Value(d.Written),
-		RecordsFiltered: types.Int64Value(d.Filtered), RecordsDeadLettered: types.Int64Value(d.DeadLettered), Files: types.Int64Value(int64(d.Files)), Bytes: types.Int64Value(d.Bytes),
-		Restored: textOrNull(d.Restored), Gaps: []gapFacts{}, Position: textOrNull(string(d.Position)), Offsets: offsets}
+		RecordsFiltered: types.Int64Value(d.Filtered), RecordsDeadLettered: types.Int64Value(d.DeadLettered), RecordsRedelivered: types.Int64Value(d.Redelivered), Files: types.Int64Value(int64(d.Files)), Bytes: types.Int64Value(d.Bytes),
+		Restored: textOrNull(d.Restored), Gaps: []gapFacts{}, Position: textOrNull(string(d.Position)), Offsets: offsets, Marks: marks}
 	for _, g := range d.Gaps {
-		facts.Spout.Gaps = append(facts.Spout.Gaps, gapFacts{types.StringValue(g.Topic), types.Int64Value(int64(g.Partition)),
+		facts.Spout.Gaps = append(facts.Spout.Gaps, gapFacts{types.StringValue(g.Stream), types.Int64Value(int64(g.Partition)),
 			types.Int64Value(g.From), types.Int64Value(g.To), types.StringValue(g.Reason)})
 	}
 	return facts
+}
+
+// positionFacts is what a description's position says: nothing if it has none,
+// or one of a source that only newer releases know.
+func positionFacts(d spoutcommit.Description) (offsets map[string]map[string]int64, marks []markFacts, err error) {
+	marks = []markFacts{}
+	if d.Position == nil {
+		return nil, marks, nil
+	}
+	view, err := position.Parse(d.Source, d.Position)
+	if errors.Is(err, position.ErrUnknownSource) {
+		return nil, marks, nil
+	}
+	if err != nil {
+		return nil, marks, err
+	}
+	offsets = map[string]map[string]int64{}
+	for _, m := range view.Marks {
+		if offsets[m.Stream] == nil {
+			offsets[m.Stream] = map[string]int64{}
+		}
+		offsets[m.Stream][strconv.Itoa(int(m.Partition))] = m.Next
+		marks = append(marks, markFacts{types.StringValue(m.Stream), types.Int64Value(int64(m.Partition)), types.Int64Value(int64(m.Generation)), types.Int64Value(m.Next), textOrNull(m.Text)})
+	}
+	return offsets, marks, nil
 }

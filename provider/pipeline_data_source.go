@@ -158,7 +158,7 @@ func newSpoutDataSource() datasource.DataSource {
 			"head_commit": schema.SingleNestedAttribute{Computed: true, Attributes: commitFactAttributes(),
 				MarkdownDescription: "The newest commit of the output branch that can be read: finished, and without an error. Unlike `last_commit`, it may be one without data. Null before the first one."},
 			"offsets": schema.MapAttribute{Computed: true, ElementType: types.MapType{ElemType: types.Int64Type},
-				MarkdownDescription: "For sources whose records have offsets, the next one to be read, by topic and partition, as `offsets[\"orders\"][\"0\"]`: the newest position on the output branch. Null where there is none."},
+				MarkdownDescription: "The next offset to be read, by stream and partition, as `offsets[\"orders\"][\"0\"]` for a topic of Kafka: the newest position on the output branch. Null where there is none."},
 		})
 		return schema.Schema{MarkdownDescription: spoutDataDoc, Attributes: attributes}
 	}}
@@ -197,7 +197,7 @@ func (m *spoutData) readCommits(o *operation) {
 		}
 		d, ours, err := spoutcommit.ParseDescription(c.Description)
 		if ours && err == nil && m.Offsets == nil {
-			m.Offsets, _ = d.Offsets() // what cannot be read, head_commit has warned of
+			m.Offsets, _, _ = positionFacts(d) // what cannot be read, head_commit has warned of
 		}
 		if m.LastCommit == nil && (!ours || err != nil || d.Written+d.DeadLettered > 0) {
 			facts := commitFactsOf(o, c)

@@ -11,18 +11,20 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/position"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/spoutcommit"
-	"github.com/spoutworks/terraform-provider-pachyderm/runner/source/kafka"
 )
 
 type positionCommand struct {
 	Show   showCommand   `cmd:"" help:"Show which part of the stream an output branch holds, and its newest commits."`
-	Verify verifyCommand `cmd:"" help:"Read the records of commits again from Kafka and compare them with the files, record by record. Exit code 0: all the same; 1: something differs; 2: it could not be compared."`
+	Verify verifyCommand `cmd:"" help:"Read the records of commits again from the source and compare them with the files, record by record. Exit code 0: all the same; 1: something differs; 2: it could not be compared."`
 }
 
 // branchTarget names an output branch of a cluster, from anywhere.
@@ -101,8 +103,8 @@ type heldBranch struct {
 	Repo       string         `json:"repo"`
 	Branch     string         `json:"branch"`
 	Source     string         `json:"source"`
-	Cluster    string         `json:"kafka_cluster,omitempty"`
-	Records    int64          `json:"records"` // in all commits that count
+	Identity   string         `json:"identity,omitempty"` // what the source is, as Kafka's cluster id
+	Records    int64          `json:"records"`            // in all commits that count
 	Bytes      int64          `json:"bytes"`
 	Commits    int            `json:"commits"`
 	RolledBack int            `json:"rolled_back"`
@@ -111,12 +113,33 @@ type heldBranch struct {
 	Open       bool           `json:"head_is_open"`
 	Position   []heldPosition `json:"position"`
 	Newest     []heldCommit   `json:"newest_commits"`
+
+	layout settings.Layout
 }
 
+// heldPosition is where a stream is read on, in the source's words:
+//
+//	{"topic":"orders","partition":3,"next_offset":7}
+//
+// All before the offset was read.
 type heldPosition struct {
-	Topic     string `json:"topic"`
-	Partition int32  `json:"partition"`
-	Next      int64  `json:"next_offset"` // all before it was read
+	position.Mark
+	layout settings.Layout
+}
+
+// MarshalJSON implements [json.Marshaler].
+func (p heldPosition) MarshalJSON() ([]byte, error) {
+	members := map[string]any{p.layout.Stream: p.Stream, "next_" + p.layout.Offset: p.Next}
+	if p.layout.Partition != "" {
+		members[p.layout.Partition] = p.Partition
+	}
+	if p.Generation > 0 {
+		members["generation"] = p.Generation
+	}
+	if p.Text != "" {
+		members[p.layout.ID] = p.Text
+	}
+	return json.Marshal(members)
 }
 
 type heldCommit struct {
@@ -126,6 +149,7 @@ type heldCommit struct {
 	Records      int64              `json:"records"`
 	Filtered     int64              `json:"filtered"`
 	DeadLettered int64              `json:"dead_lettered"`
+	Redelivered  int64              `json:"redelivered"`
 	Files        int                `json:"files"`
 	Bytes        int64              `json:"bytes"`
 	Writer       string             `json:"writer"`
@@ -139,7 +163,7 @@ func readBranch(ctx context.Context, branch *pachyderm.Branch, newest int) (*hel
 		return h, err
 	}
 	h.Open = head.Open()
-	var position json.RawMessage
+	var newestPosition json.RawMessage
 	var problem error
 	err = branch.Ancestry(ctx, head.ID, func(c *pachyderm.Commit) bool {
 		d, ours, err := spoutcommit.ParseDescription(c.Description)
@@ -150,8 +174,8 @@ func readBranch(ctx context.Context, branch *pachyderm.Branch, newest int) (*hel
 		case err != nil:
 			problem = fmt.Errorf("commit %s: %w", c.ID, err)
 		case ours && d.Position != nil:
-			if position == nil {
-				position, h.Source = d.Position, d.Source
+			if newestPosition == nil {
+				newestPosition, h.Source = d.Position, d.Source
 			}
 			h.add(c, d, newest)
 		case !ours:
@@ -159,10 +183,10 @@ func readBranch(ctx context.Context, branch *pachyderm.Branch, newest int) (*hel
 		}
 		return problem == nil
 	})
-	if err := errors.Join(err, problem); err != nil || position == nil {
+	if err := errors.Join(err, problem); err != nil || newestPosition == nil {
 		return h, err
 	}
-	return h, h.read(position)
+	return h, h.read(newestPosition)
 }
 
 func (h *heldBranch) add(c *pachyderm.Commit, d spoutcommit.Description, newest int) {
@@ -171,31 +195,28 @@ func (h *heldBranch) add(c *pachyderm.Commit, d spoutcommit.Description, newest 
 	h.Bytes += d.Bytes
 	h.Gaps += len(d.Gaps)
 	if len(h.Newest) < newest {
-		h.Newest = append(h.Newest, heldCommit{c.ID, c.Finished, d.Reason, d.Written, d.Filtered, d.DeadLettered, d.Files, d.Bytes, d.Writer})
+		h.Newest = append(h.Newest, heldCommit{c.ID, c.Finished, d.Reason, d.Written, d.Filtered, d.DeadLettered, d.Redelivered, d.Files, d.Bytes, d.Writer})
 	}
 }
 
-// read lists a position of Kafka.
-func (h *heldBranch) read(position json.RawMessage) error {
-	if h.Source != spoutcommit.SourceKafka {
-		return fmt.Errorf("the branch holds a position of the source %s, which this release cannot read", h.Source)
-	}
-	var identity struct{ Cluster string }
-	offsets, err := kafka.Offsets(position)
-	if err == nil {
-		err = json.Unmarshal(position, &identity)
-	}
+// read lists a position.
+func (h *heldBranch) read(raw json.RawMessage) error {
+	view, err := position.Parse(h.Source, raw)
 	if err != nil {
-		return fmt.Errorf("position: %w", err)
+		return err
 	}
-	h.Cluster = identity.Cluster
-	for stream, next := range offsets {
-		h.Position = append(h.Position, heldPosition{stream.Name, stream.Partition, next})
+	h.layout = layoutOf(h.Source)
+	h.Identity = view.Identity
+	for _, mark := range view.Marks {
+		h.Position = append(h.Position, heldPosition{mark, h.layout})
 	}
-	slices.SortFunc(h.Position, func(a, b heldPosition) int {
-		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
-	})
 	return nil
+}
+
+func layoutOf(source string) settings.Layout {
+	var s settings.Settings
+	s.Source = source
+	return s.Layout()
 }
 
 // print writes tables for people.
@@ -221,12 +242,7 @@ func (h *heldBranch) print(out io.Writer, now time.Time) error {
 	if h.Open {
 		line("a commit is open")
 	}
-	if len(h.Position) > 0 {
-		line("\nTOPIC\tPARTITION\tNEXT OFFSET")
-	}
-	for _, p := range h.Position {
-		line("%s\t%d\t%d", p.Topic, p.Partition, p.Next)
-	}
+	h.printPosition(line)
 	if len(h.Newest) > 0 {
 		line("\nCOMMIT\tFINISHED\tAGO\tREASON\tRECORDS\tFILES\tBYTES")
 	}
@@ -234,4 +250,29 @@ func (h *heldBranch) print(out io.Writer, now time.Time) error {
 		line("%s\t%s\t%v\t%s\t%d\t%d\t%d", c.ID, c.Finished.UTC().Format(time.RFC3339), now.Sub(c.Finished).Round(time.Second), c.Reason, c.Records, c.Files, c.Bytes)
 	}
 	return w.Flush()
+}
+
+// printPosition writes the table of streams, with the columns that the source has.
+func (h *heldBranch) printPosition(line func(format string, args ...any)) {
+	if len(h.Position) == 0 {
+		return
+	}
+	named := h.layout.ID != "" && slices.ContainsFunc(h.Position, func(p heldPosition) bool { return p.Text != "" })
+	head := []string{"\n" + h.layout.Stream, h.layout.Partition, "next " + h.layout.Offset, h.layout.ID}
+	row := func(cells ...string) {
+		if !named {
+			cells = cells[:3]
+		}
+		if h.layout.Partition == "" {
+			cells = slices.Delete(cells, 1, 2)
+		}
+		line("%s", strings.Join(cells, "\t"))
+	}
+	for i := range head {
+		head[i] = strings.ToUpper(head[i])
+	}
+	row(head...)
+	for _, p := range h.Position {
+		row(p.Stream, strconv.Itoa(int(p.Partition)), strconv.FormatInt(p.Next, 10), p.Text)
+	}
 }

@@ -43,7 +43,7 @@ COMMIT  FINISHED              AGO   REASON  RECORDS  FILES  BYTES
 aaa     2026-01-31T11:59:00Z  1m0s  age     5        1      50
 bbb     2026-01-31T11:58:00Z  2m0s  age     7        1      70
 `
-	if out.String() != want || h.Cluster != "c" {
+	if out.String() != want || h.Identity != "c" {
 		t.Errorf("%s\nshould be\n%s", &out, want)
 	}
 	for others, want := range map[int]string{0: "has not finished a commit yet", 3: "none of its 3 commits was made by the bundled runner"} {

@@ -33,8 +33,8 @@ const (
 
 // Help adds to --help what the flags do not say.
 func (verifyCommand) Help() string {
-	return `Kafka is reached as the pipeline's own settings say. SPOUT_* variables of the environment go before them, and have to
-hold what is secret: SPOUT_KAFKA_SASL_USERNAME, SPOUT_KAFKA_SASL_PASSWORD, SPOUT_KAFKA_TLS_CERT, SPOUT_KAFKA_TLS_KEY, SPOUT_RECORD_MASK_KEY.`
+	return "The source is reached as the pipeline's own settings say. SPOUT_* variables of the environment go before them, and have to\n" +
+		"hold what is secret. \"spout-runner settings\" says which those are."
 }
 
 // Run compares, and ends with an error unless all is the same.
@@ -65,7 +65,7 @@ func (c verifyCommand) compare(ctx context.Context, pipeline *pachyderm.Pipeline
 	if err != nil {
 		return nil, err
 	}
-	return verify.Run(ctx, verify.Config{Branch: branch, Settings: s, Log: newLogger("error", os.Stderr), Progress: func(done, of int) {
+	return verify.Run(ctx, verify.Config{Branch: branch, Settings: s, Reread: sources[s.Source].Reread, Log: newLogger("error", os.Stderr), Progress: func(done, of int) {
 		fmt.Fprintf(os.Stderr, "%d of %d commits compared\n", done, of)
 	}}, before, commits)
 }
@@ -91,7 +91,7 @@ func settingsOf(env map[string]string, environ []string) (settings.Settings, err
 func verdict(r *verify.Result) error {
 	switch {
 	case !r.OK():
-		return &exitError{errors.New("the files and Kafka differ"), exitDiffers}
+		return &exitError{errors.New("the files and the source differ"), exitDiffers}
 	case r.Uncompared > 0:
 		return &exitError{fmt.Errorf("%d commits could not be compared: %s", r.Uncompared, r.Because), exitUncompared}
 	}

@@ -14,15 +14,15 @@ import (
 )
 
 // sources are all that the runner can read, by the name in SPOUT_SOURCE.
-var sources = map[string]source.New{
-	"kafka": kafka.Make,
+var sources = map[string]source.Driver{
+	"kafka": {New: kafka.Make, Reread: kafka.Reread},
 }
 
 // newSource makes the source that the settings name.
 func newSource(s settings.Settings, log hclog.Logger) (source.Source, error) {
-	make, ok := sources[s.Source]
+	driver, ok := sources[s.Source]
 	if !ok {
 		return nil, &source.Stop{Err: fmt.Errorf("this runner cannot read the source %s; use the image that belongs to the provider", s.Source)}
 	}
-	return make(s, source.Options{Memory: ingest.SourceShare(s), Log: log.Named(s.Source)})
+	return driver.New(s, source.Options{Memory: ingest.SourceShare(s), Log: log.Named(s.Source)})
 }

@@ -28,7 +28,6 @@ import (
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/terraformcli"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/audit"
-	"github.com/spoutworks/terraform-provider-pachyderm/runner/source/kafka"
 )
 
 const (
@@ -45,7 +44,7 @@ func main() {
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	d := &demo{produced: audit.NewProduced(kafka.Offsets), input: os.Getenv("DEMO_INPUT"), rate: *rate, seconds: *seconds, began: time.Now()}
+	d := &demo{produced: audit.NewProduced(audit.OffsetsOf("kafka")), input: os.Getenv("DEMO_INPUT"), rate: *rate, seconds: *seconds, began: time.Now()}
 	report, err := d.run(ctx)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "demo:", err)
@@ -95,7 +94,7 @@ func (d *demo) run(ctx context.Context) (report *audit.Report, err error) {
 		return nil, err
 	}
 	d.say("comparing every record of every commit with what was produced")
-	report, err = audit.Branch(ctx, d.branch, audit.Decode, d.produced)
+	report, err = audit.Branch(ctx, d.branch, audit.DecoderOf("kafka"), d.produced)
 	if err != nil {
 		return nil, err
 	}

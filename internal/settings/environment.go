@@ -139,6 +139,9 @@ func ParseEnvironment() (Settings, error) { return Parse(os.Environ()) }
 // transform.env. Secret settings are left out.
 func (s Settings) Environment() map[string]string {
 	out := map[string]string{}
+	if s.File.Path.text == s.Layout().DefaultPath() {
+		s.File.Path = PathTemplate{} // as if it were not written out
+	}
 	for _, v := range variables {
 		if v.Secret {
 			continue

@@ -50,9 +50,9 @@ func (s Settings) validateFolders() (p Problems) {
 					append([]string{other.variable}, append(folder.with, other.with...)...)...)
 			}
 		}
-		if s.File.Path.mayBeIn(folder.name, read.names) {
-			p.add("SPOUT_FILE_PATH", s.File.Path.String(), fmt.Sprintf("can begin with the folder of %s, %s; begin it with another one, as data/%s",
-				folder.of, folder.name, strings.TrimPrefix(s.File.Path.String(), "/")), slices.Concat([]string{folder.variable}, read.variables, folder.with)...)
+		if s.FilePath().mayBeIn(folder.name, read.names) {
+			p.add("SPOUT_FILE_PATH", s.FilePath().String(), fmt.Sprintf("can begin with the folder of %s, %s; begin it with another one, as data/%s",
+				folder.of, folder.name, strings.TrimPrefix(s.FilePath().String(), "/")), slices.Concat([]string{folder.variable}, read.variables, folder.with)...)
 		}
 	}
 	return p
@@ -64,8 +64,8 @@ func (s Settings) validateFolders() (p Problems) {
 func (t PathTemplate) mayBeIn(folder string, topics []string) bool {
 	var first strings.Builder // a regular expression of the paths' first elements
 	for i, p := range t.parts {
-		switch p.name {
-		case "":
+		switch p.role {
+		case literally:
 			literal := p.literal
 			if i == 0 {
 				literal = strings.TrimPrefix(literal, "/")
@@ -75,7 +75,7 @@ func (t PathTemplate) mayBeIn(folder string, topics []string) bool {
 			if ends {
 				return matches(first.String(), folder)
 			}
-		case "topic":
+		case ofStream:
 			if len(topics) == 0 {
 				return false
 			}
@@ -87,7 +87,7 @@ func (t PathTemplate) mayBeIn(folder string, topics []string) bool {
 		case ofRecord:
 			// See [AppendPathValue]: no value begins with '.' or '_'.
 			first.WriteString("([^._].*|" + MissingPathValue + ")")
-		case "ext":
+		case ofExt:
 			first.WriteString("[a-z0-9.]+")
 		default:
 			first.WriteString("[0-9]+")

@@ -5,6 +5,7 @@ package settings
 import (
 	"bytes"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,20 +20,32 @@ type PathTemplate struct {
 	parts []part
 }
 
-// part is literal text or, if name is not empty, a placeholder.
+// part is literal text or, if word is not empty, a placeholder.
 type part struct {
-	literal, name string
-	of            Reference // what of the record, if name is "record"
+	literal, word string
+	role          role
+	of            Reference // what of the record, if the role is ofRecord
 }
 
-// Placeholders lists what may stand in braces in a path template, besides the
-// references to parts of a record.
-var Placeholders = []string{"topic", "partition", "first_offset", "last_offset", "ext",
-	"year", "month", "day", "hour", "minute"}
+// role says what stands in the place of a placeholder.
+type role int
 
-// ofRecord is the name of placeholders whose value each record has itself:
-// {key}, {header:NAME} and {value:FIELD}.
-const ofRecord = "record"
+const (
+	literally   role = iota
+	byLayout         // one of the next four, or unknown; the layout says
+	ofStream         // as {topic}
+	ofPartition      // as {partition}
+	ofFirst          // as {first_offset}
+	ofLast           // as {last_offset}
+	ofExt            // {ext}
+	ofTime           // {year} and its like
+	ofRecord         // what each record has itself: {key}, {header:NAME} and {value:FIELD}
+)
+
+var timePlaceholders = []string{"year", "month", "day", "hour", "minute"}
+
+// placeholderWord is what coordinates may be called.
+var placeholderWord = regexp.MustCompile(`^[a-z_]+$`)
 
 // timeGrain says how long the path of a record stays the same, per placeholder.
 var timeGrain = map[string]time.Duration{"year": 24 * time.Hour, "month": 24 * time.Hour,
@@ -59,13 +72,19 @@ func ParsePathTemplate(text string) (PathTemplate, error) {
 		if !ok {
 			return PathTemplate{}, fmt.Errorf("has a { without a }")
 		}
-		p := part{name: name}
-		if !slices.Contains(Placeholders, name) {
-			of, err := ParseReference(name)
-			if err != nil {
-				return PathTemplate{}, fmt.Errorf("has the unknown placeholder {%s}; known are {%s} {key} {header:NAME} {value:FIELD}", name, strings.Join(Placeholders, "} {"))
-			}
-			p = part{name: ofRecord, of: of}
+		p := part{word: name}
+		of, err := ParseReference(name)
+		switch {
+		case name == "ext":
+			p.role = ofExt
+		case slices.Contains(timePlaceholders, name):
+			p.role = ofTime
+		case err == nil:
+			p.role, p.of = ofRecord, of
+		case placeholderWord.MatchString(name):
+			p.role = byLayout
+		default:
+			return PathTemplate{}, fmt.Errorf("has the unknown placeholder {%s}; a value of the record is {key}, {header:NAME} or {value:FIELD}", name)
 		}
 		t.parts = append(t.parts, p)
 		rest = after
@@ -74,6 +93,23 @@ func ParsePathTemplate(text string) (PathTemplate, error) {
 		return PathTemplate{}, err
 	}
 	return t, nil
+}
+
+// For returns the template with a source's names of coordinates. Only such a
+// one can be rendered.
+func (t PathTemplate) For(l Layout) PathTemplate {
+	roles := map[string]role{l.Stream: ofStream, l.first(): ofFirst, l.last(): ofLast}
+	if l.Partition != "" {
+		roles[l.Partition] = ofPartition
+	}
+	t.parts = slices.Clone(t.parts)
+	for i := range t.parts {
+		p := &t.parts[i]
+		if known, ok := roles[p.word]; ok && p.role == byLayout {
+			p.role = known
+		}
+	}
+	return t
 }
 
 // checkLiterals applies Pachyderm's rules for paths to a sample path.
@@ -91,7 +127,7 @@ func (t PathTemplate) checkLiterals() error {
 	if err := t.checkSeparators(); err != nil {
 		return err
 	}
-	sample := t.Render(PathFields{Topic: "t", Ext: "x", Values: strings.Repeat("v/", len(t.References()))})
+	sample := t.Render(PathFields{Stream: "t", Ext: "x", Values: strings.Repeat("v/", len(t.References()))})
 	if strings.HasSuffix(sample, "/") || sample == "" {
 		return fmt.Errorf("must end in a file's name, not in a folder")
 	}
@@ -112,14 +148,14 @@ func (t PathTemplate) checkLiterals() error {
 func (t PathTemplate) checkSeparators() error {
 	before, apart := part{}, true // the placeholder before, and whether something has separated it
 	for _, p := range t.parts {
-		switch p.name {
-		case "":
+		switch p.role {
+		case literally:
 			apart = apart || strings.ContainsFunc(p.literal, func(c rune) bool { return c > '~' || c != '%' && !plainInPath[c] })
 			continue
-		case "ext":
+		case ofExt:
 			continue // the same in all paths
 		}
-		if !apart && (p.name == ofRecord || before.name == ofRecord) {
+		if !apart && (p.role == ofRecord || before.role == ofRecord) {
 			return fmt.Errorf("has nothing between %s and %s that could not be in a value, so that different records could get the same path; put a / or one of = , ; : & between them", before, p)
 		}
 		before, apart = p, false
@@ -127,28 +163,22 @@ func (t PathTemplate) checkSeparators() error {
 	return nil
 }
 
-func (p part) String() string {
-	if p.name == ofRecord {
-		return "{" + p.of.String() + "}"
-	}
-	return "{" + p.name + "}"
-}
+func (p part) String() string { return "{" + p.word + "}" }
 
 // maxElement is how long the name of a file or folder may be in the file
 // systems that pods see a repo through.
 const maxElement = 255
 
 // longestElement returns a bound for the length of a path's elements, for
-// these topics, and others too if there may be some.
-func (t PathTemplate) longestElement(topics []string, others bool) int {
+// these streams, and others too if there may be some.
+func (t PathTemplate) longestElement(streams []string, others bool) int {
 	longest, length := 0, 0
-	widths := map[string]int{"topic": 1, "partition": 10, "first_offset": 20, "last_offset": 20, "ext": len("parquet.zst"),
-		"year": 4, "month": 2, "day": 2, "hour": 2, "minute": 2, ofRecord: maxPathValue}
+	widths := map[role]int{ofStream: 1, ofPartition: 10, ofFirst: 20, ofLast: 20, ofExt: len("parquet.zst"), ofTime: 4, ofRecord: maxPathValue}
 	if others {
-		widths["topic"] = 249 // as long as any may be
+		widths[ofStream] = 249 // as long as any may be
 	}
-	for _, topic := range topics {
-		widths["topic"] = max(widths["topic"], len(topic))
+	for _, stream := range streams {
+		widths[ofStream] = max(widths[ofStream], len(stream))
 	}
 	for _, p := range t.parts {
 		for i, element := range strings.Split(p.literal, "/") {
@@ -158,7 +188,7 @@ func (t PathTemplate) longestElement(topics []string, others bool) int {
 			length += len(element)
 			longest = max(longest, length)
 		}
-		length += widths[p.name]
+		length += widths[p.role]
 		longest = max(longest, length)
 	}
 	return longest
@@ -168,29 +198,34 @@ func (t PathTemplate) longestElement(topics []string, others bool) int {
 func (t PathTemplate) References() []Reference {
 	var list []Reference
 	for _, p := range t.parts {
-		if p.name == ofRecord {
+		if p.role == ofRecord {
 			list = append(list, p.of)
 		}
 	}
 	return list
 }
 
-// check returns what is wrong with the template in view of the other settings.
-func (t PathTemplate) check(severalTopics bool) string {
+// check returns what is wrong with the template, which is for that layout, in
+// view of the other settings.
+func (t PathTemplate) check(l Layout, several bool) string {
+	if at := slices.IndexFunc(t.parts, func(p part) bool { return p.role == byLayout }); at >= 0 {
+		return fmt.Sprintf("has the unknown placeholder %s; known are {%s} {key} {header:NAME} {value:FIELD}", t.parts[at], strings.Join(l.Placeholders(), "} {"))
+	}
 	switch {
 	case len(t.parts) == 0:
 		return "must not be empty"
-	case !t.Has("partition") || !t.Has("first_offset"):
-		return "must have {partition} and {first_offset}, or two batches would write the same file"
-	case severalTopics && !t.Has("topic"):
-		return "must have {topic}, since several topics are read"
+	case l.Partition == "" && !t.has(ofFirst):
+		return fmt.Sprintf("must have {%s}, or two batches would write the same file", l.first())
+	case l.Partition != "" && (!t.has(ofPartition) || !t.has(ofFirst)):
+		return fmt.Sprintf("must have {%s} and {%s}, or two batches would write the same file", l.Partition, l.first())
+	case several && !t.has(ofStream):
+		return fmt.Sprintf("must have {%s}, since several %ss are read", l.Stream, l.Stream)
 	}
 	return ""
 }
 
-// Has says whether the template has a placeholder.
-func (t PathTemplate) Has(placeholder string) bool {
-	return slices.ContainsFunc(t.parts, func(p part) bool { return p.name == placeholder })
+func (t PathTemplate) has(r role) bool {
+	return slices.ContainsFunc(t.parts, func(p part) bool { return p.role == r })
 }
 
 // TimeGrain returns for how long records with rising timestamps share a path,
@@ -198,7 +233,7 @@ func (t PathTemplate) Has(placeholder string) bool {
 func (t PathTemplate) TimeGrain() time.Duration {
 	var grain time.Duration
 	for _, p := range t.parts {
-		if g := timeGrain[p.name]; g != 0 && (grain == 0 || g < grain) {
+		if g := timeGrain[p.word]; g != 0 && (grain == 0 || g < grain) {
 			grain = g
 		}
 	}
@@ -207,7 +242,7 @@ func (t PathTemplate) TimeGrain() time.Duration {
 
 // PathFields are the values of a template's placeholders.
 type PathFields struct {
-	Topic                   string
+	Stream                  string
 	Partition               int32
 	FirstOffset, LastOffset int64
 	Ext                     string
@@ -222,39 +257,47 @@ func (t PathTemplate) Render(f PathFields) string {
 	path := append(room[:0], '/')
 	at := f.Time.UTC()
 	for _, p := range t.parts {
-		switch p.name {
+		switch p.role {
 		case ofRecord:
 			var value string
 			value, f.Values, _ = strings.Cut(f.Values, "/")
 			path = append(path, value...)
-		case "":
+		case literally:
 			path = append(path, p.literal...)
-		case "topic":
-			path = append(path, f.Topic...)
-		case "partition":
+		case ofStream:
+			path = append(path, f.Stream...)
+		case ofPartition:
 			path = appendNumber(path, int64(f.Partition), 5)
-		case "first_offset":
+		case ofFirst:
 			path = appendNumber(path, f.FirstOffset, 20)
-		case "last_offset":
+		case ofLast:
 			path = appendNumber(path, f.LastOffset, 20)
-		case "ext":
+		case ofExt:
 			path = append(path, f.Ext...)
-		case "year":
-			path = appendNumber(path, int64(at.Year()), 4)
-		case "month":
-			path = appendNumber(path, int64(at.Month()), 2)
-		case "day":
-			path = appendNumber(path, int64(at.Day()), 2)
-		case "hour":
-			path = appendNumber(path, int64(at.Hour()), 2)
-		case "minute":
-			path = appendNumber(path, int64(at.Minute()), 2)
+		case ofTime:
+			path = appendTime(path, p.word, at)
+		case byLayout: // in the sample of a check
+			path = append(path, p.word...)
 		}
 	}
 	if bytes.HasPrefix(path, []byte("//")) {
 		path = path[1:] // the template begins with one, too
 	}
 	return string(path)
+}
+
+func appendTime(path []byte, of string, at time.Time) []byte {
+	switch of {
+	case "year":
+		return appendNumber(path, int64(at.Year()), 4)
+	case "month":
+		return appendNumber(path, int64(at.Month()), 2)
+	case "day":
+		return appendNumber(path, int64(at.Day()), 2)
+	case "hour":
+		return appendNumber(path, int64(at.Hour()), 2)
+	}
+	return appendNumber(path, int64(at.Minute()), 2)
 }
 
 // appendNumber appends a number of at least so many characters.

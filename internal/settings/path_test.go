@@ -77,8 +77,8 @@ func TestPathsAreInjective(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		template := rapid.SampledFrom(templates).Draw(t, "template")
 		draw := func(name string) (PathFields, string) {
-			f := PathFields{Topic: topics.Draw(t, name+" topic"), Partition: rapid.Int32Range(0, 2).Draw(t, name+" partition"), FirstOffset: rapid.Int64Range(0, 1).Draw(t, name+" offset")}
-			identity := []byte(f.Topic + "/")
+			f := PathFields{Stream: topics.Draw(t, name+" topic"), Partition: rapid.Int32Range(0, 2).Draw(t, name+" partition"), FirstOffset: rapid.Int64Range(0, 1).Draw(t, name+" offset")}
+			identity := []byte(f.Stream + "/")
 			for i := range template.References() {
 				if i > 0 {
 					f.Values += "/"
@@ -119,7 +119,8 @@ func validTemplates() (templates []PathTemplate) {
 		}
 		for _, end := range []string{"/{partition}-{first_offset}", "={partition}/{first_offset}", "{partition}-{first_offset}"} {
 			template, err := ParsePathTemplate(text + end)
-			if err != nil || template.check(true) != "" || len(template.References()) == 0 ||
+			template = template.For(Default().Layout())
+			if err != nil || template.check(Default().Layout(), true) != "" || len(template.References()) == 0 ||
 				strings.Contains(template.text, "{topic}{") || strings.Contains(template.text, "}{topic}") {
 				continue
 			}
@@ -136,7 +137,7 @@ func TestReferencesInPaths(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := p.Render(PathFields{Topic: "t", Partition: 1, FirstOffset: 2, Ext: "jsonl", Values: "DE/a%2Fb/%empty"})
+	got := p.For(Default().Layout()).Render(PathFields{Stream: "t", Partition: 1, FirstOffset: 2, Ext: "jsonl", Values: "DE/a%2Fb/%empty"})
 	if want := "/t/country=DE/a%2Fb=%empty/00001-00000000000000000002.jsonl"; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}

@@ -107,6 +107,6 @@ func outerField(field string, listed map[string]bool) string {
 // ReadsJSON says whether something looks into values, which must be JSON then.
 func (s Settings) ReadsJSON() bool {
 	inValue := func(r Reference) bool { return r.Kind == "value" }
-	return len(s.Record.Fields) > 0 || len(s.Record.Mask) > 0 || slices.ContainsFunc(s.File.Path.References(), inValue) ||
+	return len(s.Record.Fields) > 0 || len(s.Record.Mask) > 0 || slices.ContainsFunc(s.FilePath().References(), inValue) ||
 		slices.ContainsFunc(s.Record.Filter.Conditions, func(c Condition) bool { return inValue(c.Of) })
 }

@@ -27,7 +27,7 @@ func FuzzPathTemplate(f *testing.F) {
 			if err != nil {
 				return
 			}
-			if path := s.File.Path.Render(PathFields{Topic: "t", Ext: "txt", Values: "a/b/c/d/e/f/g/h"}); len(path) > 100*(len(text)+100) {
+			if path := s.FilePath().Render(PathFields{Stream: "t", Ext: "txt", Values: "a/b/c/d/e/f/g/h"}); len(path) > 100*(len(text)+100) {
 				t.Errorf("%q renders %d bytes", text, len(path))
 			}
 		})

@@ -198,13 +198,14 @@ func TestServiceLinks(t *testing.T) {
 
 func TestPathTemplate(t *testing.T) {
 	t.Parallel()
-	fields := PathFields{Topic: "orders", Partition: 7, FirstOffset: 12, LastOffset: 34, Ext: "jsonl.gz",
+	fields := PathFields{Stream: "orders", Partition: 7, FirstOffset: 12, LastOffset: 34, Ext: "jsonl.gz",
 		Time: time.Date(2026, 1, 2, 3, 4, 5, 0, time.FixedZone("", 3600))}
 	for template, want := range map[string]string{
 		"{topic}/{partition}/{first_offset}-{last_offset}.{ext}":          "/orders/00007/00000000000000000012-00000000000000000034.jsonl.gz",
 		"/{year}/{month}/{day}/{hour}{minute}/{partition}-{first_offset}": "/2026/01/02/0204/00007-00000000000000000012",
 	} {
 		p, err := ParsePathTemplate(template)
+		p = p.For(Default().Layout())
 		if err != nil || p.Render(fields) != want {
 			t.Errorf("%s: %s, %v", template, p.Render(fields), err)
 		}
@@ -213,6 +214,7 @@ func TestPathTemplate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	years = years.For(Default().Layout())
 	for _, odd := range []PathFields{ // as far as timestamps and offsets go
 		{Time: time.UnixMilli(math.MinInt64), FirstOffset: math.MaxInt64}, {Time: time.UnixMilli(math.MaxInt64)},
 		{Time: time.Date(-5, 1, 1, 0, 0, 0, 0, time.UTC)}, {Time: time.Date(0, 1, 1, 0, 0, 0, 0, time.UTC)}, {Time: time.Date(987, 1, 1, 0, 0, 0, 0, time.UTC)},
@@ -222,16 +224,15 @@ func TestPathTemplate(t *testing.T) {
 		}
 	}
 	for template, want := range map[string]string{
-		"{topic}/{partitoin}": "unknown placeholder {partitoin}",
-		"{topic":              "{ without a }",
-		"a//b":                "empty element",
-		"a/../b":              `element ".."`,
-		"a/":                  "file's name",
-		"":                    "file's name",
-		"a*b":                 "forbids",
-		"a@b":                 "forbids",
-		"grün":                "printable ASCII",
-		"{topic}/./{ext}":     `element "."`,
+		"{topic":          "{ without a }",
+		"a//b":            "empty element",
+		"a/../b":          `element ".."`,
+		"a/":              "file's name",
+		"":                "file's name",
+		"a*b":             "forbids",
+		"a@b":             "forbids",
+		"grün":            "printable ASCII",
+		"{topic}/./{ext}": `element "."`,
 	} {
 		if _, err := ParsePathTemplate(template); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %s", template, err, want)

@@ -47,15 +47,6 @@ type streams struct {
 	variables []string // that name them
 }
 
-// Layout is what a source calls the coordinates of its records. Paths, JSON
-// lines, rows, metrics, gaps and pages take their words from it.
-type Layout struct {
-	Stream    string // topic, table, queue …
-	Partition string // "" where streams have none
-	Offset    string // the number of a record in its partition
-	ID        string // the source's own name of a record, "" where it has none besides the number
-}
-
 // SourceNames lists the sources.
 func SourceNames() []string {
 	names := make([]string, len(sources))
@@ -70,7 +61,7 @@ func (s Settings) Layout() Layout {
 	if at := sourceAt(s.Source); at >= 0 {
 		return sources[at].layout
 	}
-	return Layout{}
+	return Layout{Stream: "stream", Partition: "partition", Offset: "offset"} // validation tells of a source that there is not
 }
 
 // chosen returns the settings of the chosen source; it is not ok if no source

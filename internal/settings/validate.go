@@ -116,16 +116,16 @@ func (v Variable) Check(value string) (p Problems) {
 }
 
 func (s Settings) validatePath() (p Problems) {
-	read := s.streams()
-	problem := s.File.Path.check(len(read.names) > 1 || read.others)
-	longest := s.File.Path.longestElement(read.names, read.others)
+	read, path := s.streams(), s.FilePath()
+	problem := path.check(s.Layout(), len(read.names) > 1 || read.others)
+	longest := path.longestElement(read.names, read.others)
 	switch {
 	case problem != "":
-	case len(s.File.Path.References()) > 0 && longest > maxElement:
+	case len(path.References()) > 0 && longest > maxElement:
 		problem = fmt.Sprintf("can have elements of %d bytes, more than the %d that file systems allow; put a / between its placeholders", longest, maxElement)
 	}
 	if problem != "" {
-		p.add("SPOUT_FILE_PATH", s.File.Path.String(), problem)
+		p.add("SPOUT_FILE_PATH", path.String(), problem)
 	}
 	return p
 }

@@ -26,10 +26,11 @@ type Description struct {
 	Writer       string          `json:"writer"`                  // pod and process
 	Epoch        int64           `json:"epoch"`                   // rises with every new writer of the branch
 	Reason       Reason          `json:"reason,omitempty"`        // why the commit was made
-	Read         int64           `json:"read"`                    // records taken from the source since the parent's position: the sum of the next three
+	Read         int64           `json:"read"`                    // records taken from the source since the parent's position: the sum of the next four
 	Written      int64           `json:"written"`                 // records in this commit's files
 	Filtered     int64           `json:"filtered,omitempty"`      // records that the filter has left out
 	DeadLettered int64           `json:"dead_lettered,omitempty"` // records in this commit's files of dead letters
+	Redelivered  int64           `json:"redelivered,omitempty"`   // records that are in earlier commits, and came again
 	Files        int             `json:"files"`                   // files of this commit, those of dead letters included
 	Bytes        int64           `json:"bytes"`                   // their size
 	Gaps         []StreamGap     `json:"gaps,omitempty"`          // records that were gone at the source
@@ -40,7 +41,7 @@ type Description struct {
 // Reason says why a commit was made.
 type Reason string
 
-// Reasons of commits. All but the first two end a batch.
+// Reasons of commits. All but the first two and the last end a batch.
 const (
 	ReasonStart   Reason = "start"   // no data: fixes where reading begins, or goes on after a commit of somebody else's
 	ReasonRepair  Reason = "repair"  // no new data: brings back files that the head had lost
@@ -48,20 +49,14 @@ const (
 	ReasonRecords Reason = "records" // SPOUT_BATCH_MAX_RECORDS was reached
 	ReasonFiles   Reason = "files"   // SPOUT_BATCH_MAX_FILES was reached
 	ReasonAge     Reason = "age"     // SPOUT_BATCH_MAX_AGE was reached
+
+	ReasonWindow   Reason = "window full"   // the source gives no more before what it gave is acknowledged
+	ReasonDeadline Reason = "deadline"      // the source waits no longer for an acknowledgement
+	ReasonIdle     Reason = "idle position" // no data: the position has moved without records for a while
 )
 
 // Reasons are all of them, in this order.
-var Reasons = []Reason{ReasonStart, ReasonRepair, ReasonBytes, ReasonRecords, ReasonFiles, ReasonAge}
-
-// StreamGap is a range of offsets of one stream that no longer existed at the
-// source when it was to be read, and that the policy was to pass over.
-type StreamGap struct {
-	Topic     string `json:"topic"`
-	Partition int32  `json:"partition"`
-	From      int64  `json:"from"`
-	To        int64  `json:"to"` // the first that is there
-	Reason    string `json:"reason"`
-}
+var Reasons = []Reason{ReasonStart, ReasonRepair, ReasonBytes, ReasonRecords, ReasonFiles, ReasonAge, ReasonWindow, ReasonDeadline, ReasonIdle}
 
 func (d Description) String() string {
 	b, err := json.Marshal(d)

@@ -17,7 +17,7 @@ import (
 type avroFiles struct{ codec func() (ocf.Codec, error) }
 
 // avroCodec returns the codec for a compression of settings.
-func avroCodec(compression string) (avroFiles, error) {
+func avroCodec(compression string) (containerWriter, error) {
 	switch compression {
 	case "none":
 		return avroFiles{}, nil

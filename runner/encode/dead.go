@@ -4,7 +4,6 @@ package encode
 
 import (
 	"fmt"
-	"strconv"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 )
@@ -13,20 +12,25 @@ import (
 // ask: JSON lines with the reason, the coordinates and the bytes as they came.
 type DeadLetters struct {
 	textFile
+	words  *jsonWords
 	reason string
 }
 
 // NewDeadLetters begins a file of dead letters of a stream. They are never
 // compressed: they are few, and people look at them.
 func (e *Encoder) NewDeadLetters(stream source.Stream) *DeadLetters {
-	d := &DeadLetters{}
-	d.textFile = textFile{place: Place{Stream: stream}, kind: &textKind{path: e.deadLetterPath,
-		format: format{extension: "jsonl", most: d.most, fill: oneByOne(d.append, d.most)}}}
+	d := &DeadLetters{words: e.words}
+	d.textFile = textFile{place: Place{Stream: stream}, kind: &textKind{path: e.deadLetterPath, extension: "jsonl",
+		format: format{most: d.most, fill: oneByOne(d.append, d.most)}}}
 	return d
 }
 
 func (e *Encoder) deadLetterPath(at Place, extension string, first, last int64) string {
-	return fmt.Sprintf("/%s/%s/%05d/%020d-%020d.%s", e.settings.Record.DeadLetterFolder, topicFolder(at.Stream), at.Stream.Partition, first, last, extension)
+	folder := streamFolder(at.Stream)
+	if e.settings.Layout().Partition != "" {
+		folder += fmt.Sprintf("/%05d", at.Stream.Partition)
+	}
+	return fmt.Sprintf("/%s/%s/%020d-%020d.%s", e.settings.Record.DeadLetterFolder, folder, first, last, extension)
 }
 
 // Add appends a record with the reason why it is here.
@@ -42,16 +46,7 @@ func (d *DeadLetters) most(r *source.Record) int { return mostJSON(r) + len(d.re
 // values always in base64: there is no telling what they are.
 func (d *DeadLetters) append(dst []byte, stream *source.Stream, r *source.Record) []byte {
 	dst = appendText(append(dst, '{'), "reason", []byte(d.reason))
-	dst = append(dst, `,"topic":`...)
-	dst = appendString(dst, stream.Name)
-	dst = append(dst, `,"partition":`...)
-	dst = strconv.AppendInt(dst, int64(stream.Partition), 10)
-	dst = append(dst, `,"offset":`...)
-	dst = strconv.AppendInt(dst, r.Offset, 10)
-	dst = append(dst, `,"timestamp":`...)
-	dst = strconv.AppendInt(dst, r.Timestamp, 10)
-	dst = appendText(append(dst, ','), "key", r.Key)
-	dst = appendHeaders(dst, r.Headers)
+	dst = d.words.appendCoordinates(append(dst, ','), stream, r)
 	if r.Value == nil {
 		return append(dst, `,"value":null}`+"\n"...)
 	}

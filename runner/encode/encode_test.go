@@ -72,7 +72,7 @@ func TestJSONLines(t *testing.T) {
 		{"headers", source.Record{Headers: headers},
 			`{"topic":"orders","partition":3,"offset":0,"timestamp":0,"key":null,"headers":[{"key":"h","value":"v"},{"key":"n","value":null}],"value":null}`},
 	} {
-		if got := string(new(jsonLines).append(nil, &stream, &test.record)); got != test.want+"\n" {
+		if got := string(newTestLines().append(nil, &stream, &test.record)); got != test.want+"\n" {
 			t.Errorf("%s:\n got %s\nwant %s", test.name, got, test.want)
 		}
 	}
@@ -93,7 +93,7 @@ func TestJSONLinesKeepBytes(t *testing.T) {
 				return b
 			}),
 		).Draw(t, "value")
-		line := new(jsonLines).append(nil, &stream, &source.Record{Value: value})
+		line := newTestLines().append(nil, &stream, &source.Record{Value: value})
 		if n := bytes.Count(line, []byte("\n")); n != 1 {
 			t.Fatalf("%d line breaks in %q", n, line)
 		}
@@ -264,7 +264,7 @@ func FuzzJSONLines(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, value []byte) {
 		began := time.Now()
-		line := new(jsonLines).append(nil, &stream, &source.Record{Value: value})
+		line := newTestLines().append(nil, &stream, &source.Record{Value: value})
 		if took := time.Since(began); took > time.Second+time.Duration(len(value))*time.Microsecond {
 			t.Errorf("%d bytes took %v", len(value), took)
 		}

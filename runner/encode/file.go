@@ -15,31 +15,35 @@ import (
 // Encoder makes files as the settings say.
 type Encoder struct {
 	settings    settings.Settings
+	kind        kind
+	filePath    settings.PathTemplate
+	coordinates *schema.Coordinates
+	words       *jsonWords
 	reserved    []string // folders for what is no file of records
 	compression compression
 	text        *textKind
-	container   *container // of rows; nil for other formats
+	container   containerWriter // of rows; nil for other formats
 }
 
 // NewEncoder returns an encoder for validated settings.
 func NewEncoder(s settings.Settings) (*Encoder, error) {
-	container, err := containerNamed(s.File.Format, s.File.Compression)
+	kind, err := kindNamed(s.File.Format)
 	if err != nil {
 		return nil, err
 	}
-	e := &Encoder{settings: s, container: container, reserved: s.ReservedFolders()}
-	if container != nil {
-		return e, nil // it compresses inside
+	layout := s.Layout()
+	e := &Encoder{settings: s, kind: kind, filePath: s.FilePath(), coordinates: schema.CoordinatesOf(layout), words: newJSONWords(layout), reserved: s.ReservedFolders()}
+	if kind.rows != nil {
+		e.container, err = kind.rows(s.File.Compression)
+		return e, err // it compresses inside
 	}
 	if e.compression, err = compressionNamed(s.File.Compression); err != nil {
 		return nil, err
 	}
-	if s.File.Format == formatRaw {
-		return e, nil
+	if kind.text != nil {
+		e.text = &textKind{kind.text(layout), kind.extension, e.compression, e.path}
 	}
-	format, err := formatNamed(s.File.Format)
-	e.text = &textKind{format, e.compression, e.path}
-	return e, err
+	return e, nil
 }
 
 // Place is what the path of a file shows, besides offsets.
@@ -74,10 +78,10 @@ type File interface {
 func (e *Encoder) NewFile(at Place) File {
 	switch {
 	case e.container != nil && at.Rows == nil:
-		return &rowFile{encoder: e, place: at, schema: schema.Envelope}
+		return &rowFile{encoder: e, place: at, schema: e.coordinates.Envelope()}
 	case e.container != nil:
 		return &rowFile{encoder: e, place: at, schema: at.Rows}
-	case e.settings.File.Format == formatRaw:
+	case e.kind.each:
 		return &rawFile{encoder: e, place: at}
 	}
 	return &textFile{place: at, kind: e.text}
@@ -85,13 +89,13 @@ func (e *Encoder) NewFile(at Place) File {
 
 // path is the path of a file of records from first to last.
 func (e *Encoder) path(at Place, extension string, first, last int64) string {
-	return e.outside(e.settings.File.Path.Render(settings.PathFields{
-		Topic: topicFolder(at.Stream), Partition: at.Stream.Partition, FirstOffset: first, LastOffset: last,
+	return e.outside(e.filePath.Render(settings.PathFields{
+		Stream: streamFolder(at.Stream), Partition: at.Stream.Partition, FirstOffset: first, LastOffset: last,
 		Ext: extension + e.compression.extension, Time: at.Time, Values: at.Values,
 	}))
 }
 
-// outside keeps a path out of the reserved folders: a topic that a pattern has
+// outside keeps a path out of the reserved folders: a stream that a pattern has
 // matched may be called like one. Its first letter is then written as values
 // have others, which no other path has.
 func (e *Encoder) outside(path string) string {
@@ -103,13 +107,28 @@ func (e *Encoder) outside(path string) string {
 	return path
 }
 
-// topicFolder is a stream's topic in paths. ~ is in no topic's name: a topic
+// streamFolder is a stream's name in paths, escaped as values are unless it is
+// plain, as all names of Kafka's topics are. ~ is in no such name: a stream
 // that was made again shares no path with its former self.
-func topicFolder(stream source.Stream) string {
-	if stream.Generation > 0 {
-		return fmt.Sprintf("%s~%d", stream.Name, stream.Generation)
+func streamFolder(stream source.Stream) string {
+	name := stream.Name
+	if !plainName(name) {
+		name = string(settings.AppendPathValue(nil, []byte(name)))
 	}
-	return stream.Name
+	if stream.Generation > 0 {
+		return fmt.Sprintf("%s~%d", name, stream.Generation)
+	}
+	return name
+}
+
+// plainName says whether a name can stand in a path as it is.
+func plainName(name string) bool {
+	plain := name != "" && name != "." && name != ".."
+	for i := range len(name) {
+		c := name[i]
+		plain = plain && ('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '.' || c == '_' || c == '-')
+	}
+	return plain
 }
 
 // compressFrom is how much raw data a file gathers before it gets a compressor
@@ -119,6 +138,7 @@ const compressFrom = 1 << 20
 // textKind is what text files of a sort have in common.
 type textKind struct {
 	format      format
+	extension   string
 	compression compression
 	path        func(at Place, extension string, first, last int64) string
 }
@@ -143,10 +163,13 @@ type textFile struct {
 
 // Append implements [File].
 func (f *textFile) Append(records []source.Record, limit int) (taken int, err error) {
+	format := &f.kind.format
 	if f.records == 0 {
 		f.first = records[0].Offset
+		if len(format.head) > 0 {
+			f.begin(format.head)
+		}
 	}
-	format := &f.kind.format
 	for done := false; !done; done = taken == len(records) || f.size >= limit {
 		f.room(format.most(&records[taken]))
 		size, capacity := len(f.tail), cap(f.tail)
@@ -159,6 +182,13 @@ func (f *textFile) Append(records []source.Record, limit int) (taken int, err er
 	f.last = records[taken-1].Offset
 	f.records += taken
 	return taken, f.compress(false)
+}
+
+// begin puts in what a file of the format begins with.
+func (f *textFile) begin(head []byte) {
+	f.room(len(head))
+	f.tail = append(f.tail, head...)
+	f.size += len(head)
 }
 
 // room makes sure that the tail has room for need bytes, so that appending
@@ -230,7 +260,7 @@ func (f *textFile) Write(put func(path string, parts ...[]byte) error) error {
 	if f.kind.compression.pool == nil {
 		parts = f.raw()
 	}
-	if err := put(f.kind.path(f.place, f.kind.format.extension, f.first, f.last), parts...); err != nil {
+	if err := put(f.kind.path(f.place, f.kind.extension, f.first, f.last), parts...); err != nil {
 		return err
 	}
 	for _, block := range parts {

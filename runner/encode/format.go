@@ -6,8 +6,6 @@ package encode
 
 import (
 	"encoding/base64"
-	"fmt"
-	"strconv"
 	"unicode/utf8"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
@@ -15,8 +13,8 @@ import (
 
 // format appends records to a file's content.
 type format struct {
-	extension string // the file name's ending, without a dot
-	fill      fill
+	head []byte // what a file begins with, as a CSV file with its columns' names
+	fill fill
 	// most returns a bound for the bytes that a record takes, but for rare
 	// control characters.
 	most func(r *source.Record) int
@@ -26,17 +24,6 @@ type format struct {
 // might not fit into dst's capacity, and returns how many it took. The first
 // is taken anyhow: dst has room for it.
 type fill func(dst []byte, stream *source.Stream, records []source.Record, end int) (filled []byte, taken int)
-
-// formatNamed returns the format with a name of settings.Formats.
-func formatNamed(name string) (format, error) {
-	switch name {
-	case "lines":
-		return format{extension: "txt", fill: fillLines, most: mostLine}, nil
-	case "jsonl":
-		return format{extension: "jsonl", fill: fillJSON, most: mostJSON}, nil
-	}
-	return format{}, fmt.Errorf("unknown format %q", name)
-}
 
 // oneByOne makes a format's fill of what appends a single record.
 func oneByOne(add func(dst []byte, stream *source.Stream, r *source.Record) []byte, most func(r *source.Record) int) fill {
@@ -66,40 +53,6 @@ func fillLines(dst []byte, _ *source.Stream, records []source.Record, end int) (
 	return dst, len(records)
 }
 
-// envelope is more than the names and numbers of a line take, with the longest
-// name of a topic.
-const envelope = 512
-
-func mostJSON(r *source.Record) int {
-	return envelope + (len(r.Key)+len(r.Value)+len(r.Headers.Raw))*4/3 + 64*r.Headers.Count
-}
-
-// append appends one JSON object and a newline.
-//
-// The value is null if the record has none; the JSON itself, if the bytes are
-// one JSON value other than null that every reader takes (see
-// [strictjson.Checker.Check]): one that a reader refuses would spoil the file
-// for it. Otherwise it is in base64 under "value_base64". Numbers, key order and white space of JSON values stay as they came; only
-// values on several lines are compacted.
-//
-// Keys and the headers' keys and values are text as a rule: they are null,
-// strings, or in base64 under a name that ends in _base64. That a key looks
-// like a number does not make it one.
-func (l *jsonLines) append(dst []byte, stream *source.Stream, r *source.Record) []byte {
-	dst = append(dst, `{"topic":`...)
-	dst = appendString(dst, stream.Name)
-	dst = append(dst, `,"partition":`...)
-	dst = strconv.AppendInt(dst, int64(stream.Partition), 10)
-	dst = append(dst, `,"offset":`...)
-	dst = strconv.AppendInt(dst, r.Offset, 10)
-	dst = append(dst, `,"timestamp":`...)
-	dst = strconv.AppendInt(dst, r.Timestamp, 10)
-	dst = appendText(append(dst, ','), "key", r.Key)
-	dst = appendHeaders(dst, r.Headers)
-	dst = l.appendValue(append(dst, ','), r.Value)
-	return append(dst, '}', '\n')
-}
-
 // appendHeaders appends nothing where there are none; headers are a list, as
 // keys may repeat and their order counts.
 func appendHeaders(dst []byte, headers source.Headers) []byte {
@@ -120,16 +73,6 @@ func appendHeaders(dst []byte, headers source.Headers) []byte {
 		dst = append(appendText(append(dst, ','), "value", value), '}')
 	}
 	return append(dst, ']')
-}
-
-func (l *jsonLines) appendValue(dst, value []byte) []byte {
-	switch {
-	case value == nil:
-		return append(dst, `"value":null`...)
-	case l.isJSON(value):
-		return appendOneLine(append(dst, `"value":`...), value)
-	}
-	return appendBase64(append(dst, `"value_base64":`...), value)
 }
 
 func appendText(dst []byte, name string, text []byte) []byte {

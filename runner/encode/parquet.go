@@ -16,7 +16,7 @@ import (
 type parquetFiles struct{ codec compress.Codec }
 
 // parquetCodec returns the codec for a compression of settings.
-func parquetCodec(compression string) (parquetFiles, error) {
+func parquetCodec(compression string) (containerWriter, error) {
 	codecs := map[string]compress.Codec{"none": &parquet.Uncompressed, "snappy": &parquet.Snappy, "gzip": &parquet.Gzip, "zstd": &parquet.Zstd}
 	codec, ok := codecs[compression]
 	if !ok {

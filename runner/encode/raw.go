@@ -9,10 +9,6 @@ import (
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 )
 
-// formatRaw is the format that makes a file of each record. It has no entry in
-// [formatNamed]: what it makes is not one file.
-const formatRaw = "raw"
-
 // rawFile gathers the values of records that become a file each. They share
 // blocks of memory, so that small ones cost little until they are written.
 type rawFile struct {
@@ -70,7 +66,7 @@ func (f *rawFile) Write(put func(path string, parts ...[]byte) error) error {
 	pool := f.encoder.compression.pool
 	for _, v := range f.values {
 		value := f.blocks[v.block][v.from:v.to]
-		path := f.encoder.path(f.place, "bin", v.offset, v.offset)
+		path := f.encoder.path(f.place, f.encoder.kind.extension, v.offset, v.offset)
 		if pool == nil {
 			if err := put(path, value); err != nil {
 				return err

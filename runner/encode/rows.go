@@ -10,26 +10,11 @@ import (
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 )
 
-// container makes a file of rows that are in Avro's encoding.
-type container struct {
-	extension string
+// containerWriter makes a file of rows that are in Avro's encoding.
+type containerWriter interface {
 	// write writes a file of all rows to out. It may give blocks of rows back
 	// as soon as they are written.
-	write func(out *blocks, of *schema.Rows, rows *rowBlocks) error
-}
-
-// containerNamed returns the container with a name of settings.Formats, nil if
-// it is another format.
-func containerNamed(name, compression string) (*container, error) {
-	switch name {
-	case "avro":
-		codec, err := avroCodec(compression)
-		return &container{extension: "avro", write: codec.write}, err
-	case "parquet":
-		codec, err := parquetCodec(compression)
-		return &container{extension: "parquet", write: codec.write}, err
-	}
-	return nil, nil
+	write(out *blocks, of *schema.Rows, rows *rowBlocks) error
 }
 
 // rowBlocks are rows in blocks of memory.
@@ -124,7 +109,7 @@ func (f *rowFile) Memory() int { return f.rows.capacity }
 // Write implements [File].
 func (f *rowFile) Write(put func(path string, parts ...[]byte) error) error {
 	var out blocks
-	path := f.encoder.path(f.place, f.encoder.container.extension, f.first, f.last)
+	path := f.encoder.path(f.place, f.encoder.kind.extension, f.first, f.last)
 	if err := f.encoder.container.write(&out, f.schema, &f.rows); err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}

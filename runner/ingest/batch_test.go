@@ -26,6 +26,12 @@ type step struct {
 	pause   time.Duration
 	records int
 	skipped int // offsets without a record
+
+	inside      bool // the end of the chunk is no boundary
+	full        bool
+	redelivered int64
+	within      time.Duration // the deadline
+	schema      *source.RowSchema
 }
 
 func (s *scripted) Next(ctx context.Context) (*source.Chunk, error) {
@@ -46,7 +52,12 @@ func (s *scripted) Next(ctx context.Context) (*source.Chunk, error) {
 	for i := range s.steps[0].records {
 		chunk.Records = append(chunk.Records, source.Record{Offset: s.next + int64(i), Value: []byte("123456789")})
 	}
-	chunk.Next = s.next + int64(s.steps[0].records+s.steps[0].skipped)
+	one := s.steps[0]
+	chunk.Next = s.next + int64(one.records+one.skipped)
+	chunk.Boundary, chunk.Full, chunk.Redelivered, chunk.Schema = !one.inside, one.full, one.redelivered, one.schema
+	if one.within != 0 {
+		chunk.Deadline = time.Now().Add(one.within)
+	}
 	s.steps = s.steps[1:]
 	return chunk, nil
 }
@@ -78,26 +89,43 @@ func TestBatchLimits(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		limits settings.Batch
+		traits source.Traits
 		steps  []step
 		want   []batch
 	}{
-		{"age since the first record, not since the last batch", settings.Batch{MaxBytes: 1 << 20, MaxAge: settings.Duration(10 * time.Second)},
-			[]step{{time.Minute, 1, 0}, {9 * time.Second, 1, 0}, {20 * time.Second, 1, 0}},
+		{"age since the first record, not since the last batch", settings.Batch{MaxBytes: 1 << 20, MaxAge: settings.Duration(10 * time.Second)}, source.Traits{},
+			[]step{{pause: time.Minute, records: 1, skipped: 0}, {pause: 9 * time.Second, records: 1, skipped: 0}, {pause: 20 * time.Second, records: 1, skipped: 0}},
 			[]batch{{70 * time.Second, spoutcommit.ReasonAge, 2, "2"}, {99 * time.Second, spoutcommit.ReasonAge, 1, "3"}}},
-		{"age under steady load", settings.Batch{MaxBytes: 1 << 20, MaxAge: settings.Duration(time.Second)},
-			[]step{{0, 1, 0}, {400 * time.Millisecond, 1, 0}, {400 * time.Millisecond, 1, 0}, {400 * time.Millisecond, 1, 0}},
+		{"age under steady load", settings.Batch{MaxBytes: 1 << 20, MaxAge: settings.Duration(time.Second)}, source.Traits{},
+			[]step{{pause: 0, records: 1, skipped: 0}, {pause: 400 * time.Millisecond, records: 1, skipped: 0}, {pause: 400 * time.Millisecond, records: 1, skipped: 0}, {pause: 400 * time.Millisecond, records: 1, skipped: 0}},
 			[]batch{{time.Second, spoutcommit.ReasonAge, 3, "3"}, {2200 * time.Millisecond, spoutcommit.ReasonAge, 1, "4"}}},
-		{"records, in the middle of a chunk", settings.Batch{MaxBytes: 1 << 20, MaxRecords: 4, MaxAge: settings.Duration(time.Hour)},
-			[]step{{0, 10, 0}},
+		{"records, in the middle of a chunk", settings.Batch{MaxBytes: 1 << 20, MaxRecords: 4, MaxAge: settings.Duration(time.Hour)}, source.Traits{},
+			[]step{{pause: 0, records: 10, skipped: 0}},
 			[]batch{{0, spoutcommit.ReasonRecords, 4, "4"}, {0, spoutcommit.ReasonRecords, 4, "8"}, {time.Hour, spoutcommit.ReasonAge, 2, "10"}}},
-		{"bytes, in the middle of a chunk", settings.Batch{MaxBytes: 25, MaxAge: settings.Duration(time.Hour)},
-			[]step{{0, 7, 0}},
+		{"bytes, in the middle of a chunk", settings.Batch{MaxBytes: 25, MaxAge: settings.Duration(time.Hour)}, source.Traits{},
+			[]step{{pause: 0, records: 7, skipped: 0}},
 			[]batch{{0, spoutcommit.ReasonBytes, 3, "3"}, {0, spoutcommit.ReasonBytes, 3, "6"}, {time.Hour, spoutcommit.ReasonAge, 1, "7"}}},
-		{"what was left out belongs to the batch before it", settings.Batch{MaxBytes: 1 << 20, MaxRecords: 2, MaxAge: settings.Duration(time.Hour)},
-			[]step{{0, 2, 5}}, []batch{{0, spoutcommit.ReasonRecords, 2, "7"}}},
-		{"a position that moves without records", settings.Batch{MaxBytes: 1 << 20, MaxAge: settings.Duration(time.Second)},
-			[]step{{0, 0, 100}, {time.Minute, 0, 100}, {time.Hour, 1, 0}},
-			[]batch{{movedAge, spoutcommit.ReasonAge, 0, "200"}, {time.Hour + time.Minute + time.Second, spoutcommit.ReasonAge, 1, "201"}}},
+		{"what was left out belongs to the batch before it", settings.Batch{MaxBytes: 1 << 20, MaxRecords: 2, MaxAge: settings.Duration(time.Hour)}, source.Traits{},
+			[]step{{pause: 0, records: 2, skipped: 5}}, []batch{{0, spoutcommit.ReasonRecords, 2, "7"}}},
+		{"a position that moves without records", settings.Batch{MaxBytes: 1 << 20, MaxAge: settings.Duration(time.Second)}, source.Traits{},
+			[]step{{pause: 0, records: 0, skipped: 100}, {pause: time.Minute, records: 0, skipped: 100}, {pause: time.Hour, records: 1, skipped: 0}},
+			[]batch{{movedAge, spoutcommit.ReasonIdle, 0, "200"}, {time.Hour + time.Minute + time.Second, spoutcommit.ReasonAge, 1, "201"}}},
+		{"no commit inside a transaction, whatever its size", settings.Batch{MaxBytes: 25, MaxRecords: 2, MaxAge: settings.Duration(time.Second)}, source.Traits{Boundaries: true},
+			[]step{{records: 5, inside: true}, {pause: time.Minute, records: 5, inside: true}, {records: 1}, {records: 1}, {pause: time.Hour, records: 3}},
+			[]batch{{time.Minute, spoutcommit.ReasonBytes, 11, "11"}, {time.Minute + time.Second, spoutcommit.ReasonAge, 1, "12"}, {time.Hour + time.Minute, spoutcommit.ReasonBytes, 3, "15"}}},
+		{"an idle position waits for the end of a transaction", settings.Batch{MaxBytes: 1 << 20, MaxAge: settings.Duration(time.Second)}, source.Traits{Boundaries: true, Idle: time.Minute},
+			[]step{{skipped: 5, inside: true}, {pause: time.Hour, skipped: 1}}, []batch{{time.Hour, spoutcommit.ReasonIdle, 0, "6"}}},
+		{"a source that gives no more", settings.Batch{MaxBytes: 1 << 20, MaxAge: settings.Duration(time.Hour)}, source.Traits{Window: 3},
+			[]step{{records: 3, full: true}, {records: 2}, {records: 1, full: true}, {skipped: 1, full: true}},
+			[]batch{{0, spoutcommit.ReasonWindow, 3, "3"}, {0, spoutcommit.ReasonWindow, 3, "6"}, {0, spoutcommit.ReasonIdle, 0, "7"}}},
+		{"a source that gives no more, cut in two", settings.Batch{MaxBytes: 1 << 20, MaxRecords: 2, MaxAge: settings.Duration(time.Hour)}, source.Traits{},
+			[]step{{records: 3, full: true}, {records: 1}},
+			[]batch{{0, spoutcommit.ReasonRecords, 2, "2"}, {0, spoutcommit.ReasonWindow, 1, "3"}, {time.Hour, spoutcommit.ReasonAge, 1, "4"}}},
+		{"half of a deadline, the nearest of several", settings.Batch{MaxBytes: 1 << 20, MaxAge: settings.Duration(time.Hour)}, source.Traits{},
+			[]step{{records: 1, within: time.Minute}, {pause: time.Second, records: 1, within: 10 * time.Second}, {records: 1, within: time.Hour}, {pause: time.Minute, records: 1, within: -time.Second}},
+			[]batch{{6 * time.Second, spoutcommit.ReasonDeadline, 3, "3"}, {time.Minute + time.Second, spoutcommit.ReasonDeadline, 1, "4"}}},
+		{"what came again moves the position alone", settings.Batch{MaxBytes: 1 << 20, MaxAge: settings.Duration(time.Second)}, source.Traits{Idle: 2 * time.Second},
+			[]step{{skipped: 2, redelivered: 2}}, []batch{{2 * time.Second, spoutcommit.ReasonIdle, 0, "2"}}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -107,7 +135,7 @@ func TestBatchLimits(t *testing.T) {
 					t.Fatal(err)
 				}
 				out := make(chan *segment)
-				b := &batcher{source: &scripted{steps: test.steps}, encoder: encoder, limits: test.limits, share: 1 << 20, out: out, metrics: NewMetrics(), health: &health{}}
+				b := &batcher{source: &scripted{steps: test.steps}, encoder: encoder, ends: ends{limits: test.limits, traits: test.traits}, layout: settings.Default().Layout(), share: 1 << 20, out: out, metrics: NewMetrics(), health: &health{}}
 				ctx, cancel := context.WithCancel(t.Context())
 				done := make(chan error, 1)
 				began := time.Now()

@@ -144,7 +144,7 @@ func TestHungLoop(t *testing.T) {
 		}
 		var h health
 		src := stuck{chunks: make(chan *source.Chunk), release: make(chan struct{})}
-		b := &batcher{source: src, encoder: encoder, metrics: NewMetrics(), health: &h, limits: settings.Batch{MaxBytes: 1 << 30, MaxAge: settings.Duration(24 * time.Hour)}, share: 1 << 30}
+		b := &batcher{source: src, encoder: encoder, metrics: NewMetrics(), health: &h, ends: ends{limits: settings.Batch{MaxBytes: 1 << 30, MaxAge: settings.Duration(24 * time.Hour)}}, share: 1 << 30}
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
 		go func() { done <- b.run(ctx) }()

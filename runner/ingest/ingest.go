@@ -236,8 +236,8 @@ func (in *Ingester) session(ctx context.Context) error {
 func (in *Ingester) stream(ctx context.Context, src source.Source, c *committer) error {
 	group, ctx := errgroup.WithContext(ctx)
 	segments, uploads := make(chan *segment), make(chan *upload)
-	batcher := &batcher{source: src, encoder: in.encoder, rules: record.NewRules(in.Settings), limits: in.Settings.Batch,
-		paths: newPaths(in.Settings.File), refused: in.Settings.Record.OnRefused, share: fileShare(in.Settings), out: segments, metrics: in.Metrics, health: &in.health}
+	batcher := &batcher{source: src, encoder: in.encoder, rules: record.NewRules(in.Settings), ends: ends{limits: in.Settings.Batch, traits: src.Traits()}, layout: in.Settings.Layout(),
+		paths: newPaths(in.Settings), refused: in.Settings.Record.OnRefused, share: fileShare(in.Settings), out: segments, metrics: in.Metrics, health: &in.health}
 	if in.registry != nil {
 		batcher.schemas = &schemas{registry: in.registry, folder: in.Settings.SchemaRegistry.Folder, waiting: in.health.waiting, written: map[int]bool{}, tombstones: map[string]*tombstones{}}
 	}

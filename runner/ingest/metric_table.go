@@ -36,6 +36,7 @@ const (
 	metricRecords         = "spout_committed_records_total"
 	metricFiltered        = "spout_filtered_records_total"
 	metricDeadLetters     = "spout_dead_letters_total"
+	metricRedelivered     = "spout_redelivered_records_total"
 	metricBytes           = "spout_committed_bytes_total"
 	metricFiles           = "spout_committed_files_total"
 	metricUnfinished      = "spout_unfinished_commits"
@@ -77,10 +78,11 @@ var MetricTable = []Metric{
 	{metricSkipped, typeCounter, nil, "Record batches that were left out: markers and aborted transactions."},
 	{metricDamaged, typeCounter, nil, "Record batches whose checksum or form was wrong; they are fetched again."},
 
-	{metricCommits, typeCounter, []string{"reason"}, "FINISHED commits by what they were made for: bytes, records, files or age (the limit that ended the batch), start (fixes where reading begins) or repair (brings back files)."},
+	{metricCommits, typeCounter, []string{"reason"}, "FINISHED commits by what they were made for: bytes, records, files or age (the limit that ended the batch), window full (the source gives no more before it is acknowledged what it gave), deadline (it waits no longer for that), start (fixes where reading begins), idle position (the position has moved without records) or repair (brings back files)."},
 	{metricRecords, typeCounter, nil, "Records in FINISHED commits."},
 	{metricFiltered, typeCounter, nil, "Records that SPOUT_RECORD_FILTER left out, up to the newest FINISHED commit."},
 	{metricDeadLetters, typeCounter, nil, "Records that were refused and are in files of dead letters, in FINISHED commits."},
+	{metricRedelivered, typeCounter, nil, "Records that the source delivered again although they are in a commit already, and that were left out, up to the newest FINISHED commit."},
 	{metricBytes, typeCounter, nil, "Bytes of files in FINISHED commits."},
 	{metricFiles, typeCounter, nil, "Files in FINISHED commits."},
 	{metricUnfinished, typeGauge, nil, "Commits that were started and are not known to be FINISHED."},

@@ -40,6 +40,7 @@ type Metrics struct {
 type tally struct {
 	records, bytes, files, gaps int64
 	filtered, deadLettered      int64
+	redelivered                 int64
 	rejected, rollbacks         int64
 	commits                     map[spoutcommit.Reason]int64
 	restarts                    map[string]int64
@@ -95,7 +96,7 @@ func (m *Metrics) update(change func(*tally)) {
 // committed notes a commit that is FINISHED.
 func (m *Metrics) committed(c CommitStatus) {
 	m.histograms[metricCommitDuration].Observe(c.CommitSeconds)
-	if c.Reason != spoutcommit.ReasonStart && c.Reason != spoutcommit.ReasonRepair {
+	if c.Reason != spoutcommit.ReasonStart && c.Reason != spoutcommit.ReasonRepair && c.Reason != spoutcommit.ReasonIdle {
 		m.histograms[metricUploadDuration].Observe(c.UploadSeconds)
 		m.histograms[metricBatchDuration].Observe(c.BatchSeconds)
 	}
@@ -104,6 +105,7 @@ func (m *Metrics) committed(c CommitStatus) {
 	m.counts.records += c.Records
 	m.counts.filtered += c.Filtered
 	m.counts.deadLettered += c.DeadLettered
+	m.counts.redelivered += c.Redelivered
 	m.counts.bytes += c.Bytes
 	m.counts.files += int64(c.Files)
 	m.counts.gaps += int64(c.Gaps)
@@ -195,6 +197,7 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	emit(metricRecords, float64(n.records))
 	emit(metricFiltered, float64(n.filtered))
 	emit(metricDeadLetters, float64(n.deadLettered))
+	emit(metricRedelivered, float64(n.redelivered))
 	emit(metricBytes, float64(n.bytes))
 	emit(metricFiles, float64(n.files))
 	emit(metricRejectedCommits, float64(n.rejected))

@@ -63,7 +63,7 @@ func (s *schemas) rowsWithout(ctx context.Context, t *tombstones) *schema.Rows {
 		}
 	}
 	if t.rows == nil {
-		return schema.Tombstones
+		return s.registry.Tombstones()
 	}
 	return t.rows
 }

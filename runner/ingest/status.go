@@ -53,6 +53,7 @@ type StatusTotals struct {
 	Bytes      int64                        `json:"bytes" doc:"Bytes of their files."`
 	Filtered   int64                        `json:"filtered" doc:"Records that the filter left out."`
 	DeadLetter int64                        `json:"dead_lettered" doc:"Records that were refused and are in files of dead letters."`
+	Redeliver  int64                        `json:"redelivered" doc:"Records that came again although they are in a commit already."`
 	Files      int64                        `json:"files" doc:"Number of their files."`
 	Commits    map[spoutcommit.Reason]int64 `json:"commits" doc:"FINISHED commits by reason."`
 	Unfinished int64                        `json:"unfinished_commits" doc:"Commits that are not FINISHED yet."`
@@ -103,10 +104,11 @@ type Sample struct {
 type CommitStatus struct {
 	ID            string             `json:"commit" doc:"Id of the commit."`
 	Finished      time.Time          `json:"finished" doc:"When it was seen FINISHED. In the log, this is the line's time."`
-	Reason        spoutcommit.Reason `json:"reason" doc:"Why it was made: bytes, records, files, age, start or repair."`
+	Reason        spoutcommit.Reason `json:"reason" doc:"Why it was made: bytes, records, files, age, window full, deadline, start, idle position or repair."`
 	Records       int64              `json:"records" doc:"Records in its files."`
 	Filtered      int64              `json:"filtered" doc:"Records that the filter left out."`
 	DeadLettered  int64              `json:"dead_lettered" doc:"Records that were refused and are in its files of dead letters."`
+	Redelivered   int64              `json:"redelivered" doc:"Records that came again although they are in a commit already."`
 	Bytes         int64              `json:"bytes" doc:"Size of its files."`
 	Files         int                `json:"files" doc:"Number of its files."`
 	Gaps          int                `json:"gaps" doc:"Ranges of records that were gone at the source and passed over."`
@@ -118,7 +120,7 @@ type CommitStatus struct {
 func commitStatus(id string, started time.Time, u *upload) CommitStatus {
 	d, now := u.description, time.Now()
 	s := CommitStatus{ID: id, Finished: now.UTC(), Reason: d.Reason, Records: d.Written,
-		Filtered: d.Filtered, DeadLettered: d.DeadLettered, Bytes: d.Bytes, Files: d.Files, Gaps: len(d.Gaps),
+		Filtered: d.Filtered, DeadLettered: d.DeadLettered, Redelivered: d.Redelivered, Bytes: d.Bytes, Files: d.Files, Gaps: len(d.Gaps),
 		UploadSeconds: seconds(u.uploading), CommitSeconds: seconds(now.Sub(started))}
 	if !u.began.IsZero() {
 		s.BatchSeconds = seconds(now.Sub(u.began))
@@ -147,7 +149,7 @@ func (in *Ingester) Status() Status {
 	n, seen := m.snapshot(), m.observe()
 	s := Status{Version: in.Version, Writer: in.Writer, Project: in.Branch.Project, Repo: in.Branch.Repo, Branch: in.Branch.Name,
 		Source: in.Settings.Source, Now: time.Now().UTC(), Started: in.started.UTC(), Epoch: in.epoch.Load(), Health: in.health.judge(seen.Troubles),
-		Totals: StatusTotals{Read: m.read.Load(), Records: n.records, Filtered: n.filtered, DeadLetter: n.deadLettered, Bytes: n.bytes, Files: n.files, Commits: n.commits, Restarts: n.restarts,
+		Totals: StatusTotals{Read: m.read.Load(), Records: n.records, Filtered: n.filtered, DeadLetter: n.deadLettered, Redeliver: n.redelivered, Bytes: n.bytes, Files: n.files, Commits: n.commits, Restarts: n.restarts,
 			Unfinished: m.unfinished.Load(), Rejected: n.rejected, Rollbacks: n.rollbacks, Gaps: n.gaps, Reconnects: seen.Totals.Reconnects},
 		Memory: StatusMemory{Source: seen.Memory, Files: m.filesMemory.Load(), Budget: int64(in.Settings.MemoryBudget)},
 		Lag:    statusLag(seen),

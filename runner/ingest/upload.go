@@ -102,8 +102,8 @@ func (u *uploader) put(ctx context.Context, file encode.File) (err error) {
 func (u *uploader) finish(ctx context.Context, end *batchEnd) error {
 	out := &upload{began: end.began, description: spoutcommit.Description{
 		Reason: end.reason, Position: end.position,
-		Read: end.counts.written + end.counts.filtered + end.counts.deadLettered, Written: end.counts.written,
-		Filtered: end.counts.filtered, DeadLettered: end.counts.deadLettered,
+		Read: end.counts.written + end.counts.filtered + end.counts.deadLettered + end.counts.redelivered, Written: end.counts.written,
+		Filtered: end.counts.filtered, DeadLettered: end.counts.deadLettered, Redelivered: end.counts.redelivered,
 		Files: u.count, Bytes: u.bytes, Gaps: end.gaps,
 	}}
 	if u.files != nil {

@@ -40,7 +40,7 @@ type Rules struct {
 // NewRules returns the rules of validated settings, nil if there are none: all
 // records are kept as they are, and their paths do not depend on what is in them.
 func NewRules(s settings.Settings) *Rules {
-	r := &Rules{filter: s.Record.Filter.Conditions, route: s.File.Path.References(), maxBytes: int(s.Record.MaxBytes), readsValue: s.ReadsJSON(), dropNull: s.Record.OnNull == "drop"}
+	r := &Rules{filter: s.Record.Filter.Conditions, route: s.FilePath().References(), maxBytes: int(s.Record.MaxBytes), readsValue: s.ReadsJSON(), dropNull: s.Record.OnNull == "drop"}
 	for _, text := range s.Record.Fields {
 		field, err := settings.ParseField(text)
 		if err != nil {

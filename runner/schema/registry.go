@@ -29,12 +29,13 @@ func refusef(format string, args ...any) error { return &Refused{fmt.Sprintf(for
 
 // Registry looks schemas up and keeps them. It is used by one goroutine.
 type Registry struct {
-	client  *sr.Client
-	url     string
-	columns bool // rows must fit into Parquet's columns
-	log     hclog.Logger
-	known   map[int]known
-	size    int // of the schemas that are known
+	client      *sr.Client
+	url         string
+	coordinates *Coordinates
+	columns     bool // rows must fit into Parquet's columns
+	log         hclog.Logger
+	known       map[int]known
+	size        int // of the schemas that are known
 }
 
 // known is what is known of a schema: what it makes of values, or why it
@@ -71,8 +72,11 @@ func NewRegistry(s settings.Settings, log hclog.Logger) (*Registry, error) {
 	if err != nil {
 		return nil, fmt.Errorf("schema registry: %w", err)
 	}
-	return &Registry{client: client, url: address.Redacted(c.URL), columns: s.File.Format == "parquet", log: log, known: map[int]known{}}, nil
+	return &Registry{client: client, coordinates: CoordinatesOf(s.Layout()), url: address.Redacted(c.URL), columns: s.File.Format == "parquet", log: log, known: map[int]known{}}, nil
 }
+
+// Tombstones are rows of records without values of which no schema is known.
+func (r *Registry) Tombstones() *Rows { return r.coordinates.tombstones }
 
 // header is the length of what goes before a value: a zero byte and the
 // number of the schema.
@@ -225,7 +229,7 @@ func (r *Registry) ask(ctx context.Context, id int) (*Values, error) {
 	if err := c.add(Source{Text: s.Schema}); err != nil {
 		return nil, err
 	}
-	values, err := newValues(ctx, id, s.Type, c.sources, r.columns)
+	values, err := newValues(ctx, r.coordinates, id, s.Type, c.sources, r.columns)
 	if err != nil && ctx.Err() != nil {
 		return nil, fmt.Errorf("%w", ctx.Err())
 	}

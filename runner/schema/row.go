@@ -4,10 +4,6 @@ package schema
 
 import (
 	"encoding/binary"
-	"slices"
-	"strings"
-	"sync"
-	"unicode/utf8"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 )
@@ -18,10 +14,15 @@ type Rows struct {
 	ID   int    // of the registry, 0 if there is none
 	Type *Type
 
-	value      valueKind
-	nulls      []byte                   // what stands for the value's fields in rows without a value
-	columns    func() (*Columns, error) // made once
-	multiplies bool                     // see Columns
+	coordinates *Coordinates
+	value       valueKind
+	nulls       []byte                   // what stands for the value's fields in rows without a value
+	change      bool                     // the coordinates tell of a change, see OfSource
+	before      bool                     // there is a column with the row before
+	without     []byte                   // a value that is missing
+	version     []byte                   // the schema's, as it stands in the coordinates
+	columns     func() (*Columns, error) // made once
+	multiplies  bool                     // see Columns
 }
 
 // Columns is how the rows are laid out in Parquet files.
@@ -45,31 +46,12 @@ const (
 	valueFirst                  // its own fields come first, then the coordinates
 )
 
-// The columns that say where a record came from.
-const coordinates = `
-	{"name": "topic", "type": "string"},
-	{"name": "partition", "type": "int"},
-	{"name": "offset", "type": "long"},
-	{"name": "timestamp", "type": {"type": "long", "logicalType": "timestamp-millis"}},
-	{"name": "key", "type": ["null", "bytes"]},
-	{"name": "headers", "type": {"type": "array", "items": {"type": "record", "name": "SpoutHeader", "fields": [
-		{"name": "key", "type": "string"},
-		{"name": "value", "type": ["null", "bytes"]}]}}}`
-
 // coordinatesField is the name of the field with the coordinates beside a
 // value's own fields.
 const coordinatesField = "_record"
 
 // namespace is that of types that are this program's own.
 const namespace = "pachyderm.spout"
-
-// Envelope are rows of records whose values are bytes.
-var Envelope = must(newRows(mustParse(`{"type": "record", "name": "Record", "namespace": "`+namespace+`", "fields": [`+coordinates+`,
-	{"name": "value", "type": ["null", "bytes"]}]}`), valueBytes))
-
-// Tombstones are rows of records without values, beside rows of a registry's
-// schemas: their coordinates have the same name.
-var Tombstones = must(newRows(withCoordinates(nil), valueNone))
 
 func mustParse(text string) *Type { return must(parseAvro([]Source{{Text: text}})) }
 
@@ -80,44 +62,6 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-func newRows(t *Type, value valueKind) (*Rows, error) {
-	text, err := textOf(t)
-	if err != nil {
-		return nil, err
-	}
-	r := &Rows{Text: text, Type: t, value: value}
-	r.columns = sync.OnceValues(func() (*Columns, error) { return newColumns(r) })
-	return r, nil
-}
-
-// withCoordinates returns the type of rows that have a value's own fields and
-// the coordinates. The value is in a field called value if it is no record, or
-// one that is met again within itself: there it has no coordinates.
-func withCoordinates(value *Type) *Type {
-	names, recursive := map[string]bool{}, false
-	root := &Type{Kind: Record}
-	if value != nil {
-		names, recursive = value.named()
-		if value.Kind == Record && !recursive {
-			*root = *value
-			root.Fields = slices.Clone(value.Fields)
-		} else {
-			root.Fields = []Field{{Name: "value", Type: value}}
-		}
-	}
-	if root.Name == "" {
-		root.Name = freeName("Record", names)
-	}
-	name := coordinatesField
-	for slices.ContainsFunc(root.Fields, func(f Field) bool { return f.Name == name || f.isCalled(name) }) {
-		name = "_" + name
-	}
-	own := mustParse(`{"type": "record", "name": "` + freeName("SpoutRecord", names) + `", "fields": [` +
-		strings.ReplaceAll(coordinates, `"SpoutHeader"`, `"`+freeName("SpoutHeader", names)+`"`) + `]}`)
-	root.Fields = append(root.Fields, Field{Name: name, Type: own})
-	return root
-}
-
 // freeName is a name of this program that a schema does not have.
 func freeName(name string, taken map[string]bool) string {
 	for name = namespace + "." + name; taken[name]; {
@@ -126,30 +70,24 @@ func freeName(name string, taken map[string]bool) string {
 	return name
 }
 
-// Append appends a record's row. The value of a record of a registry's schema
-// is given in Avro's encoding, already checked.
+// Append appends a record's row. A value that is no bytes is given in Avro's
+// encoding, already checked.
 func (r *Rows) Append(dst []byte, stream source.Stream, rec *source.Record) []byte {
-	if r.value == valueFirst {
+	switch {
+	case r.value != valueFirst:
+	case rec.Value == nil && r.change:
+		dst = append(dst, r.without...)
+	default:
 		dst = append(dst, rec.Value...)
 	}
 	dst = append(dst, r.nulls...)
-	dst = appendText(dst, stream.Name)
-	dst = binary.AppendVarint(dst, int64(stream.Partition))
-	dst = binary.AppendVarint(dst, rec.Offset)
-	dst = binary.AppendVarint(dst, rec.Timestamp)
-	dst = appendOptional(dst, rec.Key)
-	if rec.Headers.Count > 0 {
-		dst = binary.AppendVarint(dst, int64(rec.Headers.Count))
-		for key, value := range rec.Headers.All() {
-			if utf8.Valid(key) {
-				dst = appendText(dst, key)
-			} else {
-				dst = appendText(dst, strings.ToValidUTF8(string(key), "\uFFFD")) // Kafka's own clients know only UTF-8
-			}
-			dst = appendOptional(dst, value)
-		}
+	if r.before {
+		dst = appendBefore(dst, rec.Detail)
 	}
-	dst = append(dst, 0) // the end of the headers
+	dst = r.coordinates.append(dst, stream, rec)
+	if r.change {
+		dst = appendChange(dst, rec.Detail, r.version)
+	}
 	if r.value == valueBytes {
 		dst = appendOptional(dst, rec.Value)
 	}
@@ -158,7 +96,14 @@ func (r *Rows) Append(dst []byte, stream source.Stream, rec *source.Record) []by
 
 // Most is a bound for the length of a row.
 func (r *Rows) Most(rec *source.Record) int {
-	return 300 + len(rec.Key) + len(rec.Value) + len(rec.Headers.Raw) + 8*rec.Headers.Count
+	most := 300 + len(r.without) + len(rec.Key) + len(rec.Value) + len(rec.Headers.Raw) + 8*rec.Headers.Count
+	if rec.Detail != nil {
+		most += len(rec.Detail.ID) + len(rec.Detail.Before)
+		for _, column := range rec.Detail.Unchanged {
+			most += len(column) + 8
+		}
+	}
+	return most
 }
 
 // appendOptional appends a union of null and bytes.

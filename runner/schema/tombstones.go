@@ -27,14 +27,14 @@ func (r *Rows) Tombstones() *Rows {
 		}
 		nulls = binary.AppendVarint(nulls, int64(null))
 	}
-	t, err := newRows(&root, valueNone)
+	t, err := r.coordinates.newRows(&root, valueNone)
 	if err != nil {
-		return Tombstones
+		return r.coordinates.tombstones
 	}
 	t.ID, t.nulls = r.ID, nulls
 	if _, err := r.Columns(); err == nil {
 		if _, err := t.Columns(); err != nil { // one level more may be too many
-			return Tombstones
+			return r.coordinates.tombstones
 		}
 	}
 	return t

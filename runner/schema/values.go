@@ -61,10 +61,10 @@ func (v *Values) Files() map[string]string {
 	return files
 }
 
-func newValues(ctx context.Context, id int, kind sr.SchemaType, sources []Source, columns bool) (v *Values, err error) {
+func newValues(ctx context.Context, of *Coordinates, id int, kind sr.SchemaType, sources []Source, columns bool) (v *Values, err error) {
 	v = &Values{id: id, sources: sources}
 	rows := func(t *Type) (*Rows, error) {
-		r, err := newRows(withCoordinates(t), valueFirst)
+		r, err := of.newRows(of.beside(t, ""), valueFirst)
 		if err != nil {
 			return nil, err
 		}

@@ -97,6 +97,18 @@ type Options struct {
 // nothing.
 type New func(s settings.Settings, o Options) (Source, error)
 
+// Reread makes a source that reads the records of some streams again, from a
+// position on, as they were read then: what is gone is a gap. Only the records
+// of commits are compared with what it reads, so that nothing at the other side
+// may change.
+type Reread func(s settings.Settings, position json.RawMessage, streams []string, o Options) (Source, error)
+
+// Driver is a source as the list of all has it.
+type Driver struct {
+	New    New
+	Reread Reread // nil if the other side does not keep what was acknowledged
+}
+
 // Checker is a source that can be checked before it is used. One that was
 // checked is not to be opened.
 type Checker interface {

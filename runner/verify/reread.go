@@ -12,54 +12,54 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/spoutcommit"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/audit"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/ingest"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/record"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
-	"github.com/spoutworks/terraform-provider-pachyderm/runner/source/kafka"
 )
 
-// goneError says that Kafka no longer has the records of some offsets.
+// goneError says that the source no longer has the records of some offsets.
 type goneError struct {
 	stream source.Stream
 	to     int64 // the first that is there
+	layout settings.Layout
 }
 
 func (e *goneError) Error() string {
-	return fmt.Sprintf("Kafka no longer has the records of topic %s partition %d before offset %d", e.stream.Name, e.stream.Partition, e.to)
+	return fmt.Sprintf("the source no longer has the records of %s before %s %d", e.layout.Of(e.stream.Name, e.stream.Partition), e.layout.Offset, e.to)
 }
 
 // reread reads the records of a portion, which follows a commit.
 func (v *verifier) reread(ctx context.Context, from commit, portion []commit) (audit.Truth, error) {
 	if portion[0].moved {
-		offsets, err := kafka.Offsets(portion[0].d.Position)
-		return &truth{starts: offsets, ends: offsets, moved: true}, err
+		offsets, err := v.offsets(portion[0].d.Position)
+		return &truth{offsets: v.offsets, starts: offsets, ends: offsets, moved: true}, err
 	}
-	starts, ends, err := bounds(from, portion)
+	starts, ends, err := v.bounds(from, portion)
 	if err != nil {
 		return nil, err
 	}
-	t := &truth{starts: starts, ends: ends, records: map[source.Stream][]audit.Entry{}, rules: record.NewRules(v.Settings), jsonl: v.Settings.File.Format == "jsonl"}
+	layout := v.Settings.Layout()
+	t := &truth{offsets: v.offsets, layout: layout, starts: starts, ends: ends, records: map[source.Stream][]audit.Entry{}, rules: record.NewRules(v.Settings), jsonl: v.Settings.File.Format == "jsonl"}
 	left := map[source.Stream]bool{}
-	topics := map[string]bool{}
+	streams := map[string]bool{}
 	for stream, end := range ends {
 		if end > starts[stream] && stream.Generation > 0 {
-			return nil, fmt.Errorf("topic %s was deleted and made again: commits from then on cannot be compared yet", stream.Name)
+			return nil, fmt.Errorf("%s %s was deleted and made again: commits from then on cannot be compared yet", layout.Stream, stream.Name)
 		}
 		if end > starts[stream] {
-			left[stream], topics[stream.Name] = true, true
+			left[stream], streams[stream.Name] = true, true
 		}
 	}
 	if len(left) == 0 {
 		return t, nil
 	}
-	config := v.Settings.Kafka
-	config.Topics, config.Pattern = slices.Sorted(maps.Keys(topics)), ""
-	config.Start, config.OnOutOfRange = "earliest", "earliest" // what is gone is told by a gap
-	config.GroupID = ""                                        // whose offsets are the spout's to publish
-	config.Shard, config.StartOffsets = from.shard, nil        // as they were when these commits were made
-	src := kafka.New(config, ingest.SourceShare(v.Settings), v.Log)
+	src, err := v.Reread(v.Settings, from.d.Position, slices.Sorted(maps.Keys(streams)), source.Options{Memory: ingest.SourceShare(v.Settings), Log: v.Log})
+	if err != nil {
+		return nil, err
+	}
 	defer src.Close() //nolint:errcheck // only read
 	if err := src.Open(ctx, from.d.Position); err != nil {
 		return nil, why(ctx, src, err)
@@ -83,8 +83,8 @@ func (v *verifier) reread(ctx context.Context, from commit, portion []commit) (a
 }
 
 // bounds returns where the streams of a portion begin and end.
-func bounds(from commit, portion []commit) (starts, ends map[source.Stream]int64, err error) {
-	if starts, err = kafka.Offsets(from.d.Position); err != nil {
+func (v *verifier) bounds(from commit, portion []commit) (starts, ends map[source.Stream]int64, err error) {
+	if starts, err = v.offsets(from.d.Position); err != nil {
 		return nil, nil, err
 	}
 	ends = starts
@@ -92,7 +92,7 @@ func bounds(from commit, portion []commit) (starts, ends map[source.Stream]int64
 		if !c.ours {
 			continue
 		}
-		if ends, err = kafka.Offsets(c.d.Position); err != nil {
+		if ends, err = v.offsets(c.d.Position); err != nil {
 			return nil, nil, err
 		}
 		for stream, offset := range ends {
@@ -105,23 +105,26 @@ func bounds(from commit, portion []commit) (starts, ends map[source.Stream]int64
 }
 
 // why adds what kept the source from reading.
-func why(ctx context.Context, src source.Observed, err error) error {
-	if ctx.Err() == nil {
+func why(ctx context.Context, src source.Source, err error) error {
+	observed, ok := src.(source.Observed)
+	if ctx.Err() == nil || !ok {
 		return err
 	}
 	var troubles []string
-	for _, t := range src.Observe().Troubles {
+	for _, t := range observed.Observe().Troubles {
 		troubles = append(troubles, t.Text)
 	}
 	if len(troubles) == 0 {
-		return fmt.Errorf("reading Kafka again took too long: %w", err)
+		return fmt.Errorf("reading the source again took too long: %w", err)
 	}
-	return fmt.Errorf("reading Kafka again took too long: %s", strings.Join(troubles, "; "))
+	return fmt.Errorf("reading the source again took too long: %s", strings.Join(troubles, "; "))
 }
 
-// truth is what Kafka has between two positions, after what the settings do
+// truth is what the source has between two positions, after what the settings do
 // with records.
 type truth struct {
+	offsets      func(json.RawMessage) (map[source.Stream]int64, error)
+	layout       settings.Layout
 	starts, ends map[source.Stream]int64
 	records      map[source.Stream][]audit.Entry
 	rules        *record.Rules
@@ -133,7 +136,7 @@ type truth struct {
 func (t *truth) take(chunk *source.Chunk) error {
 	stream := chunk.Stream
 	if gap := chunk.Gap; gap != nil && gap.To > t.starts[stream] && gap.From < t.ends[stream] {
-		return &goneError{stream, gap.To}
+		return &goneError{stream, gap.To, t.layout}
 	}
 	for i := range chunk.Records {
 		r := chunk.Records[i]
@@ -195,6 +198,6 @@ func (t *truth) Moved() bool { return t.moved }
 func (t *truth) Starts() map[source.Stream]int64 { return t.starts }
 
 // Offsets implements [audit.Truth].
-func (*truth) Offsets(position json.RawMessage) (map[source.Stream]int64, error) {
-	return kafka.Offsets(position)
+func (t *truth) Offsets(position json.RawMessage) (map[source.Stream]int64, error) {
+	return t.offsets(position)
 }

@@ -1,26 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package verify compares what a branch holds with what Kafka has: it reads
+// Package verify compares what a branch holds with what its source has: it reads
 // the records of a range of commits again, does with them what the settings
 // say, and compares the result with the commits' files, record by record.
 //
 // The range is gone through in portions of commits, so that memory does not
-// depend on its length. What Kafka no longer has cannot be compared; that is
+// depend on its length. What the source no longer has cannot be compared; that is
 // told apart from what differs.
 package verify
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/position"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/spoutcommit"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/audit"
-	"github.com/spoutworks/terraform-provider-pachyderm/runner/source/kafka"
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/encode"
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 )
 
 // portionBytes is how many bytes of files are compared at once.
@@ -30,6 +33,7 @@ const portionBytes = 128 << 20
 type Config struct {
 	Branch   *pachyderm.Branch
 	Settings settings.Settings // of the spout; secrets filled in
+	Reread   source.Reread     // nil if what the source gave cannot be read again
 	Log      hclog.Logger      // of the source that reads again
 	Progress func(commits, of int)
 }
@@ -47,13 +51,16 @@ type commit struct {
 	*pachyderm.Commit
 	d     spoutcommit.Description
 	ours  bool
-	shard settings.Shard // of the partitions that it is about; before it was ours, that of the commit before
-	moved bool           // the spout goes on with another shard from here on
+	part  string // of the streams that it is about; before it was ours, that of the commit before
+	moved bool   // the spout goes on with another part from here on
 }
 
 // Run verifies commits, the oldest first, which follow the commit before on
 // the branch. The error is about reading; what differs is in the result.
 func Run(ctx context.Context, c Config, before *pachyderm.Commit, commits []*pachyderm.Commit) (*Result, error) {
+	if c.Reread == nil {
+		return nil, fmt.Errorf("what was acknowledged to the source %s cannot be read again, and so not be compared", c.Settings.Source)
+	}
 	if err := comparable(c.Settings); err != nil {
 		return nil, err
 	}
@@ -65,7 +72,7 @@ func Run(ctx context.Context, c Config, before *pachyderm.Commit, commits []*pac
 	if len(commits) > 0 {
 		result.First, result.Last = commits[0].ID, commits[len(commits)-1].ID
 	}
-	v := &verifier{Config: c, result: result, commits: list}
+	v := &verifier{Config: c, offsets: audit.OffsetsOf(c.Settings.Source), decode: audit.DecoderOf(c.Settings.Source), result: result, commits: list}
 	for v.at = 0; v.at+1 < len(v.commits); {
 		if err := v.portion(ctx); err != nil {
 			return result, err
@@ -83,14 +90,13 @@ func Run(ctx context.Context, c Config, before *pachyderm.Commit, commits []*pac
 // comparable says whether the files show which record is which.
 func comparable(s settings.Settings) error {
 	if s.SchemaRegistry.URL != "" {
-		return errors.New("files with the schemas of a registry cannot be compared yet: they hold fields, and not the values that Kafka has")
+		return errors.New("files with the schemas of a registry cannot be compared yet: they hold fields, and not the values that the source has")
 	}
-	switch s.File.Format {
-	case "jsonl", "avro", "parquet": // have topic, partition and offset beside each value
+	if encode.ShowsCoordinates(s.File.Format) {
 		return nil
 	}
-	if path := s.File.Path.String(); path != settings.Default().File.Path.String() {
-		return fmt.Errorf("files of the format %s only show which records they hold by SPOUT_FILE_PATH=%s, and it is %s", s.File.Format, settings.Default().File.Path, path)
+	if path, plain := s.FilePath().String(), s.Layout().DefaultPath(); path != plain {
+		return fmt.Errorf("files of the format %s only show which records they hold by SPOUT_FILE_PATH=%s, and it is %s", s.File.Format, plain, path)
 	}
 	return nil
 }
@@ -103,14 +109,16 @@ func parse(commits []*pachyderm.Commit) (list []commit, err error) {
 		}
 		next := commit{Commit: c, d: d, ours: ours && c.Error == "" && d.Position != nil}
 		if len(list) > 0 {
-			next.shard = list[len(list)-1].shard
+			next.part = list[len(list)-1].part
 		}
 		if next.ours {
-			was := next.shard
-			if next.shard, err = kafka.ShardOf(d.Position); err != nil {
-				return nil, fmt.Errorf("commit %s: position: %w", c.ID, err)
+			was := next.part
+			view, err := position.Parse(d.Source, d.Position)
+			if err != nil {
+				return nil, fmt.Errorf("commit %s: %w", c.ID, err)
 			}
-			next.moved = len(list) > 0 && next.shard.String() != was.String()
+			next.part = view.Part
+			next.moved = len(list) > 0 && next.part != was
 		}
 		list = append(list, next)
 	}
@@ -120,6 +128,8 @@ func parse(commits []*pachyderm.Commit) (list []commit, err error) {
 // verifier goes through the commits.
 type verifier struct {
 	Config
+	offsets func(json.RawMessage) (map[source.Stream]int64, error)
+	decode  audit.Decoder
 	result  *Result
 	commits []commit
 	at      int         // commits up to here, it included, are done
@@ -127,7 +137,7 @@ type verifier struct {
 }
 
 // portion compares the next commits that fit. One with which the spout goes on
-// with another shard of the partitions is a portion of its own.
+// with another part of the streams is a portion of its own.
 func (v *verifier) portion(ctx context.Context) error {
 	end, bytes := v.at+1, v.commits[v.at+1].d.Bytes
 	for end+1 < len(v.commits) && !v.commits[end].moved && !v.commits[end+1].moved && bytes+v.commits[end+1].d.Bytes <= portionBytes {
@@ -144,7 +154,7 @@ func (v *verifier) portion(ctx context.Context) error {
 		return err
 	}
 	if v.part == nil {
-		if v.part, err = audit.After(ctx, v.Branch, audit.Decode, v.positioned(v.at).Commit, kafka.Offsets); err != nil {
+		if v.part, err = audit.After(ctx, v.Branch, v.decode, v.positioned(v.at).Commit, v.offsets); err != nil {
 			return err
 		}
 	}
@@ -172,7 +182,7 @@ func (v *verifier) leaveOut(gone *goneError) error {
 	before := v.at
 	for v.at++; v.at+1 < len(v.commits); v.at++ {
 		if c := v.commits[v.at]; c.ours {
-			offsets, err := kafka.Offsets(c.d.Position)
+			offsets, err := v.offsets(c.d.Position)
 			if err != nil {
 				return err
 			}

@@ -19,6 +19,7 @@ import (
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/spoutcommit"
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/audit"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/ingest"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source/kafka"
@@ -137,7 +138,7 @@ func (s *spout) position() map[source.Stream]int64 {
 	if err != nil || last == nil {
 		return nil
 	}
-	offsets, err := kafka.Offsets(d.Position)
+	offsets, err := audit.OffsetsOf("kafka")(d.Position)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -231,7 +232,7 @@ func TestGoneAtTheSource(t *testing.T) {
 			if err != nil || d.Position == nil || d.Reason == spoutcommit.ReasonStart {
 				continue
 			}
-			offsets, err := kafka.Offsets(d.Position)
+			offsets, err := audit.OffsetsOf("kafka")(d.Position)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -244,7 +245,7 @@ func TestGoneAtTheSource(t *testing.T) {
 		}
 		r := s.verify(0)
 		if !r.OK() || r.Uncompared != uncompared || uncompared == 0 || r.Records != records ||
-			r.Because != fmt.Sprintf("Kafka no longer has the records of topic t partition 1 before offset %d", start) {
+			r.Because != fmt.Sprintf("the source no longer has the records of topic t partition 1 before offset %d", start) {
 			t.Errorf("%d commits not compared, for %s, should be %d; %d records, should be %d; %s", r.Uncompared, r.Because, uncompared, r.Records, records, r)
 		}
 	}

@@ -19,7 +19,6 @@ import (
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/kafkacluster"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/audit"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
-	"github.com/spoutworks/terraform-provider-pachyderm/runner/source/kafka"
 )
 
 // loginsConfig are spouts that log in with a certificate, as a secret and as
@@ -168,7 +167,7 @@ func produceNumbers(t *testing.T, k *kafkacluster.Cluster, n int) *audit.Produce
 		t.Fatal(err)
 	}
 	defer client.Close()
-	produced := audit.NewProduced(kafka.Offsets)
+	produced := audit.NewProduced(audit.OffsetsOf("kafka"))
 	for i := range n {
 		r := &kgo.Record{Topic: kafkaTopic, Value: fmt.Appendf(nil, `{"n":%d}`, i)}
 		if err := client.ProduceSync(t.Context(), r).FirstErr(); err != nil {

@@ -24,7 +24,6 @@ import (
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/kafkacluster"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/audit"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
-	"github.com/spoutworks/terraform-provider-pachyderm/runner/source/kafka"
 )
 
 const (
@@ -77,7 +76,7 @@ func TestRealKafka(t *testing.T) {
 	const partitions = 3
 	grant(t, k, partitions)
 	c := cluster.Start(t)
-	s := &spout{t: t, cluster: c, workspace: newWorkspace(t, c), produced: audit.NewProduced(kafka.Offsets),
+	s := &spout{t: t, cluster: c, workspace: newWorkspace(t, c), produced: audit.NewProduced(audit.OffsetsOf("kafka")),
 		project: newProject(t, c), name: "spout", partitions: partitions, random: rand.New(rand.NewPCG(1, 1))}
 	s.branch = newClient(t, c).Branch(s.project, s.name, "master")
 	variables, err := json.Marshal(map[string]string{"password": kafkaPassword})

@@ -26,7 +26,6 @@ import (
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/audit"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/ingest"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
-	"github.com/spoutworks/terraform-provider-pachyderm/runner/source/kafka"
 )
 
 // copyModule copies the module kafka-ingest to dir.
@@ -100,7 +99,7 @@ type sharded struct {
 func (s *sharded) shards(prefix string, count int) []*shard {
 	var all []*shard
 	for i := range count {
-		one := &shard{Shard: settings.Shard{Index: i + 1, Count: count}, Produced: audit.NewProduced(kafka.Offsets),
+		one := &shard{Shard: settings.Shard{Index: i + 1, Count: count}, Produced: audit.NewProduced(audit.OffsetsOf("kafka")),
 			name: fmt.Sprintf("%srecords-%d-of-%d", prefix, i+1, count), starts: map[source.Stream]int64{}}
 		one.branch = s.client.Branch(s.project, one.name, "master")
 		for p := range s.partitions {
@@ -144,7 +143,7 @@ func (s *sharded) audit(shards []*shard) (records int) {
 			}
 			return one.Reached(d.Position)
 		})
-		report, err := audit.Branch(s.t.Context(), one.branch, audit.Decode, one)
+		report, err := audit.Branch(s.t.Context(), one.branch, audit.DecoderOf("kafka"), one)
 		if err != nil {
 			s.t.Fatal(err)
 		}

@@ -23,7 +23,6 @@ import (
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/audit"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/ingest"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
-	"github.com/spoutworks/terraform-provider-pachyderm/runner/source/kafka"
 )
 
 const requirements = `
@@ -79,7 +78,7 @@ func newSpout(t *testing.T, partitions int32) *spout {
 	t.Cleanup(broker.Stop)
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
-	s := &spout{t: t, cluster: c, broker: broker, workspace: newWorkspace(t, c), produced: audit.NewProduced(kafka.Offsets),
+	s := &spout{t: t, cluster: c, broker: broker, workspace: newWorkspace(t, c), produced: audit.NewProduced(audit.OffsetsOf("kafka")),
 		project: newProject(t, c), name: "spout", partitions: partitions, random: rand.New(rand.NewPCG(seed, 0))}
 	s.branch = newClient(t, c).Branch(s.project, s.name, "master")
 	s.apply(s.config(""))
@@ -224,7 +223,7 @@ func (s *spout) awaitAll() {
 // audit checks every commit and returns the report.
 func (s *spout) audit() *audit.Report {
 	s.t.Helper()
-	report, err := audit.Branch(s.t.Context(), s.branch, audit.Decode, s.produced)
+	report, err := audit.Branch(s.t.Context(), s.branch, audit.DecoderOf("kafka"), s.produced)
 	if err != nil {
 		s.t.Fatal(err)
 	}

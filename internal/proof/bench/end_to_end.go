@@ -17,6 +17,7 @@ import (
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/proof/figures"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/spoutcommit"
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/audit"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/ingest"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source/kafka"
 )
@@ -222,7 +223,7 @@ func measure(ctx context.Context, branch *pachyderm.Branch, records int64) (rate
 }
 
 func reached(d spoutcommit.Description, records int64) bool {
-	offsets, err := kafka.Offsets(d.Position)
+	offsets, err := audit.OffsetsOf("kafka")(d.Position)
 	var sum int64
 	for _, next := range offsets {
 		sum += next

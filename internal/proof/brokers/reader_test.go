@@ -18,6 +18,7 @@ import (
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/kafkacluster"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/logtest"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/audit"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source/kafka"
 )
@@ -157,7 +158,7 @@ func open(t *testing.T, k settings.Kafka, position json.RawMessage, options ...k
 }
 
 func (r *reader) reposition() error {
-	at, err := kafka.Offsets(r.Position())
+	at, err := audit.OffsetsOf("kafka")(r.Position())
 	for stream, offset := range at {
 		r.next[stream] = offset
 	}

@@ -113,7 +113,7 @@ func (s *spout) restart() {
 // in the branch, and holds every commit against it.
 func (s *spout) audit(topics ...*topic) *audit.Report {
 	s.t.Helper()
-	truth := audit.NewProduced(kafka.Offsets)
+	truth := audit.NewProduced(audit.OffsetsOf("kafka"))
 	for _, o := range topics {
 		for _, one := range o.expected() {
 			truth.Add(one.Stream, one.Offset, string(one.Value))
@@ -146,7 +146,7 @@ func (s *spout) auditAgainst(truth *audit.Produced) *audit.Report {
 		}
 		return reached
 	})
-	report, err := audit.Branch(ctx, s.branch, audit.Decode, truth)
+	report, err := audit.Branch(ctx, s.branch, audit.DecoderOf("kafka"), truth)
 	if err != nil {
 		s.t.Fatal(err)
 	}

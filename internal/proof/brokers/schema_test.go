@@ -21,7 +21,6 @@ import (
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/audit"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/ingest"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
-	"github.com/spoutworks/terraform-provider-pachyderm/runner/source/kafka"
 )
 
 // serialized is what Confluent's serializers for Python have made of values;
@@ -93,7 +92,7 @@ func (r *registrySpout) add(id int, payload []byte, meaning string) {
 func (r *registrySpout) produce() *audit.Produced {
 	r.t.Helper()
 	r.topic.produce(client(r.t, r.topic.cluster), r.records...)
-	truth := audit.NewProduced(kafka.Offsets)
+	truth := audit.NewProduced(audit.OffsetsOf("kafka"))
 	for i, record := range r.records {
 		truth.Add(source.Stream{Name: record.Topic, Partition: record.Partition}, record.Offset, r.meanings[i])
 	}

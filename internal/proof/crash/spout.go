@@ -167,7 +167,7 @@ func (s *spout) audit(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read what the broker has kept: %w", err)
 	}
-	report, err := audit.Branch(ctx, s.branch, audit.Decode, truth)
+	report, err := audit.Branch(ctx, s.branch, audit.DecoderOf("kafka"), truth)
 	if err != nil {
 		return fmt.Errorf("audit: %w", err)
 	}

@@ -18,7 +18,6 @@ import (
 
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/audit"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
-	"github.com/spoutworks/terraform-provider-pachyderm/runner/source/kafka"
 )
 
 // stream produces records, and finds out what the topic holds in truth by
@@ -47,7 +46,7 @@ func newStream(address string) (*stream, error) {
 		producer.Close()
 		return nil, err
 	}
-	return &stream{address: address, producer: producer, consumer: consumer, produced: audit.NewProduced(kafka.Offsets),
+	return &stream{address: address, producer: producer, consumer: consumer, produced: audit.NewProduced(audit.OffsetsOf("kafka")),
 		ends: map[int32]int64{}, seen: map[int32]int64{}}, nil
 }
 
@@ -115,7 +114,7 @@ func (s *stream) kept(ctx context.Context) (*audit.Produced, error) {
 			left[o.Partition] = o.Offset
 		}
 	})
-	truth := audit.NewProduced(kafka.Offsets)
+	truth := audit.NewProduced(audit.OffsetsOf("kafka"))
 	for len(left) > 0 {
 		fetches := consumer.PollFetches(ctx)
 		if ctx.Err() != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/audit"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source/kafka"
 )
@@ -175,7 +176,7 @@ func parseKafkaOffsets(raw json.RawMessage) (offsets, error) {
 	if raw == nil {
 		return at, nil
 	}
-	all, err := kafka.Offsets(raw)
+	all, err := audit.OffsetsOf("kafka")(raw)
 	for stream, next := range all {
 		at[stream.Partition] = next
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	positions "github.com/spoutworks/terraform-provider-pachyderm/internal/position/kafka"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 )
 
@@ -42,9 +43,9 @@ func (s *Source) survey(ctx context.Context, after json.RawMessage) (lines []str
 	}
 	s.opened = true
 	defer s.control.close()
-	known := newPosition()
+	known := positions.New()
 	if after != nil {
-		if known, err = parsePosition(after); err != nil {
+		if known, err = positions.Parse(after); err != nil {
 			return nil, fmt.Errorf("kafka: position: %w", err)
 		}
 	}
@@ -106,7 +107,7 @@ func (s *Source) survey(ctx context.Context, after json.RawMessage) (lines []str
 			}
 			where := fmt.Sprintf("reading begins at offset %d", p.next)
 			if topic := known.Topics[name]; topic != nil && topic.Partitions[number] != nil {
-				where = fmt.Sprintf("reading continues at offset %d", topic.Partitions[number].next)
+				where = fmt.Sprintf("reading continues at offset %d", topic.Partitions[number].Next)
 			}
 			say("topic %s partition %d: led by broker %d; %s", name, number, p.leader, where)
 		}

@@ -190,7 +190,7 @@ func readToEnd(t testing.TB, c *kfake.Cluster, s *Source, topics ...string) []go
 		behind := false
 		for _, topic := range topics {
 			for _, info := range c.PartitionInfos(topic) {
-				behind = behind || s.position.Topics[topic].Partitions[info.Partition].next < info.HighWatermark
+				behind = behind || s.position.Topics[topic].Partitions[info.Partition].Next < info.HighWatermark
 			}
 		}
 		if !behind {

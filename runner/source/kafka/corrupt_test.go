@@ -56,7 +56,7 @@ func TestCorruptBatch(t *testing.T) {
 				}
 				var offsets []int64
 				var gaps []source.Gap
-				for s.position.Topics["t"].Partitions[0].next < 9 {
+				for s.position.Topics["t"].Partitions[0].Next < 9 {
 					records, chunk := next(t, s)
 					for _, r := range records {
 						offsets = append(offsets, r.Offset)

@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/rsstest"
+	positions "github.com/spoutworks/terraform-provider-pachyderm/internal/position/kafka"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 )
 
@@ -201,13 +202,13 @@ func FuzzPosition(f *testing.F) {
 	f.Add([]byte(`{"topics":{"t":null}}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		rsstest.Bounded(t, 1<<20+64*int64(len(data)), fuzzWithin, func() {
-			p, err := parsePosition(data)
+			p, err := positions.Parse(data)
 			if err != nil {
 				return
 			}
-			written := p.render()
-			again, err := parsePosition(written)
-			if err != nil || string(again.render()) != string(written) {
+			written := p.Render()
+			again, err := positions.Parse(written)
+			if err != nil || string(again.Render()) != string(written) {
 				t.Errorf("%s is read as %v, %v", written, again, err)
 			}
 		})

@@ -14,6 +14,8 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	positions "github.com/spoutworks/terraform-provider-pachyderm/internal/position/kafka"
 )
 
 const (
@@ -92,7 +94,7 @@ func (p *publisher) run(ctx context.Context) error {
 
 // want takes the offsets of the topics that are read out of a position.
 func (p *publisher) want(raw json.RawMessage) {
-	position, err := parsePosition(raw)
+	position, err := positions.Parse(raw)
 	if err != nil {
 		return // our own positions can be read
 	}
@@ -116,7 +118,7 @@ func (p *publisher) publish(ctx context.Context) error {
 				continue
 			}
 			partition := kmsg.NewOffsetCommitRequestTopicPartition()
-			partition.Partition, partition.Offset, partition.LeaderEpoch = number, m.next, m.epoch
+			partition.Partition, partition.Offset, partition.LeaderEpoch = number, m.Next, m.Epoch
 			topic.Partitions = append(topic.Partitions, partition)
 		}
 		if len(topic.Partitions) > 0 {

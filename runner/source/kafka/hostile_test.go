@@ -142,7 +142,7 @@ func TestBombs(t *testing.T) {
 				}
 				var offsets []int64
 				var gaps []source.Gap
-				for s.position.Topics["t"].Partitions[0].next < 7 {
+				for s.position.Topics["t"].Partitions[0].Next < 7 {
 					records, chunk := next(t, s)
 					for _, r := range records {
 						offsets = append(offsets, r.Offset)

@@ -19,6 +19,7 @@ import (
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/kafkatest"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/rsstest"
+	positions "github.com/spoutworks/terraform-provider-pachyderm/internal/position/kafka"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
 )
 
@@ -355,9 +356,9 @@ func TestOffsetsThatAreNone(t *testing.T) {
 	if n, err := decodeAll(t, d, last, 1); err != nil || n != 1 || d.next != math.MaxInt64 {
 		t.Errorf("the last offset of all: %d records up to %d, %v", n, d.next, err)
 	}
-	position := newPosition()
-	position.Topics["t"] = &topicPosition{Partitions: map[int32]*mark{0: {d.next, -1}}}
-	if _, err := parsePosition(position.render()); err != nil {
+	position := positions.New()
+	position.Topics["t"] = &topicPosition{Partitions: map[int32]*mark{0: {Next: d.next, Epoch: -1}}}
+	if _, err := positions.Parse(position.Render()); err != nil {
 		t.Error(err)
 	}
 }
@@ -387,7 +388,7 @@ func TestStartOffsetsThatAreNone(t *testing.T) {
 			})
 			s, _ := open(t, config(c, "t"), nil)
 			wantValues(t, read(t, s, 5), 0, 5)
-			if _, err := parsePosition(s.Position()); err != nil {
+			if _, err := positions.Parse(s.Position()); err != nil {
 				t.Error(err)
 			}
 		})

@@ -152,7 +152,7 @@ func TestCompactedTail(t *testing.T) {
 
 func readToEndAt(t testing.TB, s *Source, end int64) (all []got) {
 	t.Helper()
-	for s.position.Topics["t"].Partitions[0].next < end {
+	for s.position.Topics["t"].Partitions[0].Next < end {
 		records, _ := next(t, s)
 		all = append(all, records...)
 	}

@@ -349,8 +349,8 @@ func (s *Source) seed() {
 		for _, number := range slices.Sorted(maps.Keys(known.Partitions)) { // see assign
 			m := known.Partitions[number]
 			p := s.newPartition(t, number)
-			p.state, p.next, p.nextEpoch, p.checkRange, p.given = stateCheck, m.next, m.epoch, true, false
-			p.consumed.Store(m.next)
+			p.state, p.next, p.nextEpoch, p.checkRange, p.given = stateCheck, m.Next, m.Epoch, true, false
+			p.consumed.Store(m.Next)
 			t.partitions[number] = p
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/logtest"
+	positions "github.com/spoutworks/terraform-provider-pachyderm/internal/position/kafka"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
 )
 
@@ -49,12 +50,12 @@ func positionAfter(t testing.TB, k settings.Kafka, n int) json.RawMessage {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	p, err := parsePosition(s.Position())
+	p, err := positions.Parse(s.Position())
 	if err != nil {
 		t.Fatal(err)
 	}
 	p.Topics["b"].Generation = 2
-	return p.render()
+	return p.Render()
 }
 
 // entry returns what a position says of a topic.
@@ -103,7 +104,7 @@ func TestMissingTopicHoldsNothingUp(t *testing.T) {
 					t.Errorf("the stream is %+v", stream)
 				}
 			}
-			if have := s.position.Topics["b"]; have.Generation != 2 || have.Partitions[0].next != 15 || have.Partitions[1].next != 5 {
+			if have := s.position.Topics["b"]; have.Generation != 2 || have.Partitions[0].Next != 15 || have.Partitions[1].Next != 5 {
 				t.Errorf("the position is %s", s.Position())
 			}
 		})
@@ -143,7 +144,7 @@ func TestTopicRecreatedAfterOpen(t *testing.T) {
 				t.Errorf("%d indices were given to at most 4 partitions at a time", s.table.indices)
 			}
 			s.table.mu.Unlock()
-			if p := s.position.Topics["b"]; p.Generation != 3 || p.Partitions[1].next != 20 || p.ID != topicID(c.TopicInfo("b").TopicID) {
+			if p := s.position.Topics["b"]; p.Generation != 3 || p.Partitions[1].Next != 20 || p.ID != topicID(c.TopicInfo("b").TopicID) {
 				t.Errorf("the position is %s", s.Position())
 			}
 		})

@@ -86,7 +86,7 @@ func TestMarkersAreNoLag(t *testing.T) {
 	s, _ := openAtStart(t, config(c, "t"))
 	read(t, s, 3)
 	s.Acknowledge(t.Context(), s.Position())
-	for s.position.Topics["t"].Partitions[0].next < 4 {
+	for s.position.Topics["t"].Partitions[0].Next < 4 {
 		next(t, s)
 	}
 	awaitObserved(t, s, "no lag", func(o source.Observation) bool { return o.Lags[0].Records == 0 })

@@ -12,6 +12,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	positions "github.com/spoutworks/terraform-provider-pachyderm/internal/position/kafka"
 )
 
 func TestStarts(t *testing.T) {
@@ -314,7 +316,7 @@ func TestTopicRecreated(t *testing.T) {
 					t.Errorf("the stream is %+v, not of generation 1", records[0].Stream)
 				}
 				p := s.position.Topics["t"]
-				if p.Generation != 1 || p.Partitions[1].next != 20 || p.ID != topicID(c.TopicInfo("t").TopicID) {
+				if p.Generation != 1 || p.Partitions[1].Next != 20 || p.ID != topicID(c.TopicInfo("t").TopicID) {
 					t.Errorf("the position is %s", s.Position())
 				}
 			})
@@ -344,11 +346,11 @@ func TestPositionsThatAreNoneStop(t *testing.T) {
 func TestPositionForm(t *testing.T) {
 	t.Parallel()
 	const text = `{"cluster":"c","shard":"2/8","pattern":"x|y","topics":{"a":{"partitions":{}},"b":{"id":"AAAAAAAAAAAAAAAAAAAAAQ","generation":2,"partitions":{"0":[5,-1],"2":[7,3],"10":[0,0]}}}}`
-	p, err := parsePosition(json.RawMessage(text))
+	p, err := positions.Parse(json.RawMessage(text))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if have := string(p.render()); have != text {
+	if have := string(p.Render()); have != text {
 		t.Errorf("rendered\n%s, want\n%s", have, text)
 	}
 }

@@ -31,6 +31,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"golang.org/x/sync/errgroup"
 
+	positions "github.com/spoutworks/terraform-provider-pachyderm/internal/position/kafka"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 )
@@ -124,7 +125,7 @@ func New(config settings.Kafka, memory settings.Bytes, log hclog.Logger, opts ..
 		chunks:       make(chan *source.Chunk, chunkQueue),
 		kicked:       make(chan struct{}, 1),
 		done:         make(chan struct{}),
-		position:     newPosition(),
+		position:     positions.New(),
 		patience:     checkPatience,
 		cancel:       func() {},
 	}
@@ -154,7 +155,7 @@ func (s *Source) Open(ctx context.Context, raw json.RawMessage) error {
 	}
 	s.opened = true
 	if raw != nil {
-		position, err := parsePosition(raw)
+		position, err := positions.Parse(raw)
 		if err != nil {
 			return stopf("the position in the output branch is none of a Kafka source: %w; use another output branch, or restore the one that this spout wrote", err)
 		}
@@ -213,12 +214,12 @@ func (s *Source) Next(ctx context.Context) (*source.Chunk, error) {
 // Consume implements [source.Source]. The epoch of a chunk is the newest leader
 // epoch seen in it.
 func (s *Source) Consume(chunk *source.Chunk, n int) {
-	m := mark{next: chunk.Next, epoch: chunk.Epoch}
+	m := mark{Next: chunk.Next, Epoch: chunk.Epoch}
 	if n < len(chunk.Records) {
 		if n == 0 {
 			return
 		}
-		m.next = chunk.Records[n-1].Offset + 1
+		m.Next = chunk.Records[n-1].Offset + 1
 	}
 	p := chunk.Origin.(*partition)
 	if !p.marked {
@@ -226,11 +227,11 @@ func (s *Source) Consume(chunk *source.Chunk, n int) {
 			return // a topic that is no more
 		}
 	}
-	if m.epoch < 0 && p.mark.next == m.next {
-		m.epoch = p.mark.epoch
+	if m.Epoch < 0 && p.mark.Next == m.Next {
+		m.Epoch = p.mark.Epoch
 	}
 	p.mark = m
-	s.table.consumed(p, m.next, chunk.Records[:min(n, len(chunk.Records))])
+	s.table.consumed(p, m.Next, chunk.Records[:min(n, len(chunk.Records))])
 }
 
 // enter makes a partition's mark a part of the position, unless a topic that
@@ -244,7 +245,7 @@ func (s *Source) enter(p *partition) bool {
 		t = &topicPosition{ID: s.table.identity(p.stream), Generation: p.stream.Generation, Partitions: map[int32]*mark{}}
 		s.position.Topics[p.stream.Name] = t
 	}
-	p.mark = mark{next: -1, epoch: -1} // until it is set
+	p.mark = mark{Next: -1, Epoch: -1} // until it is set
 	if m := t.Partitions[p.stream.Partition]; m != nil {
 		p.mark = *m
 	}
@@ -254,7 +255,7 @@ func (s *Source) enter(p *partition) bool {
 
 // Position implements [source.Source]; see the type position for its form.
 func (s *Source) Position() json.RawMessage {
-	raw := s.position.render()
+	raw := s.position.Render()
 	s.table.sent(raw)
 	return raw
 }

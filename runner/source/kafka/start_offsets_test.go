@@ -125,7 +125,7 @@ func TestReshard(t *testing.T) {
 		all = append(all, read(t, s, 10*owned(k))...)
 		positions = append(positions, s.Position())
 		for p, m := range s.position.Topics["t"].Partitions {
-			offsets["t"][p] = m.next
+			offsets["t"][p] = m.Next
 		}
 		if err := s.Close(); err != nil {
 			t.Fatal(err)

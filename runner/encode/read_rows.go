@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package audit
+package encode
 
 import (
 	"bytes"
@@ -13,10 +13,21 @@ import (
 	"github.com/parquet-go/parquet-go"
 	"github.com/twmb/avro/ocf"
 
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 )
 
-func readParquet(content []byte) ([]map[string]any, error) {
+func readAvro(l settings.Layout, _ string, content []byte) ([]Read, error) {
+	rows, err := avroRows(content)
+	return recordsOfRows(l, rows, err)
+}
+
+func readParquet(l settings.Layout, _ string, content []byte) ([]Read, error) {
+	rows, err := parquetRows(content)
+	return recordsOfRows(l, rows, err)
+}
+
+func parquetRows(content []byte) ([]map[string]any, error) {
 	list, err := parquet.Read[any](bytes.NewReader(content), int64(len(content)))
 	if err != nil {
 		return nil, fmt.Errorf("parquet: %w", err)
@@ -32,7 +43,7 @@ func readParquet(content []byte) ([]map[string]any, error) {
 	return rows, nil
 }
 
-func readAvro(content []byte) (rows []map[string]any, err error) {
+func avroRows(content []byte) (rows []map[string]any, err error) {
 	r, err := ocf.NewReader(bytes.NewReader(content))
 	if err != nil {
 		return nil, fmt.Errorf("avro: %w", err)
@@ -49,11 +60,11 @@ func readAvro(content []byte) (rows []map[string]any, err error) {
 	}
 }
 
-// entriesOfRows takes the records out of rows: the coordinates are columns
+// recordsOfRows takes the records out of rows: the coordinates are columns
 // beside the value, or in one of their own beside the value's fields, which
 // are shown as JSON. A record without a value has none of them, or all null.
-func entriesOfRows(rows []map[string]any, err error) ([]Entry, error) {
-	var entries []Entry
+func recordsOfRows(l settings.Layout, rows []map[string]any, err error) ([]Read, error) {
+	var records []Read
 	for _, row := range rows {
 		var value any
 		where := row
@@ -63,17 +74,20 @@ func entriesOfRows(rows []map[string]any, err error) ([]Entry, error) {
 			if value = ""; hasValue(row) {
 				text, err := json.Marshal(row)
 				if err != nil {
-					return entries, err
+					return records, err
 				}
 				value = string(text)
 			}
 		} else {
 			value = row["value"]
 		}
-		entries = append(entries, Entry{Stream: source.Stream{Name: fmt.Sprint(where["topic"]), Partition: int32(number(where["partition"]))},
-			Offset: number(where["offset"]), Value: content(value)})
+		r := Read{Stream: source.Stream{Name: fmt.Sprint(where[l.Stream])}, Offset: number(where[l.Offset]), Value: content(value)}
+		if l.Partition != "" {
+			r.Stream.Partition = int32(number(where[l.Partition]))
+		}
+		records = append(records, r)
 	}
-	return entries, err
+	return records, err
 }
 
 func hasValue(fields map[string]any) bool {
