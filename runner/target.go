@@ -5,6 +5,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
@@ -44,8 +45,12 @@ func (t target) connect() (*pachyderm.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return pachyderm.Connect(pachyderm.Options{Address: address, Token: token, UserAgent: "spout-runner/" + version})
+	return pachyderm.Connect(pachyderm.Options{Address: address, Token: token, UserAgent: "spout-runner/" + version, CallTimeout: callTimeout})
 }
+
+// callTimeout is how long the sidecar may take for an answer that waits for
+// nothing.
+const callTimeout = 5 * time.Minute
 
 // readSettings reads and checks the SPOUT_* variables.
 func readSettings() (settings.Settings, error) {

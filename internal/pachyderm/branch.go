@@ -123,7 +123,7 @@ func (b *Branch) AddFileSet(ctx context.Context, id, fileSet string) error {
 // until visit returns false or there are no more. Parents that were deleted
 // end it.
 func (b *Branch) Ancestry(ctx context.Context, id string, visit func(*Commit) bool) error {
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := b.client.limited(ctx)
 	defer cancel()
 	stream, err := b.client.PFS.ListCommit(ctx, &pfs.ListCommitRequest{
 		Repo: b.repo(), To: b.commit(id), All: true, OriginKind: pfs.OriginKind_ORIGIN_KIND_UNKNOWN,
@@ -229,7 +229,7 @@ func (b *Branch) IsFinishing(ctx context.Context) (bool, error) {
 
 // IsEmpty says whether a finished commit shows no file at all.
 func (b *Branch) IsEmpty(ctx context.Context, id string) (bool, error) {
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := b.client.limited(ctx)
 	defer cancel()
 	stream, err := b.client.PFS.ListFile(ctx, &pfs.ListFileRequest{File: &pfs.File{Commit: b.commit(id), Path: "/"}})
 	if err == nil {

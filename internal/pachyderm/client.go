@@ -47,6 +47,7 @@ type Options struct {
 	TokenFile     string // file that holds it, in place of Token; read before each call, so that it may be renewed
 	CACertificate []byte // PEM; replaces the system's authorities, needs a secure address
 	UserAgent     string
+	CallTimeout   time.Duration     // most that an answer may take that waits for nothing by its nature; 0 for as long as the context
 	DialOptions   []grpc.DialOption // added to those that the others stand for
 }
 
@@ -59,7 +60,8 @@ type Client struct {
 	Version     versionpb.APIClient
 	Transaction transaction.APIClient
 
-	conn *grpc.ClientConn
+	conn        *grpc.ClientConn
+	callTimeout time.Duration
 }
 
 // Connect prepares a connection; the network is used by the first call only.
@@ -84,6 +86,9 @@ func Connect(o Options) (*Client, error) {
 		// pachd allows a ping each 5 s, also without a call.
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 20 * time.Second, Timeout: 20 * time.Second, PermitWithoutStream: true}),
 	}
+	if o.CallTimeout > 0 {
+		options = append(options, grpc.WithChainUnaryInterceptor(limitCalls(o.CallTimeout)))
+	}
 	switch {
 	case o.Token != "":
 		options = append(options, grpc.WithPerRPCCredentials(token(o.Token)))
@@ -96,8 +101,28 @@ func Connect(o Options) (*Client, error) {
 	}
 	return &Client{
 		PPS: pps.NewAPIClient(conn), PFS: pfs.NewAPIClient(conn), Auth: auth.NewAPIClient(conn),
-		Admin: admin.NewAPIClient(conn), Version: versionpb.NewAPIClient(conn), Transaction: transaction.NewAPIClient(conn), conn: conn,
+		Admin: admin.NewAPIClient(conn), Version: versionpb.NewAPIClient(conn), Transaction: transaction.NewAPIClient(conn), conn: conn, callTimeout: o.CallTimeout,
 	}, nil
+}
+
+// limitCalls ends calls that take too long, but for those that are to wait.
+func limitCalls(limit time.Duration) grpc.UnaryClientInterceptor {
+	return func(ctx context.Context, method string, request, answer any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, options ...grpc.CallOption) error {
+		if inspect, ok := request.(*pfs.InspectCommitRequest); ok && inspect.Wait > pfs.CommitState_STARTED {
+			return invoke(ctx, method, request, answer, conn, options...)
+		}
+		ctx, cancel := context.WithTimeout(ctx, limit)
+		defer cancel()
+		return invoke(ctx, method, request, answer, conn, options...)
+	}
+}
+
+// limited is a context for an answer in many messages.
+func (c *Client) limited(ctx context.Context) (context.Context, context.CancelFunc) {
+	if c.callTimeout == 0 {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, c.callTimeout)
 }
 
 // Close ends the connection.

@@ -8,7 +8,7 @@
 //	I2  positions grow along the ancestry
 //	I4  at most one commit is open, and writers' epochs grow along the ancestry
 //	I5  commits that were rolled back add neither data nor position
-//	I6  read = written + filtered + dead-lettered, in every commit
+//	I6  read = written + filtered + dead-lettered + redelivered, in every commit
 package audit
 
 import (
@@ -321,7 +321,7 @@ func (a *auditor) compareRecords(commit *pachyderm.Commit, d spoutcommit.Descrip
 			a.report.problem(commit, "has %d records of %s, which its position does not name.", len(entries), name(stream))
 		}
 	}
-	if d.Read != d.Written+d.Filtered+d.DeadLettered || d.Written != counts[Written] || d.DeadLettered != counts[DeadLettered] {
+	if d.Read != d.Written+d.Filtered+d.DeadLettered+d.Redelivered || d.Written != counts[Written] || d.DeadLettered != counts[DeadLettered] {
 		a.report.problem(commit, "says that of %[1]d records %[2]d were written, %[3]d filtered and %[4]d dead-lettered, but in its files are %[5]d and %[6]d dead letters.",
 			d.Read, d.Written, d.Filtered, d.DeadLettered, counts[Written], counts[DeadLettered])
 	}
@@ -347,7 +347,7 @@ func (a *auditor) compareRecords(commit *pachyderm.Commit, d spoutcommit.Descrip
 		}
 		a.positions[stream] = to
 	}
-	if read != d.Read {
+	if read != d.Read-d.Redelivered {
 		a.report.problem(commit, "says that it has read %d records, but the source has %d from where the commit before it ends to where it ends.", d.Read, read)
 	}
 	return nil

@@ -10,7 +10,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/spoutcommit"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 )
@@ -76,9 +75,7 @@ func (c *committer) commit(ctx context.Context, u *upload) error {
 	defer u.done()
 	defer c.health.waiting("Pachyderm to make a commit")()
 	began := time.Now()
-	id, err := call(ctx, func(ctx context.Context) (string, error) {
-		return c.Branch.Start(ctx, c.describe("", nil).String())
-	})
+	id, err := c.Branch.Start(ctx, c.describe("", nil).String())
 	if err != nil {
 		return err
 	}
@@ -93,9 +90,7 @@ func (c *committer) commit(ctx context.Context, u *upload) error {
 			return fmt.Errorf("commit: %w", ctx.Err())
 		}
 	}
-	if err := do(ctx, func(ctx context.Context) error {
-		return c.Branch.Finish(ctx, id, u.description.String())
-	}); err != nil {
+	if err := c.Branch.Finish(ctx, id, u.description.String()); err != nil {
 		return err
 	}
 	c.head, c.started, c.confirmed = id, began, nil
@@ -105,7 +100,7 @@ func (c *committer) commit(ctx context.Context, u *upload) error {
 // fill checks that the commit continues the one we know, and puts the files in.
 // If it does not, the commit is left open for the recovery to roll back.
 func (c *committer) fill(ctx context.Context, id string, u *upload) error {
-	started, err := call(ctx, func(ctx context.Context) (*pachyderm.Commit, error) { return c.Branch.Inspect(ctx, id) })
+	started, err := c.Branch.Inspect(ctx, id)
 	if err != nil {
 		return err
 	}
@@ -115,7 +110,7 @@ func (c *committer) fill(ctx context.Context, id string, u *upload) error {
 	if u.fileSet == "" {
 		return nil
 	}
-	return do(ctx, func(ctx context.Context) error { return c.Branch.AddFileSet(ctx, id, u.fileSet) })
+	return c.Branch.AddFileSet(ctx, id, u.fileSet)
 }
 
 // confirm waits until a commit counts, and acknowledges it to the source.

@@ -107,9 +107,6 @@ func (e *SupersededError) Error() string {
 // errLostLock says that the branch is not as this writer left it.
 var errLostLock = errors.New("another writer has changed the branch")
 
-// How long a call may take that does not wait for anything by its nature.
-const callTimeout = 5 * time.Minute
-
 // Pauses between sessions, doubled up to the second while nothing succeeds.
 const (
 	minPause = 100 * time.Millisecond
@@ -258,19 +255,6 @@ func SourceShare(s settings.Settings) settings.Bytes { return s.MemoryBudget / 4
 // fileShare is what the files being filled may take. As much again is on its
 // way to the server.
 func fileShare(s settings.Settings) int { return int(s.MemoryBudget-SourceShare(s)) / 2 }
-
-// call runs a request that should be answered soon.
-func call[T any](ctx context.Context, request func(context.Context) (T, error)) (T, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	return request(ctx)
-}
-
-// do is [call] for requests without an answer.
-func do(ctx context.Context, request func(context.Context) error) error {
-	_, err := call(ctx, func(ctx context.Context) (struct{}, error) { return struct{}{}, request(ctx) })
-	return err
-}
 
 // describe begins the description of a commit of this writer.
 func (in *Ingester) describe(reason spoutcommit.Reason, position json.RawMessage) spoutcommit.Description {

@@ -56,12 +56,10 @@ func (in *Ingester) recover(ctx context.Context) (recovered, error) {
 // settleBranch closes every open commit and returns the head once all are
 // FINISHED.
 func (in *Ingester) settleBranch(ctx context.Context) (head *pachyderm.Commit, err error) {
-	if head, err = call(ctx, in.Branch.Head); err != nil || head == nil {
+	if head, err = in.Branch.Head(ctx); err != nil || head == nil {
 		return nil, err
 	}
-	unfinished, err := call(ctx, func(ctx context.Context) ([]*pachyderm.Commit, error) {
-		return in.Branch.Unfinished(ctx, head.ID, saysPosition)
-	})
+	unfinished, err := in.Branch.Unfinished(ctx, head.ID, saysPosition)
 	if err != nil {
 		return nil, err
 	}
@@ -93,7 +91,7 @@ func saysPosition(c *pachyderm.Commit) bool {
 func (in *Ingester) closeCommit(ctx context.Context, c *pachyderm.Commit) error {
 	if c.Auto {
 		in.Log.Info("finishing the open commit that Pachyderm has left", "commit", c.ID)
-		return do(ctx, func(ctx context.Context) error { return in.Branch.Finish(ctx, c.ID, "") })
+		return in.Branch.Finish(ctx, c.ID, "")
 	}
 	// What cannot be read was written by a newer release, or by hand. Being
 	// open, it has no position that could count.
@@ -103,9 +101,7 @@ func (in *Ingester) closeCommit(ctx context.Context, c *pachyderm.Commit) error 
 	}
 	in.Log.Info("rolling back an open commit", "commit", c.ID, "writer", d.Writer)
 	in.Metrics.update(func(c *tally) { c.rollbacks++ })
-	return do(ctx, func(ctx context.Context) error {
-		return in.Branch.RollBack(ctx, c.ID, "superseded by "+in.Writer)
-	})
+	return in.Branch.RollBack(ctx, c.ID, "superseded by "+in.Writer)
 }
 
 // history is what the commits of the branch say, all of them FINISHED.

@@ -42,7 +42,7 @@ var mutants = map[string]mutant{
 	"all that is read is kept": {
 		"ingest/batch.go", "} else if b.memory >= b.share {", "} else if false {"},
 	"filtered records are not counted": {
-		"ingest/batch.go", "b.counts.filtered++", ""},
+		"ingest/filing.go", "b.counts.filtered++", ""},
 	"a start is not committed": {
 		"ingest/ingest.go", "if !bytes.Equal(src.Position(), from.position) {", "if false && !bytes.Equal(src.Position(), from.position) {"},
 }
@@ -54,7 +54,7 @@ func (b *batcher) behind() json.RawMessage { defer func() { b.last = b.source.Po
 
 // mutate returns the file that a mutant is made of, and its text with the mistake.
 func (m mutant) mutate() (path, text string, err error) {
-	if path, err = filepath.Abs(filepath.Join("..", m.file)); err != nil {
+	if path, err = filepath.Abs(filepath.Join("..", "..", "..", "runner", m.file)); err != nil {
 		return "", "", err
 	}
 	original, err := os.ReadFile(path)
