@@ -12,6 +12,9 @@ type Metric struct {
 	Help   string
 }
 
+// ofStreams says whether the metric has a series for each stream of the source.
+func (m Metric) ofStreams() bool { return m.Name == metricLagRecords || m.Name == metricLagSeconds }
+
 // Names of metrics.
 const (
 	metricBuildInfo  = "spout_build_info"
@@ -65,16 +68,16 @@ var MetricTable = []Metric{
 	{metricRestarts, typeCounter, []string{"cause"}, "Times that reading began again from the newest commit after an error: source, pachyderm, rejected (a commit failed Pachyderm's validation) or writer (another one has changed the branch)."},
 
 	{metricReadTotal, typeCounter, nil, "Records that were read and taken into a batch. Those that are read again after an error count again."},
-	{metricLagRecords, typeGauge, []string{"topic", "partition"}, "Offsets from the newest FINISHED commit to the end of the partition. Markers of transactions and compacted records count too. Absent until a broker told the end. From the 2001st partition on, all are added up as partition \"others\"."},
+	{metricLagRecords, typeGauge, []string{"topic", "partition"}, "Offsets from the newest FINISHED commit to the end of the partition. Markers of transactions and compacted records count too. Absent until the source told the end. From the 2001st partition on, all are added up as partition \"others\". The labels are called as the source calls these things, as topic and partition of Kafka."},
 	{metricLagSeconds, typeGauge, []string{"topic", "partition"}, "Age of the newest record in a FINISHED commit, by its timestamp, while there are records after it; 0 if there are none. Absent until it is known. Partition \"others\" is the worst of the rest."},
 	{metricGaps, typeCounter, nil, "Ranges of records that no longer existed at the source and were passed over."},
 
 	{metricPartitions, typeGauge, nil, "Partitions that are read."},
 	{metricUnreadable, typeGauge, nil, "Partitions that cannot be read at the moment, as those without a leader."},
-	{metricFetches, typeCounter, nil, "Answers of brokers to requests for records."},
+	{metricFetches, typeCounter, nil, "Answers of the source with records."},
 	{metricFetchedBytes, typeCounter, nil, "Bytes of those answers, as they came over the network."},
-	{metricReconnects, typeCounter, nil, "Connections to brokers that failed or were lost while fetching."},
-	{metricLeaderChanges, typeCounter, nil, "Times that a partition moved to another broker. There is no consumer group, and so no rebalance."},
+	{metricReconnects, typeCounter, nil, "Connections to the source that failed or were lost while reading."},
+	{metricLeaderChanges, typeCounter, nil, "Times that a partition moved to another server, as to another broker of Kafka. There is no consumer group, and so no rebalance."},
 	{metricSkipped, typeCounter, nil, "Record batches that were left out: markers and aborted transactions."},
 	{metricDamaged, typeCounter, nil, "Record batches whose checksum or form was wrong; they are fetched again."},
 

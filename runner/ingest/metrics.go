@@ -70,7 +70,7 @@ func NewMetrics() *Metrics {
 			m.registry.MustRegister(h)
 		}
 	}
-	m.registry.MustRegister(collector{m}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.registry.MustRegister(collector{m}, lagCollector{m}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
 
@@ -177,7 +177,7 @@ var descriptions = func() map[string]*prometheus.Desc {
 // Describe implements [prometheus.Collector].
 func (collector) Describe(out chan<- *prometheus.Desc) {
 	for _, m := range MetricTable {
-		if m.Type != typeHistogram {
+		if m.Type != typeHistogram && !m.ofStreams() {
 			out <- descriptions[m.Name]
 		}
 	}
@@ -219,14 +219,6 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	emit(metricLeaderChanges, float64(seen.Totals.LeaderChanges))
 	emit(metricSkipped, float64(seen.Totals.Skipped))
 	emit(metricDamaged, float64(seen.Totals.Damaged))
-	for _, lag := range bounded(seen.Lags) {
-		if lag.records >= 0 {
-			emit(metricLagRecords, float64(lag.records), lag.topic, lag.partition)
-		}
-		if lag.age >= 0 {
-			emit(metricLagSeconds, lag.age.Seconds(), lag.topic, lag.partition)
-		}
-	}
 	emit(metricMemoryUsed, float64(seen.Memory), "source")
 	emit(metricMemoryUsed, float64(m.filesMemory.Load()), "files")
 	if in := n.ingester; in != nil {
@@ -238,6 +230,36 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 			ready = 1
 		}
 		emit(metricReady, ready)
+	}
+}
+
+// lagCollector is a collector of the metrics of streams, whose labels are called
+// as the source calls them: what it serves is known only when it is asked.
+type lagCollector struct{ m *Metrics }
+
+// Describe implements [prometheus.Collector].
+func (lagCollector) Describe(chan<- *prometheus.Desc) {}
+
+// Collect implements [prometheus.Collector].
+func (c lagCollector) Collect(out chan<- prometheus.Metric) {
+	in := c.m.snapshot().ingester
+	if in == nil {
+		return
+	}
+	layout := in.Settings.Layout()
+	labels := []string{layout.Stream}
+	if layout.Partition != "" {
+		labels = append(labels, layout.Partition)
+	}
+	records := prometheus.NewDesc(metricLagRecords, metric(metricLagRecords).Help, labels, nil)
+	seconds := prometheus.NewDesc(metricLagSeconds, metric(metricLagSeconds).Help, labels, nil)
+	for _, lag := range bounded(c.m.observe().Lags, layout) {
+		if lag.records >= 0 {
+			out <- prometheus.MustNewConstMetric(records, prometheus.GaugeValue, float64(lag.records), lag.labels...)
+		}
+		if lag.age >= 0 {
+			out <- prometheus.MustNewConstMetric(seconds, prometheus.GaugeValue, lag.age.Seconds(), lag.labels...)
+		}
 	}
 }
 

@@ -145,13 +145,18 @@ func TestSeriesOfPartitionsHaveAnEnd(t *testing.T) {
 	for p := range lagsServed + 10 {
 		lags = append(lags, source.Lag{Stream: source.Stream{Name: "t", Partition: int32(p)}, Records: 2, Age: time.Duration(p) * time.Second})
 	}
-	served := bounded(lags)
+	layout := settings.Default().Layout()
+	served := bounded(lags, layout)
 	last := served[len(served)-1]
-	if len(served) != lagsServed+1 || last.partition != "others" || last.records != 20 || last.age != (lagsServed+9)*time.Second {
+	if len(served) != lagsServed+1 || last.labels[1] != "others" || last.records != 20 || last.age != (lagsServed+9)*time.Second {
 		t.Error(len(served), last)
 	}
-	if served := bounded(lags[:3]); len(served) != 3 || served[2].partition != "2" {
+	if served := bounded(lags[:3], layout); len(served) != 3 || served[2].labels[1] != "2" {
 		t.Error(served)
+	}
+	tables := settings.Layout{Stream: "table", Offset: "ordinal"}
+	if served := bounded(lags, tables); !slices.Equal(served[0].labels, []string{"t"}) || !slices.Equal(served[lagsServed].labels, []string{"others"}) {
+		t.Error(served[0], served[lagsServed])
 	}
 }
 
@@ -196,7 +201,7 @@ func TestStatusShowsTheNewestCommits(t *testing.T) {
 	if len(s.History) != samples || s.History[0].Records != recentCommits+3 {
 		t.Error(len(s.History))
 	}
-	if s.Lag.Records != 14 || s.Lag.Seconds != 90 || s.Lag.Partitions[0].Topic != "b" || s.Lag.Partitions[0].Seconds != nil || *s.Lag.Partitions[1].Seconds != 90 {
+	if s.Lag.Records != 14 || s.Lag.Seconds != 90 || s.Lag.Partitions[0].Stream != "b" || s.Lag.Partitions[0].Seconds != nil || *s.Lag.Partitions[1].Seconds != 90 {
 		t.Error(s.Lag)
 	}
 }

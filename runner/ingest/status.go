@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/spoutcommit"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 )
@@ -41,6 +42,7 @@ type Status struct {
 
 	Totals  StatusTotals   `json:"totals" doc:"Counts since the runner was started."`
 	Memory  StatusMemory   `json:"memory" doc:"Memory in use, in bytes."`
+	Words   StatusWords    `json:"words" doc:"What the source calls its coordinates."`
 	Lag     StatusLag      `json:"lag" doc:"What is not in a FINISHED commit yet."`
 	Commits []CommitStatus `json:"commits" doc:"The newest 50 FINISHED commits since the start, oldest first."`
 	History []Sample       `json:"history" doc:"The last half hour, a sample every 5 s, oldest first."`
@@ -71,6 +73,12 @@ type StatusMemory struct {
 	Budget int64 `json:"budget" doc:"SPOUT_MEMORY_BUDGET."`
 }
 
+// StatusWords are what the source calls its coordinates.
+type StatusWords struct {
+	Stream    string `json:"stream" doc:"As topic or table."`
+	Partition string `json:"partition" doc:"As partition; empty if streams have none."`
+}
+
 // StatusLag is what is not in a FINISHED commit yet.
 type StatusLag struct {
 	Records    int64          `json:"records" doc:"Offsets up to the ends of all partitions."`
@@ -82,8 +90,8 @@ type StatusLag struct {
 
 // PartitionLag is the lag of one partition.
 type PartitionLag struct {
-	Topic     string   `json:"topic" doc:"Topic."`
-	Partition int32    `json:"partition" doc:"Number of the partition."`
+	Stream    string   `json:"stream" doc:"Name of the stream, as Kafka's topic."`
+	Partition int32    `json:"partition" doc:"Number of the partition; 0 where there are none."`
 	Records   *int64   `json:"records" doc:"Offsets up to its end; null if that is not known yet."`
 	Seconds   *float64 `json:"seconds" doc:"As above; null if it is not known yet."`
 }
@@ -154,6 +162,8 @@ func (in *Ingester) Status() Status {
 		Memory: StatusMemory{Source: seen.Memory, Files: m.filesMemory.Load(), Budget: int64(in.Settings.MemoryBudget)},
 		Lag:    statusLag(seen),
 	}
+	layout := in.Settings.Layout()
+	s.Words = StatusWords{Stream: layout.Stream, Partition: layout.Partition}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	s.Commits, s.History = slices.Clone(m.recent), slices.Clone(m.history)
@@ -174,7 +184,7 @@ func statusLag(seen source.Observation) StatusLag {
 		lag.Records += max(l.Records, 0)
 		lag.Seconds = max(lag.Seconds, l.Age.Seconds())
 		if i < lagsShown {
-			p := PartitionLag{Topic: l.Stream.Name, Partition: l.Stream.Partition}
+			p := PartitionLag{Stream: l.Stream.Name, Partition: l.Stream.Partition}
 			if l.Records >= 0 {
 				p.Records = &l.Records
 			}
@@ -204,22 +214,28 @@ func (m *Metrics) sample() {
 
 // servedLag is a lag with its labels.
 type servedLag struct {
-	topic, partition string
-	records          int64
-	age              time.Duration
+	labels  []string
+	records int64
+	age     time.Duration
 }
 
 // bounded gives the first partitions series of their own and puts the rest
 // into one, so that the number of series has an end.
-func bounded(lags []source.Lag) []servedLag {
+func bounded(lags []source.Lag, layout settings.Layout) []servedLag {
+	labels := func(stream, partition string) []string {
+		if layout.Partition == "" {
+			return []string{cmp.Or(stream, partition)}
+		}
+		return []string{stream, partition}
+	}
 	var served []servedLag
 	for i, l := range lags {
 		if i < lagsServed {
-			served = append(served, servedLag{l.Stream.Name, strconv.Itoa(int(l.Stream.Partition)), l.Records, l.Age})
+			served = append(served, servedLag{labels(l.Stream.Name, strconv.Itoa(int(l.Stream.Partition))), l.Records, l.Age})
 			continue
 		}
 		if i == lagsServed {
-			served = append(served, servedLag{partition: lagsOthers, age: -1})
+			served = append(served, servedLag{labels: labels("", lagsOthers), age: -1})
 		}
 		others := &served[lagsServed]
 		others.records += max(l.Records, 0)

@@ -49,7 +49,7 @@ func TestPageInABrowser(t *testing.T) {
 		"&lt;img src=x onerror=", // as text
 		"<td>123,456</td>", "<td>43 s</td>", "<td>?</td>", "64.0 MiB",
 		`aria-label="Lag in records: now 107.7K, at most 107.7K."`, `aria-label="Memory in use: now 9.0 MiB, at most 49.0 MiB."`,
-		"123,457 records in 2 partitions are not in a FINISHED commit yet", "1,000,000 records in 42 commits since then",
+		">Topic</th>", ">Partition</th>", "123,457 records in 2 partitions are not in a FINISHED commit yet", "1,000,000 records in 42 commits since then",
 	} {
 		if !strings.Contains(dom, text) {
 			t.Errorf("the page does not show %q", text)

@@ -38,9 +38,10 @@ func stalled() told {
 	s := ingest.Status{Version: "1.2.3", Writer: "pod/abc", Project: "default", Repo: "orders", Branch: "master", Source: "kafka", Now: now, Started: now.Add(-time.Hour), Epoch: 7,
 		Health: ingest.Health{Status: "ingesting", Problems: []string{"waiting for commit c9 to be FINISHED by Pachyderm, for 32s", nasty}},
 		Totals: ingest.StatusTotals{Records: 1e6, Commits: map[spoutcommit.Reason]int64{"bytes": 40, "age": 2}},
+		Words:  ingest.StatusWords{Stream: "topic", Partition: "partition"},
 		Memory: ingest.StatusMemory{Source: 10 << 20, Files: 100 << 20, Budget: 256 << 20},
 		Lag: ingest.StatusLag{Records: 123457, Seconds: 42.5, Count: 2, Unreadable: 1,
-			Partitions: []ingest.PartitionLag{{Topic: nasty, Partition: 3, Records: &records, Seconds: &seconds}, {Topic: "refunds"}}}}
+			Partitions: []ingest.PartitionLag{{Stream: nasty, Partition: 3, Records: &records, Seconds: &seconds}, {Stream: "refunds"}}}}
 	for i := range 360 {
 		s.History = append(s.History, ingest.Sample{Time: now.Add(time.Duration(i-360) * 5 * time.Second), Read: int64(i * (1000 + i%60*50)), Records: int64(i * 1000), Bytes: int64(i * 1 << 20),
 			LagRecords: int64(i * 300), LagSeconds: float64(i % 90), Memory: int64(i%50) << 20})
@@ -94,7 +95,7 @@ func TestStatusIsJSON(t *testing.T) {
 	if err := json.Unmarshal(answer.Body.Bytes(), &s); err != nil || answer.Header().Get("Content-Type") != "application/json" {
 		t.Fatal(answer.Header(), err)
 	}
-	if s.Lag.Partitions[0].Topic != nasty || s.Ready || len(s.History) != 360 || len(s.Problems) != 2 {
+	if s.Lag.Partitions[0].Stream != nasty || s.Ready || len(s.History) != 360 || len(s.Problems) != 2 {
 		t.Error(s)
 	}
 }
