@@ -159,7 +159,7 @@ func (s *spout) verify(n int) *verify.Result {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	r, err := verify.Run(s.t.Context(), verify.Config{Branch: s.branch(), Settings: s.settings, Log: hclog.NewNullLogger()}, before, commits)
+	r, err := verify.Run(s.t.Context(), verify.Config{Branch: s.branch(), Settings: s.settings, Reread: kafka.Reread, Log: hclog.NewNullLogger()}, before, commits)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -322,7 +322,7 @@ func TestWhatCannotBeCompared(t *testing.T) {
 	}
 	refused := func(want string) {
 		t.Helper()
-		_, err := verify.Run(t.Context(), verify.Config{Branch: s.branch(), Settings: s.settings, Log: hclog.NewNullLogger()}, before, commits)
+		_, err := verify.Run(t.Context(), verify.Config{Branch: s.branch(), Settings: s.settings, Reread: kafka.Reread, Log: hclog.NewNullLogger()}, before, commits)
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is not in: %v", want, err)
 		}
