@@ -222,7 +222,7 @@ func TestSpoutSendsNothingNeedless(t *testing.T) {
 			do(check("other words", 0), step(s, update, full(`wait_for = "created"`, `force_destroy = true`, `timeouts = { create = "5m" }`), attribute("version", knownvalue.Int64Exact(1)))),
 			do(check("provider's own", 0), step(s, update, full())),
 			// A default that is written out is none either.
-			do(check("back", 0), step(s, update, strings.Replace(full(), `start = "earliest", `, ``, 1), attribute("version", knownvalue.Int64Exact(1)))),
+			do(check("back", 0), step(s, update, strings.Replace(full(), `, start = "earliest"`, ``, 1), attribute("version", knownvalue.Int64Exact(1)))),
 			do(check("default left out", 0), step(s, update, full(`description = "x"`))),
 			do(check("description", 1), step(s, nothing, full(`description = "x"`))),
 		)
