@@ -458,7 +458,11 @@ func (b *broker) advance(p *partition, f *fetched) (part, error) {
 		}
 		at += head.bytes
 		if last := head.lastOffset(); last >= p.next {
-			p.next, p.nextEpoch = last+1, head.leaderEpoch
+			if head.records > 0 {
+				p.next, p.nextEpoch, p.read = last+1, head.leaderEpoch, readTo{}
+			} else {
+				p.pass(last+1, head.leaderEpoch)
+			}
 			got.count += int(min(head.records, int32(head.bytes)))
 		}
 	}
@@ -544,7 +548,8 @@ func (s *Source) giveUp(p *partition, offset int64, data []byte, err error) {
 		s.log.Error("a record batch is damaged; going on behind it", "topic", p.stream.Topic, "partition", p.stream.Partition,
 			"offset", offset, "next", to, "error", err)
 		p.gap = &source.Gap{From: offset, To: to, Reason: fmt.Sprintf("record batch is damaged: %v", err)}
-		p.next, p.damaged, p.failures, p.state, p.retryAt = to, 0, 0, stateAnnounce, time.Time{}
+		p.pass(to, -1)
+		p.damaged, p.failures, p.state, p.retryAt = 0, 0, stateAnnounce, time.Time{}
 		s.kick()
 		return
 	}

@@ -356,7 +356,7 @@ func TestOffsetsThatAreNone(t *testing.T) {
 		t.Errorf("the last offset of all: %d records up to %d, %v", n, d.next, err)
 	}
 	position := newPosition()
-	position.Topics["t"] = &topicPosition{Partitions: map[int32]*mark{0: {d.next, -1}}}
+	position.Topics["t"] = &topicPosition{Partitions: map[int32]*mark{0: {next: d.next, epoch: -1}}}
 	if _, err := parsePosition(position.render()); err != nil {
 		t.Error(err)
 	}

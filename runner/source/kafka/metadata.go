@@ -349,7 +349,10 @@ func (s *Source) seed() {
 		for _, number := range slices.Sorted(maps.Keys(known.Partitions)) { // see assign
 			m := known.Partitions[number]
 			p := s.newPartition(t, number)
-			p.state, p.next, p.nextEpoch, p.checkRange, p.given = stateCheck, m.next, m.epoch, true, false
+			p.state, p.next, p.nextEpoch, p.read, p.checkRange, p.given = stateCheck, m.next, m.epoch, m.read, true, false
+			if m.read.passed && m.read.next == startLatest {
+				p.startTime = s.configuredStart()
+			}
 			p.consumed.Store(m.next)
 			t.partitions[number] = p
 		}

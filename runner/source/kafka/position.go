@@ -18,7 +18,11 @@ import (
 //	 "partitions":{"0":[1200,5],"1":[1180,5]}}}}
 //
 // where a partition has the offset of the next record to read and the leader
-// epoch of the last record before it, -1 if that is not known. The topic id is
+// epoch of the last record before it, -1 if that is not known. If no record was
+// read right before that offset, since what lies there was passed over, the two
+// numbers of the place up to which records were read follow: [1200,-1,1100,5].
+// There, the offset of a partition of which no record was ever read is -1 if it
+// began where the settings say, and -2 if at its log's beginning. The topic id is
 // written as Kafka's own tools do. Left out are: cluster and id if the brokers
 // do not tell them, shard if all partitions are read, pattern if topics are
 // named one by one, and generation while the topic is the one that was read
@@ -43,19 +47,49 @@ type topicPosition struct {
 type mark struct {
 	next  int64
 	epoch int32
+	read  readTo
 }
 
-// UnmarshalJSON reads [next, epoch].
+// readTo is the place up to which records were read, of a partition that has
+// passed over what follows there.
+type readTo struct {
+	next   int64 // startEarliest or startLatest if nothing was read
+	epoch  int32
+	passed bool // what follows; else the rest is of no meaning
+}
+
+// UnmarshalJSON reads [next, epoch] or [next, epoch, read next, read epoch].
 func (m *mark) UnmarshalJSON(raw []byte) error {
-	var pair [2]int64
-	if err := json.Unmarshal(raw, &pair); err != nil {
+	var numbers []int64
+	if err := json.Unmarshal(raw, &numbers); err != nil {
 		return err
 	}
-	m.next, m.epoch = pair[0], int32(pair[1])
-	if m.next < 0 || pair[1] < -1 || pair[1] != int64(m.epoch) {
-		return fmt.Errorf("[%d,%d] is no offset and leader epoch", pair[0], pair[1])
+	if len(numbers) != 2 && len(numbers) != 4 {
+		return fmt.Errorf("%d numbers are no offset and leader epoch", len(numbers))
+	}
+	m.next, m.epoch = numbers[0], int32(numbers[1])
+	if m.next < 0 || m.epoch < -1 || numbers[1] != int64(m.epoch) {
+		return fmt.Errorf("[%d,%d] is no offset and leader epoch", numbers[0], numbers[1])
+	}
+	if len(numbers) == 4 {
+		m.read = readTo{next: numbers[2], epoch: int32(numbers[3]), passed: true}
+		if m.read.next < startEarliest || m.read.next > m.next || m.read.epoch < -1 || numbers[3] != int64(m.read.epoch) {
+			return fmt.Errorf("[%d,%d] is no offset up to which records were read before offset %d, and leader epoch", numbers[2], numbers[3], m.next)
+		}
 	}
 	return nil
+}
+
+// after returns the mark that follows m if what lies between is passed over.
+func (m mark) after(next int64, epoch int32) mark {
+	read := m.read
+	if !read.passed {
+		read = readTo{next: m.next, epoch: m.epoch, passed: true}
+	}
+	if next == 0 || read.next >= next { // no log ends before that
+		return mark{next: next, epoch: epoch}
+	}
+	return mark{next: next, epoch: epoch, read: read}
 }
 
 func newPosition() *position { return &position{Topics: map[string]*topicPosition{}} }
@@ -131,6 +165,12 @@ func (p *position) render() json.RawMessage {
 			out = strconv.AppendInt(out, m.next, 10)
 			out = append(out, ',')
 			out = strconv.AppendInt(out, int64(m.epoch), 10)
+			if m.read.passed {
+				out = append(out, ',')
+				out = strconv.AppendInt(out, m.read.next, 10)
+				out = append(out, ',')
+				out = strconv.AppendInt(out, int64(m.read.epoch), 10)
+			}
 			out = append(out, ']')
 		}
 		out = append(out, "}}"...)

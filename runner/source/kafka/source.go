@@ -220,6 +220,9 @@ func (s *Source) Consume(chunk *source.Chunk, n int) {
 	if m.epoch < 0 && p.mark.next == m.next {
 		m.epoch = p.mark.epoch
 	}
+	if len(chunk.Records) == 0 {
+		m = p.mark.after(m.next, m.epoch)
+	}
 	p.mark = m
 	s.table.consumed(p, m.next, chunk.Records[:min(n, len(chunk.Records))])
 }
@@ -235,7 +238,7 @@ func (s *Source) enter(p *partition) bool {
 		t = &topicPosition{ID: s.table.identity(p.stream), Generation: p.stream.Generation, Partitions: map[int32]*mark{}}
 		s.position.Topics[p.stream.Topic] = t
 	}
-	p.mark = mark{next: -1, epoch: -1} // until it is set
+	p.mark = mark{next: p.begin(), epoch: -1} // until it is set
 	if m := t.Partitions[p.stream.Partition]; m != nil {
 		p.mark = *m
 	}

@@ -96,9 +96,9 @@ func (s *Source) notePosition() {
 			if !p.settled() {
 				later = append(later, number)
 			} else if _, ok := known.Partitions[number]; !ok {
-				known.Partitions[number] = &mark{p.next, p.nextEpoch}
+				known.Partitions[number] = &mark{p.next, p.nextEpoch, p.read}
 				if p.gap != nil { // which has to be announced
-					known.Partitions[number] = &mark{p.gap.From, -1}
+					known.Partitions[number] = &mark{next: p.gap.From, epoch: -1}
 					continue
 				}
 				p.consumed.Store(p.next)

@@ -97,6 +97,7 @@ type partition struct {
 	pendingOn     *broker // where data are pending
 	topic         *topic
 	nextEpoch     int32 // leader epoch of the last record before next, -1 if unknown
+	read          readTo
 	leaderEpoch   int32 // -1 if the brokers do not tell
 	highWatermark atomic.Int64
 	durableNext   int64 // offset after what is durable, if that is less than what was consumed
@@ -127,6 +128,15 @@ const (
 	startEarliest = -2
 	startLatest   = -1
 )
+
+// begin is where p begins if nothing was read of it, without the time.
+func (p *partition) begin() int64 { return min(p.startTime, startLatest) }
+
+// pass moves p on over what no record is read of.
+func (p *partition) pass(next int64, epoch int32) {
+	m := mark{p.next, p.nextEpoch, p.read}.after(next, epoch)
+	p.next, p.nextEpoch, p.read = m.next, m.epoch, m.read
+}
 
 // reader is the broker that p is fetched from, -1 for none.
 func (p *partition) reader() int32 {
