@@ -33,9 +33,10 @@ const partialWait = 500 * time.Millisecond
 type broker struct {
 	s       *Source
 	id      int32
-	address string       // guarded by the table's lock
-	led     []*partition // the same
-	started bool         // the same
+	address string             // guarded by the table's lock
+	led     []*partition       // the same
+	started bool               // the same
+	leave   context.CancelFunc // of started ones: ends the fetch loop
 
 	wake      chan struct{}
 	responses chan *response
@@ -93,15 +94,21 @@ func newBroker(s *Source, id int32, address string) *broker {
 	return &broker{s: s, id: id, address: address, wake: make(chan struct{}, 1), responses: make(chan *response, 1)}
 }
 
-// start starts the broker's goroutines once. The table is locked.
+// start starts the broker's goroutines once. They end with the source, or once
+// the broker is forgotten. The table is locked.
 func (b *broker) start() {
 	if b.started {
 		return
 	}
 	b.started = true
+	var ctx context.Context
+	ctx, b.leave = context.WithCancel(b.s.fetching)
 	b.s.group.Go(func() error {
 		defer close(b.responses)
-		return b.fetchLoop(b.s.fetching)
+		defer b.s.troubles.over(b.name())
+		err := b.fetchLoop(ctx)
+		b.turn, b.spare, b.parsed, b.request = nil, nil, nil, nil // partitions may still point here
+		return err
 	})
 	b.s.group.Go(func() error { return b.decodeLoop(b.s.running) })
 }
@@ -288,7 +295,7 @@ func (b *broker) fetch(ctx context.Context) error {
 	select {
 	case b.responses <- r:
 		return nil
-	case <-ctx.Done():
+	case <-b.s.fetching.Done(): // and not ctx: its partitions were moved on
 		r.release()
 		return ctx.Err()
 	}

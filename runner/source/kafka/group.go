@@ -176,6 +176,7 @@ func (p *publisher) findCoordinator(ctx context.Context) error {
 		return err
 	}
 	p.coordinator = net.JoinHostPort(found.Host, strconv.Itoa(int(found.Port)))
+	p.control.keep(map[string]bool{p.coordinator: true})
 	return nil
 }
 

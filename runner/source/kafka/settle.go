@@ -172,7 +172,7 @@ func (s *Source) resolveStarts(ctx context.Context, address string, questions []
 		}
 		p.next, p.nextEpoch, p.read = p.begin(), -1, readTo{}
 		p.pass(offset, -1)
-		p.state = stateAnnounce
+		p.state, p.begun = stateAnnounce, true
 		p.consumed.Store(offset)
 		p.highWatermark.Store(offset)
 	}

@@ -235,7 +235,7 @@ func (s *Source) enter(p *partition) bool {
 		return false
 	}
 	if t == nil || t.Generation != p.stream.Generation {
-		t = &topicPosition{ID: s.table.identity(p.stream), Generation: p.stream.Generation, Partitions: map[int32]*mark{}}
+		t = &topicPosition{ID: s.table.identity(p), Generation: p.stream.Generation, Partitions: map[int32]*mark{}}
 		s.position.Topics[p.stream.Topic] = t
 	}
 	p.mark = mark{next: p.begin(), epoch: -1} // until it is set

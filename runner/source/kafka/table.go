@@ -17,10 +17,10 @@ type table struct {
 	topics    map[string]*topic
 	byID      map[[16]byte]*topic
 	brokers   map[int32]*broker
-	ids       map[source.Stream]string // topic ids by topic and generation
-	failure   error                    // why reading ended
-	refresh   bool                     // metadata are wanted before their time
-	positions []sentPosition           // that are not acknowledged yet, oldest first
+	failure   error          // why reading ended
+	refresh   bool           // metadata are wanted before their time
+	positions []sentPosition // that are not acknowledged yet, oldest first
+	room      room           // for what the metadata tell that are being applied
 
 	indices     int32   // of partitions that were given, so far
 	freeIndices []int32 // those of them that are to be given again
@@ -40,7 +40,6 @@ func (t *table) init() {
 	t.topics = map[string]*topic{}
 	t.byID = map[[16]byte]*topic{}
 	t.brokers = map[int32]*broker{}
-	t.ids = map[source.Stream]string{}
 }
 
 // topic is the topic that bears a name now.
@@ -89,6 +88,7 @@ type partition struct {
 	state    state
 	former   bool // of a topic that was deleted, see topic.former
 	endKnown bool // highWatermark is what a broker said
+	begun    bool // it was settled where it begins, so the position may have it
 	damaged  int8 // damaged batches in a row
 
 	next          int64   // offset to fetch next
@@ -105,8 +105,9 @@ type partition struct {
 	consumed      atomic.Int64 // offset after what the consumer consumed
 	consumedSoFar progress
 	durableSoFar  progress
-	mark          mark // in the position, of the consumer alone
-	marked        bool // mark is there; the same
+	formerID      string // the id that the topic had, if it is former
+	mark          mark   // in the position, of the consumer alone
+	marked        bool   // mark is there; the same
 
 	oldest       int64     // timestamp of the first record that was consumed, in ms
 	replicaUntil time.Time // when the leader is asked again
@@ -187,12 +188,14 @@ func (p *partition) fault(err error) {
 	}
 }
 
-// identity returns the topic id that a stream's topic had.
-func (t *table) identity(stream source.Stream) string {
-	stream.Partition = 0
+// identity returns the topic id that p's topic has or had.
+func (t *table) identity(p *partition) string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.ids[stream]
+	if p.former {
+		return p.formerID
+	}
+	return topicID(p.topic.id)
 }
 
 // consumed notes what the consumer consumed of p, and the offset after it.
