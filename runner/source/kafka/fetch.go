@@ -83,7 +83,7 @@ type part struct {
 	void    bool  // run has changed, or the rest of it cannot be decoded
 	from    int64 // records below are not wanted
 	records []byte
-	aborted []abortedTransaction
+	aborted abortedTransactions
 	count   int // records, as the heads of the batches say
 
 	sound   int   // bytes of records whose checksums were compared
