@@ -466,7 +466,7 @@ func (b *broker) advance(p *partition, f *fetched) (part, error) {
 		at += head.bytes
 		if last := head.lastOffset(); last >= p.next {
 			if head.records > 0 {
-				p.next, p.nextEpoch, p.read = last+1, head.leaderEpoch, readTo{}
+				p.next, p.nextEpoch, p.passed = last+1, head.leaderEpoch, false
 			} else {
 				p.pass(last+1, head.leaderEpoch)
 			}

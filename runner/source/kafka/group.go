@@ -112,7 +112,7 @@ func (p *publisher) publish(ctx context.Context) error {
 		topic := kmsg.NewOffsetCommitRequestTopic()
 		topic.Topic = name
 		for number, m := range partitions {
-			if known, ok := p.published[place{name, number}]; ok && known == *m {
+			if known, ok := p.published[place{name, number}]; ok && known.next == m.next && known.epoch == m.epoch {
 				continue
 			}
 			partition := kmsg.NewOffsetCommitRequestTopicPartition()

@@ -456,9 +456,9 @@ func (s *Source) seed() {
 		for _, number := range slices.Sorted(maps.Keys(known.Partitions)) { // see assign
 			m := known.Partitions[number]
 			p := s.newPartition(t, number)
-			p.given = false
-			p.state, p.next, p.nextEpoch, p.read, p.checkRange, p.begun = stateCheck, m.next, m.epoch, m.read, true, true
-			if m.read.passed && m.read.next == startLatest {
+			p.setPlace(*m)
+			p.state, p.checkRange, p.given, p.begun = stateCheck, true, false, true
+			if m.read != nil && m.read.next == startLatest {
 				p.startTime = s.configuredStart()
 			}
 			p.consumed.Store(m.next)
@@ -482,7 +482,8 @@ func (s *Source) topicRecreated(t *topic, from string, to [16]byte) error {
 	s.log.Warn("topic was deleted and made again; reading the new one from its beginning", "topic", t.name, "topic_id", topicID(to), "former_topic_id", from)
 	t.generation++
 	for _, p := range t.partitions {
-		p.state, p.leader, p.former, p.formerID = stateCheck, -1, true, from // whatever is still being fetched is not taken
+		p.state, p.leader, p.former = stateCheck, -1, true // whatever is still being fetched is not taken
+		p.passed, p.apart = false, &apart{formerID: from}
 		if p.pending > 0 {
 			t.former = append(t.former, p)
 		}

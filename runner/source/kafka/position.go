@@ -47,15 +47,14 @@ type topicPosition struct {
 type mark struct {
 	next  int64
 	epoch int32
-	read  readTo
+	read  *readTo // nil if it is this place
 }
 
 // readTo is the place up to which records were read, of a partition that has
-// passed over what follows there.
+// passed over what follows there. It is never changed.
 type readTo struct {
-	next   int64 // startEarliest or startLatest if nothing was read
-	epoch  int32
-	passed bool // what follows; else the rest is of no meaning
+	next  int64 // startEarliest or startLatest if nothing was read
+	epoch int32
 }
 
 // UnmarshalJSON reads [next, epoch] or [next, epoch, read next, read epoch].
@@ -72,7 +71,7 @@ func (m *mark) UnmarshalJSON(raw []byte) error {
 		return fmt.Errorf("[%d,%d] is no offset and leader epoch", numbers[0], numbers[1])
 	}
 	if len(numbers) == 4 {
-		m.read = readTo{next: numbers[2], epoch: int32(numbers[3]), passed: true}
+		m.read = &readTo{next: numbers[2], epoch: int32(numbers[3])}
 		if m.read.next < startEarliest || m.read.next > m.next || m.read.epoch < -1 || numbers[3] != int64(m.read.epoch) {
 			return fmt.Errorf("[%d,%d] is no offset up to which records were read before offset %d, and leader epoch", numbers[2], numbers[3], m.next)
 		}
@@ -83,8 +82,8 @@ func (m *mark) UnmarshalJSON(raw []byte) error {
 // after returns the mark that follows m if what lies between is passed over.
 func (m mark) after(next int64, epoch int32) mark {
 	read := m.read
-	if !read.passed {
-		read = readTo{next: m.next, epoch: m.epoch, passed: true}
+	if read == nil {
+		read = &readTo{m.next, m.epoch}
 	}
 	if next == 0 || read.next >= next { // no log ends before that
 		return mark{next: next, epoch: epoch}
@@ -165,7 +164,7 @@ func (p *position) render() json.RawMessage {
 			out = strconv.AppendInt(out, m.next, 10)
 			out = append(out, ',')
 			out = strconv.AppendInt(out, int64(m.epoch), 10)
-			if m.read.passed {
+			if m.read != nil {
 				out = append(out, ',')
 				out = strconv.AppendInt(out, m.read.next, 10)
 				out = append(out, ',')

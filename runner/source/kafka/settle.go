@@ -170,7 +170,7 @@ func (s *Source) resolveStarts(ctx context.Context, address string, questions []
 		if q.changed() {
 			return
 		}
-		p.next, p.nextEpoch, p.read = p.begin(), -1, readTo{}
+		p.setPlace(mark{next: p.begin(), epoch: -1})
 		p.pass(offset, -1)
 		p.state, p.begun = stateAnnounce, true
 		p.consumed.Store(offset)
@@ -330,7 +330,7 @@ func (q *question) wrongStart() error {
 // offsets, and records that get offsets a second time would take the place of
 // others. The table is locked.
 func (s *Source) cutOff(q *question, why string) error {
-	if q.p.read.passed {
+	if q.p.passed {
 		return s.takeBack(q, why)
 	}
 	return stopf("the log of topic %s partition %d lost records that were read already: offsets up to %d were read, and now it has the offsets [%d,%d); %s. To go on, offsets that were read before would be used again for other records, whose files would replace those written before, so reading stops whatever SPOUT_KAFKA_ON_OUT_OF_RANGE says. Either restore the brokers' data, or begin anew with another output branch or spout",
@@ -344,8 +344,9 @@ func (s *Source) cutOff(q *question, why string) error {
 // twice. That place is checked as any other is. The table is locked.
 func (s *Source) takeBack(q *question, why string) error {
 	p := q.p
-	to := fmt.Sprintf("offset %d, up to which records were read", p.read.next)
-	if p.read.next < 0 {
+	read := p.apart.read
+	to := fmt.Sprintf("offset %d, up to which records were read", read.next)
+	if read.next < 0 {
 		to = "the start, as no record of it was read"
 	}
 	if s.config.OnOutOfRange == "stop" {
@@ -355,9 +356,9 @@ func (s *Source) takeBack(q *question, why string) error {
 	s.log.Warn("the log ends before the offset to read next; going back to "+to, "topic", p.stream.Topic, "partition", p.stream.Partition,
 		"wanted", q.next, "log_start", q.start, "log_end", q.end, "reason", why)
 	p.state, p.checkRange, p.beyond, p.retryAt = stateCheck, true, 0, time.Time{}
-	p.next, p.nextEpoch, p.read = p.read.next, p.read.epoch, readTo{}
-	if p.next < 0 {
-		p.state, p.next, p.checkRange = stateStart, 0, false
+	p.setPlace(mark{next: max(read.next, 0), epoch: read.epoch})
+	if read.next < 0 {
+		p.state, p.checkRange = stateStart, false
 	}
 	s.table.refresh = true
 	s.kick()

@@ -3,6 +3,7 @@
 package kafka
 
 import (
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -82,13 +83,14 @@ type partition struct {
 	run      int32 // raised when data that were fetched are not to be decoded
 	pending  int32 // responses with data of it that are not decoded yet
 	waiting  int32 // bytes that it is behind, about; 0 if it is not known to be
-	failures int32 // errors in a row
+	failures int16 // errors in a row, as far as they are counted
+	begun    bool  // it was settled where it begins, so the position may have it
+	passed   bool  // what it has apart says up to where records were read
 	leader   int32 // -1 for none
 	replica  int32 // follower that the leader has sent us to, -1 for none
 	state    state
 	former   bool // of a topic that was deleted, see topic.former
 	endKnown bool // highWatermark is what a broker said
-	begun    bool // it was settled where it begins, so the position may have it
 	damaged  int8 // damaged batches in a row
 
 	next          int64   // offset to fetch next
@@ -97,7 +99,6 @@ type partition struct {
 	pendingOn     *broker // where data are pending
 	topic         *topic
 	nextEpoch     int32 // leader epoch of the last record before next, -1 if unknown
-	read          readTo
 	leaderEpoch   int32 // -1 if the brokers do not tell
 	highWatermark atomic.Int64
 	durableNext   int64 // offset after what is durable, if that is less than what was consumed
@@ -105,19 +106,19 @@ type partition struct {
 	consumed      atomic.Int64 // offset after what the consumer consumed
 	consumedSoFar progress
 	durableSoFar  progress
-	formerID      string // the id that the topic had, if it is former
-	mark          mark   // in the position, of the consumer alone
-	marked        bool   // mark is there; the same
+	mark          mark // in the position, of the consumer alone
 
 	oldest       int64     // timestamp of the first record that was consumed, in ms
+	marked       bool      // mark is there; of the consumer alone, too
 	replicaUntil time.Time // when the leader is asked again
 	leaderUntil  time.Time // no follower before that: one has failed
 
 	startTime  int64 // for stateStart: a time in ms, or startEarliest or startLatest
 	given      bool  // next is what SPOUT_KAFKA_START_OFFSETS says, and was not seen to be in the log yet
 	checkRange bool  // for stateCheck: see whether next lies in the log
-	beyond     int   // times in a row that next was seen beyond the end of the log
+	beyond     int8  // times in a row that next was seen beyond the end of the log
 	gap        *source.Gap
+	apart      *apart
 
 	retryAt     time.Time
 	failure     error     // the last, if failures is not 0
@@ -133,11 +134,34 @@ const (
 // begin is where p begins if nothing was read of it, without the time.
 func (p *partition) begin() int64 { return min(p.startTime, startLatest) }
 
-// pass moves p on over what no record is read of.
-func (p *partition) pass(next int64, epoch int32) {
-	m := mark{p.next, p.nextEpoch, p.read}.after(next, epoch)
-	p.next, p.nextEpoch, p.read = m.next, m.epoch, m.read
+// apart is what few partitions have.
+type apart struct {
+	read     *readTo // if it was passed on since
+	formerID string  // the id that the topic had, if the partition is former
 }
+
+// place returns where p is to be read.
+func (p *partition) place() mark {
+	m := mark{next: p.next, epoch: p.nextEpoch}
+	if p.passed {
+		m.read = p.apart.read
+	}
+	return m
+}
+
+// setPlace sets where p is to be read.
+func (p *partition) setPlace(m mark) {
+	p.next, p.nextEpoch, p.passed = m.next, m.epoch, m.read != nil
+	if p.passed {
+		if p.apart == nil {
+			p.apart = &apart{}
+		}
+		p.apart.read = m.read
+	}
+}
+
+// pass moves p on over what no record is read of.
+func (p *partition) pass(next int64, epoch int32) { p.setPlace(p.place().after(next, epoch)) }
 
 // reader is the broker that p is fetched from, -1 for none.
 func (p *partition) reader() int32 {
@@ -179,7 +203,7 @@ func (p *partition) fault(err error) {
 	if p.failures == 0 {
 		p.failedSince = time.Now()
 	}
-	p.failures++
+	p.failures = min(p.failures, math.MaxInt16-1) + 1
 	p.failure = err
 	p.retryAt = time.Now().Add(delayAfter(int(p.failures), err))
 	p.waiting = 0
@@ -193,7 +217,7 @@ func (t *table) identity(p *partition) string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if p.former {
-		return p.formerID
+		return p.apart.formerID
 	}
 	return topicID(p.topic.id)
 }
