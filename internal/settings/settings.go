@@ -125,6 +125,14 @@ var (
 	memoryPerBatch = Bytes(4)
 )
 
+// LargestRecord is the most memory that a record may take in the form in which
+// it is written: base64 of all that a batch may hold fits, but not a record
+// that becomes many times as much.
+func (s Settings) LargestRecord() int {
+	const around = 128 << 10
+	return int(max(s.Kafka.MaxBatchBytes, s.MemoryBudget/(2*memoryPerBatch)))/2*3 + around
+}
+
 // Selector returns what says whether a topic is to be read: Topics names it,
 // or the whole of its name matches Pattern. Names that begin with two
 // underscores are for the cluster's own use, and no pattern matches them. Nor

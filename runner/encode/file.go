@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/record"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/schema"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 )
@@ -19,6 +20,7 @@ type Encoder struct {
 	compression compression
 	text        *textKind
 	container   *container // of rows; nil for other formats
+	largest     int        // bytes that a record may become
 }
 
 // NewEncoder returns an encoder for validated settings.
@@ -27,7 +29,7 @@ func NewEncoder(s settings.Settings) (*Encoder, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Encoder{settings: s, container: container, reserved: s.ReservedFolders()}
+	e := &Encoder{settings: s, container: container, reserved: s.ReservedFolders(), largest: s.LargestRecord()}
 	if container != nil {
 		return e, nil // it compresses inside
 	}
@@ -38,7 +40,7 @@ func NewEncoder(s settings.Settings) (*Encoder, error) {
 		return e, nil
 	}
 	format, err := formatNamed(s.File.Format)
-	e.text = &textKind{format, e.compression, e.path}
+	e.text = &textKind{format, e.compression, e.path, e.largest}
 	return e, err
 }
 
@@ -55,7 +57,8 @@ type Place struct {
 // a time.
 type File interface {
 	// Append adds records until one of them brings the size to limit or
-	// beyond, and returns how many it took: at least one.
+	// beyond, and returns how many it took: at least one. It ends before a
+	// record that would take more memory than one may, with a [*record.Refused].
 	Append(records []source.Record, limit int) (taken int, err error)
 
 	// Size is the number of bytes the file will have at most, as far as is
@@ -65,18 +68,17 @@ type File interface {
 	// Memory is about the memory that the file takes.
 	Memory() int
 
-	// Write ends the file and passes it, or each one, to put. Its memory is
-	// given back: the file must not be used after it.
+	// Write ends the file and passes it, or each one, to put; one without
+	// records is none. Its memory is given back: the file must not be used
+	// after it.
 	Write(put func(path string, parts ...[]byte) error) error
 }
 
 // NewFile begins a file of the settings' format.
 func (e *Encoder) NewFile(at Place) File {
 	switch {
-	case e.container != nil && at.Rows == nil:
-		return &rowFile{encoder: e, place: at, schema: schema.Envelope}
 	case e.container != nil:
-		return &rowFile{encoder: e, place: at, schema: at.Rows}
+		return newRowFile(e, at)
 	case e.settings.File.Format == formatRaw:
 		return &rawFile{encoder: e, place: at}
 	}
@@ -121,6 +123,7 @@ type textKind struct {
 	format      format
 	compression compression
 	path        func(at Place, extension string, first, last int64) string
+	largest     int // bytes of a record, 0 for no limit
 }
 
 // textFile is a file whose format puts one record after the other.
@@ -148,7 +151,12 @@ func (f *textFile) Append(records []source.Record, limit int) (taken int, err er
 	}
 	format := &f.kind.format
 	for done := false; !done; done = taken == len(records) || f.size >= limit {
-		f.room(format.most(&records[taken]))
+		need := format.most(&records[taken])
+		if f.kind.largest > 0 && need > f.kind.largest { // one that long does not fit into what is left of a block
+			err = tooLarge(need, f.kind.largest)
+			break
+		}
+		f.room(need)
 		size, capacity := len(f.tail), cap(f.tail)
 		filled, n := format.fill(f.tail, &f.place.Stream, records[taken:], limit-(f.size-size))
 		f.tail = filled
@@ -156,9 +164,19 @@ func (f *textFile) Append(records []source.Record, limit int) (taken int, err er
 		f.size += len(filled) - size
 		f.memory += cap(filled) - capacity
 	}
-	f.last = records[taken-1].Offset
-	f.records += taken
+	if taken > 0 {
+		f.last = records[taken-1].Offset
+		f.records += taken
+	}
+	if err != nil {
+		return taken, err
+	}
 	return taken, f.compress(false)
+}
+
+// tooLarge says why a record is not written.
+func tooLarge(need, largest int) error {
+	return &record.Refused{Reason: fmt.Sprintf("in the file it would take %d bytes of memory, more than the %d that one record may take. SPOUT_MEMORY_BUDGET and SPOUT_KAFKA_MAX_BATCH_BYTES raise that limit", need, largest)}
 }
 
 // room makes sure that the tail has room for need bytes, so that appending
@@ -223,6 +241,9 @@ func (f *textFile) Memory() int { return f.memory }
 
 // Write implements [File].
 func (f *textFile) Write(put func(path string, parts ...[]byte) error) error {
+	if f.records == 0 {
+		return nil
+	}
 	if err := f.compress(true); err != nil {
 		return err
 	}

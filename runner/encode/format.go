@@ -17,8 +17,8 @@ import (
 type format struct {
 	extension string // the file name's ending, without a dot
 	fill      fill
-	// most returns a bound for the bytes that a record takes, but for rare
-	// control characters.
+	// most returns a bound for the bytes that a record takes, but for a few
+	// control characters: what is long is counted.
 	most func(r *source.Record) int
 }
 
@@ -70,8 +70,41 @@ func fillLines(dst []byte, _ *source.Stream, records []source.Record, end int) (
 // name of a topic.
 const envelope = 512
 
+// countedFrom is how long keys and headers are whose length in a file is
+// counted: a header of two bytes becomes 24, and a character of a key six.
+const countedFrom = 4 << 10
+
 func mostJSON(r *source.Record) int {
+	if len(r.Key)+len(r.Headers.Raw) > countedFrom {
+		return envelope + lengthOfText(r.Key) + lengthOfHeaders(r.Headers) + base64.StdEncoding.EncodedLen(len(r.Value))
+	}
 	return envelope + (len(r.Key)+len(r.Value)+len(r.Headers.Raw))*4/3 + 64*r.Headers.Count
+}
+
+// lengthOfHeaders is what [appendHeaders] appends, about.
+func lengthOfHeaders(headers source.Headers) (n int) {
+	const around = len(`{"key":"","value":null},`)
+	for key, value := range headers.All() {
+		n += around + lengthOfText(key) + lengthOfText(value)
+	}
+	return n
+}
+
+// lengthOfText is what the content of [appendText] takes at most.
+func lengthOfText(text []byte) int {
+	if !utf8.Valid(text) {
+		return len("_base64") + base64.StdEncoding.EncodedLen(len(text))
+	}
+	n := len(text)
+	for _, c := range text {
+		switch {
+		case c == '"' || c == '\\':
+			n++
+		case c < ' ':
+			n += len(`\u0000`) - 1
+		}
+	}
+	return n
 }
 
 // append appends one JSON object and a newline.

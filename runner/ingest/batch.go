@@ -222,13 +222,13 @@ func (b *batcher) move() {
 // addSome puts some of the records into files; none if the batch is due first.
 func (b *batcher) addSome(ctx context.Context, chunk *source.Chunk, records []source.Record) (int, error) {
 	if b.rules == nil && b.schemas == nil {
-		return b.add(chunk, records)
+		return b.add(ctx, chunk, records)
 	}
 	return b.addEach(ctx, chunk, records)
 }
 
 // add appends the records that go into one file and fit the limits.
-func (b *batcher) add(chunk *source.Chunk, records []source.Record) (int, error) {
+func (b *batcher) add(ctx context.Context, chunk *source.Chunk, records []source.Record) (int, error) {
 	b.begin()
 	span := b.span(&records[0])
 	if b.paths.grain > 0 && !b.paths.ingestion {
@@ -242,7 +242,12 @@ func (b *batcher) add(chunk *source.Chunk, records []source.Record) (int, error)
 	if b.limits.MaxRecords > 0 {
 		records = records[:min(int64(len(records)), int64(b.limits.MaxRecords)-b.counts.written-b.counts.deadLettered)]
 	}
-	return b.append(b.file(chunk, span, nil, nil), records)
+	n, err := b.append(b.file(chunk, span, nil, nil), records)
+	var refused *record.Refused
+	if errors.As(err, &refused) {
+		return n + 1, b.refuse(ctx, chunk.Stream, &records[n], refused.Reason)
+	}
+	return n, err
 }
 
 // addEach is [batcher.add] for records that have to be looked at one by one. It
@@ -254,7 +259,7 @@ func (b *batcher) addEach(ctx context.Context, chunk *source.Chunk, records []so
 		var refused *record.Refused
 		switch {
 		case errors.As(err, &refused):
-			err = b.refuse(chunk.Stream, &records[i], refused.Reason)
+			err = b.refuse(ctx, chunk.Stream, &records[i], refused.Reason)
 		case errors.Is(err, errDue):
 			return i, nil
 		case err == nil && !keep:
@@ -295,13 +300,22 @@ func (b *batcher) addOne(ctx context.Context, chunk *source.Chunk, r source.Reco
 	return true, err
 }
 
+// largeLetter is how large dead letters are that find room, or wait for it:
+// what is refused is likely to be as large as it can be.
+const largeLetter = 1 << 20
+
 // refuse does with a record that cannot be written what the policy says.
-func (b *batcher) refuse(stream source.Stream, r *source.Record, why string) error {
+func (b *batcher) refuse(ctx context.Context, stream source.Stream, r *source.Record, why string) error {
 	if b.refused != "dead_letter" {
 		return &source.Stop{Err: fmt.Errorf("the record of topic %s, partition %d, offset %d cannot be written: %s. Change the settings, or set SPOUT_RECORD_ON_REFUSED to dead_letter to have such records written to a folder of their own",
 			stream.Topic, stream.Partition, r.Offset, why)}
 	}
 	b.begin()
+	if need := encode.DeadLetterMemory(r); b.memory > 0 && need > largeLetter && b.memory+need > b.share {
+		if err := b.hand(ctx, nil); err != nil {
+			return err
+		}
+	}
 	file := b.dead[stream]
 	if file == nil {
 		file = b.encoder.NewDeadLetters(stream)

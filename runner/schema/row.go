@@ -156,9 +156,42 @@ func (r *Rows) Append(dst []byte, stream source.Stream, rec *source.Record) []by
 	return dst
 }
 
-// Most is a bound for the length of a row.
+// countedFrom is how long headers are whose length in a row is counted: bytes
+// that are not UTF-8 become three each.
+const countedFrom = 4 << 10
+
+// Most is a bound for the length of a row, but for a few bytes that are not
+// UTF-8.
 func (r *Rows) Most(rec *source.Record) int {
-	return 300 + len(rec.Key) + len(rec.Value) + len(rec.Headers.Raw) + 8*rec.Headers.Count
+	headers := len(rec.Headers.Raw) + 8*rec.Headers.Count
+	if headers > countedFrom {
+		headers = lengthOfHeaders(rec.Headers)
+	}
+	return 300 + len(r.nulls) + len(rec.Key) + len(rec.Value) + headers
+}
+
+func lengthOfHeaders(headers source.Headers) (n int) {
+	for key, value := range headers.All() {
+		replaced := 0
+		for rest := key; len(rest) > 0; {
+			c, size := utf8.DecodeRune(rest)
+			if c == utf8.RuneError && size == 1 {
+				replaced += len("\uFFFD") - 1
+			}
+			rest = rest[size:]
+		}
+		n += lengthOfText(len(key)+replaced) + 1 + lengthOfText(len(value))
+	}
+	return n
+}
+
+// lengthOfText is what text or bytes take with their length.
+func lengthOfText(length int) int {
+	n := length + 1
+	for length >>= 6; length > 0; length >>= 7 {
+		n++
+	}
+	return n
 }
 
 // appendOptional appends a union of null and bytes.
