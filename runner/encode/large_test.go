@@ -151,4 +151,6 @@ func TestManyColumns(t *testing.T) { // counts memory: not parallel
 	}
 }
 
-func varintName(n int) []byte { return []byte{byte('a' + n/100), byte('a' + n/10%10), byte('a' + n%10)} }
+func varintName(n int) []byte {
+	return []byte{byte('a' + n/100), byte('a' + n/10%10), byte('a' + n%10)}
+}

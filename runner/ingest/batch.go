@@ -286,7 +286,10 @@ func (b *batcher) addOne(ctx context.Context, chunk *source.Chunk, r source.Reco
 	}
 	var rows *schema.Rows
 	if b.schemas != nil {
-		if rows, err = b.schemas.decode(ctx, b.due(), chunk.Stream.Topic, &r); err != nil {
+		fresh := b.schemas.freshBytes
+		rows, err = b.schemas.decode(ctx, b.due(), chunk.Stream.Topic, &r)
+		b.memory += b.schemas.freshBytes - fresh
+		if err != nil {
 			return false, err
 		}
 	}

@@ -22,10 +22,21 @@ type Rows struct {
 	nulls      []byte                   // what stands for the value's fields in rows without a value
 	columns    func() (*Columns, error) // made once
 	multiplies bool                     // see Columns
+	laid       *Columns                 // nil if they are not made, or not yet
 }
 
 // Columns is how the rows are laid out in Parquet files.
 func (r *Rows) Columns() (*Columns, error) { return r.columns() }
+
+// size is about how much memory the rows' schema takes, in fields.
+func (r *Rows) size() int {
+	const field = 30 // bytes of a field in the schema's text
+	n := len(r.Text) / field
+	if r.laid != nil {
+		n += r.laid.Leaves
+	}
+	return n
+}
 
 // checkTranscoded checks a value that was brought into Avro's encoding, as far
 // as it is not right by the way it was made.
