@@ -60,7 +60,8 @@ type batcher struct {
 	health  *health
 
 	open   map[fileKey]openFile
-	recent []openFile // by the index of the stream: where its last records went
+	rows   map[*schema.Rows]bool // of the open files
+	recent []openFile            // by the index of the stream: where its last records went
 	dead   map[source.Stream]*encode.DeadLetters
 	order  []encode.File
 	memory int // of the open files
@@ -106,7 +107,7 @@ type openFile struct {
 
 // run reads until ctx ends or the source fails.
 func (b *batcher) run(ctx context.Context) error {
-	b.open, b.dead, b.stopTimer = map[fileKey]openFile{}, map[source.Stream]*encode.DeadLetters{}, func() {}
+	b.open, b.rows, b.dead, b.stopTimer = map[fileKey]openFile{}, map[*schema.Rows]bool{}, map[source.Stream]*encode.DeadLetters{}, func() {}
 	defer func() { b.stopTimer() }()
 	for {
 		chunk, err := b.next(ctx)
@@ -356,6 +357,10 @@ func (b *batcher) newFile(key fileKey) openFile {
 	file := b.encoder.NewFile(encode.Place{Stream: key.stream, Time: time.UnixMilli(key.span * b.paths.grain.Milliseconds()), Values: key.values, Rows: key.rows})
 	open := openFile{key, file}
 	b.open[key] = open
+	if key.rows != nil && !b.rows[key.rows] {
+		b.rows[key.rows] = true
+		b.memory += key.rows.Memory()
+	}
 	b.order = append(b.order, file)
 	if !b.paths.each {
 		b.files++
@@ -428,6 +433,7 @@ func (b *batcher) hand(ctx context.Context, end *batchEnd) error {
 		s.schemas = b.schemas.takeNew()
 	}
 	clear(b.open)
+	clear(b.rows)
 	clear(b.recent)
 	clear(b.dead)
 	b.order, b.memory, b.told = nil, 0, 0

@@ -179,7 +179,7 @@ func (r *Registry) keep(id int, k known) {
 	size := knownMemory
 	if k.values != nil {
 		if k.values.rows != nil {
-			size += fieldMemory * k.values.rows.size()
+			size += k.values.rows.Memory()
 		}
 		for _, s := range k.values.sources {
 			size += len(s.Text)

@@ -28,6 +28,9 @@ type Rows struct {
 // Columns is how the rows are laid out in Parquet files.
 func (r *Rows) Columns() (*Columns, error) { return r.columns() }
 
+// Memory is about what the rows' schema takes.
+func (r *Rows) Memory() int { return fieldMemory * r.size() }
+
 // size is about how much memory the rows' schema takes, in fields.
 func (r *Rows) size() int {
 	const field = 30 // bytes of a field in the schema's text
