@@ -91,15 +91,15 @@ func commitFactAttributes() map[string]schema.Attribute {
 			"restored":              computedText("For a repair, the commit whose files it brought back."),
 			"gaps": schema.ListNestedAttribute{Computed: true, MarkdownDescription: "Records that were gone at the source before they could be read, and were passed over as configured.",
 				NestedObject: schema.NestedAttributeObject{Attributes: map[string]schema.Attribute{
-					"stream": computedText("Name of the stream, as Kafka's topic."), "partition": computedNumber("Number of its partition; 0 where there are none."), "from": computedNumber("First offset that was gone."),
+					"stream": computedText("Name of the stream, such as a topic."), "partition": computedNumber("Number of its partition; 0 where there are none."), "from": computedNumber("First offset that was gone."),
 					"to": computedNumber("First offset after it that is there."), "reason": computedText("Why they were gone."),
 				}}},
 			"position": computedText("Position in the source after this commit, in JSON, for `jsondecode`. All before it is in this commit and its ancestors. Null for a commit that is not finished or was rolled back."),
 			"offsets": schema.MapAttribute{Computed: true, ElementType: types.MapType{ElemType: types.Int64Type},
-				MarkdownDescription: "The next offset to be read, by stream and partition, as `offsets[\"orders\"][\"0\"]` for a topic of Kafka. Sources without offsets of their own number their records from 0 on. Null where there is no position."},
+				MarkdownDescription: "The next offset to be read, by stream (such as a topic) and partition, as `offsets[\"orders\"][\"0\"]`. Sources without offsets of their own number their records from 0 on. Null where there is no position."},
 			"marks": schema.ListNestedAttribute{Computed: true, MarkdownDescription: "The same as a list, with what else the source says of the place.",
 				NestedObject: schema.NestedAttributeObject{Attributes: map[string]schema.Attribute{
-					"stream": computedText("Name of the stream, as Kafka's topic."), "partition": computedNumber("Number of its partition; 0 where there are none."),
+					"stream": computedText("Name of the stream, such as a topic."), "partition": computedNumber("Number of its partition; 0 where there are none."),
 					"generation": computedNumber("How often the stream was made again since reading began."), "next": computedNumber("Next offset to be read."),
 					"text": computedText("The source's own name of the place; null where it is the offset."),
 				}}},

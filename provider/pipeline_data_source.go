@@ -158,7 +158,7 @@ func newSpoutDataSource() datasource.DataSource {
 			"head_commit": schema.SingleNestedAttribute{Computed: true, Attributes: commitFactAttributes(),
 				MarkdownDescription: "The newest commit of the output branch that can be read: finished, and without an error. Unlike `last_commit`, it may be one without data. Null before the first one."},
 			"offsets": schema.MapAttribute{Computed: true, ElementType: types.MapType{ElemType: types.Int64Type},
-				MarkdownDescription: "The next offset to be read, by stream and partition, as `offsets[\"orders\"][\"0\"]` for a topic of Kafka: the newest position on the output branch. Null where there is none."},
+				MarkdownDescription: "The next offset to be read, by stream (such as a topic) and partition, as `offsets[\"orders\"][\"0\"]`: the newest position on the output branch. Null where there is none."},
 		})
 		return schema.Schema{MarkdownDescription: spoutDataDoc, Attributes: attributes}
 	}}

@@ -71,3 +71,17 @@ func namesOf(variable string) (names []string) {
 	}
 	return names
 }
+
+// LargestRecord is the most memory that a record may take in the form in which
+// it is written: base64 of all that a batch may hold fits, but not a record
+// that becomes many times as much.
+func (s Settings) LargestRecord() int {
+	const around = 128 << 10
+	largest := s.MemoryBudget / (2 * memoryPerBatch)
+	if of, ok := s.chosen(); ok {
+		if batches, ok := of.(interface{ largestBatch() Bytes }); ok {
+			largest = max(largest, batches.largestBatch())
+		}
+	}
+	return int(largest)/2*3 + around
+}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/record"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/schema"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 )
@@ -23,6 +24,7 @@ type Encoder struct {
 	compression compression
 	text        *textKind
 	container   containerWriter // of rows; nil for other formats
+	largest     int             // bytes that a record may become
 }
 
 // NewEncoder returns an encoder for validated settings.
@@ -32,7 +34,7 @@ func NewEncoder(s settings.Settings) (*Encoder, error) {
 		return nil, err
 	}
 	layout := s.Layout()
-	e := &Encoder{settings: s, kind: kind, filePath: s.FilePath(), coordinates: schema.CoordinatesOf(layout), words: newJSONWords(layout), reserved: s.ReservedFolders()}
+	e := &Encoder{settings: s, kind: kind, filePath: s.FilePath(), coordinates: schema.CoordinatesOf(layout), words: newJSONWords(layout), reserved: s.ReservedFolders(), largest: s.LargestRecord()}
 	if kind.rows != nil {
 		e.container, err = kind.rows(s.File.Compression)
 		return e, err // it compresses inside
@@ -41,7 +43,7 @@ func NewEncoder(s settings.Settings) (*Encoder, error) {
 		return nil, err
 	}
 	if kind.text != nil {
-		e.text = &textKind{kind.text(layout), kind.extension, e.compression, e.path}
+		e.text = &textKind{kind.text(layout), kind.extension, e.compression, e.path, e.largest}
 	}
 	return e, nil
 }
@@ -59,7 +61,8 @@ type Place struct {
 // a time.
 type File interface {
 	// Append adds records until one of them brings the size to limit or
-	// beyond, and returns how many it took: at least one.
+	// beyond, and returns how many it took: at least one. It ends before a
+	// record that would take more memory than one may, with a [*record.Refused].
 	Append(records []source.Record, limit int) (taken int, err error)
 
 	// Size is the number of bytes the file will have at most, as far as is
@@ -69,18 +72,17 @@ type File interface {
 	// Memory is about the memory that the file takes.
 	Memory() int
 
-	// Write ends the file and passes it, or each one, to put. Its memory is
-	// given back: the file must not be used after it.
+	// Write ends the file and passes it, or each one, to put; one without
+	// records is none. Its memory is given back: the file must not be used
+	// after it.
 	Write(put func(path string, parts ...[]byte) error) error
 }
 
 // NewFile begins a file of the settings' format.
 func (e *Encoder) NewFile(at Place) File {
 	switch {
-	case e.container != nil && at.Rows == nil:
-		return &rowFile{encoder: e, place: at, schema: e.coordinates.Envelope()}
 	case e.container != nil:
-		return &rowFile{encoder: e, place: at, schema: at.Rows}
+		return newRowFile(e, at)
 	case e.kind.each:
 		return &rawFile{encoder: e, place: at}
 	}
@@ -141,6 +143,7 @@ type textKind struct {
 	extension   string
 	compression compression
 	path        func(at Place, extension string, first, last int64) string
+	largest     int // bytes of a record, 0 for no limit
 }
 
 // textFile is a file whose format puts one record after the other.
@@ -166,12 +169,17 @@ func (f *textFile) Append(records []source.Record, limit int) (taken int, err er
 	format := &f.kind.format
 	if f.records == 0 {
 		f.first = records[0].Offset
-		if len(format.head) > 0 {
+		if f.size == 0 {
 			f.begin(format.head)
 		}
 	}
 	for done := false; !done; done = taken == len(records) || f.size >= limit {
-		f.room(format.most(&records[taken]))
+		need := format.most(&records[taken])
+		if f.kind.largest > 0 && need > f.kind.largest { // one that long does not fit into what is left of a block
+			err = tooLarge(need, f.kind.largest)
+			break
+		}
+		f.room(need)
 		size, capacity := len(f.tail), cap(f.tail)
 		filled, n := format.fill(f.tail, &f.place.Stream, records[taken:], limit-(f.size-size))
 		f.tail = filled
@@ -179,8 +187,13 @@ func (f *textFile) Append(records []source.Record, limit int) (taken int, err er
 		f.size += len(filled) - size
 		f.memory += cap(filled) - capacity
 	}
-	f.last = records[taken-1].Offset
-	f.records += taken
+	if taken > 0 {
+		f.last = records[taken-1].Offset
+		f.records += taken
+	}
+	if err != nil {
+		return taken, err
+	}
 	return taken, f.compress(false)
 }
 
@@ -189,6 +202,11 @@ func (f *textFile) begin(head []byte) {
 	f.room(len(head))
 	f.tail = append(f.tail, head...)
 	f.size += len(head)
+}
+
+// tooLarge says why a record is not written.
+func tooLarge(need, largest int) error {
+	return &record.Refused{Reason: fmt.Sprintf("in the file it would take %d bytes of memory, more than the %d that one record may take. SPOUT_MEMORY_BUDGET raises that limit", need, largest)}
 }
 
 // room makes sure that the tail has room for need bytes, so that appending
@@ -253,6 +271,9 @@ func (f *textFile) Memory() int { return f.memory }
 
 // Write implements [File].
 func (f *textFile) Write(put func(path string, parts ...[]byte) error) error {
+	if f.records == 0 {
+		return nil
+	}
 	if err := f.compress(true); err != nil {
 		return err
 	}

@@ -15,8 +15,8 @@ import (
 type format struct {
 	head []byte // what a file begins with, as a CSV file with its columns' names
 	fill fill
-	// most returns a bound for the bytes that a record takes, but for rare
-	// control characters.
+	// most returns a bound for the bytes that a record takes, but for a few
+	// control characters: what is long is counted.
 	most func(r *source.Record) int
 }
 

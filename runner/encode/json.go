@@ -4,9 +4,11 @@ package encode
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"strconv"
 	"sync"
+	"unicode/utf8"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/strictjson"
@@ -30,8 +32,8 @@ func newJSONWords(l settings.Layout) *jsonWords {
 }
 
 // appendCoordinates appends where a record came from, and what else its source
-// tells of it, as members of an object.
-func (w *jsonWords) appendCoordinates(dst []byte, stream *source.Stream, r *source.Record) []byte {
+// tells of it, as members of an object; keyAndHeaders appends those two.
+func (w *jsonWords) appendCoordinates(dst []byte, stream *source.Stream, r *source.Record, keyAndHeaders func(dst []byte, r *source.Record) []byte) []byte {
 	dst = appendString(append(dst, w.stream...), stream.Name)
 	if w.partition != nil {
 		dst = strconv.AppendInt(append(dst, w.partition...), int64(stream.Partition), 10)
@@ -41,12 +43,15 @@ func (w *jsonWords) appendCoordinates(dst []byte, stream *source.Stream, r *sour
 		dst = appendString(append(dst, w.id...), bytes.ToValidUTF8(r.Detail.ID, []byte("\uFFFD")))
 	}
 	dst = strconv.AppendInt(append(dst, `,"timestamp":`...), r.Timestamp, 10)
-	dst = appendText(append(dst, ','), "key", r.Key)
-	dst = appendHeaders(dst, r.Headers)
+	dst = keyAndHeaders(dst, r)
 	if r.Detail != nil {
 		dst = appendDetail(dst, r.Detail)
 	}
 	return dst
+}
+
+func appendKeyAndHeaders(dst []byte, r *source.Record) []byte {
+	return appendHeaders(appendText(append(dst, ','), "key", r.Key), r.Headers)
 }
 
 // appendDetail appends what has become of a row, as far as it is told.
@@ -75,8 +80,15 @@ func appendDetail(dst []byte, d *source.Detail) []byte {
 // name of a stream.
 const envelope = 512
 
+// countedFrom is how long keys and headers are whose length in a file is
+// counted: a header of two bytes becomes 24, and a character of a key six.
+const countedFrom = 4 << 10
+
 func mostJSON(r *source.Record) int {
 	most := envelope + (len(r.Key)+len(r.Value)+len(r.Headers.Raw))*4/3 + 64*r.Headers.Count
+	if len(r.Key)+len(r.Headers.Raw) > countedFrom {
+		most = envelope + lengthOfText(r.Key) + lengthOfHeaders(r.Headers) + base64.StdEncoding.EncodedLen(len(r.Value))
+	}
 	if d := r.Detail; d != nil {
 		most += 2*len(d.ID) + len(d.Before)*4/3 + 64
 		for _, column := range d.Unchanged {
@@ -84,6 +96,32 @@ func mostJSON(r *source.Record) int {
 		}
 	}
 	return most
+}
+
+// lengthOfHeaders is what [appendHeaders] appends, about.
+func lengthOfHeaders(headers source.Headers) (n int) {
+	const around = len(`{"key":"","value":null},`)
+	for key, value := range headers.All() {
+		n += around + lengthOfText(key) + lengthOfText(value)
+	}
+	return n
+}
+
+// lengthOfText is what the content of [appendText] takes at most.
+func lengthOfText(text []byte) int {
+	if !utf8.Valid(text) {
+		return len("_base64") + base64.StdEncoding.EncodedLen(len(text))
+	}
+	n := len(text)
+	for _, c := range text {
+		switch {
+		case c == '"' || c == '\\':
+			n++
+		case c < ' ':
+			n += len(`\u0000`) - 1
+		}
+	}
+	return n
 }
 
 // jsonFiles are the files of JSON lines.
@@ -124,7 +162,7 @@ type jsonLines struct {
 // strings, or in base64 under a name that ends in _base64. That a key looks
 // like a number does not make it one.
 func (l *jsonLines) append(dst []byte, stream *source.Stream, r *source.Record) []byte {
-	dst = l.words.appendCoordinates(append(dst, '{'), stream, r)
+	dst = l.words.appendCoordinates(append(dst, '{'), stream, r, appendKeyAndHeaders)
 	if r.Detail != nil && r.Detail.Before != nil {
 		dst = l.appendValue(append(dst, ','), "before", r.Detail.Before)
 	}

@@ -20,6 +20,8 @@ type kind struct {
 	rows func(compression string) (containerWriter, error) // rows with a schema, compressed inside
 	each bool                                              // a file for each record
 
+	columns bool // rows are taken apart into columns
+
 	read func(l settings.Layout, path string, content []byte) ([]Read, error)
 }
 
@@ -29,7 +31,7 @@ var kinds = []kind{
 	{name: "jsonl", extension: "jsonl", coordinates: true, text: func(l settings.Layout) format { return format{fill: newJSONFiles(l).fill, most: mostJSON} }, read: readJSONLines},
 	{name: "raw", extension: "bin", each: true, read: readRaw},
 	{name: "avro", extension: "avro", coordinates: true, rows: avroCodec, read: readAvro},
-	{name: "parquet", extension: "parquet", coordinates: true, rows: parquetCodec, read: readParquet},
+	{name: "parquet", extension: "parquet", coordinates: true, rows: parquetCodec, columns: true, read: readParquet},
 }
 
 func kindNamed(name string) (kind, error) {

@@ -34,6 +34,11 @@ const (
 	shredRows = 512
 	// shredValues is the same for their values, of which wide rows have many.
 	shredValues = 1 << 17
+	// keptValues is how many there is room for from rows to rows.
+	keptValues = 4 * shredValues
+	// groupValues is how many values make a row group in any case: short ones
+	// take several times as much in columns as in rows.
+	groupValues = 4 << 20
 	// maxDictionary is how large a column's dictionary becomes before its other
 	// values are written as they are.
 	maxDictionary = 1 << 20
@@ -85,6 +90,7 @@ type rowGroupWriter struct {
 	rows      int
 	values    int // of these rows
 	bytes     int // of the row group
+	all       int // values of the row group
 }
 
 func (g *rowGroupWriter) add(row []byte) error {
@@ -106,8 +112,8 @@ func (g *rowGroupWriter) add(row []byte) error {
 	if err := g.pass(); err != nil {
 		return err
 	}
-	if g.bytes >= rowGroup {
-		g.bytes = 0
+	if g.bytes >= rowGroup || g.all >= groupValues {
+		g.bytes, g.all = 0, 0
 		return g.to.Flush()
 	}
 	return nil
@@ -119,6 +125,7 @@ func (g *rowGroupWriter) pass() error {
 		return nil
 	}
 	large := len(g.scratch)/g.rows > largeRow
+	kept := 0
 	for i, column := range g.to.ColumnWriters() {
 		n, err := column.WriteRowValues(g.columns[i])
 		if err != nil {
@@ -134,7 +141,11 @@ func (g *rowGroupWriter) pass() error {
 			return err
 		}
 		g.columns[i] = g.columns[i][:0]
+		if kept += cap(g.columns[i]); kept > keptValues { // other rows have theirs elsewhere
+			g.columns[i] = nil
+		}
 	}
+	g.all += g.values
 	g.rows, g.values, g.scratch = 0, 0, g.scratch[:0]
 	return nil
 }

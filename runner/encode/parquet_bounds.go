@@ -29,22 +29,9 @@ func unboundedColumns(layout *schema.Columns, rows *rowBlocks) (columns []int) {
 			_, unbounded[column] = logical.Value.(*meta.DecimalType)
 		}
 	}
-	var values [][]parquet.Value
-	for block := range rows.list {
-		for row := range rows.rows(block) {
-			if len(row) <= maxBound {
-				continue
-			}
-			if values == nil {
-				values = make([][]parquet.Value, layout.Leaves)
-			}
-			layout.Shred(values, row)
-			for i := range values {
-				for _, v := range values[i] {
-					unbounded[i] = unbounded[i] || lengthOf(v) > maxBound
-				}
-				values[i] = values[i][:0]
-			}
+	if rows.extent != nil { // rows that were not measured are short
+		for i, longest := range rows.extent.Longest {
+			unbounded[i] = unbounded[i] || longest > maxBound
 		}
 	}
 	for i, yes := range unbounded {

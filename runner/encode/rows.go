@@ -23,6 +23,10 @@ type rowBlocks struct {
 	ends     [][]int // of the rows in each block
 	size     int
 	capacity int
+
+	layout *schema.Columns // nil if rows are not taken apart into columns
+	extent *schema.Extent  // of the rows that are measured; nil for none
+	beside int             // memory that they take when they are taken apart
 }
 
 // rowEndMemory is what the end of a row takes.
@@ -69,6 +73,17 @@ type rowFile struct {
 	rows        rowBlocks
 }
 
+func newRowFile(e *Encoder, at Place) *rowFile {
+	f := &rowFile{encoder: e, place: at, schema: at.Rows}
+	if f.schema == nil {
+		f.schema = e.coordinates.Envelope()
+	}
+	if e.kind.columns {
+		f.rows.layout, _ = f.schema.Columns() // that there is none is an error when the file is written
+	}
+	return f
+}
+
 // Append implements [File].
 func (f *rowFile) Append(records []source.Record, limit int) (taken int, err error) {
 	if f.records == 0 {
@@ -77,6 +92,10 @@ func (f *rowFile) Append(records []source.Record, limit int) (taken int, err err
 	for i := range records {
 		r := &records[i]
 		need := f.schema.Most(r)
+		if need > f.encoder.largest {
+			err = tooLarge(need, f.encoder.largest)
+			break
+		}
 		n := len(f.rows.list)
 		if n == 0 || cap(f.rows.list[n-1])-len(f.rows.list[n-1]) < need {
 			f.rows.list = append(f.rows.list, newBlock(n, need))
@@ -87,6 +106,10 @@ func (f *rowFile) Append(records []source.Record, limit int) (taken int, err err
 		tail, ends := &f.rows.list[n-1], &f.rows.ends[n-1]
 		size, capacity, room := len(*tail), cap(*tail), cap(*ends)
 		*tail = f.schema.Append(*tail, f.place.Stream, r)
+		if err = f.rows.measure((*tail)[size:], f.encoder.largest); err != nil {
+			*tail = (*tail)[:size]
+			break
+		}
 		*ends = append(*ends, len(*tail))
 		f.rows.size += len(*tail) - size
 		f.rows.capacity += cap(*tail) - capacity + (cap(*ends)-room)*rowEndMemory
@@ -95,19 +118,47 @@ func (f *rowFile) Append(records []source.Record, limit int) (taken int, err err
 			break
 		}
 	}
-	f.last = records[taken-1].Offset
-	f.records += taken
-	return taken, nil
+	if taken > 0 {
+		f.last = records[taken-1].Offset
+		f.records += taken
+	}
+	return taken, err
+}
+
+const (
+	// valueMemory is what a value takes while its row is taken apart.
+	valueMemory = 64
+	// keptMemory is what of that a column keeps until its file is written.
+	keptMemory = 40
+)
+
+// measure notes what a row takes when it is taken apart into columns, unless it
+// is short, and refuses it if that is more than largest.
+func (b *rowBlocks) measure(row []byte, largest int) error {
+	if b.layout == nil || !b.layout.Counts(len(row)) {
+		return nil
+	}
+	if b.extent == nil {
+		b.extent = b.layout.NewExtent()
+	}
+	if need := len(row) + valueMemory*b.layout.Measure(b.extent, row); need > largest {
+		return tooLarge(need, largest)
+	}
+	b.beside += keptMemory * b.extent.Add()
+	return nil
 }
 
 // Size implements [File]: what the rows take before they are compressed.
 func (f *rowFile) Size() int { return f.rows.size }
 
 // Memory implements [File].
-func (f *rowFile) Memory() int { return f.rows.capacity }
+func (f *rowFile) Memory() int { return f.rows.capacity + f.rows.beside }
 
 // Write implements [File].
 func (f *rowFile) Write(put func(path string, parts ...[]byte) error) error {
+	if f.records == 0 {
+		return nil
+	}
 	var out blocks
 	path := f.encoder.path(f.place, f.encoder.kind.extension, f.first, f.last)
 	if err := f.encoder.container.write(&out, f.schema, &f.rows); err != nil {

@@ -60,16 +60,17 @@ type batcher struct {
 	metrics *Metrics
 	health  *health
 
-	open   map[fileKey]openFile
-	recent []openFile // by the index of the stream: where its last records went
-	dead   map[source.Stream]*encode.DeadLetters
-	order  []encode.File
-	memory int // of the open files
-	told   int // what of it the metrics know
-	bytes  int // of the batch, in earlier segments too
-	files  int // as bytes
-	counts counts
-	gaps   []spoutcommit.StreamGap
+	open     map[fileKey]openFile
+	openRows map[*schema.Rows]bool // of the open files
+	recent   []openFile            // by the index of the stream: where its last records went
+	dead     map[source.Stream]*encode.DeadLetters
+	order    []encode.File
+	memory   int // of the open files
+	told     int // what of it the metrics know
+	bytes    int // of the batch, in earlier segments too
+	files    int // as bytes
+	counts   counts
+	gaps     []spoutcommit.StreamGap
 
 	single     [1]source.Record // what addOne passes on
 	rows       map[*source.RowSchema]*schema.Rows
@@ -83,7 +84,7 @@ type batcher struct {
 
 // run reads until ctx ends or the source fails.
 func (b *batcher) run(ctx context.Context) error {
-	b.open, b.dead, b.stopTimer = map[fileKey]openFile{}, map[source.Stream]*encode.DeadLetters{}, func() {}
+	b.open, b.openRows, b.dead, b.stopTimer = map[fileKey]openFile{}, map[*schema.Rows]bool{}, map[source.Stream]*encode.DeadLetters{}, func() {}
 	b.rows = map[*source.RowSchema]*schema.Rows{}
 	defer func() { b.stopTimer() }()
 	for {
@@ -200,6 +201,7 @@ func (b *batcher) hand(ctx context.Context, end *batchEnd) error {
 		s.schemas = b.schemas.takeNew()
 	}
 	clear(b.open)
+	clear(b.openRows)
 	clear(b.recent)
 	clear(b.dead)
 	b.order, b.memory, b.told = nil, 0, 0

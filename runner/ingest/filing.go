@@ -43,13 +43,13 @@ type openFile struct {
 // addSome puts some of the records into files; none if the batch is due first.
 func (b *batcher) addSome(ctx context.Context, chunk *source.Chunk, records []source.Record) (int, error) {
 	if b.rules == nil && b.schemas == nil {
-		return b.add(chunk, records)
+		return b.add(ctx, chunk, records)
 	}
 	return b.addEach(ctx, chunk, records)
 }
 
 // add appends the records that go into one file and fit the limits.
-func (b *batcher) add(chunk *source.Chunk, records []source.Record) (int, error) {
+func (b *batcher) add(ctx context.Context, chunk *source.Chunk, records []source.Record) (int, error) {
 	b.begin()
 	span := b.span(&records[0])
 	if b.paths.grain > 0 && !b.paths.ingestion {
@@ -67,7 +67,12 @@ func (b *batcher) add(chunk *source.Chunk, records []source.Record) (int, error)
 	if err != nil {
 		return 0, err
 	}
-	return b.append(b.file(chunk, span, nil, rows), records)
+	n, err := b.append(b.file(chunk, span, nil, rows), records)
+	var refused *record.Refused
+	if errors.As(err, &refused) {
+		return n + 1, b.refuse(ctx, chunk.Stream, &records[n], refused.Reason)
+	}
+	return n, err
 }
 
 // maxRowSchemas is how many schemas of chunks are kept ready.
@@ -102,7 +107,7 @@ func (b *batcher) addEach(ctx context.Context, chunk *source.Chunk, records []so
 		var refused *record.Refused
 		switch {
 		case errors.As(err, &refused):
-			err = b.refuse(chunk.Stream, &records[i], refused.Reason)
+			err = b.refuse(ctx, chunk.Stream, &records[i], refused.Reason)
 		case errors.Is(err, errDue):
 			return i, nil
 		case err == nil && !keep:
@@ -133,7 +138,10 @@ func (b *batcher) addOne(ctx context.Context, chunk *source.Chunk, r source.Reco
 	}
 	if b.schemas != nil {
 		due, _ := b.due()
-		if rows, err = b.schemas.decode(ctx, due, chunk.Stream.Name, &r); err != nil {
+		fresh := b.schemas.freshBytes
+		rows, err = b.schemas.decode(ctx, due, chunk.Stream.Name, &r)
+		b.memory += b.schemas.freshBytes - fresh
+		if err != nil {
 			return false, err
 		}
 	}
@@ -147,13 +155,22 @@ func (b *batcher) addOne(ctx context.Context, chunk *source.Chunk, r source.Reco
 	return true, err
 }
 
+// largeLetter is how large dead letters are that find room, or wait for it:
+// what is refused is likely to be as large as it can be.
+const largeLetter = 1 << 20
+
 // refuse does with a record that cannot be written what the policy says.
-func (b *batcher) refuse(stream source.Stream, r *source.Record, why string) error {
+func (b *batcher) refuse(ctx context.Context, stream source.Stream, r *source.Record, why string) error {
 	if b.refused != "dead_letter" {
 		return &source.Stop{Err: fmt.Errorf("the record of %s cannot be written: %s. Change the settings, or set SPOUT_RECORD_ON_REFUSED to dead_letter to have such records written to a folder of their own",
 			b.layout.Record(stream.Name, stream.Partition, r.Offset), why)}
 	}
 	b.begin()
+	if need := encode.DeadLetterMemory(r); b.memory > 0 && need > largeLetter && b.memory+need > b.share {
+		if err := b.hand(ctx, nil); err != nil {
+			return err
+		}
+	}
 	file := b.dead[stream]
 	if file == nil {
 		file = b.encoder.NewDeadLetters(stream)
@@ -191,6 +208,10 @@ func (b *batcher) newFile(key fileKey) openFile {
 	file := b.encoder.NewFile(encode.Place{Stream: key.stream, Time: time.UnixMilli(key.span * b.paths.grain.Milliseconds()), Values: key.values, Rows: key.rows})
 	open := openFile{key, file}
 	b.open[key] = open
+	if key.rows != nil && !b.openRows[key.rows] {
+		b.openRows[key.rows] = true
+		b.memory += key.rows.Memory()
+	}
 	b.order = append(b.order, file)
 	if !b.paths.each {
 		b.files++

@@ -36,6 +36,8 @@ type health struct {
 	waits  map[*wait]struct{}
 	moved  time.Time // when a wait last began or ended
 
+	making time.Time // since when a schema is being made use of, zero while none is
+
 	busy atomic.Int64 // since when a chunk is being worked on, in nanoseconds; 0 while there is none
 }
 
@@ -131,18 +133,33 @@ func (h *health) working() (done func()) {
 
 func (h *health) idle() { h.busy.Store(0) }
 
+// makes notes that work is being done on an answer that was waited for, until
+// done is called: that it is still called a wait does not excuse it.
+func (h *health) makes() (done func()) {
+	set := func(since time.Time) {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.making = since
+	}
+	set(time.Now())
+	return func() { set(time.Time{}) }
+}
+
 // hung says what stands still, "" if nothing does. That Pachyderm or the source
 // does not answer is something to wait for, which a new process would do too.
 func (h *health) hung(now time.Time) string {
 	busy := h.busy.Load()
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if busy == 0 || len(h.waits) > 0 {
+	if busy == 0 || len(h.waits) > 0 && h.making.IsZero() {
 		return ""
 	}
 	since := time.Unix(0, busy)
 	if h.moved.After(since) {
 		since = h.moved
+	}
+	if h.making.After(since) {
+		since = h.making
 	}
 	if now.Sub(since) < hungAfter {
 		return ""

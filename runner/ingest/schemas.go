@@ -23,6 +23,7 @@ type schemas struct {
 	recent     *tombstones            // of the last record
 	written    map[int]bool           // schemas that are in the branch, or on their way
 	fresh      []schemaFile           // to go with the next segment
+	freshBytes int
 	scratch    []byte
 }
 
@@ -38,6 +39,10 @@ type tombstones struct {
 // askedFor is how long it counts that the registry has no schema for a topic.
 const askedFor = time.Minute
 
+// maxNewest is how long is waited for the newest schema of a topic, if the
+// batch is not due before.
+const maxNewest = 15 * time.Second
+
 // tombstonesOf returns what is known of a topic.
 func (s *schemas) tombstonesOf(topic string) *tombstones {
 	if s.recent == nil || s.recent.topic != topic {
@@ -50,13 +55,19 @@ func (s *schemas) tombstonesOf(topic string) *tombstones {
 }
 
 // rowsWithout returns the rows for a record without a value.
-func (s *schemas) rowsWithout(ctx context.Context, t *tombstones) *schema.Rows {
+func (s *schemas) rowsWithout(ctx context.Context, due time.Time, t *tombstones) *schema.Rows {
 	switch {
 	case t.rows != nil:
 	case t.of != nil:
 		t.rows = t.of.Tombstones()
 	case time.Since(t.asked) > askedFor:
 		t.asked = time.Now()
+		if latest := t.asked.Add(maxNewest); due.IsZero() || due.After(latest) {
+			due = latest
+		}
+		ctx, cancel := context.WithDeadline(ctx, due)
+		defer cancel()
+		defer s.waiting("the newest schema of topic %s", t.topic)()
 		if values := s.registry.Newest(ctx, t.topic); values != nil && values.Rows() != nil {
 			t.rows = values.Rows().Tombstones()
 			s.write(values)
@@ -77,7 +88,7 @@ var errDue = errors.New("the batch is due")
 func (s *schemas) decode(ctx context.Context, due time.Time, topic string, r *source.Record) (*schema.Rows, error) {
 	without := s.tombstonesOf(topic)
 	if r.Value == nil {
-		return s.rowsWithout(ctx, without), nil
+		return s.rowsWithout(ctx, due, without), nil
 	}
 	id, payload, err := schema.Split(r.Value)
 	if err != nil {
@@ -113,6 +124,7 @@ func (s *schemas) write(values *schema.Values) {
 	s.written[values.ID()] = true
 	for name, content := range values.Files() {
 		s.fresh = append(s.fresh, schemaFile{"/" + s.folder + "/" + name, content})
+		s.freshBytes += len(content)
 	}
 }
 
@@ -136,7 +148,7 @@ func (s *schemas) lookup(ctx context.Context, due time.Time, id int) (*schema.Va
 // takeNew returns the schemas that no segment has had yet.
 func (s *schemas) takeNew() []schemaFile {
 	fresh := s.fresh
-	s.fresh = nil
+	s.fresh, s.freshBytes = nil, 0
 	return fresh
 }
 

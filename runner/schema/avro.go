@@ -4,6 +4,7 @@ package schema
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,8 +18,8 @@ import (
 )
 
 // avroValues are in Avro's encoding already: they are only checked.
-func avroValues(sources []Source, rows rowsMaker) (decoder, error) {
-	t, err := parseAvro(sources)
+func avroValues(ctx context.Context, sources []Source, rows rowsMaker) (decoder, error) {
+	t, err := parseAvroUntil(ctx, sources)
 	if err != nil {
 		return nil, err
 	}
@@ -40,15 +41,20 @@ func rawBytes(r *Rows) decoder {
 // maxTypes bounds how many types and fields a schema may have.
 const maxTypes = 50_000
 
-// maxTried bounds how many fields are compared with defaults: what is beyond
-// it is left out.
+// maxTried bounds how much is compared with defaults, in fields, members,
+// symbols and the like: what is beyond it is left out.
 const maxTried = 1_000_000
 
 // parseAvro resolves schemas that build on each other into the type of the
 // last one. It takes what Java's Avro takes: what does not fit and means
 // nothing to values is left out. A reader of the files might be stricter.
 func parseAvro(sources []Source) (t *Type, err error) {
-	p := &avroParser{named: map[string]*Type{}}
+	return parseAvroUntil(context.Background(), sources)
+}
+
+// parseAvroUntil is parseAvro that ends with ctx.
+func parseAvroUntil(ctx context.Context, sources []Source) (t *Type, err error) {
+	p := &avroParser{ctx: ctx, named: map[string]*Type{}}
 	for _, s := range sources {
 		root, err := p.parse([]byte(s.Text))
 		if err != nil {
@@ -63,9 +69,10 @@ func parseAvro(sources []Source) (t *Type, err error) {
 
 type avroParser struct {
 	document
+	ctx   context.Context //nolint:containedctx // of one parse
 	named map[string]*Type
 	types int
-	tried int // fields, for defaults
+	tried int // for defaults
 }
 
 // resolve resolves a schema within a namespace.
@@ -75,6 +82,9 @@ func (p *avroParser) resolve(n node, namespace string, depth int) (*Type, error)
 	}
 	if p.types++; p.types > maxTypes {
 		return nil, fmt.Errorf("it has more than %d types and fields", maxTypes)
+	}
+	if p.types%1000 == 0 && p.ctx.Err() != nil {
+		return nil, p.ctx.Err() //nolint:wrapcheck // it is what the caller asks for
 	}
 	switch p.kind(n) {
 	case '"':
@@ -330,10 +340,16 @@ func (p *avroParser) isSymbol(n node, t *Type) bool {
 // fits says whether a default has the type of its field, of a union the first
 // one or, as newer versions of Avro have it, any.
 func (p *avroParser) fits(n node, t *Type, depth int) bool {
-	if p.tried += 1 + len(t.Fields); depth > settings.MaxDepth || p.tried > maxTried {
+	if p.tried > maxTried {
 		return false
 	}
 	kind := p.kind(n)
+	if p.tried += 1 + len(t.Fields) + len(t.Symbols); kind != '{' && kind != '[' {
+		p.tried += len(p.raw(n)) / 16
+	}
+	if depth > settings.MaxDepth || p.tried > maxTried {
+		return false
+	}
 	number := kind == '-' || '0' <= kind && kind <= '9'
 	switch t.Kind {
 	case Null:
@@ -370,7 +386,10 @@ func (p *avroParser) fits(n node, t *Type, depth int) bool {
 	if kind != '{' {
 		return false
 	}
-	values := p.members(n)
+	values, ok := p.membersFor(n)
+	if !ok {
+		return false
+	}
 	for _, f := range t.Fields {
 		value, ok := values[f.Name]
 		if !ok {
@@ -379,9 +398,21 @@ func (p *avroParser) fits(n node, t *Type, depth int) bool {
 		if value.exists() && !p.fits(value, f.Type, depth+1) {
 			return false
 		}
+		p.tried += len(f.also)
 		if !value.exists() && !slices.ContainsFunc(f.also, func(a attribute) bool { return is([]byte(a.name), "default") }) {
 			return false
 		}
 	}
 	return true
+}
+
+// membersFor are an object's members, unless that is too much to compare.
+func (p *avroParser) membersFor(n node) (_ map[string]node, ok bool) {
+	for it := p.items(n); it.advance() && p.tried <= maxTried; {
+		p.tried++
+	}
+	if p.tried > maxTried {
+		return nil, false
+	}
+	return p.members(n), true
 }

@@ -19,8 +19,8 @@ type Columns struct {
 
 	root   *plan
 	levels int // around what is laid out
-	// multiplies says that short values can have many columns without a value:
-	// an array's elements hold groups of them that may be missing.
+	// multiplies says that short values can have many values in columns: an
+	// array's elements take few bytes, or none, for what they have in columns.
 	multiplies bool
 }
 
@@ -31,7 +31,7 @@ const (
 	// maxLevels bounds how deep columns are nested: the library counts levels in
 	// a byte. An array is three of them.
 	maxLevels = 250
-	// wideGroup is how many columns that may be missing at once multiply.
+	// wideGroup is how many columns for a byte multiply.
 	wideGroup = 8
 )
 
@@ -39,6 +39,7 @@ const (
 type plan struct {
 	of          *Type
 	first, last int     // the columns below, last not included
+	least       int     // bytes that a value takes
 	below       []*plan // fields; the one element; what is optional; a map's value; a union's branches
 	repetition  byte    // of the elements after the first
 	nullable    bool    // a union of more than one type has null too
@@ -100,10 +101,33 @@ func (c *Columns) plan(t *Type, repetition byte, within []*Type) (*plan, parquet
 	}
 	p.last = c.Leaves
 	t.width = p.last - p.first
-	if repetition > 0 && t.width >= wideGroup && (t.Kind == Union || t.Kind == Array || t.Kind == Map) {
+	p.least = p.leastBytes()
+	if p.repetition > 0 && err == nil && p.below[0].last-p.below[0].first >= wideGroup*p.below[0].least {
 		c.multiplies = true
 	}
 	return p, node, err
+}
+
+// leastBytes is the length of the shortest value.
+func (p *plan) leastBytes() (n int) {
+	switch p.of.Kind {
+	case Null:
+		return 0
+	case Fixed:
+		return p.of.Size
+	case Float:
+		return 4
+	case Double:
+		return 8
+	case Record:
+		for _, field := range p.below {
+			if field != nil {
+				n += field.least
+			}
+		}
+		return n
+	}
+	return 1
 }
 
 func (c *Columns) add(p *plan, t *Type, repetition byte, within []*Type) (parquet.Node, error) {
@@ -256,21 +280,76 @@ func longLeaf(logical string) parquet.Node {
 	return parquet.Int(64)
 }
 
-// Shred appends the values of a row, which has been checked, to the columns, and
-// returns how many. They refer to the row's bytes.
+// Shred appends the values of a row, which has been checked, to the columns.
+// They refer to the row's bytes.
 func (c *Columns) Shred(columns [][]parquet.Value, row []byte) (values int) {
 	s := shredder{columns: columns}
 	s.shred(c.root, row, 0, 0)
 	return s.values
 }
 
+// Extent is what rows take in columns.
+type Extent struct {
+	Most    []int // values of a row in each column
+	Longest []int // bytes of the longest value in each column
+
+	row []int // values in each column
+}
+
+// NewExtent returns that of no rows.
+func (c *Columns) NewExtent() *Extent {
+	all := make([]int, 3*c.Leaves)
+	return &Extent{all[:c.Leaves:c.Leaves], all[c.Leaves : 2*c.Leaves : 2*c.Leaves], all[2*c.Leaves:]}
+}
+
+// Measure returns how many values a row has in columns, without taking it apart.
+func (c *Columns) Measure(e *Extent, row []byte) (values int) {
+	clear(e.row)
+	s := shredder{extent: e}
+	s.shred(c.root, row, 0, 0)
+	return s.values
+}
+
+// Add adds the row that was measured last, and returns by how much the sum of
+// Most has grown.
+func (e *Extent) Add() (grown int) {
+	for column, n := range e.row {
+		if n > e.Most[column] {
+			grown += n - e.Most[column]
+			e.Most[column] = n
+		}
+	}
+	return grown
+}
+
+// Counts says whether a row of a length can have so many values that it has to
+// be measured: n columns with all that such rows have take no more than 20 MiB.
+func (c *Columns) Counts(length int) bool {
+	return c.multiplies || length > maxUncounted || length*c.Leaves > maxUncountedColumns
+}
+
+const (
+	// maxUncounted is how long rows are that are measured in any case.
+	maxUncounted = 4 << 10
+	// maxUncountedColumns bounds what others can have in all columns.
+	maxUncountedColumns = 1 << 20
+)
+
 type shredder struct {
 	columns [][]parquet.Value
+	extent  *Extent // in place of columns
 	values  int
 }
 
 func (s *shredder) put(column int, v parquet.Value, repetition, definition byte) {
 	s.values++
+	if s.extent != nil {
+		s.extent.row[column]++
+		if v.Kind() == parquet.ByteArray || v.Kind() == parquet.FixedLenByteArray {
+			s.extent.Longest[column] = max(s.extent.Longest[column], len(v.ByteArray()))
+		}
+		return
+	}
 	s.columns[column] = append(s.columns[column], v.Level(int(repetition), int(definition), column))
 }
 

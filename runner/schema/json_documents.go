@@ -19,6 +19,7 @@ type jsonDocuments struct {
 	found     map[string]place    // by references that have been looked up
 	members   map[position]map[string]node
 	indexed   int // members
+	passed    int // elements of lists on the way to those that are referred to
 }
 
 // position is a schema in one of the documents.
@@ -216,7 +217,8 @@ func (d *jsonDocuments) walk(at place, pointer string) (_ place, ok bool) {
 				next = member
 			}
 		case '[':
-			if index, err := strconv.ParseUint(step, 10, 31); err == nil {
+			if index, err := strconv.ParseUint(step, 10, 31); err == nil && d.passed+int(index) <= maxPassed {
+				d.passed += int(index)
 				next = at.document.element(at.node, int(index))
 			}
 		}
@@ -227,6 +229,10 @@ func (d *jsonDocuments) walk(at place, pointer string) (_ place, ok bool) {
 	}
 	return at, true
 }
+
+// maxPassed bounds how many elements of lists are gone over: references to what
+// is further on are to anything.
+const maxPassed = 10_000_000
 
 // maxIndexed bounds how many members are kept by their names.
 const maxIndexed = 100_000

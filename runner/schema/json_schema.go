@@ -3,6 +3,7 @@
 package schema
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strconv"
@@ -71,8 +72,8 @@ const (
 // anything is what has no other shape: JSON text.
 var anything = jsonUse{of: &jsonType{kind: String, text: true, linked: true, leaves: 1, avro: primitive(String)}}
 
-// parseJSONSchema returns the shape of values of a schema.
-func parseJSONSchema(sources []Source) (jsonUse, error) {
+// parseJSONSchema returns the shape of values of a schema. It ends with ctx.
+func parseJSONSchema(ctx context.Context, sources []Source) (jsonUse, error) {
 	documents, err := readDocuments(sources)
 	if err != nil {
 		return jsonUse{}, err
@@ -80,6 +81,9 @@ func parseJSONSchema(sources []Source) (jsonUse, error) {
 	s := &jsonShape{jsonDocuments: documents, definitions: map[position]*definition{}}
 	root := s.define(documents.main)
 	for len(s.unread) > 0 && s.schemas <= maxSchemas {
+		if ctx.Err() != nil {
+			return jsonUse{}, ctx.Err() //nolint:wrapcheck // it is what the caller asks for
+		}
 		last := len(s.unread) - 1
 		s.reading, s.unread = s.unread[last], s.unread[:last]
 		s.reading.use = s.parse(s.reading.at)

@@ -3,9 +3,12 @@
 package schema
 
 import (
+	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"math"
 	"math/big"
 	"strconv"
@@ -14,14 +17,14 @@ import (
 
 // jsonValues are JSON text. Only what the columns need is checked, not all that
 // the schema demands.
-func jsonValues(sources []Source, rows rowsMaker) (decoder, error) {
-	use, err := parseJSONSchema(sources)
+func jsonValues(ctx context.Context, sources []Source, rows rowsMaker, largest int) (decoder, error) {
+	use, err := parseJSONSchema(ctx, sources)
 	if err != nil {
 		return nil, err
 	}
 	t := use.shape(new(int))
 	r, err := rows(t)
-	w := &jsonWriter{}
+	w := &jsonWriter{largest: largest}
 	return func(scratch, payload []byte) (*Rows, []byte, error) {
 		value, err := w.write(scratch[:0], &use, payload)
 		if err == nil {
@@ -34,22 +37,29 @@ func jsonValues(sources []Source, rows rowsMaker) (decoder, error) {
 // jsonWriter brings JSON into Avro's encoding.
 type jsonWriter struct {
 	document
-	found []node // of the fields of the objects around
-	limit int
+	found []node  // of the fields of the objects around
+	keys  []keyAt // of the members of the maps around
+
+	largest int // bytes that a value may become
+	limit   int // bytes that this one may become
 }
 
 // maxKept is how much memory is kept from one value to the next, in containers.
 const maxKept = 1 << 16
 
 func (w *jsonWriter) write(dst []byte, use *jsonUse, payload []byte) ([]byte, error) {
+	w.maxContainers = w.largest / containerMemory
 	root, err := w.parse(payload)
 	if err != nil {
 		return nil, err
 	}
-	w.found, w.limit = w.found[:0], maxTranscoded(payload)
+	w.found, w.keys, w.limit = w.found[:0], w.keys[:0], maxTranscoded(payload, w.largest)
 	dst, err = w.value(dst, use, root)
 	if cap(w.containers) > maxKept {
 		w.containers = nil
+	}
+	if cap(w.keys) > maxKept {
+		w.keys = nil
 	}
 	w.text = nil
 	return dst, err
@@ -57,9 +67,12 @@ func (w *jsonWriter) write(dst []byte, use *jsonUse, payload []byte) ([]byte, er
 
 // maxTranscoded bounds what a value becomes in Avro's encoding, where what is
 // missing takes bytes too.
-func maxTranscoded(payload []byte) int { return 1<<20 + 8*len(payload) }
+func maxTranscoded(payload []byte, largest int) int { return min(1<<20+8*len(payload), largest) }
 
-var errGrows = errors.New("it has too many fields without a value for its length")
+var (
+	errGrows = errors.New("it has too many fields without a value for its length, or would take too much memory in the file's format")
+	errParts = errors.New("it has so many parts that they would take too much memory")
+)
 
 // value appends a value, which may be missing.
 func (w *jsonWriter) value(dst []byte, use *jsonUse, n node) ([]byte, error) {
@@ -142,27 +155,47 @@ func (w *jsonWriter) entries(dst []byte, t *jsonType, n node) (_ []byte, err err
 	if w.kind(n) != '{' {
 		return nil, w.not(n, "no object")
 	}
-	last := map[string]node{}
+	from, count := len(w.keys), 0
 	for it := w.items(n); it.advance(); {
-		name, err := unquote(it.name)
+		if (len(w.keys)+1)*keyMemory > w.largest {
+			return nil, errParts
+		}
+		key, err := hashOf(it.name)
 		if err != nil {
 			return nil, err
 		}
-		last[name] = it.value
+		w.keys = append(w.keys, keyAt{key, it.value.at})
 	}
-	if len(last) > 0 {
-		dst = binary.AppendVarint(dst, int64(len(last)))
+	replaced := replacedOf(w.keys[from:])
+	w.keys, count = w.keys[:from+len(replaced)], len(w.keys)-from-len(replaced)
+	if count > 0 {
+		dst = binary.AppendVarint(dst, int64(count))
 	}
+	next := from
 	for it := w.items(n); it.advance(); {
-		name, err := unquote(it.name)
-		if err != nil || last[name] != it.value {
+		if next < from+len(replaced) && w.keys[next].at == it.value.at {
+			next++
 			continue
+		}
+		name, err := unquote(it.name)
+		if err != nil {
+			return nil, err
 		}
 		if dst, err = w.value(appendText(dst, name), &t.element, it.value); err != nil {
 			return nil, fmt.Errorf("%.100s: %w", name, err)
 		}
 	}
+	w.keys = w.keys[:from]
 	return append(dst, 0), nil
+}
+
+// hashOf is that of what a string in quotes says.
+func hashOf(quoted []byte) (uint64, error) {
+	if inner := quoted[1 : len(quoted)-1]; bytes.IndexByte(inner, '\\') < 0 {
+		return maphash.Bytes(keySeed, inner), nil
+	}
+	text, err := unquote(quoted)
+	return maphash.String(keySeed, text), err
 }
 
 func (w *jsonWriter) object(dst []byte, t *jsonType, n node) (_ []byte, err error) {

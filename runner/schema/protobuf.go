@@ -25,7 +25,16 @@ const maxProtobuf = 256 << 10
 
 // protobufValues are messages of a .proto file. Which one of the file's messages
 // a value is, is written before it; each has rows of its own.
-func protobufValues(ctx context.Context, sources []Source, rows rowsMaker) (decoder, error) {
+func protobufValues(ctx context.Context, sources []Source, rows rowsMaker, largest int) (decoder, error) {
+	file, err := compileProtobuf(ctx, sources)
+	if err != nil {
+		return nil, err
+	}
+	p := &protobufFile{file: file, rows: rows, messages: map[string]*protobufMessage{}, writer: protoWriter{largest: largest}}
+	return p.decode, nil
+}
+
+func compileProtobuf(ctx context.Context, sources []Source) (protoreflect.FileDescriptor, error) {
 	const main = "schema.proto"
 	files, size := protobufFiles{}, 0
 	for _, s := range sources {
@@ -43,8 +52,7 @@ func protobufValues(ctx context.Context, sources []Source, rows rowsMaker) (deco
 	if err != nil {
 		return nil, fmt.Errorf("%w", err)
 	}
-	p := &protobufFile{file: compiled[0], rows: rows, messages: map[string]*protobufMessage{}}
-	return p.decode, nil
+	return compiled[0], nil
 }
 
 // protobufFiles are texts of schemas by the names that others import them by.
@@ -96,14 +104,20 @@ type protobufFile struct {
 	file     protoreflect.FileDescriptor
 	rows     rowsMaker
 	messages map[string]*protobufMessage // by what is written before them
+	fields   int                         // of these
 	writer   protoWriter
 }
 
-// protobufMessage is one of the messages of a file, in use.
+// protobufMessage is one of the messages of a file, in use, or why it cannot be.
 type protobufMessage struct {
 	rows *Rows
 	of   *protoMessage
+	err  error
 }
+
+// maxMessageFields bounds the messages that are kept, by their fields and those
+// of what they hold: all are forgotten beyond it, and made again.
+const maxMessageFields = 20_000
 
 func (p *protobufFile) decode(scratch, payload []byte) (*Rows, []byte, error) {
 	indexes, rest, err := takeIndexes(payload)
@@ -112,10 +126,15 @@ func (p *protobufFile) decode(scratch, payload []byte) (*Rows, []byte, error) {
 	}
 	m := p.messages[string(payload[:len(payload)-len(rest)])]
 	if m == nil {
-		if m, err = p.message(indexes); err != nil {
-			return nil, nil, err
+		m = p.message(indexes)
+		if p.fields += m.size(); p.fields > maxMessageFields {
+			clear(p.messages)
+			p.fields = m.size()
 		}
 		p.messages[string(payload[:len(payload)-len(rest)])] = m
+	}
+	if m.err != nil {
+		return nil, nil, m.err
 	}
 	value, err := p.writer.write(scratch[:0], m.of, rest)
 	if err == nil {
@@ -128,10 +147,10 @@ var errNoMessage = errors.New("it names no message of its schema")
 
 // takeIndexes takes off which message of the file a value is: how many numbers
 // there are and the numbers, from the outside in, or a single 0 for the first
-// message.
+// message. There is one way to write that, but for the first message.
 func takeIndexes(payload []byte) (indexes []int64, rest []byte, err error) {
-	count, payload, err := takeLong(payload)
-	if err != nil || count < 0 || count > settings.MaxDepth {
+	count, payload, err := takeIndex(payload)
+	if err != nil || count > settings.MaxDepth {
 		return nil, nil, errNoMessage
 	}
 	if count == 0 {
@@ -139,7 +158,7 @@ func takeIndexes(payload []byte) (indexes []int64, rest []byte, err error) {
 	}
 	for range count {
 		var index int64
-		if index, payload, err = takeLong(payload); err != nil {
+		if index, payload, err = takeIndex(payload); err != nil {
 			return nil, nil, errNoMessage
 		}
 		indexes = append(indexes, index)
@@ -147,17 +166,40 @@ func takeIndexes(payload []byte) (indexes []int64, rest []byte, err error) {
 	return indexes, payload, nil
 }
 
-func (p *protobufFile) message(indexes []int64) (*protobufMessage, error) {
+// takeIndex takes a number off that is not negative, and in as few bytes as it
+// can be.
+func takeIndex(payload []byte) (n int64, rest []byte, err error) {
+	n, rest, err = takeLong(payload)
+	if length := len(payload) - len(rest); err == nil && (n < 0 || length > 1 && payload[length-1] == 0) {
+		err = errNumber
+	}
+	return n, rest, err
+}
+
+func (p *protobufFile) message(indexes []int64) *protobufMessage {
 	messages := p.file.Messages()
 	var found protoreflect.MessageDescriptor
 	for _, index := range indexes {
 		if index < 0 || index >= int64(messages.Len()) {
-			return nil, errNoMessage
+			return &protobufMessage{err: errNoMessage}
 		}
 		found = messages.Get(int(index))
 		messages = found.Messages()
 	}
 	of := protoShape{}.message(found)
 	rows, err := p.rows(of.avro)
-	return &protobufMessage{rows, of}, err
+	if err != nil {
+		return &protobufMessage{err: err}
+	}
+	return &protobufMessage{rows: rows, of: of}
+}
+
+// size is about how much memory a message takes, in fields: with columns, those
+// of each place where one is used.
+func (m *protobufMessage) size() int {
+	const around = 20
+	if m.err != nil {
+		return 1
+	}
+	return around + m.rows.size()
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"math"
 	"strconv"
 	"unicode/utf8"
@@ -25,8 +26,14 @@ type protoWriter struct {
 	// the fields that are set of their oneofs.
 	heads   []chain
 	members []int32
-	limit   int
+	keys    []keyAt // of the entries of the maps around
+
+	largest int // bytes that a value may become
+	limit   int // bytes that this one may become
 }
+
+// occurrenceMemory is what an occurrence takes.
+const occurrenceMemory = 16
 
 // occurrence is a value of a field, without tag and length. A field may occur
 // any number of times, in any order.
@@ -45,11 +52,14 @@ func (w *protoWriter) write(dst []byte, m *protoMessage, payload []byte) ([]byte
 	if len(payload) > math.MaxInt32 {
 		return nil, errGrows
 	}
-	w.data, w.limit = payload, maxTranscoded(payload)
+	w.data, w.limit, w.keys = payload, maxTranscoded(payload, w.largest), w.keys[:0]
 	w.found, w.heads, w.members = append(w.found[:0], occurrence{end: int32(len(payload)), next: -1}), w.heads[:0], w.members[:0]
 	dst, err := w.message(dst, m, 0, 0)
 	if cap(w.found) > maxKept {
 		w.found = nil
+	}
+	if cap(w.keys) > maxKept {
+		w.keys = nil
 	}
 	w.data = nil
 	return dst, err
@@ -120,6 +130,9 @@ func (w *protoWriter) scan(m *protoMessage, first int32) error {
 			}
 			begin += n
 			if i, ok := m.byNumber[number]; ok && m.fields[i].takes(wire) { // others are unknown
+				if len(w.found)*occurrenceMemory > w.largest {
+					return errParts
+				}
 				w.note(from, i, m.fields[i].oneof, wire, begin-value, begin)
 			}
 		}
@@ -266,30 +279,36 @@ func (w *protoWriter) packed(dst []byte, f *protoField, data []byte) (_ []byte, 
 
 // entries appends a map: of several entries of a key the last.
 func (w *protoWriter) entries(dst []byte, f *protoField, c chain, depth int) ([]byte, error) {
-	last := map[string]int32{}
+	from, count := len(w.keys), 0
 	for at := c.first; at >= 0; at = w.found[at].next {
 		err := w.entry(f, at, func(key string, _ chain) error {
-			last[key] = at
+			w.keys = append(w.keys, keyAt{maphash.String(keySeed, key), w.found[at].begin})
 			return nil
 		})
 		if err != nil {
 			return nil, err
 		}
 	}
-	if len(last) > 0 {
-		dst = binary.AppendVarint(dst, int64(len(last)))
+	replaced := replacedOf(w.keys[from:])
+	w.keys, count = w.keys[:from+len(replaced)], len(w.keys)-from-len(replaced)
+	if count > 0 {
+		dst = binary.AppendVarint(dst, int64(count))
 	}
+	next := from
 	for at := c.first; at >= 0; at = w.found[at].next {
+		if next < from+len(replaced) && w.keys[next].at == w.found[at].begin {
+			next++
+			continue
+		}
 		err := w.entry(f, at, func(key string, value chain) (err error) {
-			if last[key] == at {
-				dst, err = w.single(appendText(dst, key), &f.message.fields[1], value, depth)
-			}
+			dst, err = w.single(appendText(dst, key), &f.message.fields[1], value, depth)
 			return err
 		})
 		if err != nil {
 			return nil, err
 		}
 	}
+	w.keys = w.keys[:from]
 	return append(dst, 0), nil
 }
 

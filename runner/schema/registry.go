@@ -4,10 +4,12 @@ package schema
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"net/http"
 	"time"
 
@@ -33,9 +35,17 @@ type Registry struct {
 	url         string
 	coordinates *Coordinates
 	columns     bool // rows must fit into Parquet's columns
+	largest     int  // bytes that a value may become
 	log         hclog.Logger
 	known       map[int]known
-	size        int // of the schemas that are known
+	size        int           // of the schemas that are known
+	unknown     map[int]known // that the registry does not have
+	secrets     []string      // which it is sent, and might repeat
+	proven      bool          // it has answered with a schema: its URL is right
+
+	// Making is called before a schema is made use of, which is work rather
+	// than something to wait for, and what it returns afterwards; nil for nothing.
+	Making func() (done func())
 }
 
 // known is what is known of a schema: what it makes of values, or why it
@@ -43,7 +53,7 @@ type Registry struct {
 type known struct {
 	values  *Values
 	refused error
-	until   time.Time // zero for ever
+	until   time.Time // of one that is unknown
 }
 
 // unknownFor is how long a schema that the registry does not know is not asked
@@ -61,7 +71,7 @@ func NewRegistry(s settings.Settings, log hclog.Logger) (*Registry, error) {
 	if err != nil {
 		return nil, err
 	}
-	options := []sr.ClientOpt{sr.URLs(c.URL), sr.UserAgent("spout-runner"), sr.HTTPClient(httpclient.New(config, 10*time.Second))}
+	options := []sr.ClientOpt{sr.URLs(c.URL), sr.UserAgent("spout-runner"), sr.HTTPClient(needed(httpclient.New(config, 10*time.Second)))}
 	if c.Username != "" {
 		options = append(options, sr.BasicAuth(c.Username, c.Password))
 	}
@@ -72,7 +82,8 @@ func NewRegistry(s settings.Settings, log hclog.Logger) (*Registry, error) {
 	if err != nil {
 		return nil, fmt.Errorf("schema registry: %w", err)
 	}
-	return &Registry{client: client, coordinates: CoordinatesOf(s.Layout()), url: address.Redacted(c.URL), columns: s.File.Format == "parquet", log: log, known: map[int]known{}}, nil
+	secrets := []string{c.Token, base64.StdEncoding.EncodeToString([]byte(c.Username + ":" + c.Password)), c.Password}
+	return &Registry{client: client, coordinates: CoordinatesOf(s.Layout()), url: address.Redacted(c.URL), columns: s.File.Format == "parquet", largest: s.LargestRecord(), log: log, known: map[int]known{}, unknown: map[int]known{}, secrets: secrets}, nil
 }
 
 // Tombstones are rows of records without values of which no schema is known.
@@ -99,11 +110,16 @@ const (
 // Known is [Registry.Lookup] of a schema that need not be asked for; ok is
 // false for others.
 func (r *Registry) Known(id int) (values *Values, err error, ok bool) { //nolint:revive // the error is the schema's
-	k, ok := r.known[id]
-	if !ok || !k.until.IsZero() && !time.Now().Before(k.until) {
-		return nil, nil, false
+	if k, ok := r.known[id]; ok {
+		return k.values, k.refused, true
 	}
-	return k.values, k.refused, true
+	if id > math.MaxInt32 {
+		return nil, refusef("the registry does not know the schema %d: its numbers end at %d", id, math.MaxInt32), true
+	}
+	if k, ok := r.unknown[id]; ok && time.Now().Before(k.until) {
+		return nil, k.refused, true
+	}
+	return nil, nil, false
 }
 
 // Lookup returns what to do with values of a schema. While the registry cannot
@@ -118,18 +134,17 @@ func (r *Registry) Lookup(ctx context.Context, id int) (*Values, error) {
 		values, err := r.ask(ctx, id)
 		var refused *Refused
 		if err == nil || errors.As(err, &refused) {
-			k := known{values: values, refused: err}
-			if r.isTransient(err) {
-				r.forgetExpired()
-				k.until = time.Now().Add(unknownFor)
+			if k := (known{values: values, refused: err}); r.isTransient(err) {
+				r.note(id, k)
+			} else {
+				r.keep(id, k)
 			}
-			r.keep(id, k)
 			return values, err
 		}
 		if ctx.Err() != nil {
 			return nil, fmt.Errorf("schema %d: %w", id, ctx.Err())
 		}
-		if reason := shown(err); reason != said { // while it lasts, it is said once
+		if reason := r.shown(err); reason != said { // while it lasts, it is said once
 			said = reason
 			r.log.Warn("waiting for the schema registry", "url", r.url, "schema", id, "reason", reason)
 		}
@@ -141,15 +156,24 @@ func (r *Registry) Lookup(ctx context.Context, id int) (*Values, error) {
 	}
 }
 
-// maxKnown bounds the schemas that are kept, by their length: who may produce
-// records can name all that the registry has.
-const maxKnown = 8 << 20
+// maxKnown bounds the schemas that are kept, by their length and what they take
+// beside it: who may produce records can name all that the registry has.
+const (
+	maxKnown    = 8 << 20
+	knownMemory = 1 << 10
+)
+
+// fieldMemory is about what a field of a schema takes.
+const fieldMemory = 200
 
 // keep keeps what is known of a schema, and forgets all others if they are too
 // many: they can be asked for again.
 func (r *Registry) keep(id int, k known) {
-	size := 0
+	size := knownMemory
 	if k.values != nil {
+		if k.values.rows != nil {
+			size += k.values.rows.Memory()
+		}
 		for _, s := range k.values.sources {
 			size += len(s.Text)
 		}
@@ -182,20 +206,19 @@ func (r *Registry) Newest(ctx context.Context, topic string) *Values {
 
 // maxUnknown is how many unknown schemas are kept in mind. Values that are no
 // registry's can begin like such, and name any number.
-const maxUnknown = 1000
+const maxUnknown = 20_000
 
-// forgetExpired makes room for another unknown schema.
-func (r *Registry) forgetExpired() {
-	now, unknown := time.Now(), 0
-	maps.DeleteFunc(r.known, func(_ int, k known) bool {
-		if !k.until.IsZero() {
-			unknown++
-		}
-		return !k.until.IsZero() && !now.Before(k.until)
-	})
-	if unknown > maxUnknown {
-		maps.DeleteFunc(r.known, func(_ int, k known) bool { return !k.until.IsZero() })
+// note keeps an unknown schema in mind, for a while.
+func (r *Registry) note(id int, k known) {
+	now := time.Now()
+	if len(r.unknown) >= maxUnknown {
+		maps.DeleteFunc(r.unknown, func(_ int, k known) bool { return !now.Before(k.until) })
 	}
+	if len(r.unknown) >= maxUnknown {
+		clear(r.unknown)
+	}
+	k.until = now.Add(unknownFor)
+	r.unknown[id] = k
 }
 
 // isTransient says whether what a schema was refused for may change.
@@ -220,8 +243,9 @@ type Source struct {
 func (r *Registry) ask(ctx context.Context, id int) (*Values, error) {
 	s, err := r.client.SchemaByID(ctx, id)
 	if err != nil {
-		return nil, asRefused(err, "the registry does not know the schema %d", id)
+		return nil, r.asRefused(err, "the registry does not know the schema %d", id)
 	}
+	r.proven = true
 	c := &collector{registry: r, seen: map[sr.SchemaReference]bool{}}
 	if err := c.references(ctx, s.References, 0); err != nil {
 		return nil, err
@@ -229,7 +253,10 @@ func (r *Registry) ask(ctx context.Context, id int) (*Values, error) {
 	if err := c.add(Source{Text: s.Schema}); err != nil {
 		return nil, err
 	}
-	values, err := newValues(ctx, r.coordinates, id, s.Type, c.sources, r.columns)
+	if r.Making != nil {
+		defer r.Making()()
+	}
+	values, err := newValues(ctx, r.coordinates, id, s.Type, c.sources, r.columns, r.largest)
 	if err != nil && ctx.Err() != nil {
 		return nil, fmt.Errorf("%w", ctx.Err())
 	}
@@ -273,7 +300,7 @@ func (c *collector) references(ctx context.Context, list []sr.SchemaReference, d
 		}
 		s, err := c.registry.client.SchemaByVersion(ctx, reference.Subject, reference.Version)
 		if err != nil {
-			return asRefused(err, "the registry does not know version %d of %.200q, which the schema refers to", reference.Version, reference.Subject)
+			return c.registry.asRefused(err, "the registry does not know version %d of %.200q, which the schema refers to", reference.Version, reference.Subject)
 		}
 		if err := c.references(ctx, s.References, depth+1); err != nil {
 			return err
@@ -287,31 +314,44 @@ func (c *collector) references(ctx context.Context, list []sr.SchemaReference, d
 
 // asRefused tells that something is not in the registry from all that may get
 // better: a network, a server or credentials that fail.
-func asRefused(err error, format string, args ...any) error {
+func (r *Registry) asRefused(err error, format string, args ...any) error {
 	if errors.Is(err, httpclient.ErrTooLong) {
 		return &unknownError{&Refused{"the registry's answer about its schema is longer than 8 MiB"}}
+	}
+	if errors.Is(err, errAnswer) {
+		return &unknownError{&Refused{errAnswer.Error()}}
 	}
 	var response *sr.ResponseError
 	if !errors.As(err, &response) || response.StatusCode != http.StatusNotFound {
 		return err
 	}
-	// A proxy's page and a wrong path are 404 too, but have no code of the registry.
-	if response.ErrorCode/100 != http.StatusNotFound {
+	// A proxy's page and a wrong path are 404 too, but have no code of the
+	// registry. Apicurio's may be 0 and Confluent's the 404 of a wrong path:
+	// that is no reason to wait once a schema was found.
+	if response.ErrorCode/100 != http.StatusNotFound && (!r.proven || !isErrorBody(response.Raw)) {
 		return err
 	}
 	return &unknownError{&Refused{fmt.Sprintf(format, args...)}}
 }
 
+// isErrorBody says whether an answer is what a registry says of an error.
+func isErrorBody(body []byte) bool {
+	var d document
+	d.maxContainers = maxAnswerParts
+	root, err := d.parse(body)
+	return err == nil && d.member(root, "error_code").exists()
+}
+
 // shown returns what the log tells of an error: of what was answered only what
 // the registry itself says, but no page of whoever is in its place.
-func shown(err error) string {
+func (r *Registry) shown(err error) string {
 	var response *sr.ResponseError
 	if !errors.As(err, &response) {
 		return httpclient.Reason(err).Error()
 	}
 	text := fmt.Sprintf("it answers %d %s", response.StatusCode, http.StatusText(response.StatusCode))
 	if response.ErrorCode != 0 {
-		text += fmt.Sprintf(", error_code %d: %s", response.ErrorCode, httpclient.Quote(response.Message))
+		text += fmt.Sprintf(", error_code %d: %s", response.ErrorCode, httpclient.Quote(response.Message, r.secrets...))
 	}
 	return text
 }

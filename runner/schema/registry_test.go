@@ -23,11 +23,19 @@ import (
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
 )
 
+// largest is what a value may become by default.
+var largest = settings.Default().LargestRecord()
+
 // newRegistry returns a client of the registry at a URL, for Parquet.
 func newRegistry(t testing.TB, url string, log io.Writer) *Registry {
 	t.Helper()
-	s := settings.Settings{}
+	s := settings.Default()
 	s.SchemaRegistry.URL, s.File.Format = url, "parquet"
+	return newRegistryOf(t, s, log)
+}
+
+func newRegistryOf(t testing.TB, s settings.Settings, log io.Writer) *Registry {
+	t.Helper()
 	r, err := NewRegistry(s, hclog.New(&hclog.LoggerOptions{Output: log}))
 	if err != nil {
 		t.Fatal(err)

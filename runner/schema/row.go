@@ -4,6 +4,7 @@ package schema
 
 import (
 	"encoding/binary"
+	"unicode/utf8"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 )
@@ -23,10 +24,24 @@ type Rows struct {
 	version     []byte                   // the schema's, as it stands in the coordinates
 	columns     func() (*Columns, error) // made once
 	multiplies  bool                     // see Columns
+	laid        *Columns                 // nil if they are not made, or not yet
 }
 
 // Columns is how the rows are laid out in Parquet files.
 func (r *Rows) Columns() (*Columns, error) { return r.columns() }
+
+// Memory is about what the rows' schema takes.
+func (r *Rows) Memory() int { return fieldMemory * r.size() }
+
+// size is about how much memory the rows' schema takes, in fields.
+func (r *Rows) size() int {
+	const field = 30 // bytes of a field in the schema's text
+	n := len(r.Text) / field
+	if r.laid != nil {
+		n += r.laid.Leaves
+	}
+	return n
+}
 
 // checkTranscoded checks a value that was brought into Avro's encoding, as far
 // as it is not right by the way it was made.
@@ -94,9 +109,18 @@ func (r *Rows) Append(dst []byte, stream source.Stream, rec *source.Record) []by
 	return dst
 }
 
-// Most is a bound for the length of a row.
+// countedFrom is how long headers are whose length in a row is counted: bytes
+// that are not UTF-8 become three each.
+const countedFrom = 4 << 10
+
+// Most is a bound for the length of a row, but for a few bytes that are not
+// UTF-8.
 func (r *Rows) Most(rec *source.Record) int {
-	most := 300 + len(r.without) + len(rec.Key) + len(rec.Value) + len(rec.Headers.Raw) + 8*rec.Headers.Count
+	headers := len(rec.Headers.Raw) + 8*rec.Headers.Count
+	if headers > countedFrom {
+		headers = lengthOfHeaders(rec.Headers)
+	}
+	most := 300 + len(r.nulls) + len(r.without) + len(rec.Key) + len(rec.Value) + headers
 	if rec.Detail != nil {
 		most += len(rec.Detail.ID) + len(rec.Detail.Before)
 		for _, column := range rec.Detail.Unchanged {
@@ -104,6 +128,30 @@ func (r *Rows) Most(rec *source.Record) int {
 		}
 	}
 	return most
+}
+
+func lengthOfHeaders(headers source.Headers) (n int) {
+	for key, value := range headers.All() {
+		replaced := 0
+		for rest := key; len(rest) > 0; {
+			c, size := utf8.DecodeRune(rest)
+			if c == utf8.RuneError && size == 1 {
+				replaced += len("\uFFFD") - 1
+			}
+			rest = rest[size:]
+		}
+		n += lengthOfText(len(key)+replaced) + 1 + lengthOfText(len(value))
+	}
+	return n
+}
+
+// lengthOfText is what text or bytes take with their length.
+func lengthOfText(length int) int {
+	n := length + 1
+	for length >>= 6; length > 0; length >>= 7 {
+		n++
+	}
+	return n
 }
 
 // appendOptional appends a union of null and bytes.

@@ -28,7 +28,12 @@ type document struct {
 	text       []byte
 	containers []container // objects and arrays in the order of their beginnings
 	open       []int32     // while it is parsed
+
+	maxContainers int // 0 for any number
 }
+
+// containerMemory is what a container takes, in memory that grows.
+const containerMemory = 2 * 8
 
 // container is where an object or array ends, and which one begins after it.
 type container struct{ end, next int32 }
@@ -59,6 +64,9 @@ func (d *document) parse(text []byte) (node, error) {
 		case '{', '[':
 			if len(d.open) >= settings.MaxDepth {
 				return nowhere, errDeep
+			}
+			if d.maxContainers > 0 && len(d.containers) >= d.maxContainers {
+				return nowhere, errParts
 			}
 			d.open = append(d.open, int32(len(d.containers)))
 			d.containers = append(d.containers, container{})

@@ -61,7 +61,9 @@ func (v *Values) Files() map[string]string {
 	return files
 }
 
-func newValues(ctx context.Context, of *Coordinates, id int, kind sr.SchemaType, sources []Source, columns bool) (v *Values, err error) {
+// newValues returns what a schema makes of values, which take at most largest
+// bytes then.
+func newValues(ctx context.Context, of *Coordinates, id int, kind sr.SchemaType, sources []Source, columns bool, largest int) (v *Values, err error) {
 	v = &Values{id: id, sources: sources}
 	rows := func(t *Type) (*Rows, error) {
 		r, err := of.newRows(of.beside(t, ""), valueFirst)
@@ -74,7 +76,7 @@ func newValues(ctx context.Context, of *Coordinates, id int, kind sr.SchemaType,
 			if err != nil {
 				return nil, err
 			}
-			r.multiplies = layout.multiplies
+			r.multiplies, r.laid = layout.multiplies, layout
 		}
 		if kind != sr.TypeProtobuf {
 			v.rows = r
@@ -84,13 +86,13 @@ func newValues(ctx context.Context, of *Coordinates, id int, kind sr.SchemaType,
 	switch kind {
 	case sr.TypeAvro:
 		v.ending = "avsc"
-		v.decode, err = avroValues(sources, rows)
+		v.decode, err = avroValues(ctx, sources, rows)
 	case sr.TypeProtobuf:
 		v.ending = "proto"
-		v.decode, err = protobufValues(ctx, sources, rows)
+		v.decode, err = protobufValues(ctx, sources, rows, largest)
 	case sr.TypeJSON:
 		v.ending = "json"
-		v.decode, err = jsonValues(sources, rows)
+		v.decode, err = jsonValues(ctx, sources, rows, largest)
 	default:
 		err = fmt.Errorf("its kind %v is not known", kind)
 	}

@@ -5,28 +5,46 @@ package web
 import (
 	"container/list"
 	"crypto/tls"
+	"maps"
 	"net"
 	"net/http"
+	"net/netip"
+	"slices"
 	"sync"
 )
 
 // maxConnections is how many connections there are at once, if files are no reason for fewer.
 const maxConnections = 64
 
-// connections keeps the number of connections bounded. A new one is never
-// refused, as it may be a probe of Kubernetes: the one that has been the same
-// for the longest time, waiting for a request or for its answer to be read, is
-// closed in its place.
+// connections keeps the number of connections bounded: in all, and for one
+// remote address to a quarter, so that no neighbour takes the place of a probe
+// of Kubernetes. A new one is never refused, as it may be such a probe. It takes
+// the place of one of its own address, or else of the address with the most:
+// the one that has been the same for the longest time, waiting for a request or
+// for its answer to be read.
 type connections struct {
 	limit int
+	share int // of one remote address
 
 	mu      sync.Mutex
 	entries map[net.Conn]*list.Element
-	order   list.List // of net.Conn; the one that has moved last is the last
+	order   list.List // of *entry; the one that has moved last is the last
+	counts  map[netip.Prefix]int
 }
 
+type entry struct {
+	conn net.Conn
+	from netip.Prefix
+}
+
+// addressShare is the part of the connections that one remote address may have.
+const addressShare = 4
+
+// leastShare is how many one may have in any case: Kubernetes probes twice at once.
+const leastShare = 4
+
 func newConnections(limit int) *connections {
-	return &connections{limit: limit, entries: map[net.Conn]*list.Element{}}
+	return &connections{limit: limit, share: max(limit/addressShare, leastShare), entries: map[net.Conn]*list.Element{}, counts: map[netip.Prefix]int{}}
 }
 
 // connectionLimit leaves most of the process's file descriptors to ingestion.
@@ -42,32 +60,66 @@ func connectionLimit() int {
 func (c *connections) changed(conn net.Conn, state http.ConnState) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	entry, known := c.entries[conn]
+	element, known := c.entries[conn]
 	switch {
 	case state == http.StateNew:
-		c.entries[conn] = c.order.PushBack(conn)
-		if len(c.entries) > c.limit {
-			c.evict()
-		}
+		c.add(conn)
 	case !known: // it was evicted
 	case state == http.StateClosed || state == http.StateHijacked:
-		c.remove(entry)
+		c.remove(element)
 	default:
-		c.order.MoveToBack(entry)
+		c.order.MoveToBack(element)
 	}
 }
 
-func (c *connections) evict() {
+func (c *connections) add(conn net.Conn) {
+	from := origin(conn)
+	c.entries[conn] = c.order.PushBack(&entry{conn, from})
+	c.counts[from]++
+	switch {
+	case c.counts[from] > c.share:
+		c.evict(func(e *entry) bool { return e.from == from })
+	case len(c.entries) > c.limit:
+		most := slices.Max(slices.Collect(maps.Values(c.counts)))
+		c.evict(func(e *entry) bool { return c.counts[e.from] == most })
+	}
+}
+
+// origin is who is at the other side of a connection: an address, or for IPv6
+// the network of a link, in which a host has as many as it likes.
+func origin(conn net.Conn) netip.Prefix {
+	const link = 64
+	at, err := netip.ParseAddrPort(conn.RemoteAddr().String())
+	if err != nil {
+		return netip.Prefix{}
+	}
+	address := at.Addr().Unmap().WithZone("")
+	bits := address.BitLen()
+	if address.Is6() {
+		bits = link
+	}
+	prefix, _ := address.Prefix(bits) // there are as many
+	return prefix
+}
+
+// evict closes the oldest connection of some, of which there is one.
+func (c *connections) evict(some func(*entry) bool) {
 	oldest := c.order.Front()
-	conn := c.remove(oldest)
+	for !some(oldest.Value.(*entry)) {
+		oldest = oldest.Next()
+	}
+	c.remove(oldest)
+	conn := oldest.Value.(*entry).conn
 	if secured, ok := conn.(*tls.Conn); ok {
 		conn = secured.NetConn() // to close it politely would take until the client reads
 	}
 	_ = conn.Close()
 }
 
-func (c *connections) remove(entry *list.Element) net.Conn {
-	conn := c.order.Remove(entry).(net.Conn)
-	delete(c.entries, conn)
-	return conn
+func (c *connections) remove(element *list.Element) {
+	e := c.order.Remove(element).(*entry)
+	delete(c.entries, e.conn)
+	if c.counts[e.from]--; c.counts[e.from] == 0 {
+		delete(c.counts, e.from)
+	}
 }

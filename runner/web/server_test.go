@@ -53,7 +53,14 @@ func start(t *testing.T, s settings.HTTP, metrics http.Handler, log hclog.Logger
 // dial opens a connection that ends with the test, and sends something.
 func dial(t *testing.T, address, request string) net.Conn {
 	t.Helper()
-	conn, err := net.Dial("tcp", address)
+	return dialFrom(t, "127.0.0.1", address, request)
+}
+
+// dialFrom is dial from an address of this machine.
+func dialFrom(t *testing.T, from, address, request string) net.Conn {
+	t.Helper()
+	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
+	conn, err := dialer.DialContext(t.Context(), "tcp", address)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,6 +110,31 @@ func TestIdleConnectionsMakeRoom(t *testing.T) {
 	}
 	for _, conn := range conns[:2*patient.connections] {
 		closed(t, conn)
+	}
+}
+
+// TestNeighboursLeaveRoom: a connection waits for its request to come, while
+// those of a neighbour come again and again, or those of several.
+func TestNeighboursLeaveRoom(t *testing.T) {
+	t.Parallel()
+	roomy := patient
+	roomy.connections = 4 * leastShare
+	address := start(t, settings.HTTP{}, http.NotFoundHandler(), hclog.NewNullLogger(), roomy)
+	for name, neighbours := range map[string]int{"one": 1, "several": 5} {
+		probe := dial(t, address, "GET "+PathHealth)
+		for range 3 * roomy.connections {
+			for i := range neighbours {
+				dialFrom(t, fmt.Sprintf("127.0.1.%d", i+1), address, "")
+			}
+		}
+		if _, err := io.WriteString(probe, " HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
+			t.Error(err)
+		}
+		answer, err := http.ReadResponse(bufio.NewReader(probe), nil)
+		if err != nil || answer.StatusCode != http.StatusOK {
+			t.Fatalf("beside %s: %v, %v", name, answer, err)
+		}
+		_ = answer.Body.Close()
 	}
 }
 
@@ -158,7 +190,9 @@ func TestFewRenderingsAtOnce(t *testing.T) {
 		now.Add(-1)
 		_, _ = w.Write([]byte("rendered"))
 	})
-	address := start(t, settings.HTTP{}, metrics, hclog.NewNullLogger(), patient)
+	roomy := patient
+	roomy.connections *= addressShare
+	address := start(t, settings.HTTP{}, metrics, hclog.NewNullLogger(), roomy)
 	answers := make(chan string, 6)
 	for range cap(answers) {
 		conn := dial(t, address, "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")

@@ -11,8 +11,11 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // ErrRunning means that a cluster runs already, started by another process.
@@ -29,6 +32,7 @@ const answerTimeout = 10 * time.Second
 type announcement struct {
 	listener net.Listener
 	info     []byte
+	trusts   func(uid uint32) bool
 }
 
 // announce keeps others from running a cluster until the announcement is withdrawn, or this process has ended. While
@@ -43,7 +47,7 @@ func announce(ctx context.Context, address string, info Info, busy func()) (*ann
 	for waited := false; ; waited = true {
 		listener, err := net.Listen("unix", address)
 		if err == nil {
-			a := &announcement{listener: listener, info: text}
+			a := &announcement{listener: listener, info: text, trusts: trusted}
 			go a.serve()
 			return a, nil
 		}
@@ -74,15 +78,36 @@ func (a *announcement) serve() {
 			time.Sleep(lockPoll) // as when there are too many open files; the announcement stands
 			continue
 		}
-		_, _ = conn.Write(a.info) // the other side may be gone
+		if who, err := peer(conn); err == nil && a.trusts(who.Uid) {
+			_, _ = conn.Write(a.info) // the other side may be gone
+		}
 		_ = conn.Close()
 	}
 }
 
 func (a *announcement) withdraw() error { return a.listener.Close() }
 
-// announced returns what stands, or nil.
-func announced(ctx context.Context, address string) (*Info, error) {
+// trusted says whether a user may know of a cluster of this process, and tell it of one: any user of the machine may
+// take the announcement's address.
+func trusted(uid uint32) bool { return uid == 0 || uint64(uid) == uint64(os.Geteuid()) }
+
+// peer returns whose process is at the other side of a connection.
+func peer(conn net.Conn) (*unix.Ucred, error) {
+	raw, err := conn.(*net.UnixConn).SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	var who *unix.Ucred
+	var failed error
+	if err := raw.Control(func(fd uintptr) { who, failed = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) }); err != nil {
+		return nil, err
+	}
+	return who, failed
+}
+
+// announced returns what stands, or nil. What another user's process announces is an error, and so is another process
+// than the one that announces: it would be ended as the one that runs the cluster.
+func announced(ctx context.Context, address string, trusts func(uid uint32) bool) (*Info, error) {
 	var dialer net.Dialer
 	conn, err := dialer.DialContext(ctx, "unix", address)
 	if errors.Is(err, syscall.ECONNREFUSED) {
@@ -95,6 +120,13 @@ func announced(ctx context.Context, address string) (*Info, error) {
 	if err := conn.SetDeadline(time.Now().Add(answerTimeout)); err != nil {
 		return nil, fmt.Errorf("ask for a cluster: %w", err)
 	}
+	who, err := peer(conn)
+	if err != nil {
+		return nil, fmt.Errorf("ask for a cluster: %w", err)
+	}
+	if !trusts(who.Uid) {
+		return nil, fmt.Errorf("ask for a cluster: process %d of user %d has announced one at %s, which is not believed: it is neither yours nor root's", who.Pid, who.Uid, address)
+	}
 	var info Info
 	switch err := json.NewDecoder(conn).Decode(&info); {
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, io.EOF):
@@ -102,12 +134,15 @@ func announced(ctx context.Context, address string) (*Info, error) {
 	case err != nil:
 		return nil, fmt.Errorf("ask for a cluster: %w", err)
 	}
+	if info.PID != int(who.Pid) {
+		return nil, fmt.Errorf("ask for a cluster: process %d says that process %d runs one, which is not believed", who.Pid, info.PID)
+	}
 	return &info, nil
 }
 
 // awaitWithdrawal returns once no announcement stands.
 func awaitWithdrawal(ctx context.Context, address string) error {
-	a, err := announce(ctx, address, Info{}, func() {})
+	a, err := announce(ctx, address, Info{PID: os.Getpid()}, func() {})
 	if err != nil {
 		return err
 	}

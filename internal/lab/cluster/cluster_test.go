@@ -99,14 +99,14 @@ func TestLockFile(t *testing.T) {
 func TestAnnouncement(t *testing.T) {
 	t.Parallel()
 	address := fmt.Sprintf("@terraform-provider-pachyderm/test-%d", os.Getpid())
-	if info, err := announced(t.Context(), address); err != nil || info != nil {
+	if info, err := announced(t.Context(), address, trusted); err != nil || info != nil {
 		t.Errorf("before: %+v, %v", info, err)
 	}
-	first, err := announce(t.Context(), address, Info{PID: 1, Dir: "/d"}, nil)
+	first, err := announce(t.Context(), address, Info{PID: os.Getpid(), Dir: "/d"}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if info, err := announced(t.Context(), address); err != nil || info == nil || *info != (Info{PID: 1, Dir: "/d"}) {
+	if info, err := announced(t.Context(), address, trusted); err != nil || info == nil || *info != (Info{PID: os.Getpid(), Dir: "/d"}) {
 		t.Errorf("while it stands: %+v, %v", info, err)
 	}
 	if _, err := announce(t.Context(), address, Info{}, nil); !errors.Is(err, ErrRunning) {
@@ -116,7 +116,7 @@ func TestAnnouncement(t *testing.T) {
 	if _, err := announce(ctx, address, Info{}, cancel); !errors.Is(err, context.Canceled) {
 		t.Errorf("waiting was not cancelled: %v", err)
 	}
-	second, err := announce(t.Context(), address, Info{PID: 2}, func() { // the other ends while this one waits
+	second, err := announce(t.Context(), address, Info{PID: os.Getpid()}, func() { // the other ends while this one waits
 		if err := first.withdraw(); err != nil {
 			t.Error(err)
 		}
@@ -130,8 +130,41 @@ func TestAnnouncement(t *testing.T) {
 	if err := awaitWithdrawal(t.Context(), address); err != nil {
 		t.Error(err)
 	}
-	if info, err := announced(t.Context(), address); err != nil || info != nil {
+	if info, err := announced(t.Context(), address, trusted); err != nil || info != nil {
 		t.Errorf("after: %+v, %v", info, err)
+	}
+}
+
+// TestAnnouncementsOfOthers: what another user announces is not believed, nor is
+// one who names another process, and others are told nothing.
+func TestAnnouncementsOfOthers(t *testing.T) {
+	t.Parallel()
+	stranger := func(uint32) bool { return false }
+	address := fmt.Sprintf("@terraform-provider-pachyderm/others-%d", os.Getpid())
+	a, err := announce(t.Context(), address, Info{PID: os.Getppid(), Detached: true}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info, err := announced(t.Context(), address, stranger); info != nil || err == nil || !strings.Contains(err.Error(), "neither yours nor root's") {
+		t.Errorf("of another user: %+v, %v", info, err)
+	}
+	if info, err := announced(t.Context(), address, trusted); info != nil || err == nil || !strings.Contains(err.Error(), fmt.Sprintf("process %d says that process %d", os.Getpid(), os.Getppid())) {
+		t.Errorf("of another process: %+v, %v", info, err)
+	}
+	if err := a.withdraw(); err != nil {
+		t.Fatal(err)
+	}
+	listener, err := net.Listen("unix", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	quiet := &announcement{listener: listener, info: []byte("{}"), trusts: stranger}
+	go quiet.serve()
+	if info, err := announced(t.Context(), address, trusted); info != nil || err != nil {
+		t.Errorf("another user is told %+v, %v", info, err)
+	}
+	if err := quiet.withdraw(); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -27,7 +27,7 @@ type Info struct {
 
 // Running returns the cluster that runs on this machine, or nil.
 func Running() (*Info, error) {
-	return announced(context.Background(), announcementAddress)
+	return announced(context.Background(), announcementAddress, trusted)
 }
 
 // Serve runs a cluster until Down is called, or the process is told to end in another way. ready is called once pachd

@@ -8,7 +8,8 @@
 //  1. the file named by TF_ACC_TERRAFORM_PATH, the variable that
 //     terraform-plugin-testing knows too;
 //  2. terraform, then tofu, on PATH;
-//  3. one that an earlier call put into the user's cache folder;
+//  3. one that an earlier call put into the user's cache folder, without which
+//     none is brought either;
 //  4. Terraform [FetchedTerraform] from HashiCorp's release server, signature
 //     checked by hc-install;
 //  5. where that server cannot be reached, OpenTofu [BuiltOpenTofu], built
@@ -123,14 +124,12 @@ func FindOldest(ctx context.Context, log io.Writer) (CLI, error) {
 
 func newFinder(log io.Writer) finder {
 	cache, err := os.UserCacheDir()
-	if err != nil {
-		cache = os.TempDir() // neither HOME nor XDG_CACHE_HOME is set
-	}
 	return finder{
 		log:      log,
 		variable: os.Getenv(PathVariable),
 		lookPath: exec.LookPath,
 		cache:    filepath.Join(cache, "terraform-provider-pachyderm", "terraformcli"),
+		noCache:  err,
 		fetch:    fetchTerraform,
 		build:    buildOpenTofu,
 		old:      buildOldestTerraform,
@@ -144,6 +143,7 @@ type finder struct {
 	variable string // value of PathVariable
 	lookPath func(name string) (string, error)
 	cache    string // folder; need not exist
+	noCache  error  // why there is no such folder: one that all users share could hold anybody's programs
 
 	// Each puts an executable at path, whose folder exists.
 	fetch, build, old, unpack func(ctx context.Context, log io.Writer, path string) error
@@ -169,18 +169,18 @@ func (f finder) first(ctx context.Context) (CLI, error) {
 	}
 	terraform, tofu := f.cached(Terraform, FetchedTerraform), f.cached(OpenTofu, BuiltOpenTofu)
 	for _, path := range []string{terraform, tofu} {
-		if cli, err := inspect(ctx, path, FromCache); err == nil {
+		if cli, err := f.inCache(ctx, path); err == nil {
 			return cli, nil
 		}
 	}
 	_, _ = fmt.Fprintf(f.log, "No terraform or tofu on PATH: fetching Terraform %s\n", FetchedTerraform)
-	fetchErr := install(ctx, f.log, terraform, f.fetch)
+	fetchErr := f.install(ctx, terraform, f.fetch)
 	if fetchErr == nil {
 		return inspect(ctx, terraform, Fetched)
 	}
 	_, _ = fmt.Fprintf(f.log, "Terraform could not be fetched (%v): building OpenTofu %s, which takes some minutes\n",
 		fetchErr, BuiltOpenTofu)
-	buildErr := install(ctx, f.log, tofu, f.build)
+	buildErr := f.install(ctx, tofu, f.build)
 	if buildErr == nil {
 		return inspect(ctx, tofu, Built)
 	}
@@ -202,11 +202,11 @@ func (f finder) oldest(ctx context.Context) (CLI, error) {
 // built returns a version that is built unless that was done before.
 func (f finder) built(ctx context.Context, product, version string, build func(context.Context, io.Writer, string) error) (CLI, error) {
 	path := f.cached(product, version)
-	if cli, err := inspect(ctx, path, FromCache); err == nil {
+	if cli, err := f.inCache(ctx, path); err == nil {
 		return cli, nil
 	}
 	_, _ = fmt.Fprintf(f.log, "Building %s %s, which takes some minutes\n", product, version)
-	if err := install(ctx, f.log, path, build); err != nil {
+	if err := f.install(ctx, path, build); err != nil {
 		return CLI{}, err
 	}
 	return inspect(ctx, path, Built)
@@ -215,16 +215,16 @@ func (f finder) built(ctx context.Context, product, version string, build func(c
 func (f finder) newest(ctx context.Context) (CLI, error) {
 	fetched, unpacked := f.cached(Terraform, FetchedTerraform), f.cached(Terraform, UnpackedTerraform)
 	for _, path := range []string{fetched, unpacked} {
-		if cli, err := inspect(ctx, path, FromCache); err == nil {
+		if cli, err := f.inCache(ctx, path); err == nil {
 			return cli, nil
 		}
 	}
-	fetchErr := install(ctx, f.log, fetched, f.fetch)
+	fetchErr := f.install(ctx, fetched, f.fetch)
 	if fetchErr == nil {
 		return inspect(ctx, fetched, Fetched)
 	}
 	_, _ = fmt.Fprintf(f.log, "Terraform %s could not be fetched (%v): unpacking %s\n", FetchedTerraform, fetchErr, UnpackedTerraform)
-	if err := install(ctx, f.log, unpacked, f.unpack); err != nil {
+	if err := f.install(ctx, unpacked, f.unpack); err != nil {
 		return CLI{}, fmt.Errorf("none could be fetched (%w) or unpacked (%w)", fetchErr, err)
 	}
 	return inspect(ctx, unpacked, Unpacked)
@@ -233,6 +233,22 @@ func (f finder) newest(ctx context.Context) (CLI, error) {
 // cached is where a version is kept that was brought.
 func (f finder) cached(product, version string) string {
 	return filepath.Join(f.cache, product+"-"+version, product)
+}
+
+// inCache inspects what an earlier call has brought.
+func (f finder) inCache(ctx context.Context, path string) (CLI, error) {
+	if f.noCache != nil {
+		return CLI{}, f.noCache
+	}
+	return inspect(ctx, path, FromCache)
+}
+
+// install brings what put writes to path, in the cache.
+func (f finder) install(ctx context.Context, path string, put func(context.Context, io.Writer, string) error) error {
+	if f.noCache != nil {
+		return fmt.Errorf("there is no folder to keep it in: %w; set HOME or XDG_CACHE_HOME", f.noCache)
+	}
+	return install(ctx, f.log, path, put)
 }
 
 // onPath returns the product on PATH if it is there and new enough.

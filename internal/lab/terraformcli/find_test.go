@@ -239,3 +239,33 @@ func TestTestEnvironment(t *testing.T) {
 		t.Errorf("tofu: %q", tofu)
 	}
 }
+
+// TestNoCache: without a folder of the user, none is taken that others can
+// write to, and none of the ways looks at what lies there.
+func TestNoCache(t *testing.T) {
+	t.Setenv("HOME", "")
+	t.Setenv("XDG_CACHE_HOME", "")
+	f := newFinder(io.Discard)
+	if f.noCache == nil || strings.HasPrefix(f.cache, os.TempDir()) {
+		t.Fatalf("the cache is %s, %v", f.cache, f.noCache)
+	}
+	m := newMachine(t)
+	m.noCache = f.noCache
+	for _, version := range []string{FetchedTerraform, UnpackedTerraform, Minimum} {
+		planted := m.cached(Terraform, version)
+		if err := os.MkdirAll(filepath.Dir(planted), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(planted, []byte(script("Terraform v"+version)), 0o700); err != nil { //nolint:gosec // it would be run
+			t.Fatal(err)
+		}
+	}
+	for name, way := range map[string]func(context.Context) (CLI, error){"first": m.first, "newest": m.newest, "oldest": m.oldest, "OpenTofu": m.openTofu} {
+		if cli, err := m.find(t.Context(), way); err == nil || !strings.Contains(err.Error(), "set HOME or XDG_CACHE_HOME") {
+			t.Errorf("%s: %v, %v", name, cli, err)
+		}
+	}
+	if len(m.asked) > 0 {
+		t.Errorf("it went on to %v", m.asked)
+	}
+}

@@ -20,7 +20,12 @@ import (
 //	 "partitions":{"0":[1200,5],"1":[1180,5]}}}}
 //
 // where a partition has the offset of the next record to read and the leader
-// epoch of the last record before it, -1 if that is not known. The topic id is
+// epoch of the last record before it, -1 if that is not known. If no record was
+// read right before that offset, since what lies there was passed over, the two
+// numbers of the place up to which records were read follow: [1200,-1,1100,5].
+// There, the offset of a partition of which no record was ever read is
+// [StartLatest] if it began where the settings say, and [StartEarliest] if at its
+// log's beginning. The topic id is
 // written as Kafka's own tools do. Left out are: cluster and id if the brokers
 // do not tell them, shard if all partitions are read, pattern if topics are
 // named one by one, and generation while the topic is the one that was read
@@ -42,26 +47,59 @@ type Topic struct {
 	Partitions map[int32]*Mark `json:"partitions"`
 }
 
+// Offsets up to which a partition was read of which nothing was read. They are
+// those by which Kafka's ListOffsets asks for a log's end and beginning.
+const (
+	StartLatest   = -1
+	StartEarliest = -2
+)
+
 // Mark is a place in a partition.
 type Mark struct {
 	Next  int64
 	Epoch int32
+	Read  *ReadTo // nil if it is this place
 }
 
-// UnmarshalJSON reads [next, epoch].
+// ReadTo is the place up to which records were read, of a partition that has
+// passed over what follows there. It is never changed.
+type ReadTo struct {
+	Next  int64 // StartEarliest or StartLatest if nothing was read
+	Epoch int32
+}
+
+// UnmarshalJSON reads [next, epoch] or [next, epoch, read next, read epoch].
 func (m *Mark) UnmarshalJSON(raw []byte) error {
-	var pair []int64
-	if err := json.Unmarshal(raw, &pair); err != nil {
+	var numbers []int64
+	if err := json.Unmarshal(raw, &numbers); err != nil {
 		return err
 	}
-	if len(pair) != 2 {
+	if len(numbers) != 2 && len(numbers) != 4 {
 		return fmt.Errorf("%.40s is no offset and leader epoch", raw)
 	}
-	m.Next, m.Epoch = pair[0], int32(pair[1])
-	if m.Next < 0 || pair[1] < -1 || pair[1] != int64(m.Epoch) {
-		return fmt.Errorf("[%d,%d] is no offset and leader epoch", pair[0], pair[1])
+	m.Next, m.Epoch = numbers[0], int32(numbers[1])
+	if m.Next < 0 || m.Epoch < -1 || numbers[1] != int64(m.Epoch) {
+		return fmt.Errorf("[%d,%d] is no offset and leader epoch", numbers[0], numbers[1])
+	}
+	if len(numbers) == 4 {
+		m.Read = &ReadTo{Next: numbers[2], Epoch: int32(numbers[3])}
+		if m.Read.Next < StartEarliest || m.Read.Next > m.Next || m.Read.Epoch < -1 || numbers[3] != int64(m.Read.Epoch) {
+			return fmt.Errorf("[%d,%d] is no offset up to which records were read before offset %d, and leader epoch", numbers[2], numbers[3], m.Next)
+		}
 	}
 	return nil
+}
+
+// After returns the mark that follows m if what lies between is passed over.
+func (m Mark) After(next int64, epoch int32) Mark {
+	read := m.Read
+	if read == nil {
+		read = &ReadTo{m.Next, m.Epoch}
+	}
+	if next == 0 || read.Next >= next { // no log ends before that
+		return Mark{Next: next, Epoch: epoch}
+	}
+	return Mark{Next: next, Epoch: epoch, Read: read}
 }
 
 // New returns the position before anything was read.
@@ -140,6 +178,12 @@ func (p *Position) Render() json.RawMessage {
 			out = strconv.AppendInt(out, m.Next, 10)
 			out = append(out, ',')
 			out = strconv.AppendInt(out, int64(m.Epoch), 10)
+			if m.Read != nil {
+				out = append(out, ',')
+				out = strconv.AppendInt(out, m.Read.Next, 10)
+				out = append(out, ',')
+				out = strconv.AppendInt(out, int64(m.Read.Epoch), 10)
+			}
 			out = append(out, ']')
 		}
 		out = append(out, "}}"...)

@@ -25,10 +25,13 @@ const (
 	dialTimeout    = 10 * time.Second // TCP, TLS and SASL together
 	requestTimeout = 30 * time.Second // for an answer to begin, or to go on
 	// The largest answers that are believed: of one who did not show yet who it
-	// is, and of others to all that is not a fetch. The largest are metadata,
-	// with 20 to 50 bytes a partition.
+	// is, and metadata of others, with 20 to 50 bytes a partition. All that are
+	// no fetch have maxControl bytes together, however many brokers answer.
 	maxGreeting = 64 << 10
 	maxControl  = 8 << 20
+	// answerShare is by how much an answer that tells of what the request names
+	// may be longer than the request, beside maxGreeting.
+	answerShare = 4
 	readStep    = 1 << 20
 )
 
@@ -88,7 +91,7 @@ func (d *dialer) connect(ctx context.Context, address string) (_ *conn, err erro
 	if err != nil {
 		return nil, err
 	}
-	c := &conn{Conn: raw, address: address, mechanism: d.mechanism, memory: d.memory, most: maxGreeting, format: kmsg.NewRequestFormatter(kmsg.FormatterClientID(d.clientID))}
+	c := &conn{Conn: raw, address: address, mechanism: d.mechanism, memory: d.memory, format: kmsg.NewRequestFormatter(kmsg.FormatterClientID(d.clientID))}
 	defer func() {
 		if err != nil {
 			c.Close()
@@ -123,7 +126,7 @@ func (d *dialer) connect(ctx context.Context, address string) (_ *conn, err erro
 			return nil, err
 		}
 	}
-	c.most = maxControl
+	c.loggedIn = true
 	return c, nil
 }
 
@@ -146,7 +149,7 @@ type conn struct {
 	correlation int32
 	out         []byte
 	memory      *memory
-	most        int // bytes of an answer, other than to a fetch
+	loggedIn    bool
 }
 
 // newestKnown is, by request key, the newest version that this package speaks.
@@ -210,11 +213,13 @@ func (c *conn) request(ctx context.Context, request kmsg.Request) (kmsg.Response
 	if err != nil {
 		return nil, c.blame(ctx, err)
 	}
-	if size > c.most {
-		return nil, fmt.Errorf("broker %s: an answer of %d bytes to %s is more than the %d that are accepted", c.address, size, kmsg.NameForKey(request.Key()), c.most)
+	if most := c.most(request); size > most {
+		return nil, fmt.Errorf("broker %s: an answer of %d bytes to %s is more than the %d that are accepted", c.address, size, kmsg.NameForKey(request.Key()), most)
 	}
-	c.memory.adjust(int64(size))
-	defer c.memory.adjust(-int64(size))
+	if err := c.memory.acquireControl(ctx, int64(size)); err != nil {
+		return nil, err
+	}
+	defer c.memory.releaseControl(int64(size))
 	body := make([]byte, size)
 	if err := c.readBody(body); err != nil {
 		return nil, c.blame(ctx, err)
@@ -228,6 +233,18 @@ func (c *conn) request(ctx context.Context, request kmsg.Request) (kmsg.Response
 		return nil, fmt.Errorf("answer of %s to %s: %w", c.address, kmsg.NameForKey(request.Key()), err)
 	}
 	return response, nil
+}
+
+// most returns the most bytes of an answer, other than to a fetch, to the
+// request that was sent last.
+func (c *conn) most(request kmsg.Request) int {
+	switch {
+	case !c.loggedIn:
+		return maxGreeting
+	case request.Key() == kmsg.Metadata.Int16(): // which may ask for all topics
+		return maxControl
+	}
+	return min(maxGreeting+answerShare*len(c.out), maxControl)
 }
 
 // blame returns the context's error in place of the one that closing the

@@ -16,7 +16,7 @@ const chunkBytes = 1 << 20
 
 // decodeLoop turns responses into chunks until the fetch loop ends.
 func (b *broker) decodeLoop(ctx context.Context) error {
-	d := decoder{s: b.s, readAll: b.s.config.Isolation == "read_uncommitted", aborting: map[int64]struct{}{},
+	d := decoder{s: b.s, readAll: b.s.config.Isolation == "read_uncommitted",
 		emit: func(chunk *source.Chunk) error { return b.s.push(ctx, chunk) }, memory: b.s.memory, counters: &b.s.counters,
 		decompressor: decompressor{limit: b.s.maxBatch}}
 	defer d.decompressor.close()
@@ -94,8 +94,7 @@ type decoder struct {
 	readAll      bool // what transactions wrote counts whatever became of them
 	emit         func(*source.Chunk) error
 	decompressor decompressor
-	aborting     map[int64]struct{} // producers whose records do not count at this place
-	head         batchHead          // of the batch that is being decoded
+	head         batchHead // of the batch that is being decoded
 
 	checker checker // of the response
 
@@ -115,7 +114,6 @@ type decoder struct {
 // where the damage is.
 func (d *decoder) decode(ctx context.Context, buffer *buffer, part *part) error {
 	d.part, d.next, d.epoch, d.left = part, part.from, -1, part.count
-	clear(d.aborting)
 	aborted := part.aborted
 	if d.readAll {
 		aborted = nil
@@ -136,7 +134,7 @@ func (d *decoder) decode(ctx context.Context, buffer *buffer, part *part) error 
 	return err
 }
 
-func (d *decoder) batches(ctx context.Context, buffer *buffer, aborted []abortedTransaction) error {
+func (d *decoder) batches(ctx context.Context, buffer *buffer, aborted abortedTransactions) error {
 	for data := d.part.records; len(data) > 0; {
 		d.rest = data
 		read, whole, err := readBatchHead(data)
@@ -161,19 +159,15 @@ func (d *decoder) batches(ctx context.Context, buffer *buffer, aborted []aborted
 		if err := d.checker.sound(d.part, len(d.part.records)-len(data)); err != nil {
 			return err
 		}
-		for len(aborted) > 0 && aborted[0].firstOffset <= head.lastOffset() {
-			d.aborting[aborted[0].producerID] = struct{}{}
-			aborted = aborted[1:]
-		}
 		skip := false
 		switch {
 		case head.attributes&attrControl != 0:
 			skip = true
 			if head.isAbortMarker(batch) {
-				delete(d.aborting, head.producerID)
+				aborted.end(head.producerID, head.lastOffset())
 			}
 		case head.attributes&attrTransactional != 0:
-			_, skip = d.aborting[head.producerID]
+			skip = aborted.has(head.producerID, head.lastOffset())
 		}
 		if skip {
 			d.counters.skipped.Add(1)

@@ -33,9 +33,10 @@ const partialWait = 500 * time.Millisecond
 type broker struct {
 	s       *Source
 	id      int32
-	address string       // guarded by the table's lock
-	led     []*partition // the same
-	started bool         // the same
+	address string             // guarded by the table's lock
+	led     []*partition       // the same
+	started bool               // the same
+	leave   context.CancelFunc // of started ones: ends the fetch loop
 
 	wake      chan struct{}
 	responses chan *response
@@ -82,7 +83,7 @@ type part struct {
 	void    bool  // run has changed, or the rest of it cannot be decoded
 	from    int64 // records below are not wanted
 	records []byte
-	aborted []abortedTransaction
+	aborted abortedTransactions
 	count   int // records, as the heads of the batches say
 
 	sound   int   // bytes of records whose checksums were compared
@@ -93,15 +94,21 @@ func newBroker(s *Source, id int32, address string) *broker {
 	return &broker{s: s, id: id, address: address, wake: make(chan struct{}, 1), responses: make(chan *response, 1)}
 }
 
-// start starts the broker's goroutines once. The table is locked.
+// start starts the broker's goroutines once. They end with the source, or once
+// the broker is forgotten. The table is locked.
 func (b *broker) start() {
 	if b.started {
 		return
 	}
 	b.started = true
+	var ctx context.Context
+	ctx, b.leave = context.WithCancel(b.s.fetching)
 	b.s.group.Go(func() error {
 		defer close(b.responses)
-		return b.fetchLoop(b.s.fetching)
+		defer b.s.troubles.over(b.name())
+		err := b.fetchLoop(ctx)
+		b.turn, b.spare, b.parsed, b.request = nil, nil, nil, nil // partitions may still point here
+		return err
 	})
 	b.s.group.Go(func() error { return b.decodeLoop(b.s.running) })
 }
@@ -288,7 +295,7 @@ func (b *broker) fetch(ctx context.Context) error {
 	select {
 	case b.responses <- r:
 		return nil
-	case <-ctx.Done():
+	case <-b.s.fetching.Done(): // and not ctx: its partitions were moved on
 		r.release()
 		return ctx.Err()
 	}
@@ -458,7 +465,11 @@ func (b *broker) advance(p *partition, f *fetched) (part, error) {
 		}
 		at += head.bytes
 		if last := head.lastOffset(); last >= p.next {
-			p.next, p.nextEpoch = last+1, head.leaderEpoch
+			if head.records > 0 {
+				p.next, p.nextEpoch, p.passed = last+1, head.leaderEpoch, false
+			} else {
+				p.pass(last+1, head.leaderEpoch)
+			}
 			got.count += int(min(head.records, int32(head.bytes)))
 		}
 	}
@@ -544,7 +555,8 @@ func (s *Source) giveUp(p *partition, offset int64, data []byte, err error) {
 		s.log.Error("a record batch is damaged; going on behind it", "topic", p.stream.Name, "partition", p.stream.Partition,
 			"offset", offset, "next", to, "error", err)
 		p.gap = &source.Gap{From: offset, To: to, Reason: fmt.Sprintf("record batch is damaged: %v", err)}
-		p.next, p.damaged, p.failures, p.state, p.retryAt = to, 0, 0, stateAnnounce, time.Time{}
+		p.pass(to, -1)
+		p.damaged, p.failures, p.state, p.retryAt = 0, 0, stateAnnounce, time.Time{}
 		s.kick()
 		return
 	}

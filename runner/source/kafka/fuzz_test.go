@@ -52,7 +52,7 @@ func decodeAll(t testing.TB, d *decoder, records []byte, count int) (n int, err 
 }
 
 func newDecoder() *decoder {
-	return &decoder{memory: newMemory(64 << 20), counters: &counters{}, aborting: map[int64]struct{}{}, decompressor: decompressor{limit: 16 << 20}}
+	return &decoder{memory: newMemory(64 << 20), counters: &counters{}, decompressor: decompressor{limit: 16 << 20}}
 }
 
 // Limits of what a fuzz test's input may cost: a few times what the decoder may

@@ -114,7 +114,7 @@ func (p *publisher) publish(ctx context.Context) error {
 		topic := kmsg.NewOffsetCommitRequestTopic()
 		topic.Topic = name
 		for number, m := range partitions {
-			if known, ok := p.published[place{name, number}]; ok && known == *m {
+			if known, ok := p.published[place{name, number}]; ok && known.Next == m.Next && known.Epoch == m.Epoch {
 				continue
 			}
 			partition := kmsg.NewOffsetCommitRequestTopicPartition()
@@ -178,6 +178,7 @@ func (p *publisher) findCoordinator(ctx context.Context) error {
 		return err
 	}
 	p.coordinator = net.JoinHostPort(found.Host, strconv.Itoa(int(found.Port)))
+	p.control.keep(map[string]bool{p.coordinator: true})
 	return nil
 }
 

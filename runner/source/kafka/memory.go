@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"golang.org/x/sync/semaphore"
+
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 )
 
@@ -32,10 +34,12 @@ type memory struct {
 	queue   []*int64
 
 	exceeding *decoder // the one that may decode beyond the budget, until its part is decoded
+
+	control *semaphore.Weighted // for answers that are no fetches
 }
 
 func newMemory(budget int64) *memory {
-	m := &memory{budget: budget}
+	m := &memory{budget: budget, control: semaphore.NewWeighted(maxControl)}
 	m.changed.L = &m.mu
 	return m
 }
@@ -64,6 +68,22 @@ func (m *memory) acquireFetch(ctx context.Context, n int64) error {
 		m.mu.Unlock()
 	}
 	return err
+}
+
+// acquireControl blocks until an answer of n bytes, other than to a fetch, may
+// be read. They have room of their own and don't wait for that of fetches, as
+// fetching waits for what they tell; fetching waits for what they take.
+func (m *memory) acquireControl(ctx context.Context, n int64) error {
+	if err := m.control.Acquire(ctx, n); err != nil {
+		return err
+	}
+	m.adjust(n)
+	return nil
+}
+
+func (m *memory) releaseControl(n int64) {
+	m.adjust(-n)
+	m.control.Release(n)
 }
 
 // acquireDecode blocks until d may take n bytes. Before it blocks it has d hand

@@ -55,6 +55,18 @@ func (c *control) drop(broken *conn) {
 	}
 }
 
+// keep closes the connections to other addresses.
+func (c *control) keep(addresses map[string]bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for address, conn := range c.conns {
+		if !addresses[address] {
+			conn.Close()
+			delete(c.conns, address)
+		}
+	}
+}
+
 func (c *control) close() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -157,7 +169,6 @@ func (s *Source) applyMetadata(metadata *metadata) error {
 	if err := s.plausible(metadata); err != nil {
 		return err
 	}
-	s.forgetBrokers(metadata)
 	for _, m := range metadata.Brokers {
 		address := net.JoinHostPort(m.Host, strconv.Itoa(int(m.Port)))
 		if b := t.brokers[m.NodeID]; b != nil {
@@ -167,6 +178,7 @@ func (s *Source) applyMetadata(metadata *metadata) error {
 		}
 	}
 	told := map[string]bool{}
+	s.table.room = s.roomInPosition()
 	for i := range metadata.Topics {
 		m := &metadata.Topics[i]
 		if m.Topic == nil || m.IsInternal && s.config.Pattern != "" || !s.wants(*m.Topic) {
@@ -180,20 +192,92 @@ func (s *Source) applyMetadata(metadata *metadata) error {
 	}
 	for name, known := range t.topics {
 		if s.config.Pattern != "" && !told[name] {
+			if known.forgettable() {
+				s.forgetTopic(known)
+				continue
+			}
 			s.complainOfTopic(name, known, kerr.UnknownTopicOrPartition)
 		}
 	}
+	if !s.table.room.full {
+		s.troubles.over(troubleRoom)
+	}
+	s.forgetBrokers(metadata)
 	s.assign()
 	return nil
 }
 
-// Bounds on what metadata are believed to tell. The position of 100,000
-// partitions is a commit's description of 2 MB.
+// Bounds on what metadata are believed to tell, one answer or all together. The
+// position of 100,000 partitions is a commit's description of 2 MB.
 const (
 	maxPartitions = 100_000
+	maxPosition   = 4 << 20 // bytes
 	maxBrokers    = 1000
 	maxNameBytes  = 255 // of a host, and of a cluster's id
+
+	// What a topic, beside its name, and a partition have in a position, about.
+	topicPositionBytes     = 64
+	partitionPositionBytes = 24
 )
+
+// roomInPosition returns how many more partitions, and bytes of a position, the
+// table takes. What was begun to be read stays in the position, so that brokers
+// that name other topics each time would make it grow for ever. The table is
+// locked.
+func (s *Source) roomInPosition() room {
+	r := room{partitions: maxPartitions, bytes: maxPosition}
+	for name, t := range s.table.topics {
+		r.take(1+len(t.partitions), topicPositionBytes+len(name)+len(t.partitions)*partitionPositionBytes)
+	}
+	return r
+}
+
+// room is how much more there may be.
+type room struct {
+	partitions, bytes int
+	full              bool // more was wanted
+}
+
+// take says whether there is room, and takes it if so.
+func (r *room) take(partitions, bytes int) bool {
+	if r.partitions < partitions || r.bytes < bytes {
+		r.full = true
+		return false
+	}
+	r.partitions, r.bytes = r.partitions-partitions, r.bytes-bytes
+	return true
+}
+
+const troubleRoom = "room"
+
+// full tells that there is no room for what the metadata tell.
+func (s *Source) full(topic string) {
+	const cause = "the brokers tell of more topics and partitions than one spout reads; reading those that came first"
+	s.troubles.note(troubleRoom, "%s, which do not include all of topic %s", cause, topic)
+	s.complain.about(troubleRoom, hclog.Warn, cause, "left_out", topic, "most_partitions", maxPartitions, "most_bytes_of_position", maxPosition,
+		"fix", "read fewer topics with one spout, or share them by SPOUT_KAFKA_SHARD; topics that are no more count until there is another output branch or spout")
+}
+
+// forgettable says whether nothing of a topic was read or is being asked about.
+func (t *topic) forgettable() bool {
+	for _, p := range t.partitions {
+		if p.begun {
+			return false
+		}
+	}
+	return !t.known && len(t.former) == 0
+}
+
+// forgetTopic removes a topic from the table, which is locked.
+func (s *Source) forgetTopic(t *topic) {
+	delete(s.table.topics, t.name)
+	if s.table.byID[t.id] == t {
+		delete(s.table.byID, t.id)
+	}
+	for _, p := range t.partitions {
+		s.table.freeIndices = append(s.table.freeIndices, p.index)
+	}
+}
 
 // plausible returns an error if metadata tell what no cluster has. The table
 // grows with what they tell, and the cluster's id is a part of each position.
@@ -230,14 +314,33 @@ func (s *Source) plausible(metadata *metadata) error {
 	return nil
 }
 
-// forgetBrokers removes brokers that are no more, if nothing was ever read
-// from them. The table is locked.
+// forgetBrokers removes brokers that the metadata do not name and that no
+// partition is read from, or all that they do not name if there are too many,
+// and ends the connections to them. The table is locked.
 func (s *Source) forgetBrokers(metadata *metadata) {
-	told := make(map[int32]bool, len(metadata.Brokers))
-	for _, m := range metadata.Brokers {
-		told[m.NodeID] = true
+	t := &s.table
+	keep := make(map[int32]bool, len(metadata.Brokers))
+	if len(t.brokers) <= maxBrokers {
+		t.each(func(p *partition) { keep[p.reader()] = true })
 	}
-	maps.DeleteFunc(s.table.brokers, func(id int32, b *broker) bool { return !told[id] && !b.started })
+	for _, m := range metadata.Brokers {
+		keep[m.NodeID] = true
+	}
+	addresses := map[string]bool{}
+	for _, address := range s.config.Brokers {
+		addresses[address] = true
+	}
+	for id, b := range t.brokers {
+		if keep[id] {
+			addresses[b.address] = true
+			continue
+		}
+		delete(t.brokers, id)
+		if b.led = nil; b.started {
+			b.leave()
+		}
+	}
+	s.control.keep(addresses)
 }
 
 // applyClusterID compares the cluster's id with the one in the position.
@@ -267,6 +370,10 @@ func (s *Source) applyTopic(m *topicMetadata) error {
 		return nil
 	}
 	if current == nil {
+		if !s.table.room.take(1, topicPositionBytes+len(name)) {
+			s.full(name)
+			return nil
+		}
 		current = s.newTopic(name)
 	}
 	current.missing, current.found = false, len(m.Partitions) > 0
@@ -349,7 +456,11 @@ func (s *Source) seed() {
 		for _, number := range slices.Sorted(maps.Keys(known.Partitions)) { // see assign
 			m := known.Partitions[number]
 			p := s.newPartition(t, number)
-			p.state, p.next, p.nextEpoch, p.checkRange, p.given = stateCheck, m.Next, m.Epoch, true, false
+			p.setPlace(*m)
+			p.state, p.checkRange, p.given, p.begun = stateCheck, true, false, true
+			if m.Read != nil && m.Read.Next == startLatest {
+				p.startTime = s.configuredStart()
+			}
 			p.consumed.Store(m.Next)
 			t.partitions[number] = p
 		}
@@ -360,7 +471,6 @@ func (s *Source) setTopicID(t *topic, id [16]byte) {
 	delete(s.table.byID, t.id)
 	t.id = id
 	s.table.byID[id] = t
-	s.table.ids[source.Stream{Name: t.name, Generation: t.generation}] = topicID(id)
 }
 
 // topicRecreated applies the policy for a topic that was deleted and made again.
@@ -373,6 +483,7 @@ func (s *Source) topicRecreated(t *topic, from string, to [16]byte) error {
 	t.generation++
 	for _, p := range t.partitions {
 		p.state, p.leader, p.former = stateCheck, -1, true // whatever is still being fetched is not taken
+		p.passed, p.apart = false, &apart{formerID: from}
 		if p.pending > 0 {
 			t.former = append(t.former, p)
 		}
@@ -387,6 +498,10 @@ func (s *Source) topicRecreated(t *topic, from string, to [16]byte) error {
 func (s *Source) applyPartition(t *topic, m *partitionMetadata) {
 	p := t.partitions[m.Partition]
 	if p == nil {
+		if !s.table.room.take(1, partitionPositionBytes) {
+			s.full(t.name)
+			return
+		}
 		p = s.newPartition(t, m.Partition)
 		t.partitions[m.Partition] = p
 	}
@@ -420,7 +535,7 @@ func (s *Source) newPartition(t *topic, number int32) *partition {
 	offset, given := s.config.StartOffsets[t.name][number]
 	switch {
 	case given && s.mayBegin(t):
-		p.state, p.next, p.checkRange, p.given = stateCheck, offset, true, true
+		p.state, p.next, p.checkRange, p.given, p.begun = stateCheck, offset, true, true, true
 	case s.running != nil:
 		s.log.Info("new partition", "topic", t.name, "partition", number)
 	case !t.known && !s.samePattern:
@@ -437,7 +552,7 @@ func (s *Source) assign() {
 		b.led = b.led[:0]
 	}
 	t.each(func(p *partition) {
-		if p.replica >= 0 && !now.Before(p.replicaUntil) {
+		if p.replica >= 0 && (!now.Before(p.replicaUntil) || t.brokers[p.replica] == nil) {
 			p.replica = -1 // the leader is asked again
 		}
 		if b := t.brokers[p.reader()]; b != nil {

@@ -9,6 +9,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -32,6 +33,9 @@ const (
 	// for. It is less than a session's, which ends with the token.
 	tokenShare = 0.8
 	maxToken   = 64 << 10
+	// maxTokenAnswer is how much is read of an answer: the library makes a table
+	// of all that is in one, which takes many times as much.
+	maxTokenAnswer = 2 * maxToken
 )
 
 // oauth is the mechanism OAUTHBEARER (RFC 7628), with tokens of the client
@@ -53,10 +57,26 @@ func newOAuth(config settings.Kafka, roots *x509.CertPool) *oauth {
 		extensions: config.SASL.Extensions,
 		turn:       make(chan struct{}, 1),
 	}
+	o.client.Transport = short{o.client.Transport}
 	if config.SASL.Scope != "" {
 		o.config.Scopes = strings.Fields(config.SASL.Scope)
 	}
 	return o
+}
+
+// short reads no more than the beginning of answers.
+type short struct{ http.RoundTripper }
+
+func (s short) RoundTrip(request *http.Request) (*http.Response, error) {
+	answer, err := s.RoundTripper.RoundTrip(request)
+	if err != nil {
+		return nil, err
+	}
+	answer.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.LimitReader(answer.Body, maxTokenAnswer), answer.Body}
+	return answer, nil
 }
 
 // Name implements [sasl.Mechanism].
@@ -109,8 +129,8 @@ func (o *oauth) current(ctx context.Context) (string, error) {
 	if len(token.AccessToken) > maxToken || !tokenForm.MatchString(token.AccessToken) {
 		return "", fmt.Errorf("SPOUT_KAFKA_SASL_TOKEN_URL=%s gives no token that can be sent to a broker: a token has at most 64 KiB of visible ASCII characters", address.Redacted(o.config.TokenURL))
 	}
-	o.token.Store(token)
-	o.renewAt = now // one whose life is not told is used once
+	o.token.Store(&oauth2.Token{AccessToken: token.AccessToken, Expiry: token.Expiry}) // without the table
+	o.renewAt = now                                                                    // one whose life is not told is used once
 	if !token.Expiry.IsZero() {
 		o.renewAt = now.Add(time.Duration(tokenShare * float64(token.Expiry.Sub(now))))
 	}

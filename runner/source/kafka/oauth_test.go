@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"encoding/pem"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -247,6 +248,30 @@ func TestTokenEndpointRedirects(t *testing.T) {
 	}
 	if all := l.String(); stolen.Load() > 0 || strings.Contains(all, secret) || strings.Contains(all, "internal answer") {
 		t.Errorf("%d requests went elsewhere; the log is\n%s", stolen.Load(), all)
+	}
+}
+
+// TestTokenAnswersAreShort: of what an endpoint says beside the token, nothing
+// is kept, and not much is read.
+func TestTokenAnswersAreShort(t *testing.T) {
+	t.Parallel()
+	for size, ok := range map[int]bool{1 << 10: true, 1<<20 - 100: false} {
+		answer := `{"access_token":"x","beside":[{}` + strings.Repeat(",{}", size/3) + `]}`
+		endpoint := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = io.WriteString(w, answer)
+		}))
+		t.Cleanup(endpoint.Close)
+		var k settings.Kafka
+		k.SASL.TokenURL = endpoint.URL
+		o := newOAuth(k, nil)
+		token, err := o.current(testContext(t))
+		switch {
+		case ok && (err != nil || token != "x" || o.token.Load().Extra("beside") != nil):
+			t.Errorf("%d bytes: token %q, %v, with %v", size, token, err, o.token.Load().Extra("beside"))
+		case !ok && (err == nil || !strings.Contains(err.Error(), "cannot be understood")):
+			t.Errorf("%d bytes: token %q, %v", size, token, err)
+		}
 	}
 }
 

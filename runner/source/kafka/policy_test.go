@@ -32,10 +32,10 @@ func TestStarts(t *testing.T) {
 		t.Fatal(err)
 	}
 	for start, want := range map[string]string{
-		"earliest":             `"partitions":{"0":[0,-1],"1":[4,-1],"2":[0,-1]}`,
-		"latest":               `"partitions":{"0":[10,-1],"1":[10,-1],"2":[0,-1]}`,
-		"2023-11-14T22:18:20Z": `"partitions":{"0":[5,-1],"1":[5,-1],"2":[0,-1]}`,
-		"2033-11-14T22:18:20Z": `"partitions":{"0":[10,-1],"1":[10,-1],"2":[0,-1]}`,
+		"earliest":             `"partitions":{"0":[0,-1],"1":[4,-1,-2,-1],"2":[0,-1]}`,
+		"latest":               `"partitions":{"0":[10,-1,-1,-1],"1":[10,-1,-1,-1],"2":[0,-1]}`,
+		"2023-11-14T22:18:20Z": `"partitions":{"0":[5,-1,-1,-1],"1":[5,-1,-1,-1],"2":[0,-1]}`,
+		"2033-11-14T22:18:20Z": `"partitions":{"0":[10,-1,-1,-1],"1":[10,-1,-1,-1],"2":[0,-1]}`,
 	} {
 		t.Run(start, func(t *testing.T) {
 			k := config(c, "t")
@@ -337,7 +337,8 @@ func TestPositionsThatAreNoneStop(t *testing.T) {
 	c := startCluster(t)
 	createTopic(t, c, "t", 1)
 	for _, position := range []string{`{}`, `[]`, `{"topics":{"t":null}}`, `{"topics":{"t":{"partitions":{"0":[-4,0]}}}}`, `{"topics":{"t":{"partitions":{"x":[4,0]}}}}`,
-		`{"topics":{"t":{"partitions":{"0":null}}}}`} {
+		`{"topics":{"t":{"partitions":{"0":null}}}}`, `{"topics":{"t":{"partitions":{"0":[4]}}}}`, `{"topics":{"t":{"partitions":{"0":[4,0,3]}}}}`,
+		`{"topics":{"t":{"partitions":{"0":[4,0,5,0]}}}}`, `{"topics":{"t":{"partitions":{"0":[4,0,-3,0]}}}}`, `{"topics":{"t":{"partitions":{"0":[4,0,3,-2]}}}}`} {
 		_, _, err := tryOpen(t, config(c, "t"), json.RawMessage(position))
 		checkStop(t, err, "position")
 	}
@@ -345,7 +346,7 @@ func TestPositionsThatAreNoneStop(t *testing.T) {
 
 func TestPositionForm(t *testing.T) {
 	t.Parallel()
-	const text = `{"cluster":"c","shard":"2/8","pattern":"x|y","topics":{"a":{"partitions":{}},"b":{"id":"AAAAAAAAAAAAAAAAAAAAAQ","generation":2,"partitions":{"0":[5,-1],"2":[7,3],"10":[0,0]}}}}`
+	const text = `{"cluster":"c","shard":"2/8","pattern":"x|y","topics":{"a":{"partitions":{}},"b":{"id":"AAAAAAAAAAAAAAAAAAAAAQ","generation":2,"partitions":{"0":[5,-1],"2":[7,3,5,2],"10":[0,0],"11":[9,-1,-2,-1]}}}}`
 	p, err := positions.Parse(json.RawMessage(text))
 	if err != nil {
 		t.Fatal(err)

@@ -12,6 +12,7 @@ type (
 	position      = positions.Position
 	topicPosition = positions.Topic
 	mark          = positions.Mark
+	readTo        = positions.ReadTo
 )
 
 // topicID renders a topic's id as Kafka's tools do, "" if there is none.

@@ -3,7 +3,9 @@
 package kafka
 
 import (
+	"cmp"
 	"fmt"
+	"math"
 	"slices"
 )
 
@@ -15,9 +17,9 @@ type fetched struct {
 	partition     int32
 	code          int16
 	highWatermark int64
-	lastStable    int64                // offset up to which transactions have ended, -1 if unknown
-	replica       int32                // broker to fetch from in place of this one, -1 for none
-	aborted       []abortedTransaction // by first offset
+	lastStable    int64 // offset up to which transactions have ended, -1 if unknown
+	replica       int32 // broker to fetch from in place of this one, -1 for none
+	aborted       abortedTransactions
 	records       []byte
 }
 
@@ -38,6 +40,47 @@ type abortedTransaction struct {
 
 const abortedSize = 16 // bytes of one, here and in the answer
 
+// abortedTransactions are those of a partition, by producer and first offset.
+// They are all that is kept of them, however many there are.
+type abortedTransactions []abortedTransaction
+
+// over is the first offset of a transaction whose end was passed.
+const over = math.MinInt64
+
+func (t abortedTransactions) sort() {
+	slices.SortFunc(t, func(a, b abortedTransaction) int {
+		return cmp.Or(cmp.Compare(a.producerID, b.producerID), cmp.Compare(a.firstOffset, b.firstOffset))
+	})
+}
+
+// of returns a producer's that are not over.
+func (t abortedTransactions) of(producer int64) abortedTransactions {
+	at, _ := slices.BinarySearchFunc(t, producer, func(a abortedTransaction, producer int64) int {
+		if c := cmp.Compare(a.producerID, producer); c != 0 || a.firstOffset != over {
+			return cmp.Or(c, 1)
+		}
+		return -1
+	})
+	return t[at:]
+}
+
+// has says whether what a producer wrote up to an offset does not count.
+func (t abortedTransactions) has(producer, offset int64) bool {
+	if len(t) == 0 {
+		return false
+	}
+	t = t.of(producer)
+	return len(t) > 0 && t[0].producerID == producer && t[0].firstOffset <= offset
+}
+
+// end notes that a producer's transaction ends at an offset.
+func (t abortedTransactions) end(producer, offset int64) {
+	t = t.of(producer)
+	for i := 0; i < len(t) && t[i].producerID == producer && t[i].firstOffset <= offset; i++ {
+		t[i].firstOffset = over
+	}
+}
+
 // abortedBytes returns what the aborted transactions of a response take.
 func abortedBytes(all []fetched) (bytes int64) {
 	for i := range all {
@@ -47,7 +90,7 @@ func abortedBytes(all []fetched) (bytes int64) {
 }
 
 // maxAborted is the most aborted transactions of a partition in one answer that
-// are believed: each is an entry of a table while the answer is decoded.
+// are believed.
 const maxAborted = 100_000
 
 // expected is what is known of a fetch response before its body is read.
@@ -88,7 +131,7 @@ func parseFetch(out []fetched, body []byte, as expected) ([]fetched, error) {
 			}
 			aborted := w.length(flexible, 4)
 			if aborted > 0 {
-				f.aborted = make([]abortedTransaction, 0, min(aborted, (len(w.data)-w.at)/abortedSize, maxAborted))
+				f.aborted = make(abortedTransactions, 0, min(aborted, (len(w.data)-w.at)/abortedSize, maxAborted))
 			}
 			for range aborted {
 				f.aborted = append(f.aborted, abortedTransaction{w.int64(), w.int64()})
@@ -109,9 +152,7 @@ func parseFetch(out []fetched, body []byte, as expected) ([]fetched, error) {
 			if w.bad {
 				return out, fmt.Errorf("fetch: %w", errShort)
 			}
-			slices.SortFunc(f.aborted, func(a, b abortedTransaction) int {
-				return int(min(max(a.firstOffset-b.firstOffset, -1), 1))
-			})
+			f.aborted.sort()
 			if len(out) == as.parts {
 				return out, fmt.Errorf("fetch: the answer has more than the %d partitions that were asked for", as.parts)
 			}

@@ -170,7 +170,9 @@ func (s *Source) resolveStarts(ctx context.Context, address string, questions []
 		if q.changed() {
 			return
 		}
-		p.next, p.state = offset, stateAnnounce
+		p.setPlace(mark{Next: p.begin(), Epoch: -1})
+		p.pass(offset, -1)
+		p.state, p.begun = stateAnnounce, true
 		p.consumed.Store(offset)
 		p.highWatermark.Store(offset)
 	}
@@ -290,6 +292,9 @@ func (s *Source) checkRange(q *question) error {
 		return nil
 	}
 	switch {
+	case q.start > q.end:
+		p.fault(fmt.Errorf("the broker says that the log begins at offset %d and ends at %d", q.start, q.end))
+		return nil
 	case q.next < q.start:
 		p.beyond = 0
 		if p.given && s.config.OnOutOfRange == "stop" {
@@ -297,7 +302,7 @@ func (s *Source) checkRange(q *question) error {
 		}
 		return s.reposition(q, "these records are no longer kept (retention, or they were deleted)")
 	case q.diverged >= 0 && q.next > q.start: // or all that could be compared is deleted
-		return q.cutOff(fmt.Sprintf("it was cut off at offset %d and written anew (an unclean leader election)", q.diverged))
+		return s.cutOff(q, fmt.Sprintf("it was cut off at offset %d and written anew (an unclean leader election)", q.diverged))
 	case q.next > q.end:
 		// A new leader may not know the end of its log yet.
 		if p.beyond++; p.beyond < 3 {
@@ -307,7 +312,7 @@ func (s *Source) checkRange(q *question) error {
 		if p.given {
 			return q.wrongStart()
 		}
-		return q.cutOff(fmt.Sprintf("it was cut off at offset %d or below (an unclean leader election, or lost disks)", q.end))
+		return s.cutOff(q, fmt.Sprintf("it was cut off at offset %d or below (an unclean leader election, or lost disks)", q.end))
 	}
 	p.state, p.checkRange, p.given, p.beyond = stateFetch, false, false, 0
 	s.wakeReader(p)
@@ -320,12 +325,44 @@ func (q *question) wrongStart() error {
 		q.p.stream.Name, q.p.stream.Partition, q.next, q.start, q.end, q.end)
 }
 
-// cutOff returns the error for a log that was cut off below what was read of
-// it. There is no policy for that: files have names made of offsets, and
-// records that get offsets a second time would take the place of others.
-func (q *question) cutOff(why string) error {
+// cutOff sees to a log that was cut off below where it was to be read on. If
+// records were read there, there is no policy for that: files have names made of
+// offsets, and records that get offsets a second time would take the place of
+// others. The table is locked.
+func (s *Source) cutOff(q *question, why string) error {
+	if q.p.passed {
+		return s.takeBack(q, why)
+	}
 	return stopf("the log of topic %s partition %d lost records that were read already: offsets up to %d were read, and now it has the offsets [%d,%d); %s. To go on, offsets that were read before would be used again for other records, whose files would replace those written before, so reading stops whatever SPOUT_KAFKA_ON_OUT_OF_RANGE says. Either restore the brokers' data, or begin anew with another output branch or spout",
 		q.p.stream.Name, q.p.stream.Partition, q.next-1, q.start, q.end, why)
+}
+
+// takeBack applies the policy for a log that has not got as far as the offset
+// to read next, where no record was read right before that offset: it was
+// passed over to there, or begun there, as a broker said that there is nothing
+// before it. Going back to what was read then loses nothing and uses no offset
+// twice. That place is checked as any other is. The table is locked.
+func (s *Source) takeBack(q *question, why string) error {
+	p := q.p
+	read := p.apart.read
+	to := fmt.Sprintf("offset %d, up to which records were read", read.Next)
+	if read.Next < 0 {
+		to = "the start, as no record of it was read"
+	}
+	if s.config.OnOutOfRange == "stop" {
+		return stopf("topic %s partition %d was to be read from offset %d on, but its log has the offsets [%d,%d); %s. Set SPOUT_KAFKA_ON_OUT_OF_RANGE=earliest or latest to go back to %s",
+			p.stream.Name, p.stream.Partition, q.next, q.start, q.end, why, to)
+	}
+	s.log.Warn("the log ends before the offset to read next; going back to "+to, "topic", p.stream.Name, "partition", p.stream.Partition,
+		"wanted", q.next, "log_start", q.start, "log_end", q.end, "reason", why)
+	p.state, p.checkRange, p.beyond, p.retryAt = stateCheck, true, 0, time.Time{}
+	p.setPlace(mark{Next: max(read.Next, 0), Epoch: read.Epoch})
+	if read.Next < 0 {
+		p.state, p.checkRange = stateStart, false
+	}
+	s.table.refresh = true
+	s.kick()
+	return nil
 }
 
 // reposition applies the policy for a partition whose next records are gone.
@@ -341,13 +378,11 @@ func (s *Source) reposition(q *question, why string) error {
 		return stopf("topic %s partition %d cannot be read on at offset %d: the broker has the offsets [%d,%d); %s. Set SPOUT_KAFKA_ON_OUT_OF_RANGE=earliest or latest to go on there and accept the gap, or begin anew with another spout or output branch",
 			p.stream.Name, p.stream.Partition, q.next, q.start, q.end, why)
 	}
-	if to < q.next { // the log changed between the answers that told its start and its end
-		return q.cutOff(fmt.Sprintf("it was cut off at offset %d or below (an unclean leader election, or lost disks)", to))
-	}
 	s.log.Warn("records are gone; going on elsewhere", "topic", p.stream.Name, "partition", p.stream.Partition,
 		"wanted", q.next, "log_start", q.start, "log_end", q.end, "next", to, "reason", why)
 	p.gap = &source.Gap{From: q.next, To: to, Reason: why}
-	p.next, p.nextEpoch, p.checkRange, p.given, p.state = to, -1, false, false, stateAnnounce
+	p.pass(to, -1)
+	p.checkRange, p.given, p.state = false, false, stateAnnounce
 	s.kick()
 	return nil
 }

@@ -230,6 +230,9 @@ func (s *Source) Consume(chunk *source.Chunk, n int) {
 	if m.Epoch < 0 && p.mark.Next == m.Next {
 		m.Epoch = p.mark.Epoch
 	}
+	if len(chunk.Records) == 0 {
+		m = p.mark.After(m.Next, m.Epoch)
+	}
 	p.mark = m
 	s.table.consumed(p, m.Next, chunk.Records[:min(n, len(chunk.Records))])
 }
@@ -242,10 +245,10 @@ func (s *Source) enter(p *partition) bool {
 		return false
 	}
 	if t == nil || t.Generation != p.stream.Generation {
-		t = &topicPosition{ID: s.table.identity(p.stream), Generation: p.stream.Generation, Partitions: map[int32]*mark{}}
+		t = &topicPosition{ID: s.table.identity(p), Generation: p.stream.Generation, Partitions: map[int32]*mark{}}
 		s.position.Topics[p.stream.Name] = t
 	}
-	p.mark = mark{Next: -1, Epoch: -1} // until it is set
+	p.mark = mark{Next: p.begin(), Epoch: -1} // until it is set
 	if m := t.Partitions[p.stream.Partition]; m != nil {
 		p.mark = *m
 	}

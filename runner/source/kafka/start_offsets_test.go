@@ -23,7 +23,7 @@ func TestStartOffsets(t *testing.T) {
 	k.StartOffsets = settings.StartOffsets{"t": {0: 4, 1: 10}}
 	s, _ := open(t, k, nil)
 	wantValues(t, read(t, s, 6), 4, 6)
-	if position := string(s.Position()); !strings.Contains(position, `"0":[10,0],"1":[10,-1],"2":[10,-1]`) {
+	if position := string(s.Position()); !strings.Contains(position, `"0":[10,0],"1":[10,-1],"2":[10,-1,-1,-1]`) {
 		t.Errorf("the position is %s", position)
 	}
 	position := s.Position()

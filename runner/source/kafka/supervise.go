@@ -96,7 +96,8 @@ func (s *Source) notePosition() {
 			if !p.settled() {
 				later = append(later, number)
 			} else if _, ok := known.Partitions[number]; !ok {
-				known.Partitions[number] = &mark{Next: p.next, Epoch: p.nextEpoch}
+				at := p.place()
+				known.Partitions[number] = &at
 				if p.gap != nil { // which has to be announced
 					known.Partitions[number] = &mark{Next: p.gap.From, Epoch: -1}
 					continue

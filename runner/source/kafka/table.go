@@ -3,10 +3,12 @@
 package kafka
 
 import (
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	positions "github.com/spoutworks/terraform-provider-pachyderm/internal/position/kafka"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 )
 
@@ -17,10 +19,10 @@ type table struct {
 	topics    map[string]*topic
 	byID      map[[16]byte]*topic
 	brokers   map[int32]*broker
-	ids       map[source.Stream]string // topic ids by topic and generation
-	failure   error                    // why reading ended
-	refresh   bool                     // metadata are wanted before their time
-	positions []sentPosition           // that are not acknowledged yet, oldest first
+	failure   error          // why reading ended
+	refresh   bool           // metadata are wanted before their time
+	positions []sentPosition // that are not acknowledged yet, oldest first
+	room      room           // for what the metadata tell that are being applied
 
 	indices     int32   // of partitions that were given, so far
 	freeIndices []int32 // those of them that are to be given again
@@ -40,7 +42,6 @@ func (t *table) init() {
 	t.topics = map[string]*topic{}
 	t.byID = map[[16]byte]*topic{}
 	t.brokers = map[int32]*broker{}
-	t.ids = map[source.Stream]string{}
 }
 
 // topic is the topic that bears a name now.
@@ -83,7 +84,9 @@ type partition struct {
 	run      int32 // raised when data that were fetched are not to be decoded
 	pending  int32 // responses with data of it that are not decoded yet
 	waiting  int32 // bytes that it is behind, about; 0 if it is not known to be
-	failures int32 // errors in a row
+	failures int16 // errors in a row, as far as they are counted
+	begun    bool  // it was settled where it begins, so the position may have it
+	passed   bool  // what it has apart says up to where records were read
 	leader   int32 // -1 for none
 	replica  int32 // follower that the leader has sent us to, -1 for none
 	state    state
@@ -105,17 +108,18 @@ type partition struct {
 	consumedSoFar progress
 	durableSoFar  progress
 	mark          mark // in the position, of the consumer alone
-	marked        bool // mark is there; the same
 
 	oldest       int64     // timestamp of the first record that was consumed, in ms
+	marked       bool      // mark is there; of the consumer alone, too
 	replicaUntil time.Time // when the leader is asked again
 	leaderUntil  time.Time // no follower before that: one has failed
 
 	startTime  int64 // for stateStart: a time in ms, or startEarliest or startLatest
 	given      bool  // next is what SPOUT_KAFKA_START_OFFSETS says, and was not seen to be in the log yet
 	checkRange bool  // for stateCheck: see whether next lies in the log
-	beyond     int   // times in a row that next was seen beyond the end of the log
+	beyond     int8  // times in a row that next was seen beyond the end of the log
 	gap        *source.Gap
+	apart      *apart
 
 	retryAt     time.Time
 	failure     error     // the last, if failures is not 0
@@ -124,9 +128,41 @@ type partition struct {
 }
 
 const (
-	startEarliest = -2
-	startLatest   = -1
+	startEarliest = positions.StartEarliest
+	startLatest   = positions.StartLatest
 )
+
+// begin is where p begins if nothing was read of it, without the time.
+func (p *partition) begin() int64 { return min(p.startTime, startLatest) }
+
+// apart is what few partitions have.
+type apart struct {
+	read     *readTo // if it was passed on since
+	formerID string  // the id that the topic had, if the partition is former
+}
+
+// place returns where p is to be read.
+func (p *partition) place() mark {
+	m := mark{Next: p.next, Epoch: p.nextEpoch}
+	if p.passed {
+		m.Read = p.apart.read
+	}
+	return m
+}
+
+// setPlace sets where p is to be read.
+func (p *partition) setPlace(m mark) {
+	p.next, p.nextEpoch, p.passed = m.Next, m.Epoch, m.Read != nil
+	if p.passed {
+		if p.apart == nil {
+			p.apart = &apart{}
+		}
+		p.apart.read = m.Read
+	}
+}
+
+// pass moves p on over what no record is read of.
+func (p *partition) pass(next int64, epoch int32) { p.setPlace(p.place().After(next, epoch)) }
 
 // reader is the broker that p is fetched from, -1 for none.
 func (p *partition) reader() int32 {
@@ -168,7 +204,7 @@ func (p *partition) fault(err error) {
 	if p.failures == 0 {
 		p.failedSince = time.Now()
 	}
-	p.failures++
+	p.failures = min(p.failures, math.MaxInt16-1) + 1
 	p.failure = err
 	p.retryAt = time.Now().Add(delayAfter(int(p.failures), err))
 	p.waiting = 0
@@ -177,12 +213,14 @@ func (p *partition) fault(err error) {
 	}
 }
 
-// identity returns the topic id that a stream's topic had.
-func (t *table) identity(stream source.Stream) string {
-	stream.Partition = 0
+// identity returns the topic id that p's topic has or had.
+func (t *table) identity(p *partition) string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.ids[stream]
+	if p.former {
+		return p.apart.formerID
+	}
+	return topicID(p.topic.id)
 }
 
 // consumed notes what the consumer consumed of p, and the offset after it.

@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package schema
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/sr"
+
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/rsstest"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
+)
+
+// small is a budget whose eighth a record may be.
+const small = settings.Bytes(64 << 20)
+
+func largestOf(budget settings.Bytes) int {
+	s := settings.Default()
+	s.MemoryBudget = budget
+	return s.LargestRecord()
+}
+
+// TestLargeValues: values that would take many times their length are refused,
+// in bounded memory.
+func TestLargeValues(t *testing.T) { // counts memory: not parallel
+	const room = int(small)/8 - 4096
+	packed := append([]byte{0, 0x0a}, binary.AppendUvarint(nil, uint64(room))...)
+	var keys bytes.Buffer
+	for i := 0; keys.Len() < room; i++ {
+		fmt.Fprintf(&keys, `,"%x":1`, i)
+	}
+	for _, test := range []struct {
+		name, schema string
+		kind         sr.SchemaType
+		payload      []byte
+		refused      string
+	}{
+		{"names of an enum", `syntax = "proto3"; enum E { ABCDEFG = 0; } message M { repeated E s = 1; }`, sr.TypeProtobuf, append(packed, make([]byte, room)...), errGrows.Error()},
+		{"occurrences", `syntax = "proto3"; message M { repeated bytes s = 1; }`, sr.TypeProtobuf, append([]byte{0}, bytes.Repeat([]byte{0x0a, 0}, room/2)...), errParts.Error()},
+		{"lists", `{"type":"array","items":{"type":"array","items":{"type":"integer"}}}`, sr.TypeJSON, []byte("[[]" + strings.Repeat(",[]", room/3) + "]"), errParts.Error()},
+		{"members of a map", `{"type":"object","additionalProperties":{"type":"integer"}}`, sr.TypeJSON, []byte("{" + keys.String()[1:] + "}"), errParts.Error()},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			v, err := newValues(t.Context(), CoordinatesOf(kafkaWords), 1, test.kind, []Source{{Text: test.schema}}, false, largestOf(small))
+			if err != nil {
+				t.Fatal(err)
+			}
+			// What grows is allocated several times over.
+			rsstest.Bounded(t, int64(6*largestOf(small)), 5*time.Second, func() {
+				_, _, err = v.Decode(nil, test.payload)
+			})
+			if test.refused == "" && err != nil || test.refused != "" && (err == nil || !strings.Contains(err.Error(), test.refused)) {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestKeysTwice: of several entries of a key the last counts, where it is.
+func TestKeysTwice(t *testing.T) {
+	t.Parallel()
+	v, err := newValues(t.Context(), CoordinatesOf(kafkaWords), 1, sr.TypeJSON, []Source{{Text: `{"type":"object","additionalProperties":{"type":"integer"}}`}}, false, largest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, value, err := v.Decode(nil, []byte(`{"a":1,"b":2,"\u0061":3,"c":4,"b":5,"a":6}`))
+	if want := "\x06\x02c\x08\x02b\x0a\x02a\x0c\x00"; err != nil || string(value) != want {
+		t.Errorf("%q, want %q, %v", value, want, err)
+	}
+}
+
+// TestMessageIndex: which message a value is can be said in one way, what is
+// kept of messages is bounded, and one that is refused is looked at once.
+func TestMessageIndex(t *testing.T) {
+	t.Parallel()
+	schema := `syntax = "proto3"; message W {` + strings.TrimPrefix(many(700, "int32 a%d=%[1]d;"), "int32 a0=0;") + "}"
+	for i := range 300 {
+		schema += fmt.Sprintf("message M%d { W w = 1; }", i)
+	}
+	made := 0
+	decode, err := protobufValues(t.Context(), []Source{{Text: schema}}, func(of *Type) (*Rows, error) {
+		made++
+		if made == 1 {
+			return nil, errDeep
+		}
+		return CoordinatesOf(kafkaWords).newRows(of, valueFirst)
+	}, largest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if _, _, err := decode(nil, []byte{2, 2}); !errors.Is(err, errDeep) || made != 1 {
+			t.Errorf("%v, made %d times", err, made)
+		}
+	}
+	for _, long := range []string{"\x82\x00\x02", "\x02\x82\x00", "\x80\x00", "\x02\x01"} {
+		if _, _, err := decode(nil, []byte(long)); !errors.Is(err, errNoMessage) {
+			t.Errorf("%q: %v", long, err)
+		}
+	}
+	p := &protobufFile{rows: func(of *Type) (*Rows, error) { return CoordinatesOf(kafkaWords).newRows(of, valueFirst) }, messages: map[string]*protobufMessage{}, writer: protoWriter{largest: largest}}
+	compiled, err := compileProtobuf(t.Context(), []Source{{Text: schema}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.file = compiled
+	for i := range 300 {
+		if _, _, err := p.decode(nil, append([]byte{2}, varint(i+1)...)); err != nil {
+			t.Fatal(err)
+		}
+		if p.fields > maxMessageFields || len(p.messages) > 100 {
+			t.Fatalf("%d messages of %d fields are kept", len(p.messages), p.fields)
+		}
+	}
+}
+
+func varint(n int) []byte { return binary.AppendVarint(nil, int64(n)) }
+
+// TestSlowSchemas: what a schema makes of the runner ends soon, or with its
+// context.
+func TestSlowSchemas(t *testing.T) {
+	t.Parallel()
+	union := make([]string, 10_000)
+	for i := range union {
+		union[i] = fmt.Sprintf(`{"type":"record","name":"R%d","fields":[{"name":"x","type":"int"}]}`, i)
+	}
+	enums := make([]string, 10_000)
+	for i := range enums {
+		enums[i] = fmt.Sprintf(`{"type":"enum","name":"E%d","symbols":["a"]}`, i)
+	}
+	for name, test := range map[string]struct {
+		kind sr.SchemaType
+		text string
+	}{
+		"defaults of many members": {sr.TypeAvro, `{"type":"record","name":"T","fields":[{"name":"f","type":[` + strings.Join(union, ",") + `],"default":{"":0` + strings.Repeat(`,"":0`, 200_000) + `}}]}`},
+		"long defaults":            {sr.TypeAvro, `{"type":"record","name":"T","fields":[{"name":"f","type":[` + strings.Join(enums, ",") + `],"default":"` + strings.Repeat(`\n`, 500_000) + `"}]}`},
+		"elements of a long list":  {sr.TypeJSON, `{"x":[0` + strings.Repeat(",0", 500_000) + `],"properties":{` + many(20_000, `"p%d":{"$ref":"#/x/4%05[1]d"}`) + `}}`},
+	} {
+		began := time.Now()
+		v, err := newValues(t.Context(), CoordinatesOf(kafkaWords), 1, test.kind, []Source{{Text: test.text}}, false, largest)
+		if took := time.Since(began); took > 10*time.Second {
+			t.Errorf("%s: %v after %v", name, err, took)
+		}
+		if err == nil && v.rows == nil {
+			t.Errorf("%s: nothing was made", name)
+		}
+		ended, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := newValues(ended, CoordinatesOf(kafkaWords), 1, test.kind, []Source{{Text: test.text}}, false, largest); !errors.Is(err, context.Canceled) {
+			t.Errorf("%s, after its context: %v", name, err)
+		}
+	}
+}
+
+// TestAnswerParts: what nobody needs of an answer is not taken apart.
+func TestAnswerParts(t *testing.T) { // counts memory: not parallel
+	answer := map[string]string{
+		"rules":      `{"schema":"\"string\"","ruleSet":{"domainRules":[{}` + strings.Repeat(`,{}`, 2_000_000) + `]}}`,
+		"references": `{"schema":"\"string\"","references":[{}` + strings.Repeat(`,{}`, 2_000_000) + `]}`,
+		"nulls":      `{"schema":"\"string\"","references":[null` + strings.Repeat(`,null`, 1_000_000) + `]}`,
+	}
+	for name, text := range answer {
+		rsstest.Bounded(t, 16<<20, 5*time.Second, func() {
+			if _, err := neededOf([]byte(text)); !errors.Is(err, errAnswer) {
+				t.Errorf("%s: %v", name, err)
+			}
+		})
+	}
+	got, err := neededOf([]byte(`{"id": 7, "metadata": {"a": [1]}, "sch\u0065ma": "\"int\"", "references": [{"name": "a"}]}`))
+	if want := `{"id":7,"sch\u0065ma":"\"int\"","references":[{"name": "a"}]}`; err != nil || string(got) != want {
+		t.Errorf("%s, want %s, %v", got, want, err)
+	}
+	if got, err := neededOf([]byte("<html>")); err != nil || string(got) != "<html>" {
+		t.Errorf("%s, %v", got, err)
+	}
+}
+
+// TestUnknownNumbers: what no registry knows is not waited for, and a wrong URL
+// is.
+func TestUnknownNumbers(t *testing.T) {
+	t.Parallel()
+	asked := 0
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked++
+		if r.URL.Path == "/schemas/ids/1" {
+			_ = json.NewEncoder(w).Encode(map[string]any{"schema": `"string"`})
+			return
+		}
+		w.WriteHeader(http.StatusNotFound)
+		if r.URL.Path == "/schemas/ids/2" {
+			_, _ = io.WriteString(w, `{"error_code":0,"message":"nothing"}`)
+		} else {
+			_, _ = io.WriteString(w, `<html>`)
+		}
+	}))
+	defer server.Close()
+	r := newRegistry(t, server.URL, io.Discard)
+	soon := func(id int) error {
+		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+		defer cancel()
+		_, err := r.Lookup(ctx, id)
+		return err
+	}
+	var refused *Refused
+	if err := soon(1 << 31); !errors.As(err, &refused) || asked != 0 {
+		t.Errorf("%v after %d requests", err, asked)
+	}
+	if err := soon(2); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("before any schema was found: %v", err)
+	}
+	if err := soon(1); err != nil {
+		t.Error(err)
+	}
+	for range 2 {
+		asked = 0
+		if err := soon(2); !errors.As(err, &refused) || asked > 1 {
+			t.Errorf("%v after %d requests", err, asked)
+		}
+	}
+	if err := soon(3); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a page: %v", err)
+	}
+	for id := range maxUnknown + 10 {
+		r.note(id, known{refused: &Refused{"unknown"}})
+	}
+	if len(r.unknown) > maxUnknown {
+		t.Errorf("%d unknown schemas are kept in mind", len(r.unknown))
+	}
+}
+
+// TestSecretsAreNotRepeated: a registry that repeats what it was sent.
+func TestSecretsAreNotRepeated(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusUnauthorized)
+		user, password, _ := r.BasicAuth()
+		_ = json.NewEncoder(w).Encode(map[string]any{"error_code": 40101, "message": r.Header.Get("Authorization") + " of " + user + " with " + password})
+	}))
+	defer server.Close()
+	s := settings.Default()
+	s.SchemaRegistry.URL, s.SchemaRegistry.Username, s.SchemaRegistry.Password = server.URL, "u", "hunter2"
+	var log bytes.Buffer
+	r := newRegistryOf(t, s, &log)
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	_, _ = r.Lookup(ctx, 1)
+	if text := log.String(); !strings.Contains(text, "40101") || strings.Contains(text, "dTpodW50ZXIy") || strings.Contains(text, "hunter2") {
+		t.Error(text)
+	}
+}

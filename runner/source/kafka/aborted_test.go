@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kafka
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/rsstest"
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
+)
+
+// TestAbortedTransactions compares with a table of the producers whose records
+// do not count at a place.
+func TestAbortedTransactions(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		producers := rapid.Int64Range(-1, 3)
+		all := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) abortedTransaction {
+			return abortedTransaction{producers.Draw(t, "producer"), rapid.Int64Range(0, 40).Draw(t, "first")}
+		}), 0, 20).Draw(t, "aborted")
+		aborted := abortedTransactions(append([]abortedTransaction(nil), all...))
+		aborted.sort()
+		ends := map[int64]int64{} // offset of the last end by producer
+		for offset := range int64(50) {
+			producer := producers.Draw(t, "of")
+			want := false
+			for _, a := range all {
+				last, ended := ends[producer]
+				want = want || a.producerID == producer && a.firstOffset <= offset && !(ended && a.firstOffset <= last)
+			}
+			if have := aborted.has(producer, offset); have != want {
+				t.Fatalf("producer %d at %d: %v, want %v", producer, offset, have, want)
+			}
+			if rapid.Bool().Draw(t, "ends") {
+				aborted.end(producer, offset)
+				ends[producer] = offset
+			}
+		}
+	})
+}
+
+// TestManyAbortedTransactions decodes answers that name as many as may be: that
+// takes nothing beside them.
+func TestManyAbortedTransactions(t *testing.T) {
+	d := newDecoder()
+	defer d.decompressor.close()
+	d.emit = func(c *source.Chunk) error { c.Release(); return nil }
+	records := handmade{attrs: attrTransactional, producer: 5, records: simpleRecords(1, 10)}.bytes(t)
+	aborted := make(abortedTransactions, maxAborted)
+	for i := range aborted {
+		aborted[i] = abortedTransaction{int64(i) * 7919, 0}
+	}
+	aborted.sort()
+	parts := []part{{p: &partition{}, records: records, count: 1, aborted: aborted}}
+	d.checker = checker{parts: parts}
+	buffer := getBuffer(d.memory, 0, 0)
+	defer buffer.release()
+	rsstest.Bounded(t, 1<<20, 10*time.Second, func() {
+		if err := d.decode(context.Background(), buffer, &parts[0]); err != nil {
+			t.Error(err)
+		}
+	})
+}
