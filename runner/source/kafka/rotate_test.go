@@ -77,7 +77,9 @@ func TestBrokersThatAreNoMore(t *testing.T) {
 		s.table.mu.Lock()
 		known, running := len(s.table.brokers), 0
 		for _, b := range s.table.brokers {
-			seen[b] = seen[b]
+			if _, known := seen[b]; !known {
+				seen[b] = false
+			}
 		}
 		for b := range seen {
 			select {
