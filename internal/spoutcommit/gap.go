@@ -4,10 +4,10 @@ package spoutcommit
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 )
 
 // StreamGap is a range of offsets of one stream that no longer existed at the
@@ -28,11 +28,11 @@ type StreamGap struct {
 // MarshalJSON implements [json.Marshaler].
 func (g StreamGap) MarshalJSON() ([]byte, error) {
 	member := func(dst []byte, name, text string) []byte {
-		return append(append(strconv.AppendQuoteToASCII(dst, name), ':'), quoted(text)...)
+		return append(append(append(dst, quoted(name)...), ':'), quoted(text)...)
 	}
 	out := member([]byte{'{'}, g.StreamWord, g.Stream)
 	if g.PartitionWord != "" {
-		out = fmt.Appendf(out, ",%q:%d", g.PartitionWord, g.Partition)
+		out = fmt.Appendf(out, ",%s:%d", quoted(g.PartitionWord), g.Partition)
 	}
 	out = fmt.Appendf(out, `,"from":%d,"to":%d,`, g.From, g.To)
 	return append(member(out, "reason", g.Reason), '}'), nil
@@ -59,11 +59,16 @@ func (g *StreamGap) UnmarshalJSON(raw []byte) error {
 			return fmt.Errorf("%s of a gap: %w", name, err)
 		}
 	}
+	if g.StreamWord == "" {
+		return errors.New("a gap names no stream")
+	}
 	return nil
 }
 
 func (g *StreamGap) read(name string, value json.RawMessage) error {
 	switch {
+	case name == "": // which no source calls anything
+		return nil
 	case name == "from":
 		return json.Unmarshal(value, &g.From)
 	case name == "to":
