@@ -245,16 +245,21 @@ func (s *selector) walk(n *names, at int) (end int, ok bool) {
 	return in.at, true
 }
 
-// appendMasked appends value with what the tree's leaves mask.
-func (n *names) appendMasked(dst, value []byte) []byte {
-	m := masker{value, dst, 0}
+// appendMasked appends value with what the tree's leaves mask. It is not ok if
+// that becomes longer than largest: a mask can be many times what it is for.
+func (n *names) appendMasked(dst, value []byte, largest int) (masked []byte, ok bool) {
+	m := masker{data: value, dst: dst, largest: largest}
 	m.walk(n, skipSpace(value, 0))
-	return append(m.dst, value[m.copied:]...)
+	if len(m.dst)+len(value)-m.copied > largest {
+		return m.dst[:0], false
+	}
+	return append(m.dst, value[m.copied:]...), true
 }
 
 type masker struct {
 	data, dst []byte
 	copied    int // data up to here is in dst
+	largest   int // no more is put into a dst that is longer
 }
 
 // walk goes over the value at a position, and puts masks in the place of what
@@ -262,7 +267,9 @@ type masker struct {
 func (m *masker) walk(n *names, at int) (end int) {
 	if n.masks != nil {
 		end = skipValue(m.data, at)
-		m.dst = n.masks.append(append(m.dst, m.data[m.copied:at]...), m.data[at:end])
+		if len(m.dst) <= m.largest {
+			m.dst = n.masks.append(append(m.dst, m.data[m.copied:at]...), m.data[at:end])
+		}
 		m.copied = end
 		return end
 	}

@@ -30,6 +30,7 @@ type Rules struct {
 	masks      *names // nil for none
 	route      []settings.Reference
 	maxBytes   int
+	largest    int // bytes that a value may have with its masks
 	readsValue bool
 	dropNull   bool
 
@@ -40,7 +41,7 @@ type Rules struct {
 // NewRules returns the rules of validated settings, nil if there are none: all
 // records are kept as they are, and their paths do not depend on what is in them.
 func NewRules(s settings.Settings) *Rules {
-	r := &Rules{filter: s.Record.Filter.Conditions, route: s.FilePath().References(), maxBytes: int(s.Record.MaxBytes), readsValue: s.ReadsJSON(), dropNull: s.Record.OnNull == "drop"}
+	r := &Rules{filter: s.Record.Filter.Conditions, route: s.FilePath().References(), maxBytes: int(s.Record.MaxBytes), largest: s.LargestRecord(), readsValue: s.ReadsJSON(), dropNull: s.Record.OnNull == "drop"}
 	for _, text := range s.Record.Fields {
 		field, err := settings.ParseField(text)
 		if err != nil {
@@ -62,6 +63,9 @@ func NewRules(s settings.Settings) *Rules {
 	}
 	return r
 }
+
+// keptBuffer is how large a buffer is that is kept from record to record.
+const keptBuffer = 1 << 20
 
 // Apply decides about a record. One that is kept may get another value, which
 // is valid until the next call; the error of one that cannot be written is a
@@ -97,7 +101,13 @@ func (r *Rules) Apply(rec *source.Record) (keep bool, err error) {
 		rec.Value = r.selected
 	}
 	if r.masks != nil {
-		r.masked = r.masks.appendMasked(r.masked[:0], rec.Value)
+		if cap(r.masked) > keptBuffer {
+			r.masked = nil
+		}
+		masked, ok := r.masks.appendMasked(r.masked[:0], rec.Value, r.largest)
+		if r.masked = masked; !ok {
+			return false, &Refused{fmt.Sprintf("with its masks, its value would take more than the %d bytes that one record may take. SPOUT_MEMORY_BUDGET raises that limit", r.largest)}
+		}
 		rec.Value = r.masked
 	}
 	return true, nil

@@ -162,6 +162,22 @@ func TestRefused(t *testing.T) {
 
 // TestNesting: values are gone over once, however deep they are nested, and no
 // deeper than anything else.
+// TestMasksAreShort: masks that make a value many times as long are refused
+// before they take that memory, and what follows is masked as before.
+func TestMasksAreShort(t *testing.T) {
+	t.Parallel()
+	r := rules(t, "SPOUT_RECORD_MASK=a=hash", "SPOUT_MEMORY_BUDGET=64MiB")
+	value := []byte("[" + strings.Repeat(`{"a":1},`, 256<<10) + "0]") // 18 MiB with its masks
+	_, err := r.Apply(&source.Record{Value: value})
+	if refused := (*Refused)(nil); !errors.As(err, &refused) || !strings.Contains(err.Error(), "with its masks") || cap(r.masked) > 16<<20 {
+		t.Errorf("%d bytes, %v", cap(r.masked), err)
+	}
+	rec := source.Record{Value: []byte(`{"a":1,"b":2}`)}
+	if keep, err := r.Apply(&rec); !keep || err != nil || !strings.HasSuffix(string(rec.Value), `","b":2}`) {
+		t.Errorf("%s, %v, %v", rec.Value, keep, err)
+	}
+}
+
 func TestNesting(t *testing.T) {
 	t.Parallel()
 	numbers := "1" + strings.Repeat(",1", 500_000)
@@ -228,7 +244,7 @@ func TestJSON(t *testing.T) {
 
 		tree := &names{}
 		tree.add(field).masks = redact{}
-		masked := tree.appendMasked(nil, data)
+		masked, _ := tree.appendMasked(nil, data, 1<<20)
 		decode := func(data []byte) (v any) {
 			if err := json.Unmarshal(data, &v); err != nil {
 				t.Fatalf("%q: %v", data, err)
