@@ -35,7 +35,7 @@ var settingAttributes = sync.OnceValue(func() map[string]schema.Attribute {
 		}
 		object := settingObject(g)
 		if g.Source != "" {
-			object.MarkdownDescription += " Exactly one of " + sourceNames() + " and `transform` is set. Each attribute becomes the environment variable in parentheses, and only those that differ from their defaults are sent."
+			object.MarkdownDescription += " Exactly one of " + sourceNames("`") + " and `transform` is set. Each attribute becomes the environment variable in parentheses, and only those that differ from their defaults are sent."
 		} else {
 			object.MarkdownDescription += " Not with `transform`."
 		}

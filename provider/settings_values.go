@@ -165,6 +165,7 @@ type runnerSettings struct {
 	unknown map[string]bool // variables whose values are only known after apply
 }
 
+// readSettings reads the runner's settings out of the attributes.
 func readSettings(l leaves, source string) runnerSettings {
 	environ := []string{"SPOUT_SOURCE=" + source}
 	r := runnerSettings{unknown: map[string]bool{}}
@@ -197,19 +198,16 @@ func (r *runnerSettings) mayVanish(p settings.Problem) bool {
 	return slices.ContainsFunc(append(p.With, p.Variable), func(variable string) bool { return r.unknown[variable] })
 }
 
-// settingsOf reads the runner's settings out of the attributes. Problems are
-// reported at the attributes that cause them; those that may vanish once an
-// unknown value is known are left out.
-func settingsOf(l leaves, source string) (settings.Settings, diag.Diagnostics) {
-	r := readSettings(l, source)
-	var diags diag.Diagnostics
+// problems reports what is wrong at the attributes that cause it. What may
+// vanish once an unknown value is known is left out.
+func (r *runnerSettings) problems(l leaves) (diags diag.Diagnostics) {
 	for _, p := range append(problemsOf(r.err), problemsOf(r.WithReferences(r.given).ValidateSecrets())...) {
 		if r.mayVanish(p) {
 			continue
 		}
 		first, _, _ := strings.Cut(p.Variable, ",")
 		v, _ := settings.VariableNamed(first)
-		attribute := cmp.Or(v.Attribute, source)
+		attribute := cmp.Or(v.Attribute, r.Source)
 		if v.Required && l[attribute] != nil && l[attribute].IsNull() {
 			continue // the schema says that it is required
 		}
@@ -219,12 +217,11 @@ func settingsOf(l leaves, source string) (settings.Settings, diag.Diagnostics) {
 		}
 		diags.AddAttributeError(attributePath(attribute), "Invalid "+attribute, problemText(attribute, p))
 	}
-	return r.Settings, diags
+	return diags
 }
 
-// settingWarnings warns of what is allowed all the same.
-func settingWarnings(l leaves, source string) (diags diag.Diagnostics) {
-	r := readSettings(l, source)
+// warnings warn of what is allowed all the same.
+func (r *runnerSettings) warnings() (diags diag.Diagnostics) {
 	for _, p := range r.WithReferences(r.given).Warnings() {
 		if attribute, ok := attributeOf(p.Variable); ok && !r.mayVanish(p) {
 			diags.AddAttributeWarning(attributePath(attribute), "Not encrypted", problemText(attribute, p))

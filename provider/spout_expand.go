@@ -106,15 +106,15 @@ func (e *expander) runner(m *spoutModel, s *pachyderm.Spec) {
 		return
 	}
 	l := m.leaves()
-	parsed, diags := settingsOf(l, source.name)
-	e.add(diags)
+	read := readSettings(l, source.name)
+	e.add(read.problems(l))
 	s.Image, s.Cmd = m.Image.ValueString(), slices.Clone(runnerCommand)
-	env := parsed.Environment()
+	env := read.Environment()
 	maps.Copy(env, s.Env)
 	s.Env = env
 	s.Secrets = secretsOf(l)
 	if scrape, ok := l["runner.prometheus_scrape"].(types.Bool); !ok || scrape.IsNull() || scrape.ValueBool() {
-		s.Annotations = scrapeAnnotations(parsed, s.Secrets)
+		s.Annotations = scrapeAnnotations(read.Settings, s.Secrets)
 	}
 	if list, ok := l["runner.image_pull_secrets"].(types.List); ok {
 		s.ImagePullSecrets = e.list(list)

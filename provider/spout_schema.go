@@ -104,7 +104,7 @@ func spoutSchema(ctx context.Context) schema.Schema {
 	maps.Copy(attributes, settingAttributes())
 	maps.Copy(attributes, lifecycleAttributes(ctx, "spout"))
 	attributes["wait_for"] = waitForAttribute()
-	return schema.Schema{MarkdownDescription: strings.Replace(spoutDoc, "%SOURCES%", sourceNames(), 1), Attributes: attributes}
+	return schema.Schema{MarkdownDescription: strings.Replace(spoutDoc, "%SOURCES%", sourceNames("`"), 1), Attributes: attributes}
 }
 
 // oneOfOrEmpty takes the values of a closed set, and the empty text for none.
@@ -126,7 +126,7 @@ func waitForAttribute() schema.Attribute {
 
 func transformAttribute() schema.Attribute {
 	return schema.SingleNestedAttribute{Optional: true,
-		MarkdownDescription: "Any image with code that writes into the output repo, as in a [spout specification](https://docs.pachyderm.com/latest/build-dags/pipeline-spec/spout/). Exactly one of " + sourceNames() + " and `transform` is set.",
+		MarkdownDescription: "Any image with code that writes into the output repo, as in a [spout specification](https://docs.pachyderm.com/latest/build-dags/pipeline-spec/spout/). Exactly one of " + sourceNames("`") + " and `transform` is set.",
 		Attributes: map[string]schema.Attribute{
 			"image": schema.StringAttribute{Required: true, Validators: []validator.String{imageForm},
 				MarkdownDescription: "Image to run. Pachyderm does not fetch a tag again that a node has already: use tags that never move, or digests."},

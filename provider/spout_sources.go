@@ -54,11 +54,11 @@ func (s *spoutSources) anySource() (set, unknown bool) {
 	return set, unknown
 }
 
-// sourceNames are the attributes that choose a source, in Markdown.
-func sourceNames() string {
+// sourceNames are the attributes that choose a source, each in quotes.
+func sourceNames(quote string) string {
 	names := make([]string, len(spoutSourceList))
 	for i, source := range spoutSourceList {
-		names[i] = "`" + source.name + "`"
+		names[i] = quote + source.name + quote
 	}
 	return strings.Join(names, ", ")
 }

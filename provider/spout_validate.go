@@ -147,7 +147,7 @@ func (v *spoutValidator) kind() {
 
 // oneKind says which kinds of spouts there are.
 func oneKind() string {
-	names := strings.ReplaceAll(sourceNames(), "`", "")
+	names := sourceNames("")
 	return fmt.Sprintf("Exactly one of %s and transform must be set: %[1]s for the bundled runner to read it, transform to run an image of your own.", names)
 }
 
@@ -159,7 +159,7 @@ func (v *spoutValidator) withoutRunner() {
 	}
 	for _, g := range objects {
 		if object := m.settingObjects()[g.Attribute]; object != nil && known(*object) {
-			v.fail(g.Attribute, "%s goes with the bundled runner, and transform runs code of its own. Take it out, or set one of %s in place of transform.", g.Attribute, strings.ReplaceAll(sourceNames(), "`", ""))
+			v.fail(g.Attribute, "%s goes with the bundled runner, and transform runs code of its own. Take it out, or set one of %s in place of transform.", g.Attribute, sourceNames(""))
 		}
 	}
 	if m.WaitFor.ValueString() == waitForIngesting {
@@ -170,11 +170,11 @@ func (v *spoutValidator) withoutRunner() {
 // runner checks the settings of the bundled runner.
 func (v *spoutValidator) runner(source string) {
 	l := v.m.leaves()
-	parsed, diags := settingsOf(l, source)
-	v.diags.Append(diags...)
-	v.diags.Append(settingWarnings(l, source)...)
+	read := readSettings(l, source)
+	v.diags.Append(read.problems(l)...)
+	v.diags.Append(read.warnings()...)
 	v.uniqueKeys(l)
-	for name, value := range parsed.Environment() {
+	for name, value := range read.Environment() {
 		attribute, ok := attributeOf(name)
 		if problem := pachyderm.VariableSizeProblem(name, value); ok && problem != "" {
 			v.fail(attribute, "%s %s.", attribute, problem)

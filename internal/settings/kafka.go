@@ -183,7 +183,6 @@ func (k Kafka) validateOAuth() (p Problems) {
 // saslExtension is the form of RFC 7628, section 3.1.
 var saslExtension = regexp.MustCompile(`^[A-Za-z]+=[\x21-\x7E \t\r\n]+$`)
 
-// largestBatch is the most that one batch of records may hold.
 func (k Kafka) largestBatch() Bytes { return k.MaxBatchBytes }
 
 func (k Kafka) validateLimits(budget Bytes) (p Problems) {

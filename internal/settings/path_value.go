@@ -53,6 +53,16 @@ func AppendPathValue(dst, value []byte) []byte {
 	return dst
 }
 
+// IsPlainInPath says whether a name can be an element of a path as it is.
+func IsPlainInPath(name string) bool {
+	for i := range len(name) {
+		if !plainInPath[name[i]] {
+			return false
+		}
+	}
+	return name != "" && name != "." && name != ".."
+}
+
 // plainInPath are the bytes of values that stay as they are.
 var plainInPath = func() (plain [256]bool) {
 	for c := range plain {

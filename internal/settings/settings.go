@@ -78,10 +78,8 @@ func namesOf(variable string) (names []string) {
 func (s Settings) LargestRecord() int {
 	const around = 128 << 10
 	largest := s.MemoryBudget / (2 * memoryPerBatch)
-	if of, ok := s.chosen(); ok {
-		if batches, ok := of.(interface{ largestBatch() Bytes }); ok {
-			largest = max(largest, batches.largestBatch())
-		}
+	if source, ok := s.chosen(); ok {
+		largest = max(largest, source.largestBatch())
 	}
 	return int(largest)/2*3 + around
 }

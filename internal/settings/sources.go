@@ -38,6 +38,9 @@ type sourceSettings interface {
 	exposures() []exposure
 	// streams are what is read, of which each has a folder in most paths.
 	streams() streams
+	// largestBatch is how much one batch of records may hold at most, 0 for the
+	// part of the memory budget that is for one.
+	largestBatch() Bytes
 }
 
 // streams says which streams a source reads, as far as the settings name them.

@@ -114,23 +114,13 @@ func (e *Encoder) outside(path string) string {
 // that was made again shares no path with its former self.
 func streamFolder(stream source.Stream) string {
 	name := stream.Name
-	if !plainName(name) {
+	if !settings.IsPlainInPath(name) {
 		name = string(settings.AppendPathValue(nil, []byte(name)))
 	}
 	if stream.Generation > 0 {
 		return fmt.Sprintf("%s~%d", name, stream.Generation)
 	}
 	return name
-}
-
-// plainName says whether a name can stand in a path as it is.
-func plainName(name string) bool {
-	plain := name != "" && name != "." && name != ".."
-	for i := range len(name) {
-		c := name[i]
-		plain = plain && ('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '.' || c == '_' || c == '-')
-	}
-	return plain
 }
 
 // compressFrom is how much raw data a file gathers before it gets a compressor

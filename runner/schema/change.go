@@ -39,7 +39,7 @@ func OfSource(of *source.RowSchema, l settings.Layout) (*Rows, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.change, r.before, r.without = true, of.Before, make([]byte, len(value.Fields))
+	r.change, r.before, r.nulls = true, of.Before, make([]byte, len(value.Fields))
 	r.version = []byte{0}
 	if of.Version != 0 {
 		r.version = binary.AppendVarint([]byte{2}, int64(of.Version))

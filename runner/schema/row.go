@@ -20,7 +20,6 @@ type Rows struct {
 	nulls       []byte                   // what stands for the value's fields in rows without a value
 	change      bool                     // the coordinates tell of a change, see OfSource
 	before      bool                     // there is a column with the row before
-	without     []byte                   // a value that is missing
 	version     []byte                   // the schema's, as it stands in the coordinates
 	columns     func() (*Columns, error) // made once
 	multiplies  bool                     // see Columns
@@ -88,14 +87,11 @@ func freeName(name string, taken map[string]bool) string {
 // Append appends a record's row. A value that is no bytes is given in Avro's
 // encoding, already checked.
 func (r *Rows) Append(dst []byte, stream source.Stream, rec *source.Record) []byte {
-	switch {
-	case r.value != valueFirst:
-	case rec.Value == nil && r.change:
-		dst = append(dst, r.without...)
-	default:
+	if r.value == valueFirst && (rec.Value != nil || r.nulls == nil) {
 		dst = append(dst, rec.Value...)
+	} else {
+		dst = append(dst, r.nulls...)
 	}
-	dst = append(dst, r.nulls...)
 	if r.before {
 		dst = appendBefore(dst, rec.Detail)
 	}
@@ -120,7 +116,7 @@ func (r *Rows) Most(rec *source.Record) int {
 	if headers > countedFrom {
 		headers = lengthOfHeaders(rec.Headers)
 	}
-	most := 300 + len(r.nulls) + len(r.without) + len(rec.Key) + len(rec.Value) + headers
+	most := 300 + len(r.nulls) + len(rec.Key) + len(rec.Value) + headers
 	if rec.Detail != nil {
 		most += len(rec.Detail.ID) + len(rec.Detail.Before)
 		for _, column := range rec.Detail.Unchanged {

@@ -84,19 +84,11 @@ func (s *queueSource) Open(_ context.Context, raw json.RawMessage) error {
 }
 
 func (s *queueSource) Next(ctx context.Context) (*source.Chunk, error) {
-	for {
+	return awaitChunk(ctx, func() (*source.Chunk, <-chan struct{}) {
 		s.mu.Lock()
-		grown, chunk := s.grown, s.cut()
-		s.mu.Unlock()
-		if chunk != nil {
-			return chunk, nil
-		}
-		select {
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-grown:
-		}
-	}
+		defer s.mu.Unlock()
+		return s.cut(), s.grown
+	})
 }
 
 func (s *queueSource) cut() *source.Chunk {

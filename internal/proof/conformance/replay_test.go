@@ -181,10 +181,18 @@ func (s *Source) beat(ctx context.Context) {
 }
 
 func (s *Source) Next(ctx context.Context) (*source.Chunk, error) {
-	for {
+	return awaitChunk(ctx, func() (*source.Chunk, <-chan struct{}) {
 		s.mu.Lock()
-		grown, chunk := s.grown, s.cut()
-		s.mu.Unlock()
+		defer s.mu.Unlock()
+		return s.cut(), s.grown
+	})
+}
+
+// awaitChunk waits for what cut returns: a chunk, or what is closed when there
+// may be one.
+func awaitChunk(ctx context.Context, cut func() (*source.Chunk, <-chan struct{})) (*source.Chunk, error) {
+	for {
+		chunk, grown := cut()
 		if chunk != nil {
 			return chunk, nil
 		}

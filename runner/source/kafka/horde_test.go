@@ -9,12 +9,12 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/kafkatest"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/rsstest"
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 )
 
 // startHorde starts n impostors that are the brokers of one cluster, with one
@@ -114,9 +114,7 @@ func TestAnswersWaitForRoom(t *testing.T) {
 	}
 	<-begun
 	<-begun
-	for used := int64(0); used < size; used, _ = s.memory.usage() {
-		time.Sleep(time.Millisecond)
-	}
+	awaitObserved(t, s, "an answer has its room", func(o source.Observation) bool { return o.Memory >= size })
 	close(finish)
 	wait.Wait()
 	if _, peak := s.memory.usage(); peak > maxControl {
