@@ -35,6 +35,8 @@ type Options struct {
 	// Dir holds the data, the logs and what pods leave behind. It must be new, empty, or that of an earlier cluster. If it
 	// is not set, a temporary folder is used, which Stop removes unless KeepLogs is set.
 	Dir string
+	// Storage is the folder that Pachyderm keeps files of repos in, if it is not to be one in Dir.
+	Storage string
 	// KeepLogs has Stop keep the logs and the pods' files of a temporary folder.
 	KeepLogs bool
 	// Images says which local folder stands for a container image. The key is the image's name or its beginning; the

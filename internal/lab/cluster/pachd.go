@@ -5,6 +5,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -43,7 +44,7 @@ func (c *Cluster) StartPachd(ctx context.Context) error {
 		"PORT": portPachd, "PEER_PORT": portPeer, "S3GATEWAY_PORT": portS3Gateway, "PROMETHEUS_PORT": portPrometheus,
 		"OIDC_PORT": portOIDC, "DOWNLOAD_PORT": portDownload,
 		"POSTGRES_HOST": loopback, "POSTGRES_PORT": portPostgres, "IDENTITY_SERVER_DATABASE": databaseIdentity,
-		"STORAGE_HOST_PATH": c.layout.data("pach"), "ENABLE_WORKER_SECURITY_CONTEXTS": false,
+		"STORAGE_HOST_PATH": c.storage(), "ENABLE_WORKER_SECURITY_CONTEXTS": false,
 		"WORKER_IMAGE": "pachyderm/worker:" + c.Version(), "WORKER_SIDECAR_IMAGE": "pachyderm/pachd:" + c.Version(),
 	}.list()...)
 	return c.persist(ctx, func() (*process, error) {
@@ -156,7 +157,7 @@ func (c *Cluster) pachdEnv() []string {
 		"ETCD_SERVICE_HOST": loopback, "ETCD_SERVICE_PORT": portEtcd,
 		"POSTGRES_USER": postgresUser, "POSTGRES_PASSWORD": postgresPassword, "POSTGRES_DATABASE": databasePachd,
 		"PG_BOUNCER_HOST": loopback, "PG_BOUNCER_PORT": portPostgres, // PostgreSQL itself will do
-		"STORAGE_BACKEND": "LOCAL", "PACH_ROOT": c.layout.data("pach"),
+		"STORAGE_BACKEND": "LOCAL", "PACH_ROOT": c.storage(),
 	}.list()
 }
 
@@ -228,3 +229,6 @@ func (c *Cluster) Pachctl(ctx context.Context, args ...string) (stdout string, e
 func (c *Cluster) PachctlInput(ctx context.Context, stdin string, args ...string) (stdout string, err error) {
 	return runPachctl(ctx, c.PachctlPath(), c.ConfigPath(), stdin, args)
 }
+
+// storage is where Pachyderm keeps files of repos.
+func (c *Cluster) storage() string { return cmp.Or(c.opts.Storage, c.layout.data("pach")) }

@@ -29,9 +29,9 @@ func TestRealKafkaCrash(t *testing.T) {
 	if err := c.SetImage(crash.Image, folder); err != nil {
 		t.Fatal(err)
 	}
-	faults := regexp.MustCompile("^(SIGKILL of the broker|the clock set forward|the clock set back)$")
+	faults := regexp.MustCompile("^(SIGKILL of the source's server|the clock set forward|the clock set back)$")
 	const rounds = 6 // each of them twice
-	result, err := crash.Run(t.Context(), crash.Options{Cluster: c, Runner: runner, MovableClock: true, Dir: dir,
+	result, err := crash.Run(t.Context(), crash.Options{Cluster: c, Runner: runner, MovableClock: true, Source: "kafka", Dir: dir,
 		Seed: rand.Uint64N(1e9), Rounds: rounds, Faults: faults, Log: os.Stderr})
 	if err != nil {
 		t.Fatal(err)

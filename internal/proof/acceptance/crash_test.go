@@ -27,7 +27,7 @@ func TestCrash(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	result, err := crash.Run(t.Context(), crash.Options{Cluster: c, Runner: built.image + "/spout-runner", Broker: broker, Dir: dir,
+	result, err := crash.Run(t.Context(), crash.Options{Cluster: c, Runner: built.image + "/spout-runner", Source: "kafka", Broker: broker, Dir: dir,
 		Seed: rand.Uint64N(1e9), Rounds: rounds, Log: os.Stderr})
 	if err != nil {
 		t.Fatal(err)

@@ -30,8 +30,9 @@ type Options struct {
 	// MovableClock says that Runner and the one in the image were built by
 	// artifacts.RunnerWithClock.
 	MovableClock bool
-	Broker       string         // program of artifacts.Broker to read from; "" for Apache Kafka
-	Dir          string         // for the broker's records, logs and sockets
+	Source       string         // of SourceNames
+	Broker       string         // program of artifacts.Broker for Kafka; "" for Apache Kafka
+	Dir          string         // for the server's records, logs and sockets
 	Disk         string         // file system of its own that Pachyderm keeps its data on, to be filled up; "" if there is none
 	Seed         uint64         // decides what happens in which round
 	Rounds       int            // faults, each with its recovery
@@ -59,6 +60,7 @@ func (r *Result) String() string {
 // campaign is a run of rounds.
 type campaign struct {
 	Options
+	kind   kind
 	random *rand.Rand
 	deck   []fault // not dealt yet
 	began  time.Time
@@ -68,11 +70,15 @@ type campaign struct {
 // Run does the rounds. The error is about doing them; what the runner did
 // wrong is in the result.
 func Run(ctx context.Context, o Options) (*Result, error) {
-	c := &campaign{Options: o, random: rand.New(rand.NewPCG(o.Seed, 0)), began: time.Now()}
+	kind, err := kindOf(o.Source)
+	if err != nil {
+		return nil, err
+	}
+	c := &campaign{Options: o, kind: kind, random: rand.New(rand.NewPCG(o.Seed, 0)), began: time.Now()}
 	if len(c.possible()) == 0 {
 		return nil, fmt.Errorf("no fault that can be done here has a name like %q", o.Faults)
 	}
-	c.say("seed %d, %d rounds, %d kinds of faults", o.Seed, o.Rounds, len(c.possible()))
+	c.say("%s, seed %d, %d rounds, %d kinds of faults", o.Source, o.Seed, o.Rounds, len(c.possible()))
 	for done := 0; done < o.Rounds && len(c.result.Problems) == 0; done += roundsPerSpout {
 		if err := c.live(ctx, done/roundsPerSpout, min(roundsPerSpout, o.Rounds-done)); err != nil {
 			return &c.result, err

@@ -3,14 +3,14 @@
 // Package crash is a campaign against a real Pachyderm: round after round it
 // does harm to a spout that ingests, and at the end it reads every commit.
 //
-//	broker (its own process) → runner (in its pod) → proxy → sidecar → pachd, PostgreSQL
+//	source's server (its own process) → runner (in its pod) → proxy → sidecar → pachd, PostgreSQL
 //	      └─ an independent consumer ──────────────────────────────┐
 //	                                        audit of every commit ←┘
 //
 // The runner's calls pass a proxy that knows their methods. A round sets a
 // trap at a named moment of a call (before the sidecar sees it, halfway
 // through an upload, after it was done and before the runner knows) and there
-// kills or stops the runner, a sidecar, pachd, PostgreSQL or the broker, cuts
+// kills or stops the runner, a sidecar, pachd, PostgreSQL or the server, cuts
 // the connection, loses the reply, lets it wait, fills the disk or sets the
 // runner's clock. It then waits until all records are in a commit that is FINISHED, without anybody's
 // help.

@@ -34,9 +34,10 @@ type fault struct {
 	possible func(*campaign) bool
 }
 
-func hasDisk(c *campaign) bool        { return c.Disk != "" }
-func hasClock(c *campaign) bool       { return c.MovableClock }
-func hasApacheKafka(c *campaign) bool { return c.Broker == "" }
+func hasDisk(c *campaign) bool   { return c.Disk != "" }
+func hasClock(c *campaign) bool  { return c.MovableClock }
+func hasServer(c *campaign) bool { return c.kind.server }
+func canKill(c *campaign) bool   { return c.kind.kills != nil && c.kind.kills(c.Options) }
 
 // stall is how long something stands still.
 const stall = 2 * time.Second
@@ -87,19 +88,19 @@ var faults = []fault{
 		s.later(func() error { return s.Cluster.RestartPostgres(ctx) })
 		return goOn
 	}},
-	{name: "a restart of the broker", survives: true, harm: func(ctx context.Context, s *spout) outcome {
-		s.later(func() error { return s.broker.restart(ctx) })
+	{name: "a restart of the source's server", survives: true, possible: hasServer, harm: func(ctx context.Context, s *spout) outcome {
+		s.later(func() error { return s.side.(server).restart(ctx) })
 		return goOn
 	}},
-	{name: "SIGKILL of the broker", survives: true, possible: hasApacheKafka, harm: func(ctx context.Context, s *spout) outcome {
-		s.later(func() error { return s.broker.(killable).kill(ctx) })
+	{name: "SIGKILL of the source's server", survives: true, possible: canKill, harm: func(ctx context.Context, s *spout) outcome {
+		s.later(func() error { return s.side.(killable).kill(ctx) })
 		return goOn
 	}},
-	{name: "a broker that stands still", survives: true, harm: func(_ context.Context, s *spout) outcome {
+	{name: "a source's server that stands still", survives: true, possible: hasServer, harm: func(_ context.Context, s *spout) outcome {
 		s.later(func() error {
-			err := s.broker.signal(syscall.SIGSTOP)
+			err := s.side.(server).signal(syscall.SIGSTOP)
 			time.Sleep(stall)
-			return errors.Join(err, s.broker.signal(syscall.SIGCONT))
+			return errors.Join(err, s.side.(server).signal(syscall.SIGCONT))
 		})
 		return goOn
 	}},

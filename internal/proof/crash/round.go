@@ -87,7 +87,7 @@ func (s *spout) round(ctx context.Context, f fault) (line string, err error) {
 		s.problem("the runner did not survive: %s %s", f.name, at)
 	}
 	s.checkMemory()
-	return fmt.Sprintf("%s %s; recovered after %.1f s; %d records so far", f.name, at, time.Since(hit).Seconds(), s.stream.produced.Count()), nil
+	return fmt.Sprintf("%s %s; recovered after %.1f s; %d records so far", f.name, at, time.Since(hit).Seconds(), s.side.known()), nil
 }
 
 // keepProducing produces records until the returned function is called.
@@ -103,7 +103,7 @@ func (s *spout) keepProducing(ctx context.Context) (stop func()) {
 			case <-ctx.Done():
 				return
 			case <-ticker.C:
-				s.stream.produce(context.WithoutCancel(ctx), random, random.IntN(20))
+				s.side.produce(context.WithoutCancel(ctx), random, random.IntN(20))
 			}
 		}
 	})

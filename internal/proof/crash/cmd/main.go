@@ -15,6 +15,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -25,7 +26,7 @@ import (
 )
 
 const about = `Kills, stops, cuts off and fills up a spout that ingests on a real Pachyderm,
-round after round, and then compares every commit with what Kafka holds.
+round after round, and then compares every commit with what its source holds.
 
 Its last line is "crash: rounds N, records N, lost N, duplicated N, reordered N";
 the exit code is 0 only if nothing was wrong.`
@@ -33,14 +34,15 @@ the exit code is 0 only if nothing was wrong.`
 type options struct {
 	Seed   uint64 `env:"SEED" help:"Decides what happens in which round (default: any)."`
 	Rounds int    `env:"ROUNDS" default:"100" help:"Faults, each with its recovery, which takes some seconds (default: 100)."`
-	Broker string `env:"BROKER" enum:"kafka,small" default:"kafka" help:"What the spout reads from: kafka is a real Apache Kafka, which takes Java 17 and Maven; small is a broker of this project, which cannot be killed, only restarted (default: kafka)."`
-	Faults string `env:"FAULTS" help:"Regular expression of the faults to do, as 'clock|broker' (default: all)."`
+	Source string `env:"SOURCE" default:"kafka" help:"What the spout reads: ${sources} (default: kafka)."`
+	Broker string `env:"BROKER" enum:"kafka,small" default:"kafka" help:"With the source kafka: kafka is a real Apache Kafka, which takes Java 17 and Maven; small is a broker of this project, which cannot be killed, only restarted (default: kafka)."`
+	Faults string `env:"FAULTS" help:"Regular expression of the faults to do, as 'clock|server' (default: all)."`
 	Keep   bool   `help:"Keep Pachyderm's logs, and say where."`
 }
 
 func main() {
 	var o options
-	kong.Parse(&o, kong.Name("crash"), kong.Description(about))
+	kong.Parse(&o, kong.Name("crash"), kong.Description(about), kong.Vars{"sources": strings.Join(crash.SourceNames(), ", ")})
 	if o.Seed == 0 {
 		o.Seed = rand.Uint64N(1e9) + 1
 	}
@@ -54,7 +56,7 @@ func main() {
 		os.Exit(1)
 	}
 	if err != nil || !result.OK() {
-		fmt.Printf("again: make crash SEED=%d ROUNDS=%d BROKER=%s FAULTS='%s'\n", o.Seed, o.Rounds, o.Broker, o.Faults)
+		fmt.Printf("again: make crash SOURCE=%s SEED=%d ROUNDS=%d BROKER=%s FAULTS='%s'\n", o.Source, o.Seed, o.Rounds, o.Broker, o.Faults)
 	}
 	fmt.Println(result)
 	if err != nil || !result.OK() || result.Rounds < int64(o.Rounds) {
@@ -83,10 +85,10 @@ func run(ctx context.Context, o options) (result *crash.Result, err error) {
 		}
 	}
 	disk, unmount := mountDisk(dir)
-	c, err := cluster.New(ctx, cluster.Options{Dir: filepath.Join(dir, "cluster"), Fast: true, BackOff: cluster.TestOptions.BackOff,
+	c, err := cluster.New(ctx, cluster.Options{Dir: filepath.Join(dir, "cluster"), Storage: disk, Fast: true, BackOff: cluster.TestOptions.BackOff,
 		Images: map[string]string{crash.Image: images}, Log: os.Stdout})
 	if err == nil {
-		result, err = crash.Run(ctx, crash.Options{Cluster: c, Runner: runner, MovableClock: true, Broker: broker, Dir: dir, Disk: disk,
+		result, err = crash.Run(ctx, crash.Options{Cluster: c, Runner: runner, MovableClock: true, Source: o.Source, Broker: broker, Dir: dir, Disk: disk,
 			Seed: o.Seed, Rounds: o.Rounds, Faults: faults, Log: os.Stdout})
 		err = errors.Join(err, c.Stop())
 	}
@@ -101,7 +103,7 @@ func run(ctx context.Context, o options) (result *crash.Result, err error) {
 // mountDisk has Pachyderm keep its data on a small file system, if this
 // process may make one.
 func mountDisk(dir string) (disk string, unmount func() error) {
-	disk = filepath.Join(dir, "cluster", "data", "pach")
+	disk = filepath.Join(dir, "storage")
 	unmount, err := crash.MountDisk(disk, 1<<30)
 	if err != nil {
 		fmt.Println("no round will fill the disk:", err)

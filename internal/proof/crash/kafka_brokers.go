@@ -19,19 +19,11 @@ import (
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/kafkacluster"
 )
 
-// broker is what a spout reads from, in a process of its own. It keeps its
-// address and what it holds when it is restarted.
+// broker is Apache Kafka, or a small one.
 type broker interface {
+	server
 	address() string
-	signal(syscall.Signal) error
-	restart(context.Context) error // in good order
-	stop() error                   // for good
-}
-
-// killable is a broker that keeps each record it has taken when it is killed.
-type killable interface {
-	broker
-	kill(context.Context) error // and starts it again
+	stop() error // for good
 }
 
 // newBroker starts the broker of a spout, with its topic.

@@ -16,17 +16,27 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/spoutcommit"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/audit"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 )
 
-// stream produces records, and finds out what the topic holds in truth by
-// reading them back with a client that has nothing to do with the runner's.
-type stream struct {
-	address  string // of the broker
+const (
+	topic      = "records"
+	partitions = 4
+)
+
+// kafkaSide is a broker with a topic. It finds out what the topic holds in
+// truth by reading it back with another client than the runner's.
+type kafkaSide struct {
+	broker
 	producer *kgo.Client
 	consumer *kgo.Client
 	produced *audit.Produced // what the consumer has read
+	unfollow func()
+	say      func(format string, args ...any)
 
 	mu   sync.Mutex
 	sent int
@@ -35,19 +45,56 @@ type stream struct {
 	err  error           // of producing
 }
 
-func newStream(address string) (*stream, error) {
-	producer, err := kgo.NewClient(kgo.SeedBrokers(address), kgo.RecordPartitioner(kgo.ManualPartitioner()),
+func startKafka(ctx context.Context, s *spout, dir string) (side, error) {
+	broker, err := s.newBroker(ctx, dir)
+	if err != nil {
+		return nil, err
+	}
+	producer, err := kgo.NewClient(kgo.SeedBrokers(broker.address()), kgo.RecordPartitioner(kgo.ManualPartitioner()),
 		kgo.DefaultProduceTopic(topic), kgo.RetryBackoffFn(retryBackoff))
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, broker.stop())
 	}
-	consumer, err := newConsumer(address)
+	consumer, err := newConsumer(broker.address())
 	if err != nil {
 		producer.Close()
+		return nil, errors.Join(err, broker.stop())
+	}
+	k := &kafkaSide{broker: broker, producer: producer, consumer: consumer, produced: audit.NewProduced(audit.OffsetsOf("kafka")), say: s.say,
+		ends: map[int32]int64{}, seen: map[int32]int64{}}
+	following, cancel := context.WithCancel(ctx)
+	var follower sync.WaitGroup
+	follower.Go(func() { k.follow(following) })
+	k.unfollow = func() { cancel(); follower.Wait() }
+	return k, nil
+}
+
+func (s *kafkaSide) configure(v *settings.Settings) {
+	v.Kafka.Brokers, v.Kafka.Topics = []string{s.address()}, []string{topic}
+}
+
+func (s *kafkaSide) known() int64 { return s.produced.Count() }
+
+func (s *kafkaSide) reached(d spoutcommit.Description) (bool, error) {
+	return s.produced.Reached(d.Position)
+}
+
+func (s *kafkaSide) audit(ctx context.Context, branch *pachyderm.Branch) (*audit.Report, error) {
+	truth, err := s.kept(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read what the broker has kept: %w", err)
+	}
+	report, err := audit.Branch(ctx, branch, audit.DecoderOf("kafka"), truth)
+	if err != nil {
 		return nil, err
 	}
-	return &stream{address: address, producer: producer, consumer: consumer, produced: audit.NewProduced(audit.OffsetsOf("kafka")),
-		ends: map[int32]int64{}, seen: map[int32]int64{}}, nil
+	if report.Records != truth.Count() {
+		report.Problems = append(report.Problems, fmt.Sprintf("the broker has %d records, %d are in the commits", truth.Count(), report.Records))
+	}
+	if taken := s.produced.Count(); taken != truth.Count() {
+		s.say("the broker has not kept all it had: %d of %d records", truth.Count(), taken)
+	}
+	return report, nil
 }
 
 // newConsumer makes a client that reads the topic from its start.
@@ -58,13 +105,15 @@ func newConsumer(address string) (*kgo.Client, error) {
 
 func retryBackoff(int) time.Duration { return 100 * time.Millisecond }
 
-func (s *stream) close() {
+func (s *kafkaSide) close() error {
+	s.unfollow()
 	s.producer.Close()
 	s.consumer.Close()
+	return s.stop()
 }
 
 // produce sends n records to random partitions and does not wait for them.
-func (s *stream) produce(ctx context.Context, random *rand.Rand, n int) {
+func (s *kafkaSide) produce(ctx context.Context, random *rand.Rand, n int) {
 	for range n {
 		s.mu.Lock()
 		s.sent++
@@ -83,7 +132,7 @@ func (s *stream) produce(ctx context.Context, random *rand.Rand, n int) {
 }
 
 // follow reads the topic until ctx ends.
-func (s *stream) follow(ctx context.Context) {
+func (s *kafkaSide) follow(ctx context.Context) {
 	for ctx.Err() == nil {
 		s.consumer.PollFetches(ctx).EachRecord(func(r *kgo.Record) {
 			s.produced.Add(source.Stream{Name: r.Topic, Partition: r.Partition}, r.Offset, string(r.Value))
@@ -96,10 +145,10 @@ func (s *stream) follow(ctx context.Context) {
 
 // kept reads all that the broker has once more. What it has taken and did not
 // keep over its own crash is nothing that a spout could have read.
-func (s *stream) kept(ctx context.Context) (*audit.Produced, error) {
+func (s *kafkaSide) kept(ctx context.Context) (*audit.Produced, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("the topic was not read within %s", patience))
 	defer cancel()
-	consumer, err := newConsumer(s.address)
+	consumer, err := newConsumer(s.address())
 	if err != nil {
 		return nil, err
 	}
@@ -144,7 +193,7 @@ func endOffsets(ctx context.Context, admin *kadm.Client) (ends kadm.ListedOffset
 }
 
 // settle waits until the broker has taken all records, and all were read back.
-func (s *stream) settle(ctx context.Context) error {
+func (s *kafkaSide) settle(ctx context.Context) error {
 	if err := s.producer.Flush(ctx); err != nil {
 		return fmt.Errorf("produce: %w", err)
 	}
@@ -158,21 +207,4 @@ func (s *stream) settle(ctx context.Context) error {
 		}
 		return true, s.err
 	})
-}
-
-// poll asks until the answer is yes.
-func poll(ctx context.Context, ask func() (bool, error)) error {
-	ticker := time.NewTicker(25 * time.Millisecond)
-	defer ticker.Stop()
-	for {
-		yes, err := ask()
-		if yes || err != nil {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-ticker.C:
-		}
-	}
 }
