@@ -8,7 +8,7 @@
 //	go run ./internal/proof/bench -run latency
 //
 // To add figures, write a function that measures them and list it in
-// measurements; docs/guides/performance explains each.
+// measurements, or list a source's supply in suppliers; docs/guides/performance explains each.
 package main
 
 import (
@@ -33,10 +33,15 @@ type measurement struct {
 	measure func(ctx context.Context, b *bench) ([]figures.Figure, error)
 }
 
-var measurements = []measurement{
-	{"end-to-end", "Kafka to FINISHED commits, against a plain put and against consuming alone", endToEnd},
-	{"processor", "processor time a record, against franz-go and kafka-go, and with 1,000 partitions", processorTime},
-	{"latency", "a single record on an idle topic, until it is in a FINISHED commit", latency},
+func measurements() []measurement {
+	var list []measurement
+	for _, p := range suppliers {
+		list = append(list, measurement{"end-to-end " + p.source,
+			p.source + " to FINISHED commits, against a plain put and against consuming alone", p.endToEnd})
+	}
+	return append(list,
+		measurement{"processor", "processor time a record, against franz-go and kafka-go, and with 1,000 partitions", processorTime},
+		measurement{"latency", "a single record on an idle topic, until it is in a FINISHED commit", latency})
 }
 
 func main() {
@@ -73,8 +78,8 @@ func main() {
 func usage() {
 	out := flag.CommandLine.Output()
 	fmt.Fprintln(out, "What can be measured:") //nolint:errcheck // help
-	for _, m := range measurements {
-		fmt.Fprintf(out, "  %-14s %s\n", m.name, m.doc) //nolint:errcheck // help
+	for _, m := range measurements() {
+		fmt.Fprintf(out, "  %-20s %s\n", m.name, m.doc) //nolint:errcheck // help
 	}
 	fmt.Fprintln(out, "Flags:") //nolint:errcheck // help
 	flag.PrintDefaults()
@@ -87,7 +92,7 @@ func run(ctx context.Context, b *bench, pattern, output string) (err error) {
 	}
 	defer func() { err = errors.Join(err, b.stop()) }()
 	var measured []figures.Figure
-	for _, m := range measurements {
+	for _, m := range measurements() {
 		if !wanted.MatchString(m.name) {
 			continue
 		}

@@ -7,7 +7,7 @@ import "testing"
 func TestMeasurementsHaveNamesOfTheirOwn(t *testing.T) {
 	t.Parallel()
 	seen := map[string]bool{}
-	for _, m := range measurements {
+	for _, m := range measurements() {
 		if m.name == "" || m.doc == "" || m.measure == nil || seen[m.name] {
 			t.Errorf("%+v", m)
 		}
