@@ -24,6 +24,9 @@ import (
 // maxHeader is how long the header of an answer may be.
 const maxHeader = 64 << 10
 
+// maxIdle is how many connections are kept for requests to come.
+const maxIdle = 8
+
 // New returns a client whose requests take no longer than timeout. TLS is as
 // config says; nil stands for the system's authorities.
 func New(config *tls.Config, timeout time.Duration) *http.Client {
@@ -37,7 +40,8 @@ func New(config *tls.Config, timeout time.Duration) *http.Client {
 		TLSHandshakeTimeout:    timeout,
 		MaxResponseHeaderBytes: maxHeader,
 		IdleConnTimeout:        time.Minute,
-		MaxIdleConns:           2,
+		MaxIdleConns:           maxIdle,
+		MaxIdleConnsPerHost:    maxIdle,
 	}}}
 }
 

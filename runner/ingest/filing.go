@@ -103,7 +103,7 @@ func (b *batcher) rowsOf(of *source.RowSchema) (*schema.Rows, error) {
 // waits for a schema.
 func (b *batcher) addEach(ctx context.Context, chunk *source.Chunk, records []source.Record) (int, error) {
 	for i := range records {
-		keep, err := b.addOne(ctx, chunk, records[i])
+		keep, err := b.addOne(ctx, chunk, records[i:])
 		var refused *record.Refused
 		switch {
 		case errors.As(err, &refused):
@@ -125,8 +125,10 @@ func (b *batcher) addEach(ctx context.Context, chunk *source.Chunk, records []so
 	return len(records), nil
 }
 
-// addOne puts a record into its file; keep is false if it is to be left out.
-func (b *batcher) addOne(ctx context.Context, chunk *source.Chunk, r source.Record) (keep bool, err error) {
+// addOne puts the first of some records into its file; keep is false if it is
+// to be left out.
+func (b *batcher) addOne(ctx context.Context, chunk *source.Chunk, records []source.Record) (keep bool, err error) {
+	r := records[0]
 	if b.rules != nil {
 		if keep, err := b.rules.Apply(&r); !keep || err != nil {
 			return false, err
@@ -139,7 +141,7 @@ func (b *batcher) addOne(ctx context.Context, chunk *source.Chunk, r source.Reco
 	if b.schemas != nil {
 		due, _ := b.due()
 		fresh := b.schemas.freshBytes
-		rows, err = b.schemas.decode(ctx, due, chunk.Stream.Name, &r)
+		rows, err = b.schemas.decode(ctx, due, chunk.Stream.Name, &r, records[1:])
 		b.memory += b.schemas.freshBytes - fresh
 		if err != nil {
 			return false, err

@@ -84,8 +84,9 @@ var errDue = errors.New("the batch is due")
 
 // decode brings the record's value into the encoding of rows. What it is then
 // is valid until the next call. It waits for the registry until due, if that
-// is a time; a value that cannot be decoded is a [*record.Refused].
-func (s *schemas) decode(ctx context.Context, due time.Time, topic string, r *source.Record) (*schema.Rows, error) {
+// is a time; a value that cannot be decoded is a [*record.Refused]. Records that
+// are next tell which schemas will be asked for.
+func (s *schemas) decode(ctx context.Context, due time.Time, topic string, r *source.Record, next []source.Record) (*schema.Rows, error) {
 	without := s.tombstonesOf(topic)
 	if r.Value == nil {
 		return s.rowsWithout(ctx, due, without), nil
@@ -94,7 +95,7 @@ func (s *schemas) decode(ctx context.Context, due time.Time, topic string, r *so
 	if err != nil {
 		return nil, asRefused(err)
 	}
-	values, err := s.lookup(ctx, due, id)
+	values, err := s.lookup(ctx, due, id, next)
 	if err != nil {
 		return nil, asRefused(err)
 	}
@@ -128,16 +129,26 @@ func (s *schemas) write(values *schema.Values) {
 	}
 }
 
-func (s *schemas) lookup(ctx context.Context, due time.Time, id int) (*schema.Values, error) {
+func (s *schemas) lookup(ctx context.Context, due time.Time, id int, next []source.Record) (*schema.Values, error) {
 	if values, err, ok := s.registry.Known(id); ok {
 		return values, err
 	}
 	defer s.waiting("schema %d of the schema registry", id)()
-	if due.IsZero() {
-		return s.registry.Lookup(ctx, id)
+	timed, cancel := ctx, func() {}
+	if !due.IsZero() {
+		timed, cancel = context.WithDeadline(ctx, due)
 	}
-	timed, cancel := context.WithDeadline(ctx, due)
 	defer cancel()
+	s.registry.Foresee(timed, func(yield func(int) bool) {
+		if !yield(id) {
+			return
+		}
+		for i := range next {
+			if id, _, err := schema.Split(next[i].Value); err == nil && !yield(id) {
+				return
+			}
+		}
+	})
 	values, err := s.registry.Lookup(timed, id)
 	if err != nil && timed.Err() != nil && ctx.Err() == nil {
 		return nil, errDue

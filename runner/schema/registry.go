@@ -32,6 +32,7 @@ func refusef(format string, args ...any) error { return &Refused{fmt.Sprintf(for
 // Registry looks schemas up and keeps them. It is used by one goroutine.
 type Registry struct {
 	client      *sr.Client
+	prober      *sr.Client // for what may be many at once
 	url         string
 	coordinates *Coordinates
 	columns     bool // rows must fit into Parquet's columns
@@ -40,6 +41,7 @@ type Registry struct {
 	known       map[int]known
 	size        int           // of the schemas that are known
 	unknown     map[int]known // that the registry does not have
+	there       map[int]bool  // that were foreseen, and are not unknown
 	secrets     []string      // which it is sent, and might repeat
 	proven      bool          // it has answered with a schema: its URL is right
 
@@ -71,7 +73,8 @@ func NewRegistry(s settings.Settings, log hclog.Logger) (*Registry, error) {
 	if err != nil {
 		return nil, err
 	}
-	options := []sr.ClientOpt{sr.URLs(c.URL), sr.UserAgent("spout-runner"), sr.HTTPClient(needed(httpclient.New(config, 10*time.Second)))}
+	web := needed(httpclient.New(config, 10*time.Second))
+	options := []sr.ClientOpt{sr.URLs(c.URL), sr.UserAgent("spout-runner"), sr.HTTPClient(web)}
 	if c.Username != "" {
 		options = append(options, sr.BasicAuth(c.Username, c.Password))
 	}
@@ -82,8 +85,14 @@ func NewRegistry(s settings.Settings, log hclog.Logger) (*Registry, error) {
 	if err != nil {
 		return nil, fmt.Errorf("schema registry: %w", err)
 	}
+	prober, err := sr.NewClient(append(options, sr.HTTPClient(&http.Client{Timeout: web.Timeout, Transport: unread{web.Transport}}))...)
+	if err != nil {
+		return nil, fmt.Errorf("schema registry: %w", err)
+	}
 	secrets := []string{c.Token, base64.StdEncoding.EncodeToString([]byte(c.Username + ":" + c.Password)), c.Password}
-	return &Registry{client: client, coordinates: CoordinatesOf(s.Layout()), url: address.Redacted(c.URL), columns: s.File.Format == "parquet", largest: s.LargestRecord(), log: log, known: map[int]known{}, unknown: map[int]known{}, secrets: secrets}, nil
+	return &Registry{client: client, prober: prober, coordinates: CoordinatesOf(s.Layout()), url: address.Redacted(c.URL),
+		columns: s.File.Format == "parquet", largest: s.LargestRecord(), log: log,
+		known: map[int]known{}, unknown: map[int]known{}, there: map[int]bool{}, secrets: secrets}, nil
 }
 
 // Tombstones are rows of records without values of which no schema is known.
@@ -243,7 +252,7 @@ type Source struct {
 func (r *Registry) ask(ctx context.Context, id int) (*Values, error) {
 	s, err := r.client.SchemaByID(ctx, id)
 	if err != nil {
-		return nil, r.asRefused(err, "the registry does not know the schema %d", id)
+		return nil, r.unknownSchema(err, id)
 	}
 	r.proven = true
 	c := &collector{registry: r, seen: map[sr.SchemaReference]bool{}}
