@@ -15,17 +15,18 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/source/kafka/wire"
 )
 
 // BenchmarkDecode decodes canned fetches of 1 MiB. An operation is one batch.
 func BenchmarkDecode(b *testing.B) {
 	for _, size := range []int{100, 1024} {
-		for _, codec := range []int16{codecNone, codecZstd, codecLZ4, codecSnappy} {
+		for _, codec := range []int16{wire.CodecNone, wire.CodecZstd, wire.CodecLZ4, wire.CodecSnappy} {
 			b.Run(fmt.Sprintf("%dB/%s", size, []string{"none", "gzip", "snappy", "lz4", "zstd"}[codec]), func(b *testing.B) {
 				records := 1 << 20 / size
 				batch := handmade{attrs: codec, records: simpleRecords(records, size)}.bytes(b)
 				d := newDecoder()
-				defer d.decompressor.close()
+				defer d.decompressor.Close()
 				b.SetBytes(int64(records * size))
 				b.ReportAllocs()
 				for b.Loop() {

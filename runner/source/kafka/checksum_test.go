@@ -5,7 +5,6 @@ package kafka
 import (
 	"context"
 	"fmt"
-	"hash/crc32"
 	"slices"
 	"testing"
 
@@ -13,28 +12,8 @@ import (
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/source/kafka/wire"
 )
-
-// TestChecksum: in steps or not, the checksum of data of any length and at any
-// place is the same.
-func TestChecksum(t *testing.T) {
-	t.Parallel()
-	r := seeded(t)
-	data := make([]byte, 5*checksumStep)
-	for i := range data {
-		data[i] = byte(r.Uint32())
-	}
-	lengths := []int{0, 1, checksumStep - 1, checksumStep, checksumStep + 1, 2 * checksumStep, 2*checksumStep + 1}
-	for range 100 {
-		lengths = append(lengths, r.IntN(4*checksumStep))
-	}
-	for _, n := range lengths {
-		at := r.IntN(len(data) - n)
-		if got, want := checksum(data[at:at+n]), crc32.Checksum(data[at:at+n], castagnoli); got != want {
-			t.Fatalf("%d bytes at %d: %08x, want %08x", n, at, got, want)
-		}
-	}
-}
 
 // TestDamageStaysWhereItIs: checksums are compared ahead of decoding, over the
 // ends of parts. What is damaged ends its own part, just before it, and no
@@ -60,10 +39,10 @@ func TestDamageStaysWhereItIs(t *testing.T) {
 				last := base + int64(count) - 1
 				switch r.IntN(12) {
 				case 0:
-					batch[offsetOfCRCed+r.IntN(2)*(len(batch)-offsetOfCRCed-1)] ^= 8
+					batch[checksummed+r.IntN(2)*(len(batch)-checksummed-1)] ^= 8
 					w.damaged = w.damaged || last >= p.from
 				case 1:
-					batch[22] = codecZstd // which its records are not
+					batch[22] = wire.CodecZstd // which its records are not
 					reseal(batch)
 					w.damaged = w.damaged || last >= p.from
 				}
@@ -100,7 +79,7 @@ func TestDamageStaysWhereItIs(t *testing.T) {
 			}
 		}
 		buffer.release()
-		d.decompressor.close()
+		d.decompressor.Close()
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/source/kafka/wire"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/tlsconfig"
 )
 
@@ -224,12 +225,12 @@ func (c *conn) request(ctx context.Context, request kmsg.Request) (kmsg.Response
 	if err := c.readBody(body); err != nil {
 		return nil, c.blame(ctx, err)
 	}
-	response := answerTo(request)
+	response := wire.AnswerTo(request)
 	body, err = c.stripHead(body, response.IsFlexible() && request.Key() != kmsg.ApiVersions.Int16())
 	if err != nil {
 		return nil, err
 	}
-	if err := readAnswer(response, body); err != nil {
+	if err := wire.ReadAnswer(response, body); err != nil {
 		return nil, fmt.Errorf("answer of %s to %s: %w", c.address, kmsg.NameForKey(request.Key()), err)
 	}
 	return response, nil
@@ -302,12 +303,12 @@ func (c *conn) stripHead(body []byte, flexible bool) ([]byte, error) {
 	if id := int32(binary.BigEndian.Uint32(body)); id != c.correlation {
 		return nil, fmt.Errorf("broker %s answered request %d with number %d", c.address, c.correlation, id)
 	}
-	r := wire{data: body, at: 4}
+	r := wire.Reader{Data: body, At: 4}
 	if flexible {
-		r.skipTags()
+		r.SkipTags()
 	}
-	if r.bad {
-		return nil, fmt.Errorf("broker %s: %w", c.address, errShort)
+	if r.Bad {
+		return nil, fmt.Errorf("broker %s: %w", c.address, wire.ErrShort)
 	}
-	return body[r.at:], nil
+	return body[r.At:], nil
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/source/kafka/wire"
 )
 
 // corruptions are what may be wrong with the second of three batches, with
@@ -21,9 +22,9 @@ var corruptions = map[string]struct {
 }{
 	"checksum":            {func(b []byte) { b[len(b)-1] ^= 1 }, 3, "checksum"},
 	"unknown compression": {func(b []byte) { b[22] = 7; reseal(b) }, 3, "compression 7 is not known"},
-	"no compressed data":  {func(b []byte) { b[22] = codecZstd; reseal(b) }, 3, "cannot be decompressed"},
+	"no compressed data":  {func(b []byte) { b[22] = wire.CodecZstd; reseal(b) }, 3, "cannot be decompressed"},
 	"fewer records":       {func(b []byte) { b[60] = 2; reseal(b) }, 5, "bytes follow its last record"},
-	"unknown format":      {func(b []byte) { b[offsetOfMagic] = 9 }, 3, "format 9 is not known"},
+	"unknown format":      {func(b []byte) { b[16] = 9 }, 3, "format 9 is not known"},
 	"negative count":      {func(b []byte) { b[57] = 0x80; reseal(b) }, 3, "malformed"},
 }
 

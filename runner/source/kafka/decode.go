@@ -8,6 +8,7 @@ import (
 	"fmt"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/source/kafka/wire"
 )
 
 // chunkBytes is the size of decompressed batches from which on a chunk takes
@@ -18,8 +19,8 @@ const chunkBytes = 1 << 20
 func (b *broker) decodeLoop(ctx context.Context) error {
 	d := decoder{s: b.s, readAll: b.s.config.Isolation == "read_uncommitted",
 		emit: func(chunk *source.Chunk) error { return b.s.push(ctx, chunk) }, memory: b.s.memory, counters: &b.s.counters,
-		decompressor: decompressor{limit: b.s.maxBatch}}
-	defer d.decompressor.close()
+		decompressor: wire.Decompressor{Limit: b.s.maxBatch}}
+	defer d.decompressor.Close()
 	for r := range b.responses {
 		b.decode(ctx, &d, r)
 		r.release()
@@ -93,8 +94,8 @@ type decoder struct {
 	counters     *counters
 	readAll      bool // what transactions wrote counts whatever became of them
 	emit         func(*source.Chunk) error
-	decompressor decompressor
-	head         batchHead // of the batch that is being decoded
+	decompressor wire.Decompressor
+	head         wire.Head // of the batch that is being decoded
 
 	checker checker // of the response
 
@@ -134,26 +135,26 @@ func (d *decoder) decode(ctx context.Context, buffer *buffer, part *part) error 
 	return err
 }
 
-func (d *decoder) batches(ctx context.Context, buffer *buffer, aborted abortedTransactions) error {
+func (d *decoder) batches(ctx context.Context, buffer *buffer, aborted wire.Aborted) error {
 	for data := d.part.records; len(data) > 0; {
 		d.rest = data
-		read, whole, err := readBatchHead(data)
+		read, whole, err := wire.ReadHead(data)
 		if err != nil || !whole {
 			return err
 		}
 		d.head = read
 		head := &d.head // not one on the heap for each batch
-		batch := data[:head.bytes:head.bytes]
-		data = data[head.bytes:]
-		if head.lastOffset() < d.next {
+		batch := data[:head.Bytes:head.Bytes]
+		data = data[head.Bytes:]
+		if head.LastOffset() < d.next {
 			continue // brokers begin with the batch that holds the offset, or before it
 		}
-		if head.magic < 2 {
+		if head.Magic < 2 {
 			d.counters.batches.Add(1)
 			if err := d.legacy(ctx, buffer, batch, head); err != nil {
 				return err
 			}
-			d.next, d.epoch = head.lastOffset()+1, -1
+			d.next, d.epoch = head.LastOffset()+1, -1
 			continue
 		}
 		if err := d.checker.sound(d.part, len(d.part.records)-len(data)); err != nil {
@@ -161,35 +162,35 @@ func (d *decoder) batches(ctx context.Context, buffer *buffer, aborted abortedTr
 		}
 		skip := false
 		switch {
-		case head.attributes&attrControl != 0:
+		case head.Attributes&wire.AttrControl != 0:
 			skip = true
-			if head.isAbortMarker(batch) {
-				aborted.end(head.producerID, head.lastOffset())
+			if head.IsAbortMarker(batch) {
+				aborted.End(head.ProducerID, head.LastOffset())
 			}
-		case head.attributes&attrTransactional != 0:
-			skip = aborted.has(head.producerID, head.lastOffset())
+		case head.Attributes&wire.AttrTransactional != 0:
+			skip = aborted.Has(head.ProducerID, head.LastOffset())
 		}
 		if skip {
 			d.counters.skipped.Add(1)
-			d.left -= int(head.records)
+			d.left -= int(head.Records)
 		} else {
 			d.counters.batches.Add(1)
 			if err := d.batch(ctx, buffer, batch, head); err != nil {
 				return err
 			}
 		}
-		d.next, d.epoch = head.lastOffset()+1, head.leaderEpoch
+		d.next, d.epoch = head.LastOffset()+1, head.LeaderEpoch
 	}
 	return nil
 }
 
 // batch adds one batch's records to chunks.
-func (d *decoder) batch(ctx context.Context, buffer *buffer, batch []byte, head *batchHead) error {
-	if head.records == 0 {
+func (d *decoder) batch(ctx context.Context, buffer *buffer, batch []byte, head *wire.Head) error {
+	if head.Records == 0 {
 		return nil
 	}
-	records := batch[batchHeadBytes:]
-	if codec := head.codec(); codec != codecNone {
+	records := batch[wire.HeadBytes:]
+	if codec := head.Codec(); codec != wire.CodecNone {
 		decompressed, err := d.decompress(ctx, codec, records)
 		if err != nil {
 			return err
@@ -197,21 +198,21 @@ func (d *decoder) batch(ctx context.Context, buffer *buffer, batch []byte, head 
 		defer decompressed.release()
 		buffer, records = decompressed, decompressed.data
 	}
-	if int(head.records) > len(records)/minRecordBytes {
-		return fmt.Errorf("%w: %d records in %d bytes", errBatch, head.records, len(records))
+	if int(head.Records) > len(records)/wire.MinRecordBytes {
+		return fmt.Errorf("%w: %d records in %d bytes", wire.ErrBatch, head.Records, len(records))
 	}
-	cursor := recordCursor{data: records, head: head, left: int(head.records), from: d.next}
-	for cursor.left > 0 {
-		if err := d.room(ctx, cursor.left); err != nil {
+	cursor := wire.Cursor{Data: records, Head: head, Left: int(head.Records), From: d.next}
+	for cursor.Left > 0 {
+		if err := d.room(ctx, cursor.Left); err != nil {
 			return err
 		}
-		before, had := cursor.at, len(d.lease.table)
-		table, err := cursor.read(d.lease.table)
+		before, had := cursor.At, len(d.lease.table)
+		table, err := cursor.Read(d.lease.table)
 		d.lease.table, d.chunk.Records = table, table
 		if n := len(table); n > had {
 			d.hold(buffer)
-			d.chunk.Bytes += cursor.at - before
-			d.next, d.epoch = table[n-1].Offset+1, head.leaderEpoch
+			d.chunk.Bytes += cursor.At - before
+			d.next, d.epoch = table[n-1].Offset+1, head.LeaderEpoch
 			d.left -= n - had
 		}
 		if err != nil {
@@ -219,7 +220,7 @@ func (d *decoder) batch(ctx context.Context, buffer *buffer, batch []byte, head 
 		}
 	}
 	if d.chunk != nil && d.chunk.Bytes > chunkBytes {
-		d.next = head.lastOffset() + 1
+		d.next = head.LastOffset() + 1
 		return d.flush()
 	}
 	return nil
@@ -283,8 +284,8 @@ func (d *decoder) drop() {
 // room, all of it taken from the budget before: nothing is copied, and no more
 // is ever held than one buffer.
 func (d *decoder) decompress(ctx context.Context, codec int16, data []byte) (*buffer, error) {
-	limit, most := d.decompressor.limit, d.decompressor.mostRoom(codec)
-	size, err := d.decompressor.sizeHint(codec, data)
+	limit, most := d.decompressor.Limit, d.decompressor.MostRoom(codec)
+	size, err := d.decompressor.SizeHint(codec, data)
 	for err == nil {
 		held := bufferSize(size)
 		if err := d.memory.acquireDecode(ctx, held, d); err != nil {
@@ -292,22 +293,22 @@ func (d *decoder) decompress(ctx context.Context, codec int16, data []byte) (*bu
 		}
 		b := getBuffer(d.memory, size, held)
 		room := min(cap(b.data), most)
-		if b.data, err = d.decompressor.into(b.data[:0:room], codec, data); err == nil && len(b.data) <= limit {
-			d.decompressor.learn(codec, len(data), len(b.data))
+		if b.data, err = d.decompressor.Into(b.data[:0:room], codec, data); err == nil && len(b.data) <= limit {
+			d.decompressor.Learn(codec, len(data), len(b.data))
 			return b, nil
 		}
 		b.release()
 		switch {
-		case err == nil || errors.Is(err, errRoom) && room == most:
-			err = tooLarge(limit)
-		case errors.Is(err, errRoom):
+		case err == nil || errors.Is(err, wire.ErrRoom) && room == most:
+			err = wire.TooLarge(limit)
+		case errors.Is(err, wire.ErrRoom):
 			size, err = min(growth*max(size, 1<<minClassBits), most), nil
 		}
 	}
-	if errors.Is(err, errTooLarge) {
-		return nil, fmt.Errorf("%w: %w", errBatch, err)
+	if errors.Is(err, wire.ErrTooLarge) {
+		return nil, fmt.Errorf("%w: %w", wire.ErrBatch, err)
 	}
-	return nil, fmt.Errorf("%w: it cannot be decompressed: %w", errBatch, err)
+	return nil, fmt.Errorf("%w: it cannot be decompressed: %w", wire.ErrBatch, err)
 }
 
 // growth is by how much a buffer that was too small is made larger.

@@ -4,19 +4,16 @@ package kafka
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/hashicorp/go-hclog"
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/source/kafka/wire"
 )
 
 // leastPartitionBytes is the least that is asked of one partition, however
@@ -48,7 +45,7 @@ type broker struct {
 	asking  int          // how many of turn are asked for
 	spare   []*partition // for takeTurn and rotate
 	request *kmsg.FetchRequest
-	parsed  []fetched
+	parsed  []wire.Fetched
 }
 
 // response is a fetch response with the parts of it that are to be decoded. It
@@ -83,7 +80,7 @@ type part struct {
 	void    bool  // run has changed, or the rest of it cannot be decoded
 	from    int64 // records below are not wanted
 	records []byte
-	aborted abortedTransactions
+	aborted wire.Aborted
 	count   int // records, as the heads of the batches say
 
 	sound   int   // bytes of records whose checksums were compared
@@ -276,8 +273,8 @@ func (b *broker) fetch(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	as := expected{version: b.request.Version, parts: b.asking, cut: cut}
-	if b.parsed, err = parseFetch(b.parsed[:0], body, as); err != nil {
+	as := wire.Expected{Version: b.request.Version, Parts: b.asking, Cut: cut}
+	if b.parsed, err = wire.ParseFetch(b.parsed[:0], body, as); err != nil {
 		return err
 	}
 	r := responsePool.Get().(*response)
@@ -287,7 +284,7 @@ func (b *broker) fetch(ctx context.Context) error {
 		return nil
 	}
 	buffer.retain()
-	r.buffer, r.beside = buffer, abortedBytes(b.parsed)
+	r.buffer, r.beside = buffer, wire.AbortedSize(b.parsed)
 	if r.beside > 0 {
 		b.s.memory.adjust(r.beside)
 		clear(b.parsed)
@@ -303,7 +300,7 @@ func (b *broker) fetch(ctx context.Context) error {
 
 // maxAnswer is the most bytes of an answer that are read. Brokers exceed what
 // they are asked for by one batch; beside the records there is not much.
-func (s *Source) maxAnswer() int { return s.fetchBytes + s.maxBatch + batchHeadBytes + 1<<20 }
+func (s *Source) maxAnswer() int { return s.fetchBytes + s.maxBatch + wire.HeadBytes + 1<<20 }
 
 // fillRequest makes the request out of the partitions whose turn it is. Brokers
 // give to them in the order of the request until the answer is full, so a topic
@@ -358,219 +355,4 @@ func (b *broker) fillRequest() error {
 	r.Rack = b.s.rackFor(turn)
 	r.SetVersion(version)
 	return nil
-}
-
-// accept takes over what the last response brought: it moves the partitions on
-// and appends what is to be decoded to parts. Partitions that got something go
-// to the end of the next turn.
-func (b *broker) accept(parts []part) []part {
-	t := &b.s.table
-	now := time.Now()
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	moved := false
-	b.doubt()
-	for i := range b.parsed {
-		f := &b.parsed[i]
-		p := b.asked(i, f)
-		if p == nil || p.claimedBy != b || p.next != p.claimed || !p.mayFetch(b) {
-			continue // it was moved or set back meanwhile
-		}
-		if err := codeError(f.code); err != nil {
-			if p.replica == b.id {
-				b.s.leaveReplica(p, err)
-				moved = true
-				continue
-			}
-			b.refused(p, err)
-			continue
-		}
-		if b.s.followReplica(b, p, f) {
-			moved = true
-			continue
-		}
-		p.failures = 0
-		p.endSeen(f.highWatermark, now)
-		got, err := b.advance(p, f)
-		p.expect(b.s.readable(f), &got)
-		if got.count > 0 || len(got.records) > 0 {
-			p.pending++
-			p.pendingOn = b
-			parts = append(parts, got)
-		}
-		if err != nil {
-			b.s.damage(p, p.next, f.records[len(got.records):], err) // what came before it is decoded
-			b.reconnect.Store(true)
-		}
-	}
-	b.rotate()
-	if moved {
-		b.s.assign()
-	}
-	return parts
-}
-
-// asked returns the partition that f, the answer's part i, is about, nil if
-// there is none. Brokers answer in the order in which they were asked: looking
-// there first is half the time of looking it up. The table is locked.
-func (b *broker) asked(i int, f *fetched) *partition {
-	if i < len(b.turn) {
-		if p := b.turn[i]; p.stream.Partition == f.partition && f.isOf(p.topic) {
-			return p
-		}
-	}
-	topic := b.s.table.byID[f.topicID]
-	if f.topicName != nil {
-		topic = b.s.table.topics[string(f.topicName)]
-	}
-	if topic == nil {
-		return nil
-	}
-	return topic.partitions[f.partition]
-}
-
-// refused sees to a partition that the broker does not let fetch.
-func (b *broker) refused(p *partition, err error) {
-	p.fault(err)
-	switch {
-	case errors.Is(err, kerr.OffsetOutOfRange):
-		p.checkRange = true
-		if p.failures == 1 {
-			p.retryAt = time.Time{}
-		}
-	case errors.Is(err, kerr.NotLeaderForPartition), errors.Is(err, kerr.FencedLeaderEpoch):
-		if p.failures == 1 {
-			p.retryAt = time.Time{}
-		}
-	}
-	b.s.report(p, err, "fetching")
-	b.s.kick()
-}
-
-// advance moves p beyond the whole batches in f.
-func (b *broker) advance(p *partition, f *fetched) (part, error) {
-	got := part{p: p, stream: p.stream, index: int(p.index), run: p.run, from: p.next, aborted: f.aborted}
-	at := 0
-	for at < len(f.records) {
-		head, whole, err := readBatchHead(f.records[at:])
-		if err == nil && head.bytes > b.s.maxBatch+batchHeadBytes {
-			err = fmt.Errorf("%w: %w", errBatch, tooLarge(b.s.maxBatch))
-		}
-		if err != nil {
-			got.records = f.records[:at:at]
-			return got, err
-		}
-		if !whole {
-			break
-		}
-		at += head.bytes
-		if last := head.lastOffset(); last >= p.next {
-			if head.records > 0 {
-				p.next, p.nextEpoch, p.passed = last+1, head.leaderEpoch, false
-			} else {
-				p.pass(last+1, head.leaderEpoch)
-			}
-			got.count += int(min(head.records, int32(head.bytes)))
-		}
-	}
-	got.records = f.records[:at:at]
-	return got, nil
-}
-
-// doubt forgets what was expected of the partitions that were asked for, if the
-// answer had room for more. The table is locked.
-func (b *broker) doubt() {
-	bytes := 0
-	for i := range b.parsed {
-		bytes += len(b.parsed[i].records)
-	}
-	if bytes >= b.s.fetchBytes/2 {
-		return // who got nothing may have come too late
-	}
-	for _, p := range b.turn[:b.asking] {
-		p.waiting = 0
-	}
-}
-
-// readable returns the offset up to which a broker gives records.
-func (s *Source) readable(f *fetched) int64 {
-	if s.config.Isolation == "read_committed" && f.lastStable >= 0 {
-		return min(f.highWatermark, f.lastStable)
-	}
-	return f.highWatermark
-}
-
-// expect notes about how much more there is of p, up to end, if it is like what
-// p got.
-func (p *partition) expect(end int64, got *part) {
-	if advanced := p.next - got.from; advanced > 0 {
-		each := float64(len(got.records)) / float64(advanced)
-		p.waiting = int32(min(each*float64(max(end-p.next, 0)), maxFetchBytes))
-	}
-}
-
-// rotate puts the partitions that got something behind those that did not.
-func (b *broker) rotate() {
-	keep, served := b.turn[:0], b.spare[:0]
-	for _, p := range b.turn {
-		if p.next != p.claimed {
-			served = append(served, p)
-		} else {
-			keep = append(keep, p)
-		}
-	}
-	b.turn, b.spare = append(keep, served...), served
-}
-
-// maxDamaged is how often a batch that is damaged is fetched, from a new
-// connection each time.
-const maxDamaged = 4
-
-// damage sets a partition back to an offset whose batch, with which data
-// begin, cannot be decoded. The table is locked.
-func (s *Source) damage(p *partition, offset int64, data []byte, err error) {
-	s.counters.damaged.Add(1)
-	p.damaged++
-	p.next, p.nextEpoch, p.gap = offset, -1, nil
-	p.state = stateFetch
-	if p.replica >= 0 {
-		s.leaveReplica(p, err)
-		s.assign()
-	}
-	p.fault(err)
-	if p.damaged >= maxDamaged || errors.Is(err, errTooLarge) {
-		s.giveUp(p, offset, data, err)
-		return
-	}
-	s.complain.about("damage "+p.stream.Name, hclog.Warn, "a record batch is damaged; fetching it again from another connection",
-		"topic", p.stream.Name, "partition", p.stream.Partition, "offset", offset, "error", err)
-	s.kick()
-}
-
-// giveUp applies the policy for a batch that stays damaged however often it is
-// fetched. The table is locked.
-func (s *Source) giveUp(p *partition, offset int64, data []byte, err error) {
-	to, ok := afterBatch(data)
-	if s.config.OnCorruptBatch == "skip" && ok && to > offset && to <= p.highWatermark.Load() {
-		s.log.Error("a record batch is damaged; going on behind it", "topic", p.stream.Name, "partition", p.stream.Partition,
-			"offset", offset, "next", to, "error", err)
-		p.gap = &source.Gap{From: offset, To: to, Reason: fmt.Sprintf("record batch is damaged: %v", err)}
-		p.pass(to, -1)
-		p.damaged, p.failures, p.state, p.retryAt = 0, 0, stateAnnounce, time.Time{}
-		s.kick()
-		return
-	}
-	found := fmt.Sprintf("is damaged, in each of %d fetches: %v. See whether a broker's disk fails.", p.damaged, err)
-	if errors.Is(err, errTooLarge) {
-		found = fmt.Sprintf("cannot be read: %v. To read it, raise SPOUT_MEMORY_BUDGET or SPOUT_KAFKA_MAX_BATCH_BYTES.", err)
-	}
-	fix := "To continue behind it, set SPOUT_KAFKA_ON_CORRUPT_BATCH=skip and accept the gap"
-	if s.config.OnCorruptBatch == "skip" {
-		fix = "Where the next one begins cannot be told either. To continue behind it, delete the records up to there (kafka-delete-records) and set SPOUT_KAFKA_ON_OUT_OF_RANGE=earliest"
-	}
-	if s.table.failure == nil {
-		s.table.failure = stopf("topic %s partition %d has a record batch at offset %d that %s %s",
-			p.stream.Name, p.stream.Partition, offset, found, fix)
-	}
-	s.stopFetching()
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/source/kafka/wire"
 )
 
 // TestAskedInAnyOrder: an answer's parts find their partitions whether they
@@ -33,13 +34,13 @@ func TestAskedInAnyOrder(t *testing.T) {
 	}
 	for at := range len(b.turn) + 1 {
 		for _, p := range b.turn {
-			byName := &fetched{topicName: []byte(p.topic.name), partition: p.stream.Partition}
-			byID := &fetched{topicID: p.topic.id, partition: p.stream.Partition}
+			byName := &wire.Fetched{TopicName: []byte(p.topic.name), Partition: p.stream.Partition}
+			byID := &wire.Fetched{TopicID: p.topic.id, Partition: p.stream.Partition}
 			if b.asked(at, byName) != p || b.asked(at, byID) != p {
 				t.Errorf("at %d: not %+v", at, p.stream)
 			}
 		}
-		for _, unknown := range []*fetched{{topicName: []byte("c")}, {topicName: []byte("a"), partition: 7}, {topicID: [16]byte{3}}} {
+		for _, unknown := range []*wire.Fetched{{TopicName: []byte("c")}, {TopicName: []byte("a"), Partition: 7}, {TopicID: [16]byte{3}}} {
 			if p := b.asked(at, unknown); p != nil {
 				t.Errorf("at %d: %+v is taken for %+v", at, unknown, p.stream)
 			}
@@ -140,7 +141,7 @@ func (m *model) round() {
 		answer.Topics = append(answer.Topics, given)
 	}
 	var err error
-	if b.parsed, err = parseFetch(b.parsed[:0], answer.AppendTo(nil), expected{version: answer.Version, parts: b.asking}); err != nil {
+	if b.parsed, err = wire.ParseFetch(b.parsed[:0], answer.AppendTo(nil), wire.Expected{Version: answer.Version, Parts: b.asking}); err != nil {
 		m.t.Fatal(err)
 	}
 	for _, part := range b.accept(nil) {
@@ -207,7 +208,7 @@ func TestReadable(t *testing.T) {
 		lastStable, want int64
 	}{{"read_committed", 5, 5}, {"read_committed", -1, 9}, {"read_committed", 11, 9}, {"read_uncommitted", 5, 9}} {
 		s := &Source{config: settings.Kafka{Isolation: test.isolation}}
-		if got := s.readable(&fetched{highWatermark: 9, lastStable: test.lastStable}); got != test.want {
+		if got := s.readable(&wire.Fetched{HighWatermark: 9, LastStable: test.lastStable}); got != test.want {
 			t.Errorf("%+v: %d", test, got)
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/rsstest"
 	positions "github.com/spoutworks/terraform-provider-pachyderm/internal/position/kafka"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/source/kafka/wire"
 )
 
 // decodeAll decodes what a fetch brought and returns the number of records.
@@ -52,7 +53,7 @@ func decodeAll(t testing.TB, d *decoder, records []byte, count int) (n int, err 
 }
 
 func newDecoder() *decoder {
-	return &decoder{memory: newMemory(64 << 20), counters: &counters{}, decompressor: decompressor{limit: 16 << 20}}
+	return &decoder{memory: newMemory(64 << 20), counters: &counters{}, decompressor: wire.Decompressor{Limit: 16 << 20}}
 }
 
 // Limits of what a fuzz test's input may cost: a few times what the decoder may
@@ -71,8 +72,8 @@ func fuzzDecode(t *testing.T, data []byte) {
 	}
 	rsstest.Bounded(t, fuzzBytes+32*int64(len(data)), fuzzWithin, func() {
 		d := newDecoder()
-		d.decompressor.limit = fuzzLimit
-		defer d.decompressor.close()
+		d.decompressor.Limit = fuzzLimit
+		defer d.decompressor.Close()
 		_, _ = decodeAll(t, d, data, 10)
 		if d.next < 0 {
 			t.Errorf("reading would go on at %d", d.next)
@@ -90,16 +91,16 @@ func fuzzDecode(t *testing.T, data []byte) {
 // resealAll lets damage get past the checksums.
 func resealAll(data []byte) {
 	for len(data) > 0 {
-		head, whole, err := readBatchHead(data)
+		head, whole, err := wire.ReadHead(data)
 		if err != nil || !whole {
 			return
 		}
-		if head.magic == 2 {
-			reseal(data[:head.bytes])
+		if head.Magic == 2 {
+			reseal(data[:head.Bytes])
 		} else {
-			binary.BigEndian.PutUint32(data[offsetOfLegacyCRC:], crc32.ChecksumIEEE(data[offsetOfLegacyBody:head.bytes]))
+			binary.BigEndian.PutUint32(data[12:], crc32.ChecksumIEEE(data[16:head.Bytes]))
 		}
-		data = data[head.bytes:]
+		data = data[head.Bytes:]
 	}
 }
 
@@ -108,7 +109,7 @@ func FuzzDecodeBatches(f *testing.F) {
 	for codec := range int16(5) {
 		f.Add(handmade{attrs: codec, records: simpleRecords(3, 40)}.bytes(f))
 	}
-	f.Add(handmade{attrs: attrControl, records: simpleRecords(1, 4)}.bytes(f))
+	f.Add(handmade{attrs: wire.AttrControl, records: simpleRecords(1, 4)}.bytes(f))
 	f.Add(append(handmade{records: simpleRecords(2, 4)}.bytes(f), handmade{base: 2, lastDelta: 7}.bytes(f)...))
 	f.Add(handmade{base: math.MaxInt64, records: simpleRecords(1, 4)}.bytes(f))
 	f.Add(legacyMessage(0, 0, 5, nil, []byte("old")))
@@ -123,17 +124,17 @@ func FuzzDecodeBatches(f *testing.F) {
 func FuzzDecompress(f *testing.F) {
 	for codec := range int16(5) {
 		batch := handmade{attrs: codec, records: simpleRecords(3, 40)}.bytes(f)
-		f.Add(byte(codec), byte(3), batch[batchHeadBytes:])
+		f.Add(byte(codec), byte(3), batch[wire.HeadBytes:])
 	}
-	batch := handmade{attrs: codecSnappy, xerial: true, records: simpleRecords(3, 40)}.bytes(f)
-	f.Add(byte(codecSnappy), byte(3), batch[batchHeadBytes:])
+	batch := handmade{attrs: wire.CodecSnappy, xerial: true, records: simpleRecords(3, 40)}.bytes(f)
+	f.Add(byte(wire.CodecSnappy), byte(3), batch[wire.HeadBytes:])
 	for _, build := range bombs {
 		if codec, data := build(f); len(data) < 64<<10 {
 			f.Add(byte(codec), byte(1), data)
 		}
 	}
 	f.Fuzz(func(t *testing.T, codec, records byte, data []byte) {
-		batch := append(handmade{attrs: int16(codec) & attrCompression, lastDelta: int32(records)}.head(len(data)), data...)
+		batch := append(handmade{attrs: int16(codec) & wire.AttrCompression, lastDelta: int32(records)}.head(len(data)), data...)
 		binary.BigEndian.PutUint32(batch[57:], uint32(records))
 		reseal(batch)
 		fuzzDecode(t, batch)
@@ -145,13 +146,13 @@ func FuzzDecompress(f *testing.F) {
 func FuzzMessageSet(f *testing.F) {
 	for magic := range byte(2) {
 		inner := append(legacyMessage(magic, 0, 0, nil, []byte("a")), legacyMessage(magic, 0, 1, []byte("k"), []byte("b"))...)
-		for _, codec := range []byte{codecGzip, codecSnappy, codecLZ4} {
+		for _, codec := range []byte{wire.CodecGzip, wire.CodecSnappy, wire.CodecLZ4} {
 			f.Add(magic, codec, int64(9), inner)
 		}
 	}
 	f.Fuzz(func(t *testing.T, magic, codec byte, offset int64, inner []byte) {
 		resealAll(inner)
-		codec = min(codec&3, codecLZ4)
+		codec = min(codec&3, wire.CodecLZ4)
 		fuzzDecode(t, legacyMessage(magic&1, codec, offset, nil, compress(t, int16(codec), inner, false)))
 	})
 }
@@ -167,7 +168,7 @@ func FuzzParseFetch(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, data []byte, version int16, cut bool) {
 		rsstest.Bounded(t, 1<<20+4*int64(len(data)), fuzzWithin, func() {
-			parts, _ := parseFetch(nil, data, expected{version: 4 + (version&15)%10, parts: 10, cut: cut})
+			parts, _ := wire.ParseFetch(nil, data, wire.Expected{Version: 4 + (version&15)%10, Parts: 10, Cut: cut})
 			if len(parts) > 10 {
 				t.Errorf("%d partitions of 10", len(parts))
 			}
@@ -190,7 +191,7 @@ func FuzzReadAnswer(f *testing.F) {
 		}
 		request := kmsg.RequestForKey(key)
 		request.SetVersion(max(min(version, newest), oldestOfUse[key]))
-		rsstest.Bounded(t, 1<<20+32*int64(len(data)), fuzzWithin, func() { _ = readAnswer(answerTo(request), data) })
+		rsstest.Bounded(t, 1<<20+32*int64(len(data)), fuzzWithin, func() { _ = wire.ReadAnswer(wire.AnswerTo(request), data) })
 	})
 }
 

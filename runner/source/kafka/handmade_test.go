@@ -15,6 +15,8 @@ import (
 	"github.com/pierrec/lz4/v4"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/source/kafka/wire"
 )
 
 // handmade describes a record batch.
@@ -51,7 +53,7 @@ func (h handmade) bytes(t testing.TB) []byte {
 			h.lastDelta = r.OffsetDelta
 		}
 	}
-	payload = compress(t, h.attrs&attrCompression, payload, h.xerial)
+	payload = compress(t, h.attrs&wire.AttrCompression, payload, h.xerial)
 	out := append(h.head(len(payload)), payload...)
 	reseal(out)
 	return out
@@ -59,10 +61,10 @@ func (h handmade) bytes(t testing.TB) []byte {
 
 // head returns the head of the batch, before so many bytes of payload.
 func (h handmade) head(payload int) []byte {
-	out := make([]byte, batchHeadBytes, batchHeadBytes+payload)
+	out := make([]byte, wire.HeadBytes, wire.HeadBytes+payload)
 	be := binary.BigEndian
 	be.PutUint64(out, uint64(h.base))
-	be.PutUint32(out[8:], uint32(batchHeadBytes-batchPrefixBytes+payload))
+	be.PutUint32(out[8:], uint32(wire.HeadBytes-wire.PrefixBytes+payload))
 	be.PutUint32(out[12:], uint32(h.epoch))
 	out[16] = 2
 	be.PutUint16(out[21:], uint16(h.attrs))
@@ -74,9 +76,15 @@ func (h handmade) head(payload int) []byte {
 	return out
 }
 
+// checksummed is where the bytes of a batch begin that its checksum covers.
+const checksummed = 21
+
+// xerialMagicBytes is what blocks of snappy begin with, as Java's library frames them.
+const xerialMagicBytes = "\x82SNAPPY\x00"
+
 // reseal sets a batch's checksum.
 func reseal(batch []byte) {
-	binary.BigEndian.PutUint32(batch[17:], crc32.Checksum(batch[offsetOfCRCed:], castagnoli))
+	binary.BigEndian.PutUint32(batch[17:], crc32.Checksum(batch[checksummed:], crc32.MakeTable(crc32.Castagnoli)))
 }
 
 func compress(t testing.TB, codec int16, data []byte, xerial bool) []byte {
@@ -84,17 +92,17 @@ func compress(t testing.TB, codec int16, data []byte, xerial bool) []byte {
 	var out bytes.Buffer
 	var err error
 	switch codec {
-	case codecNone:
+	case wire.CodecNone:
 		return data
-	case codecGzip:
+	case wire.CodecGzip:
 		w := gzip.NewWriter(&out)
 		_, err = w.Write(data)
 		err = firstOf(err, w.Close())
-	case codecSnappy:
+	case wire.CodecSnappy:
 		if !xerial {
 			return s2.EncodeSnappy(nil, data)
 		}
-		out.Write(xerialMagic)
+		out.Write([]byte(xerialMagicBytes))
 		out.Write([]byte{0, 0, 0, 1, 0, 0, 0, 1})
 		for len(data) > 0 {
 			n := min(len(data), 1000)
@@ -103,11 +111,11 @@ func compress(t testing.TB, codec int16, data []byte, xerial bool) []byte {
 			out.Write(block)
 			data = data[n:]
 		}
-	case codecLZ4:
+	case wire.CodecLZ4:
 		w := lz4.NewWriter(&out)
 		_, err = w.Write(data)
 		err = firstOf(err, w.Close())
-	case codecZstd: // as Java does: in a stream, so that the size is not in the head
+	case wire.CodecZstd: // as Java does: in a stream, so that the size is not in the head
 		w, _ := zstd.NewWriter(&out)
 		_, err = w.Write(data[:len(data)/2])
 		err = firstOf(err, w.Flush())
@@ -146,7 +154,7 @@ func serve(c *kfake.Cluster, topic string, aborted []kmsg.FetchResponseTopicPart
 				size := 0
 				for _, batch := range batches {
 					last := int64(binary.BigEndian.Uint64(batch)) + int64(binary.BigEndian.Uint32(batch[23:]))
-					if batch[offsetOfMagic] >= 2 && last < rp.FetchOffset {
+					if batch[16] >= 2 && last < rp.FetchOffset {
 						continue
 					}
 					if size += len(batch); size > int(rp.PartitionMaxBytes) && len(sp.RecordBatches) > 0 {

@@ -20,6 +20,7 @@ import (
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/rsstest"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/source/kafka/wire"
 )
 
 // hostileBudget is the memory of the sources that are attacked.
@@ -53,14 +54,14 @@ var bombs = map[string]func(t testing.TB) (codec int16, data []byte){
 			add(1, block, false, 0)
 		}
 		add(0, 1, true, 0) // no headers
-		return codecZstd, data
+		return wire.CodecZstd, data
 	},
 	"zstd that claims": func(testing.TB) (int16, []byte) {
 		data := []byte{0x28, 0xB5, 0x2F, 0xFD, 0xA0, 0, 0, 0, 0x38} // 900 MiB, in one segment
-		return codecZstd, append(data, make([]byte, 58)...)
+		return wire.CodecZstd, append(data, make([]byte, 58)...)
 	},
 	"gzip": func(t testing.TB) (int16, []byte) {
-		return codecGzip, bytes.Repeat(packed(t, func(out *bytes.Buffer) compressor { return gzip.NewWriter(out) }), 1024)
+		return wire.CodecGzip, bytes.Repeat(packed(t, func(out *bytes.Buffer) compressor { return gzip.NewWriter(out) }), 1024)
 	},
 	"lz4": func(t testing.TB) (int16, []byte) {
 		zeros := make([]byte, 4<<20)
@@ -70,21 +71,21 @@ var bombs = map[string]func(t testing.TB) (codec int16, data []byte){
 			t.Fatal(err)
 		}
 		block = append(binary.LittleEndian.AppendUint32(nil, uint32(n)), block[:n]...)
-		data := append([]byte{4, 0x22, 0x4D, 0x18, lz4Version, 7 << 4, 0}, bytes.Repeat(block, 256)...)
-		return codecLZ4, append(data, 0, 0, 0, 0)
+		data := append([]byte{4, 0x22, 0x4D, 0x18, 0x40, 7 << 4, 0}, bytes.Repeat(block, 256)...)
+		return wire.CodecLZ4, append(data, 0, 0, 0, 0)
 	},
 	"snappy that claims": func(testing.TB) (int16, []byte) {
-		return codecSnappy, append(binary.AppendUvarint(nil, 1<<30), make([]byte, 62)...)
+		return wire.CodecSnappy, append(binary.AppendUvarint(nil, 1<<30), make([]byte, 62)...)
 	},
 	"snappy of a library's that claims": func(testing.TB) (int16, []byte) {
 		block := append(binary.AppendUvarint(nil, 1<<29), make([]byte, 62)...)
-		data := append(bytes.Clone(xerialMagic), 0, 0, 0, 1, 0, 0, 0, 1)
+		data := append([]byte(xerialMagicBytes), 0, 0, 0, 1, 0, 0, 0, 1)
 		for range 2 {
 			data = append(binary.BigEndian.AppendUint32(data, uint32(len(block))), block...)
 		}
-		return codecSnappy, data
+		return wire.CodecSnappy, data
 	},
-	"snappy": func(testing.TB) (int16, []byte) { return codecSnappy, s2.EncodeSnappy(nil, make([]byte, 32<<20)) },
+	"snappy": func(testing.TB) (int16, []byte) { return wire.CodecSnappy, s2.EncodeSnappy(nil, make([]byte, 32<<20)) },
 }
 
 type compressor interface {
@@ -186,7 +187,7 @@ func TestBombStops(t *testing.T) {
 // one, compressed or not.
 func TestMaxBatchBytes(t *testing.T) {
 	t.Parallel()
-	for _, codec := range []int16{codecNone, codecGzip, codecSnappy, codecLZ4, codecZstd} {
+	for _, codec := range []int16{wire.CodecNone, wire.CodecGzip, wire.CodecSnappy, wire.CodecLZ4, wire.CodecZstd} {
 		t.Run([]string{"none", "gzip", "snappy", "lz4", "zstd"}[codec], func(t *testing.T) {
 			t.Parallel()
 			c := startCluster(t)
@@ -231,7 +232,7 @@ func TestAnswerIsCut(t *testing.T) {
 	c := startCluster(t)
 	createTopic(t, c, "t", 1)
 	// The largest is the first of an answer, and alone more than what is read.
-	serve(c, "t", nil, 7, handmade{producer: -1, records: simpleRecords(3, 100)}.bytes(t), bomb(3, codecNone, make([]byte, 256<<20)),
+	serve(c, "t", nil, 7, handmade{producer: -1, records: simpleRecords(3, 100)}.bytes(t), bomb(3, wire.CodecNone, make([]byte, 256<<20)),
 		handmade{base: 4, producer: -1, records: simpleRecords(3, 100)}.bytes(t))
 	rsstest.Run(t, hostileLimits, "HOSTILE="+c.ListenAddrs()[0])
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/rsstest"
 	positions "github.com/spoutworks/terraform-provider-pachyderm/internal/position/kafka"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/source/kafka/wire"
 )
 
 // versionsOf is an answer to ApiVersions that offers all requests.
@@ -281,18 +282,18 @@ func TestAnswersAreReadAsTheLibraryDoes(t *testing.T) {
 			body := written.AppendTo(nil)
 			request := written.RequestKind()
 			request.SetVersion(version)
-			want, have := request.ResponseKind(), answerTo(request)
+			want, have := request.ResponseKind(), wire.AnswerTo(request)
 			if err := want.ReadFrom(body); err != nil {
 				t.Fatal(err)
 			}
-			if err := readAnswer(have, body); err != nil {
+			if err := wire.ReadAnswer(have, body); err != nil {
 				t.Errorf("%T version %d: %v", written, version, err)
 			}
 			if have, want := asText(t, have), asText(t, want); have != want {
 				t.Errorf("%T version %d:\n%s in place of\n%s", written, version, have, want)
 			}
 			for end := range len(body) - 5 { // tags, and what this user may do: nobody reads them
-				if err := readAnswer(answerTo(request), body[:end]); err == nil {
+				if err := wire.ReadAnswer(wire.AnswerTo(request), body[:end]); err == nil {
 					t.Errorf("%T version %d: %d bytes of %d will do", written, version, end, len(body))
 				}
 			}
@@ -300,21 +301,21 @@ func TestAnswersAreReadAsTheLibraryDoes(t *testing.T) {
 	}
 }
 
-// asText renders what readAnswer does not pass over.
+// asText renders what wire.ReadAnswer does not pass over.
 func asText(t *testing.T, r kmsg.Response) string {
 	if m, ok := r.(*kmsg.MetadataResponse); ok {
-		short := &metadata{MetadataResponse: *m}
+		short := &wire.Metadata{MetadataResponse: *m}
 		short.MetadataResponse.Topics, short.ControllerID, short.Brokers[0].Rack = nil, 0, nil
 		for _, topic := range m.Topics {
-			s := topicMetadata{topic.ErrorCode, topic.Topic, topic.TopicID, topic.IsInternal, nil}
+			s := wire.TopicMetadata{ErrorCode: topic.ErrorCode, Topic: topic.Topic, TopicID: topic.TopicID, IsInternal: topic.IsInternal}
 			for _, p := range topic.Partitions {
-				s.Partitions = append(s.Partitions, partitionMetadata{p.ErrorCode, p.Partition, p.Leader, p.LeaderEpoch})
+				s.Partitions = append(s.Partitions, wire.PartitionMetadata{ErrorCode: p.ErrorCode, Partition: p.Partition, Leader: p.Leader, LeaderEpoch: p.LeaderEpoch})
 			}
 			short.Topics = append(short.Topics, s)
 		}
 		r = short
 	}
-	if m, ok := r.(*metadata); ok {
+	if m, ok := r.(*wire.Metadata); ok {
 		m.ControllerID, m.AuthorizedOperations = 0, 0
 	}
 	text, err := json.Marshal(r)
@@ -349,7 +350,7 @@ func TestOffsetsThatAreNone(t *testing.T) {
 		if d.next < 0 || d.next > 6 {
 			t.Errorf("%s: reading would go on at %d", name, d.next)
 		}
-		d.decompressor.close()
+		d.decompressor.Close()
 	}
 	d := newDecoder()
 	last := handmade{base: math.MaxInt64 - 1, producer: -1, firstTime: math.MaxInt64 - 1, records: []kmsg.Record{{TimestampDelta64: 1}}}.bytes(t)

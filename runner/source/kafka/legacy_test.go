@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"hash/crc32"
 	"testing"
+
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/source/kafka/wire"
 )
 
 // legacyMessage makes a message of format 0 or 1, with 1000+offset as time.
@@ -35,7 +37,7 @@ func legacyMessage(magic, attrs byte, offset int64, key, value []byte) []byte {
 func TestOldMessageFormats(t *testing.T) {
 	t.Parallel()
 	for magic := range byte(2) {
-		for _, codec := range []byte{codecGzip, codecSnappy, codecLZ4} {
+		for _, codec := range []byte{wire.CodecGzip, wire.CodecSnappy, wire.CodecLZ4} {
 			t.Run(fmt.Sprintf("format %d codec %d", magic, codec), func(t *testing.T) {
 				t.Parallel()
 				var inner []byte

@@ -17,6 +17,7 @@ import (
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/source/kafka/wire"
 )
 
 func TestRecordSize(t *testing.T) {
@@ -172,16 +173,16 @@ func TestHandmadeBatches(t *testing.T) {
 	commit := kmsg.Record{Key: []byte{0, 0, 0, 1}, Value: []byte{0, 0, 0, 0, 0, 0}}
 	three := simpleRecords(3, 2000)
 	serve(c, "t", []kmsg.FetchResponseTopicPartitionAbortedTransaction{{ProducerID: 8, FirstOffset: 16}, {ProducerID: 7, FirstOffset: 6}}, 22,
-		handmade{base: 0, attrs: attrLogAppendTime | codecSnappy, xerial: true, firstTime: 5, maxTime: 99, records: three}.bytes(t),
-		handmade{base: 3, attrs: codecSnappy, firstTime: 5, maxTime: 99, records: three}.bytes(t),
-		handmade{base: 6, attrs: attrTransactional, producer: 7, records: three}.bytes(t), // aborted
-		handmade{base: 9, attrs: attrTransactional, producer: 8, records: three}.bytes(t),
-		handmade{base: 12, attrs: attrTransactional | attrControl, producer: 7, records: []kmsg.Record{abort}}.bytes(t),
-		handmade{base: 13, attrs: attrTransactional, producer: 7, records: simpleRecords(1, 10)}.bytes(t),
-		handmade{base: 14, attrs: attrTransactional | attrControl, producer: 8, records: []kmsg.Record{commit}}.bytes(t),
-		handmade{base: 15, attrs: attrTransactional | attrControl, producer: 7, records: []kmsg.Record{commit}}.bytes(t),
-		handmade{base: 16, attrs: attrTransactional, producer: 8, records: three}.bytes(t), // aborted
-		handmade{base: 19, attrs: attrTransactional | attrControl, producer: 8, records: []kmsg.Record{abort}}.bytes(t),
+		handmade{base: 0, attrs: 8 | wire.CodecSnappy, xerial: true, firstTime: 5, maxTime: 99, records: three}.bytes(t),
+		handmade{base: 3, attrs: wire.CodecSnappy, firstTime: 5, maxTime: 99, records: three}.bytes(t),
+		handmade{base: 6, attrs: wire.AttrTransactional, producer: 7, records: three}.bytes(t), // aborted
+		handmade{base: 9, attrs: wire.AttrTransactional, producer: 8, records: three}.bytes(t),
+		handmade{base: 12, attrs: wire.AttrTransactional | wire.AttrControl, producer: 7, records: []kmsg.Record{abort}}.bytes(t),
+		handmade{base: 13, attrs: wire.AttrTransactional, producer: 7, records: simpleRecords(1, 10)}.bytes(t),
+		handmade{base: 14, attrs: wire.AttrTransactional | wire.AttrControl, producer: 8, records: []kmsg.Record{commit}}.bytes(t),
+		handmade{base: 15, attrs: wire.AttrTransactional | wire.AttrControl, producer: 7, records: []kmsg.Record{commit}}.bytes(t),
+		handmade{base: 16, attrs: wire.AttrTransactional, producer: 8, records: three}.bytes(t), // aborted
+		handmade{base: 19, attrs: wire.AttrTransactional | wire.AttrControl, producer: 8, records: []kmsg.Record{abort}}.bytes(t),
 		handmade{base: 20, producer: -1, records: simpleRecords(2, 10)}.bytes(t))
 	s, _ := open(t, config(c, "t"), nil)
 	var offsets []int64

@@ -5,13 +5,10 @@ package kafka
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
-	"math/rand/v2"
 	"net"
 	"slices"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -21,123 +18,8 @@ import (
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/httpclient"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/source/kafka/wire"
 )
-
-// control holds connections of one goroutine, or of several that speak to
-// different brokers. They are apart from those that
-// fetch, where a request would wait behind a fetch that waits for records.
-type control struct {
-	mu    sync.Mutex
-	conns map[string]*conn
-}
-
-func (c *control) get(address string) *conn {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.conns[address]
-}
-
-func (c *control) put(opened *conn) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.conns == nil {
-		c.conns = map[string]*conn{}
-	}
-	c.conns[opened.address] = opened
-}
-
-func (c *control) drop(broken *conn) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	broken.Close()
-	if c.conns[broken.address] == broken {
-		delete(c.conns, broken.address)
-	}
-}
-
-// keep closes the connections to other addresses.
-func (c *control) keep(addresses map[string]bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for address, conn := range c.conns {
-		if !addresses[address] {
-			conn.Close()
-			delete(c.conns, address)
-		}
-	}
-}
-
-func (c *control) close() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, conn := range c.conns {
-		conn.Close()
-	}
-	c.conns = nil
-}
-
-// ask sends a request to the broker at address. A connection that the broker
-// has ended meanwhile is opened again once.
-func (s *Source) ask(ctx context.Context, over *control, address string, request kmsg.Request) (kmsg.Response, error) {
-	for {
-		c := over.get(address)
-		fresh := c == nil
-		if fresh {
-			var err error
-			if c, err = s.dialer.open(ctx, address); err != nil {
-				return nil, err
-			}
-			over.put(c)
-		}
-		response, err := c.request(ctx, request)
-		if err == nil || errors.Is(err, errVersion) {
-			return response, err
-		}
-		over.drop(c)
-		if fresh || ctx.Err() != nil {
-			return nil, err
-		}
-	}
-}
-
-// askAny sends a request to any broker that answers: those with a connection
-// first, then those that the metadata name, then the configured ones.
-func (s *Source) askAny(ctx context.Context, over *control, request kmsg.Request) (kmsg.Response, error) {
-	var addresses []string
-	seen := map[string]bool{}
-	add := func(some []string) {
-		rand.Shuffle(len(some), func(i, j int) { some[i], some[j] = some[j], some[i] })
-		for _, address := range some {
-			if !seen[address] {
-				seen[address] = true
-				addresses = append(addresses, address)
-			}
-		}
-	}
-	var connected, known []string
-	over.mu.Lock()
-	for address := range over.conns {
-		connected = append(connected, address)
-	}
-	over.mu.Unlock()
-	s.table.mu.Lock()
-	for _, b := range s.table.brokers {
-		known = append(known, b.address)
-	}
-	s.table.mu.Unlock()
-	add(connected)
-	add(known)
-	add(append([]string(nil), s.config.Brokers...))
-	var failures []error
-	for _, address := range addresses {
-		response, err := s.ask(ctx, over, address, request)
-		if err == nil || ctx.Err() != nil {
-			return response, err
-		}
-		failures = append(failures, err)
-	}
-	return nil, errors.Join(failures...)
-}
 
 // refreshMetadata asks for the metadata and puts the table in accord with
 // them. The error is temporary unless it is a Stop.
@@ -153,10 +35,10 @@ func (s *Source) refreshMetadata(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return s.applyMetadata(response.(*metadata))
+	return s.applyMetadata(response.(*wire.Metadata))
 }
 
-func (s *Source) applyMetadata(metadata *metadata) error {
+func (s *Source) applyMetadata(metadata *wire.Metadata) error {
 	t := &s.table
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -207,142 +89,6 @@ func (s *Source) applyMetadata(metadata *metadata) error {
 	return nil
 }
 
-// Bounds on what metadata are believed to tell, one answer or all together. The
-// position of 100,000 partitions is a commit's description of 2 MB.
-const (
-	maxPartitions = 100_000
-	maxPosition   = 4 << 20 // bytes
-	maxBrokers    = 1000
-	maxNameBytes  = 255 // of a host, and of a cluster's id
-
-	// What a topic, beside its name, and a partition have in a position, about.
-	topicPositionBytes     = 64
-	partitionPositionBytes = 24
-)
-
-// roomInPosition returns how many more partitions, and bytes of a position, the
-// table takes. What was begun to be read stays in the position, so that brokers
-// that name other topics each time would make it grow for ever. The table is
-// locked.
-func (s *Source) roomInPosition() room {
-	r := room{partitions: maxPartitions, bytes: maxPosition}
-	for name, t := range s.table.topics {
-		r.take(1+len(t.partitions), topicPositionBytes+len(name)+len(t.partitions)*partitionPositionBytes)
-	}
-	return r
-}
-
-// room is how much more there may be.
-type room struct {
-	partitions, bytes int
-	full              bool // more was wanted
-}
-
-// take says whether there is room, and takes it if so.
-func (r *room) take(partitions, bytes int) bool {
-	if r.partitions < partitions || r.bytes < bytes {
-		r.full = true
-		return false
-	}
-	r.partitions, r.bytes = r.partitions-partitions, r.bytes-bytes
-	return true
-}
-
-const troubleRoom = "room"
-
-// full tells that there is no room for what the metadata tell.
-func (s *Source) full(topic string) {
-	const cause = "the brokers tell of more topics and partitions than one spout reads; reading those that came first"
-	s.troubles.note(troubleRoom, "%s, which do not include all of topic %s", cause, topic)
-	s.complain.about(troubleRoom, hclog.Warn, cause, "left_out", topic, "most_partitions", maxPartitions, "most_bytes_of_position", maxPosition,
-		"fix", "read fewer topics with one spout, or share them by SPOUT_KAFKA_SHARD; topics that are no more count until there is another output branch or spout")
-}
-
-// forgettable says whether nothing of a topic was read or is being asked about.
-func (t *topic) forgettable() bool {
-	for _, p := range t.partitions {
-		if p.begun {
-			return false
-		}
-	}
-	return !t.known && len(t.former) == 0
-}
-
-// forgetTopic removes a topic from the table, which is locked.
-func (s *Source) forgetTopic(t *topic) {
-	delete(s.table.topics, t.name)
-	if s.table.byID[t.id] == t {
-		delete(s.table.byID, t.id)
-	}
-	for _, p := range t.partitions {
-		s.table.freeIndices = append(s.table.freeIndices, p.index)
-	}
-}
-
-// plausible returns an error if metadata tell what no cluster has. The table
-// grows with what they tell, and the cluster's id is a part of each position.
-func (s *Source) plausible(metadata *metadata) error {
-	if len(metadata.Brokers) > maxBrokers {
-		return fmt.Errorf("the metadata name more than %d brokers, which are all that are accepted", maxBrokers)
-	}
-	for _, m := range metadata.Brokers {
-		if m.Host == "" || len(m.Host) > maxNameBytes || m.Port < 1 || m.Port > 65535 {
-			return fmt.Errorf("the metadata say that broker %d is at %q, port %d, which is no address", m.NodeID, httpclient.Quote(m.Host), m.Port)
-		}
-	}
-	if id := metadata.ClusterID; id != nil && len(*id) > maxNameBytes {
-		return fmt.Errorf("the metadata name a cluster id of %d bytes, more than the %d that are accepted", len(*id), maxNameBytes)
-	}
-	partitions := 0
-	for i := range metadata.Topics {
-		t := &metadata.Topics[i]
-		if t.Topic == nil || !s.wants(*t.Topic) {
-			continue
-		}
-		partitions++ // a topic by itself takes memory, too
-		for j := range t.Partitions {
-			if number := t.Partitions[j].Partition; number < 0 || int(number) >= maxPartitions {
-				return fmt.Errorf("the metadata name partition %d of topic %s, which no topic has", number, *t.Topic)
-			} else if s.config.Shard.Owns(*t.Topic, number) {
-				partitions++
-			}
-		}
-	}
-	if partitions > maxPartitions {
-		return fmt.Errorf("the metadata name %d topics and partitions to read, more than the %d that are accepted: read fewer of them with one spout, or share them by SPOUT_KAFKA_SHARD", partitions, maxPartitions)
-	}
-	return nil
-}
-
-// forgetBrokers removes brokers that the metadata do not name and that no
-// partition is read from, or all that they do not name if there are too many,
-// and ends the connections to them. The table is locked.
-func (s *Source) forgetBrokers(metadata *metadata) {
-	t := &s.table
-	keep := make(map[int32]bool, len(metadata.Brokers))
-	if len(t.brokers) <= maxBrokers {
-		t.each(func(p *partition) { keep[p.reader()] = true })
-	}
-	for _, m := range metadata.Brokers {
-		keep[m.NodeID] = true
-	}
-	addresses := map[string]bool{}
-	for _, address := range s.config.Brokers {
-		addresses[address] = true
-	}
-	for id, b := range t.brokers {
-		if keep[id] {
-			addresses[b.address] = true
-			continue
-		}
-		delete(t.brokers, id)
-		if b.led = nil; b.started {
-			b.leave()
-		}
-	}
-	s.control.keep(addresses)
-}
-
 // applyClusterID compares the cluster's id with the one in the position.
 func (s *Source) applyClusterID(id *string) error {
 	if id == nil || *id == "" {
@@ -361,7 +107,7 @@ func (s *Source) applyClusterID(id *string) error {
 }
 
 // applyTopic puts one topic in accord with the metadata.
-func (s *Source) applyTopic(m *topicMetadata) error {
+func (s *Source) applyTopic(m *wire.TopicMetadata) error {
 	t := &s.table
 	name := *m.Topic
 	current := t.topics[name]
@@ -427,7 +173,7 @@ func (s *Source) complainOfTopic(name string, current *topic, err error) {
 }
 
 // complainOfName logs that a broker tells of a topic whose name is none.
-func (s *Source) complainOfName(m *topicMetadata) {
+func (s *Source) complainOfName(m *wire.TopicMetadata) {
 	if m.Topic != nil && !settings.IsTopicName(*m.Topic) {
 		s.complain.about("names", hclog.Warn, "what a broker tells of is no name of a topic; leaving it out", "name", httpclient.Quote(*m.Topic))
 	}
@@ -495,7 +241,7 @@ func (s *Source) topicRecreated(t *topic, from string, to [16]byte) error {
 }
 
 // applyPartition puts one partition in accord with the metadata.
-func (s *Source) applyPartition(t *topic, m *partitionMetadata) {
+func (s *Source) applyPartition(t *topic, m *wire.PartitionMetadata) {
 	p := t.partitions[m.Partition]
 	if p == nil {
 		if !s.table.room.take(1, partitionPositionBytes) {

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/source/kafka/wire"
 )
 
 // Brokers that know the runner's rack send it to a follower in the same rack
@@ -35,17 +37,17 @@ func (s *Source) rackFor(turn []*partition) string {
 
 // followReplica goes to the follower that a leader's answer names, and says
 // whether it does. The table is locked.
-func (s *Source) followReplica(b *broker, p *partition, f *fetched) bool {
-	if f.replica < 0 || f.replica == b.id || time.Now().Before(p.leaderUntil) {
+func (s *Source) followReplica(b *broker, p *partition, f *wire.Fetched) bool {
+	if f.Replica < 0 || f.Replica == b.id || time.Now().Before(p.leaderUntil) {
 		return false
 	}
-	if s.table.brokers[f.replica] == nil { // it is new: until it is known, the leader would only name it again
+	if s.table.brokers[f.Replica] == nil { // it is new: until it is known, the leader would only name it again
 		p.leaderUntil, s.table.refresh = time.Now().Add(replicaPause), true
 		s.kick()
 		return false
 	}
-	p.replica, p.replicaUntil = f.replica, time.Now().Add(jitter(replicaLease))
-	s.log.Debug("reading from a follower in this rack", "topic", p.stream.Name, "partition", p.stream.Partition, "broker", f.replica)
+	p.replica, p.replicaUntil = f.Replica, time.Now().Add(jitter(replicaLease))
+	s.log.Debug("reading from a follower in this rack", "topic", p.stream.Name, "partition", p.stream.Partition, "broker", f.Replica)
 	return true
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/kafkatest"
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/source/kafka/wire"
 )
 
 // TestBrokersThatAreNoMore has each answer of metadata name brokers that are
@@ -114,13 +115,13 @@ func TestTopicsThatAreNoMore(t *testing.T) {
 	apply := func() {
 		t.Helper()
 		answers++
-		m := &metadata{}
+		m := &wire.Metadata{}
 		m.Brokers = []kmsg.MetadataResponseBroker{{NodeID: 1, Host: "h", Port: 1}}
 		for i := range topics {
 			name := fmt.Sprintf("%s%d-%d", strings.Repeat("x", 200), answers, i)
-			topic := topicMetadata{Topic: &name, TopicID: [16]byte{byte(answers), byte(i)}}
+			topic := wire.TopicMetadata{Topic: &name, TopicID: [16]byte{byte(answers), byte(i)}}
 			for number := range int32(partitions) {
-				topic.Partitions = append(topic.Partitions, partitionMetadata{Partition: number, Leader: 1, LeaderEpoch: -1})
+				topic.Partitions = append(topic.Partitions, wire.PartitionMetadata{Partition: number, Leader: 1, LeaderEpoch: -1})
 			}
 			m.Topics = append(m.Topics, topic)
 		}

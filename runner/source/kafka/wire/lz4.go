@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package kafka
+package wire
 
 import (
 	"encoding/binary"
@@ -28,7 +28,7 @@ const (
 
 // lz4Into appends what a frame decompresses to, if there is room.
 func lz4Into(out, frame []byte) ([]byte, error) {
-	bad := func(what string) ([]byte, error) { return out, fmt.Errorf("%w: lz4 frame: %s", errBatch, what) }
+	bad := func(what string) ([]byte, error) { return out, fmt.Errorf("%w: lz4 frame: %s", ErrBatch, what) }
 	if len(frame) < 7 || binary.LittleEndian.Uint32(frame) != lz4Magic {
 		return bad("it does not begin as one")
 	}
@@ -66,7 +66,7 @@ func lz4Into(out, frame []byte) ([]byte, error) {
 		case length&lz4Uncompressed == 0:
 			out, err = lz4BlockInto(out, block, begin, largest)
 		case n > cap(out)-len(out):
-			err = errRoom
+			err = ErrRoom
 		default:
 			out = append(out, block...)
 		}
@@ -86,7 +86,7 @@ func lz4BlockInto(out, block []byte, begin, largest int) ([]byte, error) {
 		return out[:at+n], nil
 	}
 	if len(into) < largest && lz4BlockSize(block) > len(into) {
-		return out, errRoom
+		return out, ErrRoom
 	}
 	return out, err
 }

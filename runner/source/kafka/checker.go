@@ -2,35 +2,7 @@
 
 package kafka
 
-import (
-	"fmt"
-	"hash/crc32"
-)
-
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
-// checkCRC compares the checksum of a whole batch of format 2.
-func (h *batchHead) checkCRC(batch []byte) error {
-	if sum := checksum(batch[offsetOfCRCed:]); sum != h.crc {
-		return fmt.Errorf("checksum is %08x, the batch says %08x", sum, h.crc)
-	}
-	return nil
-}
-
-// checksumStep is seven times 3*168 bytes, and 8 for their alignment.
-const checksumStep = 7*3*168 + 8
-
-// checksum returns the CRC-32C of data. From 4 KiB on, hash/crc32 on amd64
-// goes through three places at once that are 1,344 bytes apart, which waits
-// for memory three times as long as for the places 168 bytes apart that it
-// goes through in smaller pieces.
-func checksum(data []byte) (sum uint32) {
-	for len(data) > checksumStep {
-		sum = crc32.Update(sum, castagnoli, data[:checksumStep])
-		data = data[checksumStep:]
-	}
-	return crc32.Update(sum, castagnoli, data)
-}
+import "github.com/spoutworks/terraform-provider-pachyderm/runner/source/kafka/wire"
 
 // checkAhead is how many bytes of a response have their checksums compared in
 // one go, before they are decoded. To do both in turns for each batch takes a
@@ -72,16 +44,16 @@ func (c *checker) goOn() {
 // not decoded is not looked at, nor what has another checksum.
 func (p *part) check() int {
 	data := p.records[p.sound:]
-	head, whole, err := readBatchHead(data)
+	head, whole, err := wire.ReadHead(data)
 	if err != nil || !whole {
 		p.sound = len(p.records) // decoding ends here
 		return 0
 	}
-	if head.magic >= 2 && head.lastOffset() >= p.from {
-		p.unsound = head.checkCRC(data[:head.bytes])
+	if head.Magic >= 2 && head.LastOffset() >= p.from {
+		p.unsound = head.CheckCRC(data[:head.Bytes])
 	}
 	if p.unsound == nil {
-		p.sound += head.bytes
+		p.sound += head.Bytes
 	}
-	return head.bytes
+	return head.Bytes
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package kafka
+package wire
 
 import (
 	"encoding/binary"
@@ -15,125 +15,128 @@ import (
 // records, compressed together or not at all. All numbers are big endian; the
 // numbers inside of records are zigzag varints.
 const (
-	batchHeadBytes = 61
-	// batchPrefixBytes are the base offset and the length of what follows,
+	HeadBytes = 61
+	// PrefixBytes are the base offset and the length of what follows,
 	// common to all formats.
-	batchPrefixBytes = 12
+	PrefixBytes = 12
 	// offsetOfCRCed is where the bytes begin that the checksum covers.
 	offsetOfCRCed = 21
 	offsetOfMagic = 16
-	// minRecordBytes is the size of a record without key, value and headers.
-	minRecordBytes = 7
+	// MinRecordBytes is the size of a record without key, value and headers.
+	MinRecordBytes = 7
 )
 
 // Bits of a batch's attributes.
 const (
-	attrCompression   = 0x07
-	attrLogAppendTime = 0x08
-	attrTransactional = 0x10
-	attrControl       = 0x20
+	AttrCompression   = 0x07
+	AttrLogAppendTime = 0x08
+	AttrTransactional = 0x10
+	AttrControl       = 0x20
 )
 
-// batchHead is what the head of a batch says.
-type batchHead struct {
-	baseOffset  int64
-	leaderEpoch int32
-	magic       int8
+// Head is what the head of a batch says.
+type Head struct {
+	BaseOffset  int64
+	LeaderEpoch int32
+	Magic       int8
 	crc         uint32
-	attributes  int16
+	Attributes  int16
 	lastDelta   int32 // the batch stands for offsets up to base + lastDelta, even if compaction removed the last records
 	firstTime   int64 // milliseconds since 1970, the records' deltas count from here
 	maxTime     int64
-	producerID  int64
-	records     int32
-	bytes       int // of the whole batch
+	ProducerID  int64
+	Records     int32
+	Bytes       int // of the whole batch
 }
 
-func (h *batchHead) lastOffset() int64 { return h.baseOffset + int64(h.lastDelta) }
-func (h *batchHead) codec() int16      { return h.attributes & attrCompression }
+// LastOffset is the highest offset that the batch stands for.
+func (h *Head) LastOffset() int64 { return h.BaseOffset + int64(h.lastDelta) }
 
-var errBatch = errors.New("malformed record batch")
+// Codec is the number of what its records are compressed with.
+func (h *Head) Codec() int16 { return h.Attributes & AttrCompression }
 
-// readBatchHead reads the head of the batch that data begins with. ok is false
+var ErrBatch = errors.New("malformed record batch")
+
+// ReadHead reads the head of the batch that data begins with. ok is false
 // if data ends before the batch does, which is how brokers cut a response at
 // its size limit.
-func readBatchHead(data []byte) (h batchHead, ok bool, err error) {
+func ReadHead(data []byte) (h Head, ok bool, err error) {
 	if len(data) < offsetOfMagic+1 {
 		return h, false, nil
 	}
 	be := binary.BigEndian
-	h.baseOffset = int64(be.Uint64(data))
+	h.BaseOffset = int64(be.Uint64(data))
 	length := int32(be.Uint32(data[8:]))
-	h.magic = int8(data[offsetOfMagic])
-	if length < 0 || h.baseOffset < 0 {
-		return h, false, fmt.Errorf("%w: base offset %d, length %d", errBatch, h.baseOffset, length)
+	h.Magic = int8(data[offsetOfMagic])
+	if length < 0 || h.BaseOffset < 0 {
+		return h, false, fmt.Errorf("%w: base offset %d, length %d", ErrBatch, h.BaseOffset, length)
 	}
-	h.bytes = batchPrefixBytes + int(length)
-	if h.bytes > len(data) {
+	h.Bytes = PrefixBytes + int(length)
+	if h.Bytes > len(data) {
 		return h, false, nil
 	}
-	if h.magic < 2 {
-		if err := readLegacyHead(&h, data[:h.bytes]); err != nil {
+	if h.Magic < 2 {
+		if err := readMessageHead(&h, data[:h.Bytes]); err != nil {
 			return h, false, err
 		}
 		return h, true, h.checkOffset()
 	}
-	if h.magic > 2 {
-		return h, false, fmt.Errorf("%w: format %d is not known", errBatch, h.magic)
+	if h.Magic > 2 {
+		return h, false, fmt.Errorf("%w: format %d is not known", ErrBatch, h.Magic)
 	}
-	if h.bytes < batchHeadBytes {
-		return h, false, fmt.Errorf("%w: length %d is less than its head", errBatch, length)
+	if h.Bytes < HeadBytes {
+		return h, false, fmt.Errorf("%w: length %d is less than its head", ErrBatch, length)
 	}
-	h.leaderEpoch = int32(be.Uint32(data[12:]))
+	h.LeaderEpoch = int32(be.Uint32(data[12:]))
 	h.crc = be.Uint32(data[17:])
-	h.attributes = int16(be.Uint16(data[21:]))
+	h.Attributes = int16(be.Uint16(data[21:]))
 	h.lastDelta = int32(be.Uint32(data[23:]))
 	h.firstTime = int64(be.Uint64(data[27:]))
 	h.maxTime = int64(be.Uint64(data[35:]))
-	h.producerID = int64(be.Uint64(data[43:]))
-	h.records = int32(be.Uint32(data[57:]))
-	if h.lastDelta < 0 || h.records < 0 || h.leaderEpoch < -1 {
-		return h, false, fmt.Errorf("%w: %d records, last offset delta %d, leader epoch %d", errBatch, h.records, h.lastDelta, h.leaderEpoch)
+	h.ProducerID = int64(be.Uint64(data[43:]))
+	h.Records = int32(be.Uint32(data[57:]))
+	if h.lastDelta < 0 || h.Records < 0 || h.LeaderEpoch < -1 {
+		return h, false, fmt.Errorf("%w: %d records, last offset delta %d, leader epoch %d", ErrBatch, h.Records, h.lastDelta, h.LeaderEpoch)
 	}
 	return h, true, h.checkOffset()
 }
 
 // checkOffset returns an error if no offset can follow the batch. Reading could
 // not go on there, nor a position be made of it.
-func (h *batchHead) checkOffset() error {
-	if h.baseOffset >= math.MaxInt64-int64(h.lastDelta) {
-		return fmt.Errorf("%w: base offset %d, last offset delta %d", errBatch, h.baseOffset, h.lastDelta)
+func (h *Head) checkOffset() error {
+	if h.BaseOffset >= math.MaxInt64-int64(h.lastDelta) {
+		return fmt.Errorf("%w: base offset %d, last offset delta %d", ErrBatch, h.BaseOffset, h.lastDelta)
 	}
 	return nil
 }
 
-// afterBatch returns the offset at which reading goes on behind the batch that
+// AfterBatch returns the offset at which reading goes on behind the batch that
 // data begins with, whatever is wrong with it. What the next batch says is
 // believed before what the damaged one does.
-func afterBatch(data []byte) (next int64, ok bool) {
+func AfterBatch(data []byte) (next int64, ok bool) {
 	be := binary.BigEndian
-	if len(data) < batchHeadBytes {
+	if len(data) < HeadBytes {
 		return 0, false
 	}
 	length := int64(int32(be.Uint32(data[8:])))
-	if length < batchHeadBytes-batchPrefixBytes {
+	if length < HeadBytes-PrefixBytes {
 		return 0, false
 	}
-	if end := batchPrefixBytes + length; end < int64(len(data)) {
-		if h, whole, err := readBatchHead(data[end:]); err == nil && whole {
-			return h.baseOffset, true
+	if end := PrefixBytes + length; end < int64(len(data)) {
+		if h, whole, err := ReadHead(data[end:]); err == nil && whole {
+			return h.BaseOffset, true
 		}
 	}
 	base, lastDelta := int64(be.Uint64(data)), int32(be.Uint32(data[23:]))
 	return base + int64(lastDelta) + 1, base >= 0 && lastDelta >= 0 && base < math.MaxInt64-int64(lastDelta) && data[offsetOfMagic] == 2
 }
 
-// isAbortMarker says whether a control batch ends a transaction without
+// IsAbortMarker says whether a control batch ends a transaction without
 // committing it. Its only record's key is a version and a type, 0 for abort.
-func (h *batchHead) isAbortMarker(batch []byte) bool {
-	c := recordCursor{data: batch[batchHeadBytes:], head: h, left: int(h.records)}
+func (h *Head) IsAbortMarker(batch []byte) bool {
+	c := Cursor{Data: batch[HeadBytes:], Head: h, Left: int(h.Records)}
 	var one [1]source.Record
-	records, err := c.read(one[:0])
+	records, err := c.Read(one[:0])
 	if err != nil || len(records) == 0 {
 		return false
 	}
@@ -141,61 +144,61 @@ func (h *batchHead) isAbortMarker(batch []byte) bool {
 	return len(key) >= 4 && binary.BigEndian.Uint16(key[2:]) == 0
 }
 
-// recordCursor reads the records of one batch of format 2 in steps.
-type recordCursor struct {
-	data []byte // records, decompressed
-	head *batchHead
-	at   int   // in data
-	left int   // records not read
-	from int64 // records below this offset are passed over
+// Cursor reads the records of one batch of format 2 in steps.
+type Cursor struct {
+	Data []byte // records, decompressed
+	Head *Head
+	At   int   // in data
+	Left int   // records not read
+	From int64 // records below this offset are passed over
 	last int64 // least offset that the next record may have, relative to the batch
 }
 
-// read appends records to table until it is full or the batch is read. The
+// Read appends records to table until it is full or the batch is read. The
 // records refer to the cursor's data. Nothing is allocated.
-func (c *recordCursor) read(table []source.Record) ([]source.Record, error) {
+func (c *Cursor) Read(table []source.Record) ([]source.Record, error) {
 	var (
-		base     = c.head.baseOffset
-		first    = c.head.firstTime
-		appended = c.head.attributes&attrLogAppendTime != 0
-		maxDelta = int64(c.head.lastDelta)
+		base     = c.Head.BaseOffset
+		first    = c.Head.firstTime
+		appended = c.Head.Attributes&AttrLogAppendTime != 0
+		maxDelta = int64(c.Head.lastDelta)
 		had      = len(table)
 		overflow int64 // negative if a timestamp is out of range
 	)
-	for c.left > 0 && len(table) < cap(table) {
+	for c.Left > 0 && len(table) < cap(table) {
 		n := len(table)
 		table = table[:n+1]
 		r := &table[n]
-		next := readShort(c.data, c.at, r)
+		next := readShort(c.Data, c.At, r)
 		if next < 0 {
 			var err error
-			if next, err = readRecord(c.data, c.at, r); err != nil {
+			if next, err = readRecord(c.Data, c.At, r); err != nil {
 				return table[:n], err
 			}
 		}
 		if r.Offset < c.last || r.Offset > maxDelta {
-			return table[:n], fmt.Errorf("%w: a record's offset lies outside of it, or is not in order", errBatch)
+			return table[:n], fmt.Errorf("%w: a record's offset lies outside of it, or is not in order", ErrBatch)
 		}
 		c.last = r.Offset + 1
 		r.Offset += base
 		if appended {
-			r.Timestamp = c.head.maxTime
+			r.Timestamp = c.Head.maxTime
 		} else {
 			sum := r.Timestamp + first
 			overflow |= (sum ^ r.Timestamp) & (sum ^ first)
 			r.Timestamp = sum
 		}
-		c.left--
-		c.at = next
-		if r.Offset < c.from {
+		c.Left--
+		c.At = next
+		if r.Offset < c.From {
 			table = table[:n]
 		}
 	}
 	if overflow < 0 {
-		return table[:had], fmt.Errorf("%w: a record's timestamp is out of range", errBatch)
+		return table[:had], fmt.Errorf("%w: a record's timestamp is out of range", ErrBatch)
 	}
-	if c.left == 0 && c.at != len(c.data) {
-		return table, fmt.Errorf("%w: %d bytes follow its last record", errBatch, len(c.data)-c.at)
+	if c.Left == 0 && c.At != len(c.Data) {
+		return table, fmt.Errorf("%w: %d bytes follow its last record", ErrBatch, len(c.Data)-c.At)
 	}
 	return table, nil
 }
@@ -267,18 +270,18 @@ func unzigzag(v uint) int64 { return int64(v>>1) ^ -int64(v&1) }
 func readRecord(data []byte, at int, r *source.Record) (int, error) {
 	var n int64
 	if n, at = varint(data, at); at < 0 || n < 0 || n > int64(len(data)-at) {
-		return 0, fmt.Errorf("%w: a record is longer than its batch", errBatch)
+		return 0, fmt.Errorf("%w: a record is longer than its batch", ErrBatch)
 	}
 	record := data[: at+int(n) : at+int(n)]
 	at++ // attributes, unused
 	r.Timestamp, at = varint(record, at)
 	if r.Offset, at = varint(record, at); at < 0 {
-		return 0, fmt.Errorf("%w: a record ends before its key", errBatch)
+		return 0, fmt.Errorf("%w: a record ends before its key", ErrBatch)
 	}
 	n, at = varint(record, at)
 	switch {
 	case at < 0 || n > int64(len(record)-at):
-		return 0, fmt.Errorf("%w: a key is longer than its record", errBatch)
+		return 0, fmt.Errorf("%w: a key is longer than its record", ErrBatch)
 	case n < 0:
 		r.Key = nil
 	default:
@@ -288,7 +291,7 @@ func readRecord(data []byte, at int, r *source.Record) (int, error) {
 	n, at = varint(record, at)
 	switch {
 	case at < 0 || n > int64(len(record)-at):
-		return 0, fmt.Errorf("%w: a value is longer than its record", errBatch)
+		return 0, fmt.Errorf("%w: a value is longer than its record", ErrBatch)
 	case n < 0:
 		r.Value = nil
 	default:
@@ -298,12 +301,12 @@ func readRecord(data []byte, at int, r *source.Record) (int, error) {
 	n, at = varint(record, at)
 	switch {
 	case at < 0 || n < 0:
-		return 0, fmt.Errorf("%w: a record ends before its headers", errBatch)
+		return 0, fmt.Errorf("%w: a record ends before its headers", ErrBatch)
 	case n == 0:
 		r.Headers = source.Headers{}
 	default:
 		if !validHeaders(record, at, n) {
-			return 0, fmt.Errorf("%w: headers are longer than their record", errBatch)
+			return 0, fmt.Errorf("%w: headers are longer than their record", ErrBatch)
 		}
 		r.Headers = source.Headers{Count: int(n), Raw: record[at:]}
 	}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package kafka
+package wire
 
 import (
 	"bytes"
@@ -18,25 +18,26 @@ import (
 
 // Codecs, as numbered in a batch's attributes.
 const (
-	codecNone = iota
-	codecGzip
-	codecSnappy
-	codecLZ4
-	codecZstd
+	CodecNone = iota
+	CodecGzip
+	CodecSnappy
+	CodecLZ4
+	CodecZstd
 )
 
 // largestGuess is the most memory that is taken on a guess.
 const largestGuess = 16 << 20
 
-// errRoom says that a buffer is too small for what data decompress to.
-var errRoom = errors.New("it decompresses to more than there is room for")
+// ErrRoom says that a buffer is too small for what data decompress to.
+var ErrRoom = errors.New("it decompresses to more than there is room for")
 
-// errTooLarge marks batches that are larger than the settings allow. They may
+// ErrTooLarge marks batches that are larger than the settings allow. They may
 // be as whole as any other: to fetch them again is of no use.
-var errTooLarge = errors.New("it is larger than SPOUT_KAFKA_MAX_BATCH_BYTES allows")
+var ErrTooLarge = errors.New("it is larger than SPOUT_KAFKA_MAX_BATCH_BYTES allows")
 
-func tooLarge(limit int) error {
-	return fmt.Errorf("%w: more than %s", errTooLarge, settings.Bytes(limit))
+// TooLarge is ErrTooLarge with the limit.
+func TooLarge(limit int) error {
+	return fmt.Errorf("%w: more than %s", ErrTooLarge, settings.Bytes(limit))
 }
 
 // The most bytes that a byte of compressed data can become. In snappy, three
@@ -50,12 +51,12 @@ const (
 // from data that lack room.
 const zstdSlack = 128<<10 + 64
 
-// mostRoom returns the most room that a batch is given.
-func (d *decompressor) mostRoom(codec int16) int {
-	if codec == codecZstd {
-		return d.limit + zstdSlack
+// MostRoom returns the most room that a batch is given.
+func (d *Decompressor) MostRoom(codec int16) int {
+	if codec == CodecZstd {
+		return d.Limit + zstdSlack
 	}
-	return d.limit
+	return d.Limit
 }
 
 // believed returns an error if compressed data claim a size that they cannot
@@ -67,35 +68,36 @@ func believed(claim uint64, compressed, most int) error {
 	return nil
 }
 
-// decompressor decompresses batches into the room that it is given, and takes
+// Decompressor decompresses batches into the room that it is given, and takes
 // no more. It is not safe for concurrent use.
-type decompressor struct {
-	limit  int // most bytes that a batch may decompress to
+type Decompressor struct {
+	Limit  int // most bytes that a batch may decompress to
 	input  bytes.Reader
 	gzip   *gzip.Reader
 	zstd   *zstd.Decoder
 	header zstd.Header
-	ratios [codecZstd + 1]float64 // by codec: how much larger the last batches became
+	ratios [CodecZstd + 1]float64 // by codec: how much larger the last batches became
 }
 
-func (d *decompressor) close() {
+// Close gives back what it has for codecs.
+func (d *Decompressor) Close() {
 	if d.zstd != nil {
 		d.zstd.Close()
 	}
 }
 
-// sizeHint returns the size that data say they decompress to, or a guess. It
+// SizeHint returns the size that data say they decompress to, or a guess. It
 // is an error if they cannot, or must not.
-func (d *decompressor) sizeHint(codec int16, data []byte) (int, error) {
+func (d *Decompressor) SizeHint(codec int16, data []byte) (int, error) {
 	if codec < 0 || int(codec) >= len(d.ratios) {
 		return 0, nil
 	}
 	var claim uint64
 	var err error
 	switch codec {
-	case codecSnappy:
+	case CodecSnappy:
 		claim, err = snappySize(data)
-	case codecZstd:
+	case CodecZstd:
 		if d.header.Decode(data) == nil && d.header.HasFCS {
 			claim = d.header.FrameContentSize
 			err = believed(claim, len(data), mostOfZstd)
@@ -104,27 +106,27 @@ func (d *decompressor) sizeHint(codec int16, data []byte) (int, error) {
 	switch {
 	case err != nil:
 		return 0, err
-	case claim > uint64(d.limit):
-		return 0, tooLarge(d.limit)
+	case claim > uint64(d.Limit):
+		return 0, TooLarge(d.Limit)
 	case claim > 0:
 		return int(claim), nil
 	}
-	return int(min(max(d.ratios[codec], 4)*float64(len(data))+1024, largestGuess, float64(d.limit))), nil
+	return int(min(max(d.ratios[codec], 4)*float64(len(data))+1024, largestGuess, float64(d.Limit))), nil
 }
 
-// learn notes what a batch became, for later guesses: the largest ratio seen,
+// Learn notes what a batch became, for later guesses: the largest ratio seen,
 // forgotten slowly.
-func (d *decompressor) learn(codec int16, compressed, decompressed int) {
+func (d *Decompressor) Learn(codec int16, compressed, decompressed int) {
 	if compressed > 0 && int(codec) < len(d.ratios) {
 		d.ratios[codec] = max(0.95*d.ratios[codec], 1.05*float64(decompressed)/float64(compressed))
 	}
 }
 
-// into returns the decompressed data, in the capacity of out, or errRoom.
-func (d *decompressor) into(out []byte, codec int16, data []byte) ([]byte, error) {
+// Into returns the decompressed data, in the capacity of out, or ErrRoom.
+func (d *Decompressor) Into(out []byte, codec int16, data []byte) ([]byte, error) {
 	var err error
 	switch codec {
-	case codecGzip:
+	case CodecGzip:
 		d.input.Reset(data)
 		if d.gzip == nil {
 			d.gzip, err = gzip.NewReader(&d.input)
@@ -135,14 +137,14 @@ func (d *decompressor) into(out []byte, codec int16, data []byte) ([]byte, error
 			return out, err
 		}
 		return readInto(out, d.gzip)
-	case codecSnappy:
+	case CodecSnappy:
 		if isXerial(data) {
 			return xerialInto(out, data)
 		}
 		return snappyInto(out, data)
-	case codecLZ4:
+	case CodecLZ4:
 		return lz4Into(out, data)
-	case codecZstd:
+	case CodecZstd:
 		if d.zstd == nil {
 			d.zstd, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecodeAllCapLimit(true))
 			if err != nil {
@@ -151,11 +153,11 @@ func (d *decompressor) into(out []byte, codec int16, data []byte) ([]byte, error
 		}
 		room := cap(out)
 		if out, err = d.zstd.DecodeAll(data, out); err != nil && len(out) > room-zstdSlack {
-			return out, errRoom // or damaged: it cannot be told
+			return out, ErrRoom // or damaged: it cannot be told
 		}
 		return out, err
 	}
-	return out, fmt.Errorf("%w: compression %d is not known", errBatch, codec)
+	return out, fmt.Errorf("%w: compression %d is not known", ErrBatch, codec)
 }
 
 // readInto reads r to its end.
@@ -168,7 +170,7 @@ func readInto(out []byte, r io.Reader) ([]byte, error) {
 		}
 		n, err := r.Read(room)
 		if n > 0 && len(out) == cap(out) {
-			return out, errRoom
+			return out, ErrRoom
 		}
 		out = out[:len(out)+n]
 		switch {
@@ -187,7 +189,7 @@ func snappyInto(out, block []byte) ([]byte, error) {
 	}
 	at := len(out)
 	if n > cap(out)-at {
-		return out, errRoom
+		return out, ErrRoom
 	}
 	out = out[:at+n]
 	_, err = s2.Decode(out[at:], block)
@@ -234,11 +236,11 @@ func blockSize(block []byte) (uint64, error) {
 
 func cutXerial(rest []byte) (block, after []byte, err error) {
 	if len(rest) < 4 {
-		return nil, nil, fmt.Errorf("%w: snappy data end within a block's length", errBatch)
+		return nil, nil, fmt.Errorf("%w: snappy data end within a block's length", ErrBatch)
 	}
 	n := int64(binary.BigEndian.Uint32(rest))
 	if n > int64(len(rest)-4) {
-		return nil, nil, fmt.Errorf("%w: snappy data end within a block", errBatch)
+		return nil, nil, fmt.Errorf("%w: snappy data end within a block", ErrBatch)
 	}
 	return rest[4 : 4+n], rest[4+n:], nil
 }
