@@ -299,8 +299,8 @@ func (s *spout) checkGoroutines() {
 	}
 }
 
-// goroutinesOf are the stacks of goroutines that a package has begun, apart
-// from those of its tests.
+// goroutinesOf are the stacks of goroutines that a source has begun, or that are
+// in its package or one below it, apart from those of tests.
 func goroutinesOf(pkg string) (list []string) {
 	text := make([]byte, 1<<20)
 	for n := runtime.Stack(text, true); ; n = runtime.Stack(text, true) {
@@ -311,8 +311,17 @@ func goroutinesOf(pkg string) (list []string) {
 		text = make([]byte, 2*len(text))
 	}
 	for stack := range strings.SplitSeq(string(text), "\n\n") {
-		if at := strings.LastIndex(stack, "created by "); at >= 0 && strings.Contains(stack[at:], pkg+".(*Source)") && !strings.Contains(stack, "testing.tRunner(") {
-			list = append(list, stack)
+		if strings.Contains(stack, "testing.tRunner(") {
+			continue
+		}
+		lines := strings.Split(stack, "\n") // a function, its place, and so on
+		for i, function := range lines[:len(lines)-1] {
+			mine := strings.Contains(function, pkg+".(*Source)") ||
+				(strings.Contains(function, pkg+".") || strings.Contains(function, pkg+"/")) && !strings.Contains(lines[i+1], "_test.go:")
+			if mine {
+				list = append(list, stack)
+				break
+			}
 		}
 	}
 	return list
