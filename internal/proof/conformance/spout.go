@@ -314,14 +314,8 @@ func goroutinesOf(pkg string) (list []string) {
 		if strings.Contains(stack, "testing.tRunner(") {
 			continue
 		}
-		lines := strings.Split(stack, "\n") // a function, its place, and so on
-		for i, function := range lines[:len(lines)-1] {
-			mine := strings.Contains(function, pkg+".(*Source)") ||
-				(strings.Contains(function, pkg+".") || strings.Contains(function, pkg+"/")) && !strings.Contains(lines[i+1], "_test.go:")
-			if mine {
-				list = append(list, stack)
-				break
-			}
+		if strings.Contains(stack, pkg+".(*Source)") || !strings.Contains(stack, "_test.go:") && (strings.Contains(stack, pkg+".") || strings.Contains(stack, pkg+"/")) {
+			list = append(list, stack)
 		}
 	}
 	return list
