@@ -73,6 +73,9 @@ func (s *kafkaSide) configure(v *settings.Settings) {
 	v.Kafka.Brokers, v.Kafka.Topics = []string{s.address()}, []string{topic}
 }
 
+// kill is only asked for of Apache Kafka: see kinds.
+func (s *kafkaSide) kill(ctx context.Context) error { return s.broker.(killable).kill(ctx) }
+
 func (s *kafkaSide) known() int64 { return s.produced.Count() }
 
 func (s *kafkaSide) reached(d spoutcommit.Description) (bool, error) {
