@@ -5,6 +5,7 @@ package ingest
 import (
 	"context"
 	"errors"
+	"iter"
 	"time"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/record"
@@ -139,21 +140,26 @@ func (s *schemas) lookup(ctx context.Context, due time.Time, id int, next []sour
 		timed, cancel = context.WithDeadline(ctx, due)
 	}
 	defer cancel()
-	s.registry.Foresee(timed, func(yield func(int) bool) {
-		if !yield(id) {
-			return
-		}
-		for i := range next {
-			if id, _, err := schema.Split(next[i].Value); err == nil && !yield(id) {
-				return
-			}
-		}
-	})
 	values, err := s.registry.Lookup(timed, id)
+	if schema.IsUnknown(err) {
+		s.registry.Foresee(timed, idsOf(next))
+		return nil, err
+	}
 	if err != nil && timed.Err() != nil && ctx.Err() == nil {
 		return nil, errDue
 	}
 	return values, err
+}
+
+// idsOf yields the schemas that records name.
+func idsOf(records []source.Record) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		for i := range records {
+			if id, _, err := schema.Split(records[i].Value); err == nil && !yield(id) {
+				return
+			}
+		}
+	}
 }
 
 // takeNew returns the schemas that no segment has had yet.

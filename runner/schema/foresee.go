@@ -5,6 +5,7 @@ package schema
 import (
 	"context"
 	"errors"
+	"iter"
 	"net/http"
 
 	"golang.org/x/sync/errgroup"
@@ -32,42 +33,51 @@ func (u unread) RoundTrip(request *http.Request) (*http.Response, error) {
 	return answer, err //nolint:wrapcheck // it is the client's own
 }
 
-// Foresee is told which schemas come next, and finds out which of them the
-// registry does not have: who may produce records can name a new one in each.
-// It asks for several at a time, and at most for a number of them; those that
-// are there are left to [Registry.Lookup].
-func (r *Registry) Foresee(ctx context.Context, ids func(yield func(id int) bool)) {
-	var list []int
-	for id := range ids {
-		if _, _, known := r.Known(id); known || r.there[id] {
-			continue
-		}
-		r.there[id] = true // until the answer says otherwise
-		if list = append(list, id); len(list) == manyAtOnce {
-			break
+// Foresee is told which schemas come after one that the registry does not have,
+// and finds out which others it does not have: who may produce records can name
+// a new one in each. It asks for several at a time, and at most for a number of
+// them; those that are there are left to [Registry.Lookup].
+func (r *Registry) Foresee(ctx context.Context, ids iter.Seq[int]) {
+	list := r.unforeseen(ids)
+	failures := make([]error, len(list))
+	asking, ctx := errgroup.WithContext(ctx)
+	asking.SetLimit(requestsAtOnce)
+	for i, id := range list {
+		asking.Go(func() error {
+			_, err := r.prober.SchemaByID(ctx, id)
+			if failures[i] = r.unknownSchema(err, id); errors.Is(err, errThere) || IsUnknown(failures[i]) {
+				return nil
+			}
+			return failures[i] // the others would fail likewise
+		})
+	}
+	_ = asking.Wait() // the lookup will see, and wait for what is out of order
+	for i, id := range list {
+		switch err := failures[i]; {
+		case IsUnknown(err):
+			r.note(id, known{refused: err})
+		case errors.Is(err, errThere):
+			r.there[id] = true
 		}
 	}
 	if len(r.there) > maxUnknown {
 		clear(r.there)
 	}
-	if len(list) < 2 {
-		return // the lookup itself takes no longer
-	}
-	failures := make([]error, len(list))
-	var asking errgroup.Group
-	asking.SetLimit(requestsAtOnce)
-	for i, id := range list {
-		asking.Go(func() error {
-			_, failures[i] = r.prober.SchemaByID(ctx, id)
-			return nil
-		})
-	}
-	_ = asking.Wait() // of which there are none
-	for i, id := range list {
-		if err := r.unknownSchema(failures[i], id); r.isTransient(err) {
-			r.note(id, known{refused: err})
+}
+
+// unforeseen returns the first of the schemas of which nothing is known.
+func (r *Registry) unforeseen(ids iter.Seq[int]) (list []int) {
+	listed := map[int]bool{}
+	for id := range ids {
+		if _, _, known := r.Known(id); known || listed[id] || r.there[id] {
+			continue
+		}
+		listed[id] = true
+		if list = append(list, id); len(list) == manyAtOnce {
+			break
 		}
 	}
+	return list
 }
 
 // unknownSchema is [Registry.asRefused] of a schema that was asked for.

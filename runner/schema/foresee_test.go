@@ -10,7 +10,9 @@ import (
 	"net/http/httptest"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // TestForesee: what the registry does not have is asked for by many requests at
@@ -70,5 +72,37 @@ func TestForesee(t *testing.T) {
 	}
 	if _, err := r.Lookup(t.Context(), 1); err != nil {
 		t.Error(err)
+	}
+	for id, k := range r.unknown { // it is over that they count as unknown
+		k.until = time.Time{}
+		r.unknown[id] = k
+	}
+	clear(asked)
+	r.Foresee(t.Context(), slices.Values(ids))
+	if len(asked) != manyAtOnce {
+		t.Errorf("later, %d schemas were asked for, not %d", len(asked), manyAtOnce)
+	}
+}
+
+// TestForeseeWithoutRegistry: what fails once is not tried for each.
+func TestForeseeWithoutRegistry(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Int64
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked.Add(1)
+		w.WriteHeader(http.StatusForbidden)
+	}))
+	defer server.Close()
+	r := newRegistry(t, server.URL, io.Discard)
+	ids := make([]int, manyAtOnce)
+	for i := range ids {
+		ids[i] = i + 1
+	}
+	r.Foresee(t.Context(), slices.Values(ids))
+	if n := asked.Load(); n == 0 || n > 2*requestsAtOnce {
+		t.Errorf("asked %d times", n)
+	}
+	if _, _, known := r.Known(1); known {
+		t.Error("a schema counts as unknown that was not answered about")
 	}
 }

@@ -143,7 +143,7 @@ func (r *Registry) Lookup(ctx context.Context, id int) (*Values, error) {
 		values, err := r.ask(ctx, id)
 		var refused *Refused
 		if err == nil || errors.As(err, &refused) {
-			if k := (known{values: values, refused: err}); r.isTransient(err) {
+			if k := (known{values: values, refused: err}); IsUnknown(err) {
 				r.note(id, k)
 			} else {
 				r.keep(id, k)
@@ -230,8 +230,8 @@ func (r *Registry) note(id int, k known) {
 	r.unknown[id] = k
 }
 
-// isTransient says whether what a schema was refused for may change.
-func (r *Registry) isTransient(err error) bool {
+// IsUnknown says whether the registry does not have a schema, which may change.
+func IsUnknown(err error) bool {
 	var unknown *unknownError
 	return errors.As(err, &unknown)
 }
