@@ -154,28 +154,33 @@ func (d *deployment) ingest(ctx context.Context, s settings.Settings, name strin
 	}
 	ticker := time.NewTicker(100 * time.Millisecond)
 	defer ticker.Stop()
+	seen := ""
 	for {
 		select {
 		case <-ctx.Done():
 			return 0, ctx.Err()
 		case <-ticker.C:
 		}
-		if rate, done, err := measure(ctx, branch, int64(records)); err != nil || done {
+		last, _, err := ingest.LastCommit(ctx, branch)
+		if err != nil {
+			return 0, err
+		}
+		if last == nil || last.ID == seen {
+			continue // looking at all commits each time would take from what is measured
+		}
+		seen = last.ID
+		if rate, done, err := measure(ctx, branch, seen, int64(records)); err != nil || done {
 			return rate, err
 		}
 	}
 }
 
-// measure computes the rate once all records are in finished commits.
-func measure(ctx context.Context, branch *pachyderm.Branch, records int64) (rate float64, done bool, err error) {
-	head, desc, err := ingest.LastCommit(ctx, branch)
-	if err != nil || head == nil || desc.Position == nil {
-		return 0, false, err
-	}
+// measure computes the rate once all records are in commits up to the last one.
+func measure(ctx context.Context, branch *pachyderm.Branch, last string, records int64) (rate float64, done bool, err error) {
 	var bytes, count int64
 	var began, ended time.Time // the last batch is left out: it waits for its age
 	var problem error
-	err = branch.Ancestry(ctx, head.ID, func(c *pachyderm.Commit) bool {
+	err = branch.Ancestry(ctx, last, func(c *pachyderm.Commit) bool {
 		d, ours, err := spoutcommit.ParseDescription(c.Description)
 		if err != nil || !ours || c.Error != "" {
 			problem = err
