@@ -25,46 +25,46 @@ func ReadAnswer(response kmsg.Response, body []byte) error {
 	version, flexible := response.GetVersion(), response.IsFlexible()
 	switch r := response.(type) {
 	case *kmsg.ApiVersionsResponse:
-		r.ErrorCode = w.Int16()
-		w.Each(flexible, func() {
-			r.ApiKeys = append(r.ApiKeys, kmsg.ApiVersionsResponseApiKey{ApiKey: w.Int16(), MinVersion: w.Int16(), MaxVersion: w.Int16()})
+		r.ErrorCode = w.int16()
+		w.each(flexible, func() {
+			r.ApiKeys = append(r.ApiKeys, kmsg.ApiVersionsResponseApiKey{ApiKey: w.int16(), MinVersion: w.int16(), MaxVersion: w.int16()})
 		})
 	case *kmsg.SASLHandshakeResponse:
-		r.ErrorCode = w.Int16()
-		w.Each(flexible, func() { r.SupportedMechanisms = append(r.SupportedMechanisms, string(w.Bytes(flexible, 2))) })
+		r.ErrorCode = w.int16()
+		w.each(flexible, func() { r.SupportedMechanisms = append(r.SupportedMechanisms, string(w.bytes(flexible, 2))) })
 	case *kmsg.SASLAuthenticateResponse:
-		r.ErrorCode, r.ErrorMessage, r.SASLAuthBytes = w.Int16(), w.Text(flexible), w.Bytes(flexible, 4)
+		r.ErrorCode, r.ErrorMessage, r.SASLAuthBytes = w.int16(), w.text(flexible), w.bytes(flexible, 4)
 		if version >= 1 {
-			r.SessionLifetimeMillis = w.Int64()
+			r.SessionLifetimeMillis = w.int64()
 		}
 	case *Metadata:
 		w.metadata(r)
 	case *kmsg.ListOffsetsResponse:
 		w.listOffsets(r)
 	case *kmsg.OffsetForLeaderEpochResponse:
-		w.Int32() // throttle time
-		w.Each(flexible, func() {
-			t := kmsg.OffsetForLeaderEpochResponseTopic{Topic: string(w.Bytes(flexible, 2))}
-			w.Each(flexible, func() {
+		w.int32() // throttle time
+		w.each(flexible, func() {
+			t := kmsg.OffsetForLeaderEpochResponseTopic{Topic: string(w.bytes(flexible, 2))}
+			w.each(flexible, func() {
 				t.Partitions = append(t.Partitions, kmsg.OffsetForLeaderEpochResponseTopicPartition{
-					ErrorCode: w.Int16(), Partition: w.Int32(), LeaderEpoch: w.Int32(), EndOffset: w.Int64()})
+					ErrorCode: w.int16(), Partition: w.int32(), LeaderEpoch: w.int32(), EndOffset: w.int64()})
 			})
 			if len(t.Partitions) > 0 {
 				r.Topics = append(r.Topics, t)
 			}
 		})
 	case *kmsg.FindCoordinatorResponse:
-		w.Int32() // throttle time
-		r.ErrorCode, r.ErrorMessage = w.Int16(), w.Text(flexible)
-		r.NodeID, r.Host, r.Port = w.Int32(), string(w.Bytes(flexible, 2)), w.Int32()
+		w.int32() // throttle time
+		r.ErrorCode, r.ErrorMessage = w.int16(), w.text(flexible)
+		r.NodeID, r.Host, r.Port = w.int32(), string(w.bytes(flexible, 2)), w.int32()
 	case *kmsg.OffsetCommitResponse:
 		if version >= 3 {
-			w.Int32() // throttle time
+			w.int32() // throttle time
 		}
-		w.Each(flexible, func() {
-			t := kmsg.OffsetCommitResponseTopic{Topic: string(w.Bytes(flexible, 2))}
-			w.Each(flexible, func() {
-				t.Partitions = append(t.Partitions, kmsg.OffsetCommitResponseTopicPartition{Partition: w.Int32(), ErrorCode: w.Int16()})
+		w.each(flexible, func() {
+			t := kmsg.OffsetCommitResponseTopic{Topic: string(w.bytes(flexible, 2))}
+			w.each(flexible, func() {
+				t.Partitions = append(t.Partitions, kmsg.OffsetCommitResponseTopicPartition{Partition: w.int32(), ErrorCode: w.int16()})
 			})
 			if len(t.Partitions) > 0 {
 				r.Topics = append(r.Topics, t)
@@ -107,26 +107,26 @@ type PartitionMetadata struct {
 
 func (w *Reader) metadata(r *Metadata) {
 	version, flexible := r.Version, r.IsFlexible()
-	w.Int32() // throttle time
-	w.Each(flexible, func() {
-		b := kmsg.MetadataResponseBroker{NodeID: w.Int32(), Host: string(w.Bytes(flexible, 2)), Port: w.Int32()}
-		w.Bytes(flexible, 2) // rack
+	w.int32() // throttle time
+	w.each(flexible, func() {
+		b := kmsg.MetadataResponseBroker{NodeID: w.int32(), Host: string(w.bytes(flexible, 2)), Port: w.int32()}
+		w.bytes(flexible, 2) // rack
 		if len(r.Brokers) <= MaxBrokers {
 			r.Brokers = append(r.Brokers, b)
 		}
 	})
-	r.ClusterID = w.Text(flexible)
-	w.Int32() // controller
-	w.Each(flexible, func() {
-		t := TopicMetadata{ErrorCode: w.Int16(), Topic: w.Text(flexible)}
+	r.ClusterID = w.text(flexible)
+	w.int32() // controller
+	w.each(flexible, func() {
+		t := TopicMetadata{ErrorCode: w.int16(), Topic: w.text(flexible)}
 		if version >= 10 {
-			copy(t.TopicID[:], w.Take(16))
+			copy(t.TopicID[:], w.take(16))
 		}
 		t.IsInternal = w.boolean()
-		w.Each(flexible, func() {
-			p := PartitionMetadata{ErrorCode: w.Int16(), Partition: w.Int32(), Leader: w.Int32(), LeaderEpoch: -1}
+		w.each(flexible, func() {
+			p := PartitionMetadata{ErrorCode: w.int16(), Partition: w.int32(), Leader: w.int32(), LeaderEpoch: -1}
 			if version >= 7 {
-				p.LeaderEpoch = w.Int32()
+				p.LeaderEpoch = w.int32()
 			}
 			w.skipNumbers(flexible) // replicas
 			w.skipNumbers(flexible) // those in sync
@@ -136,7 +136,7 @@ func (w *Reader) metadata(r *Metadata) {
 			t.Partitions = append(t.Partitions, p)
 		})
 		if version >= 8 {
-			w.Int32() // what this user may do
+			w.int32() // what this user may do
 		}
 		r.Topics = append(r.Topics, t)
 	})
@@ -145,14 +145,14 @@ func (w *Reader) metadata(r *Metadata) {
 func (w *Reader) listOffsets(r *kmsg.ListOffsetsResponse) {
 	version, flexible := r.Version, r.IsFlexible()
 	if version >= 2 {
-		w.Int32() // throttle time
+		w.int32() // throttle time
 	}
-	w.Each(flexible, func() {
-		t := kmsg.ListOffsetsResponseTopic{Topic: string(w.Bytes(flexible, 2))}
-		w.Each(flexible, func() {
-			p := kmsg.ListOffsetsResponseTopicPartition{Partition: w.Int32(), ErrorCode: w.Int16(), Timestamp: w.Int64(), Offset: w.Int64(), LeaderEpoch: -1}
+	w.each(flexible, func() {
+		t := kmsg.ListOffsetsResponseTopic{Topic: string(w.bytes(flexible, 2))}
+		w.each(flexible, func() {
+			p := kmsg.ListOffsetsResponseTopicPartition{Partition: w.int32(), ErrorCode: w.int16(), Timestamp: w.int64(), Offset: w.int64(), LeaderEpoch: -1}
 			if version >= 4 {
-				p.LeaderEpoch = w.Int32()
+				p.LeaderEpoch = w.int32()
 			}
 			t.Partitions = append(t.Partitions, p)
 		})
@@ -163,13 +163,13 @@ func (w *Reader) listOffsets(r *kmsg.ListOffsetsResponse) {
 }
 
 func (w *Reader) boolean() bool {
-	b := w.Take(1)
+	b := w.take(1)
 	return b != nil && b[0] != 0
 }
 
 // skipNumbers passes over an array of int32.
 func (w *Reader) skipNumbers(flexible bool) {
-	if n := w.Length(flexible, 4); n > 0 {
-		w.Take(4 * n)
+	if n := w.length(flexible, 4); n > 0 {
+		w.take(4 * n)
 	}
 }

@@ -29,7 +29,7 @@ const (
 // Bits of a batch's attributes.
 const (
 	AttrCompression   = 0x07
-	AttrLogAppendTime = 0x08
+	attrLogAppendTime = 0x08
 	AttrTransactional = 0x10
 	AttrControl       = 0x20
 )
@@ -55,6 +55,7 @@ func (h *Head) LastOffset() int64 { return h.BaseOffset + int64(h.lastDelta) }
 // Codec is the number of what its records are compressed with.
 func (h *Head) Codec() int16 { return h.Attributes & AttrCompression }
 
+// ErrBatch says that a batch is none, or damaged.
 var ErrBatch = errors.New("malformed record batch")
 
 // ReadHead reads the head of the batch that data begins with. ok is false
@@ -160,7 +161,7 @@ func (c *Cursor) Read(table []source.Record) ([]source.Record, error) {
 	var (
 		base     = c.Head.BaseOffset
 		first    = c.Head.firstTime
-		appended = c.Head.Attributes&AttrLogAppendTime != 0
+		appended = c.Head.Attributes&attrLogAppendTime != 0
 		maxDelta = int64(c.Head.lastDelta)
 		had      = len(table)
 		overflow int64 // negative if a timestamp is out of range

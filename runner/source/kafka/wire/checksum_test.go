@@ -12,9 +12,7 @@ import (
 // place is the same.
 func TestChecksum(t *testing.T) {
 	t.Parallel()
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
-	r := rand.New(rand.NewPCG(seed, 0))
+	r := seeded(t)
 	data := make([]byte, 5*checksumStep)
 	for i := range data {
 		data[i] = byte(r.Uint32())
@@ -29,4 +27,10 @@ func TestChecksum(t *testing.T) {
 			t.Fatalf("%d bytes at %d: %08x, want %08x", n, at, got, want)
 		}
 	}
+}
+
+func seeded(t testing.TB) *rand.Rand {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	return rand.New(rand.NewPCG(seed, 0))
 }

@@ -32,7 +32,7 @@ type AbortedTransaction struct {
 	FirstOffset int64
 }
 
-const AbortedBytes = 16 // bytes of one, here and in the answer
+const abortedBytes = 16 // bytes of one, here and in the answer
 
 // Aborted are those of a partition, by producer and first offset.
 // They are all that is kept of them, however many there are.
@@ -79,7 +79,7 @@ func (t Aborted) End(producer, offset int64) {
 // AbortedSize returns what the aborted transactions of a response take.
 func AbortedSize(all []Fetched) (bytes int64) {
 	for i := range all {
-		bytes += AbortedBytes * int64(cap(all[i].Aborted))
+		bytes += abortedBytes * int64(cap(all[i].Aborted))
 	}
 	return bytes
 }
@@ -100,36 +100,36 @@ func ParseFetch(out []Fetched, body []byte, as Expected) ([]Fetched, error) {
 	version := as.Version
 	w := Reader{Data: body, cut: as.Cut}
 	flexible := version >= 12
-	w.Int32() // throttle time
+	w.int32() // throttle time
 	if version >= 7 {
-		if code := w.Int16(); code != 0 {
+		if code := w.int16(); code != 0 {
 			return out, kerr.ErrorForCode(code)
 		}
-		w.Int32() // session
+		w.int32() // session
 	}
-	for range w.Length(flexible, 4) {
+	for range w.length(flexible, 4) {
 		var name []byte
 		var id [16]byte
 		if version >= 13 {
-			copy(id[:], w.Take(16))
+			copy(id[:], w.take(16))
 		} else {
-			name = w.Bytes(flexible, 2)
+			name = w.bytes(flexible, 2)
 		}
-		for range w.Length(flexible, 4) {
+		for range w.length(flexible, 4) {
 			f := Fetched{TopicName: name, TopicID: id, Replica: -1}
-			f.Partition = w.Int32()
-			f.Code = w.Int16()
-			f.HighWatermark = max(w.Int64(), -1)
-			f.LastStable = w.Int64()
+			f.Partition = w.int32()
+			f.Code = w.int16()
+			f.HighWatermark = max(w.int64(), -1)
+			f.LastStable = w.int64()
 			if version >= 5 {
-				w.Int64() // log start
+				w.int64() // log start
 			}
-			aborted := w.Length(flexible, 4)
+			aborted := w.length(flexible, 4)
 			if aborted > 0 {
-				f.Aborted = make(Aborted, 0, min(aborted, (len(w.Data)-w.At)/AbortedBytes, MaxAborted))
+				f.Aborted = make(Aborted, 0, min(aborted, (len(w.Data)-w.At)/abortedBytes, MaxAborted))
 			}
 			for range aborted {
-				f.Aborted = append(f.Aborted, AbortedTransaction{w.Int64(), w.Int64()})
+				f.Aborted = append(f.Aborted, AbortedTransaction{w.int64(), w.int64()})
 				if flexible {
 					w.SkipTags()
 				}
@@ -138,7 +138,7 @@ func ParseFetch(out []Fetched, body []byte, as Expected) ([]Fetched, error) {
 				}
 			}
 			if version >= 11 {
-				f.Replica = w.Int32()
+				f.Replica = w.int32()
 			}
 			f.Records = w.records(flexible)
 			if flexible && !w.ended() {

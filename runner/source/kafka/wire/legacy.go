@@ -51,9 +51,9 @@ func ReadMessage(h *Head, message []byte) (m Message, err error) {
 	m.Offset, m.Timestamp = h.BaseOffset, -1
 	w := Reader{Data: message, At: offsetOfLegacyBody + 2}
 	if h.Magic == 1 {
-		m.Timestamp = w.Int64()
+		m.Timestamp = w.int64()
 	}
-	m.Key, m.Value = w.Bytes(false, 4), w.Bytes(false, 4)
+	m.Key, m.Value = w.bytes(false, 4), w.bytes(false, 4)
 	if w.Bad || w.At != len(message) {
 		return m, fmt.Errorf("%w: a message's key and value do not fill it", ErrBatch)
 	}

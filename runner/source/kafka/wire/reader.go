@@ -7,6 +7,7 @@ import (
 	"errors"
 )
 
+// ErrShort says that an answer was cut off, or claims more than it has.
 var ErrShort = errors.New("an answer ends before it should")
 
 // Reader reads Kafka's primitive types. Once it ran out of bytes it is bad and
@@ -18,8 +19,8 @@ type Reader struct {
 	cut  bool // the answer was longer than data
 }
 
-// Take returns the next n bytes.
-func (w *Reader) Take(n int) []byte {
+// take returns the next n bytes.
+func (w *Reader) take(n int) []byte {
 	if w.Bad || n < 0 || n > len(w.Data)-w.At {
 		w.Bad = true
 		return nil
@@ -29,25 +30,25 @@ func (w *Reader) Take(n int) []byte {
 	return taken
 }
 
-// Int16 reads a number of two bytes.
-func (w *Reader) Int16() int16 {
-	if b := w.Take(2); b != nil {
+// int16 reads a number of two bytes.
+func (w *Reader) int16() int16 {
+	if b := w.take(2); b != nil {
 		return int16(binary.BigEndian.Uint16(b))
 	}
 	return 0
 }
 
-// Int32 reads one of four.
-func (w *Reader) Int32() int32 {
-	if b := w.Take(4); b != nil {
+// int32 reads one of four.
+func (w *Reader) int32() int32 {
+	if b := w.take(4); b != nil {
 		return int32(binary.BigEndian.Uint32(b))
 	}
 	return 0
 }
 
-// Int64 reads one of eight.
-func (w *Reader) Int64() int64 {
-	if b := w.Take(8); b != nil {
+// int64 reads one of eight.
+func (w *Reader) int64() int64 {
+	if b := w.take(8); b != nil {
 		return int64(binary.BigEndian.Uint64(b))
 	}
 	return 0
@@ -66,47 +67,47 @@ func (w *Reader) uvarint() int {
 	return int(v)
 }
 
-// Length reads the length of an array, a string or bytes, -1 for null. Width
+// length reads the length of an array, a string or bytes, -1 for null. Width
 // is the size of the number in the old encoding, 2 or 4 bytes.
-func (w *Reader) Length(flexible bool, width int) int {
+func (w *Reader) length(flexible bool, width int) int {
 	switch {
 	case flexible:
 		return w.uvarint() - 1
 	case width == 2:
-		return int(w.Int16())
+		return int(w.int16())
 	default:
-		return int(w.Int32())
+		return int(w.int32())
 	}
 }
 
-// Bytes reads a string or bytes; null is nil.
-func (w *Reader) Bytes(flexible bool, width int) []byte {
-	n := w.Length(flexible, width)
+// bytes reads a string or bytes; null is nil.
+func (w *Reader) bytes(flexible bool, width int) []byte {
+	n := w.length(flexible, width)
 	if n < 0 {
 		return nil
 	}
-	return w.Take(n)
+	return w.take(n)
 }
 
 // records reads bytes that may be cut off.
 func (w *Reader) records(flexible bool) []byte {
-	n := w.Length(flexible, 4)
+	n := w.length(flexible, 4)
 	if n < 0 {
 		return nil
 	}
 	if w.cut {
 		n = min(n, len(w.Data)-w.At)
 	}
-	return w.Take(n)
+	return w.take(n)
 }
 
 // ended says whether data end here, where the answer was cut.
 func (w *Reader) ended() bool { return w.cut && w.At == len(w.Data) }
 
-// Each reads an array of structures. No memory is taken for what an array
+// each reads an array of structures. No memory is taken for what an array
 // claims to hold: its elements have to be there.
-func (w *Reader) Each(flexible bool, element func()) {
-	for range w.Length(flexible, 4) {
+func (w *Reader) each(flexible bool, element func()) {
+	for range w.length(flexible, 4) {
 		element()
 		if flexible {
 			w.SkipTags()
@@ -117,9 +118,9 @@ func (w *Reader) Each(flexible bool, element func()) {
 	}
 }
 
-// Text reads a string; null is nil.
-func (w *Reader) Text(flexible bool) *string {
-	b := w.Bytes(flexible, 2)
+// text reads a string; null is nil.
+func (w *Reader) text(flexible bool) *string {
+	b := w.bytes(flexible, 2)
 	if b == nil {
 		return nil
 	}
@@ -131,7 +132,7 @@ func (w *Reader) Text(flexible bool) *string {
 func (w *Reader) tags(visit func(tag int, field *Reader)) {
 	for range w.uvarint() {
 		tag := w.uvarint()
-		field := Reader{Data: w.Take(w.uvarint())}
+		field := Reader{Data: w.take(w.uvarint())}
 		if w.Bad {
 			return
 		}
@@ -141,4 +142,5 @@ func (w *Reader) tags(visit func(tag int, field *Reader)) {
 	}
 }
 
+// SkipTags passes over tagged fields.
 func (w *Reader) SkipTags() { w.tags(nil) }

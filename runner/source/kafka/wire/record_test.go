@@ -15,9 +15,7 @@ import (
 // that takes every record sees alike; and it accepts those that are usual.
 func TestShortRecords(t *testing.T) {
 	t.Parallel()
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
-	r := rand.New(rand.NewPCG(seed, 0))
+	r := seeded(t)
 	quick := 0
 	const rounds = 200_000
 	for range rounds {
