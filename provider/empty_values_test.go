@@ -22,8 +22,12 @@ var withoutEmpty = []string{
 	"pachyderm_secret.data_wo", // what is written has at least one key
 }
 
-// presence are objects that mean something by being there.
-var presence = []string{"pachyderm_spout.kafka", "pachyderm_spout.transform", "pachyderm_branch.trigger", "pachyderm_role_binding.resource"}
+// presence says whether an object means something by being there.
+func presence(path string) bool {
+	source, ofSpout := strings.CutPrefix(path, "pachyderm_spout.")
+	_, isSource := sourceSpouts[source]
+	return ofSpout && isSource || path == "pachyderm_branch.trigger" || path == "pachyderm_role_binding.resource"
+}
 
 // emptyCase is an attribute with its empty value.
 type emptyCase struct {
@@ -43,7 +47,7 @@ func emptyCases(at string, attributes []*tfprotov6.SchemaAttribute) (cases []emp
 				for _, c := range emptyCases(path, a.NestedType.Attributes) {
 					cases = append(cases, emptyCase{c.path, object{a.Name: merged(beside, c.config)}})
 				}
-				if !slices.Contains(presence, path) {
+				if !presence(path) {
 					cases = append(cases, emptyCase{path, object{a.Name: beside}})
 				}
 			}
@@ -142,14 +146,12 @@ func baseOf(typeName, attribute string) object {
 		return merged(config, object{"trigger": object{"branch": "master", "commits": 3}})
 	case typeName != "pachyderm_spout":
 		return config
-	case strings.HasPrefix(attribute, "transform."):
-		return transformSpout(nil)
 	case strings.HasPrefix(attribute, "kafka.tls"):
 		return kafkaSpout(object{"kafka.tls": object{}})
 	case attribute == "kafka.topics":
 		return kafkaSpout(object{"kafka.topics": nil, "kafka.topics_pattern": "orders-.*"})
 	}
-	return kafkaSpout(nil)
+	return spoutWith(attribute)(nil)
 }
 
 // deeply lays a configuration over another one; what the lower one has already

@@ -445,6 +445,21 @@ func kafkaSpout(changes object) object {
 	return merged(object{"name": "orders", "kafka": object{"brokers": []any{"kafka:9092"}, "topics": []any{"orders"}}}, changes)
 }
 
+// sourceSpouts are the smallest spouts of each source, by its attribute.
+var sourceSpouts = map[string]func(changes object) object{
+	"kafka":     kafkaSpout,
+	"transform": transformSpout,
+}
+
+// spoutWith is the smallest spout that can have an attribute.
+func spoutWith(attribute string) func(changes object) object {
+	name, _, _ := strings.Cut(attribute, ".")
+	if spout, ok := sourceSpouts[name]; ok {
+		return spout
+	}
+	return kafkaSpout
+}
+
 func transformSpout(changes object) object {
 	return merged(object{"name": "orders", "transform": object{"image": "myaccount/myimage:0.1", "cmd": []any{"go", "run", "./main.go"}}}, changes)
 }

@@ -21,13 +21,14 @@ type leaf struct {
 	a, b      any
 	same      any  // another way to say a, if there is one
 	local     bool // Pachyderm is not told
+	required  bool // it cannot be left out
 }
 
 var leafCases = []leaf{
 	{path: "description", a: "one", b: "two"},
 	{path: "image", a: "mirror.example.com/spout-runner:1", b: "mirror.example.com/spout-runner:2"},
-	{path: "kafka.brokers", a: []any{"a:1"}, b: []any{"a:1", "b:2"}},
-	{path: "kafka.topics", a: []any{"orders", "payments"}, b: []any{"payments"}},
+	{path: "kafka.brokers", required: true, a: []any{"a:1"}, b: []any{"a:1", "b:2"}},
+	{path: "kafka.topics", required: true, a: []any{"orders", "payments"}, b: []any{"payments"}},
 	{path: "kafka.shard", a: "1/2", b: "2/2"},
 	{path: "kafka.on_shard_changed", a: "continue", b: "stop"},
 	{path: "kafka.start_offsets", a: object{"orders": object{"0": 1200.0, "11": 5.0}}, b: object{"orders": object{"0": 7.0}}},
@@ -78,8 +79,8 @@ var leafCases = []leaf{
 	{path: "runner.log_level", a: "debug", b: "warn"},
 	{path: "runner.prometheus_scrape", a: false, b: true},
 	{path: "runner.image_pull_secrets", a: []any{"mirror"}, b: []any{"mirror", "other"}},
-	{path: "transform.image", transform: true, a: "x:1", b: "x:2"},
-	{path: "transform.cmd", transform: true, a: []any{"/a"}, b: []any{"/a", "b"}},
+	{path: "transform.image", required: true, transform: true, a: "x:1", b: "x:2"},
+	{path: "transform.cmd", required: true, transform: true, a: []any{"/a"}, b: []any{"/a", "b"}},
 	{path: "transform.stdin", transform: true, a: []any{"line"}, b: []any{"line", "and another"}},
 	{path: "transform.working_dir", transform: true, a: "/work", b: "/data"},
 	{path: "transform.user", transform: true, a: "1000", b: "nobody"},
@@ -128,7 +129,7 @@ func TestEachAttribute(t *testing.T) {
 			if s.Version() != pachtest.Version26 && !versionsDiffer.MatchString(l.path) {
 				continue
 			}
-			base := kafkaSpout
+			base := spoutWith(l.path)
 			if l.transform {
 				base = transformSpout
 			}
@@ -153,8 +154,10 @@ func TestEachAttribute(t *testing.T) {
 				settled("create", with(l.a))
 				imported := newInstance(t, s)
 				imported.must(imported.importID("default/"+name, nil))
-				if !l.transform && imported.get("kafka") == nil {
-					t.Error("the import is no kafka spout")
+				for source := range base(nil) {
+					if _, is := sourceSpouts[source]; is && imported.get(source) == nil {
+						t.Errorf("the import is no spout of %s", source)
+					}
 				}
 				if l.same == nil && !l.local && imported.changes(with(l.a)) {
 					t.Errorf("a plan after import changes something:\n%v\n%v", plain(t, i.state), plain(t, imported.state))
@@ -170,7 +173,7 @@ func TestEachAttribute(t *testing.T) {
 					t.Errorf("update: %s is %v, not %v", l.path, got, l.b)
 				}
 				settled("update", with(l.b))
-				if l.transform && (l.path == "transform.image" || l.path == "transform.cmd") || l.path == "kafka.brokers" || l.path == "kafka.topics" {
+				if l.required {
 					return
 				}
 				i.must(i.apply(with(nil)))
@@ -207,13 +210,38 @@ func TestTopicsPattern(t *testing.T) {
 // of a spout that was imported: at most the state changes, and the pod runs on.
 func TestDefaultsWrittenOut(t *testing.T) {
 	t.Parallel()
-	s := pachtest.New(t)
-	spout := newInstance(t, s)
-	spout.must(spout.apply(kafkaSpout(nil)))
-	writes, tried := s.Writes(), 0
-	written := kafkaSpout(object{"output_branch": "master", "paused": false, "force_destroy": false, "keep_output_repo": false, "wait_for": "ingesting"})
+	for _, source := range spoutSourceList {
+		t.Run(source.name, func(t *testing.T) {
+			t.Parallel()
+			base := sourceSpouts[source.name]
+			s := pachtest.New(t)
+			spout := newInstance(t, s)
+			spout.must(spout.apply(base(nil)))
+			writes := s.Writes()
+			written := withDefaults(t, source.name, base(object{"output_branch": "master", "paused": false, "force_destroy": false, "keep_output_repo": false, "wait_for": "ingesting"}))
+			imported := newInstance(t, s)
+			imported.must(imported.importID("default/orders", nil))
+			for _, i := range []*instance{spout, imported} {
+				for _, config := range []object{base(nil), written, base(nil)} {
+					i.must(i.apply(config))
+					settles(t, s, i, config)
+				}
+			}
+			if s.Writes() != writes {
+				t.Error("defaults that are written out were sent to Pachyderm")
+			}
+		})
+	}
+}
+
+// withDefaults writes out the defaults of what every spout has, and of the
+// attributes of a source.
+func withDefaults(t *testing.T, source string, config object) object {
+	tried := 0
 	for _, v := range contract {
-		if v.Default == "" || v.Kind == settings.Presence || !strings.Contains(v.Attribute, ".") || strings.HasPrefix(v.Attribute, "schema_registry.") || strings.HasPrefix(v.Attribute, "kafka.sasl.") {
+		block, attribute, nested := strings.Cut(v.Attribute, ".")
+		_, ofSource := sourceSpouts[block]
+		if v.Default == "" || v.Kind == settings.Presence || !nested || block == "schema_registry" || ofSource && (block != source || strings.Contains(attribute, ".")) {
 			continue
 		}
 		tried++
@@ -228,17 +256,10 @@ func TestDefaultsWrittenOut(t *testing.T) {
 		case settings.Bool:
 			value = v.Default == "true"
 		}
-		written = merged(written, object{v.Attribute: value})
+		config = merged(config, object{v.Attribute: value})
 	}
-	imported := newInstance(t, s)
-	imported.must(imported.importID("default/orders", nil))
-	for _, i := range []*instance{spout, imported} {
-		for _, config := range []object{kafkaSpout(nil), written, kafkaSpout(nil)} {
-			i.must(i.apply(config))
-			settles(t, s, i, config)
-		}
+	if tried < 10 {
+		t.Errorf("only %d defaults were tried", tried)
 	}
-	if s.Writes() != writes || tried < 20 {
-		t.Errorf("%d defaults that are written out were sent to Pachyderm", tried)
-	}
+	return config
 }

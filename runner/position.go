@@ -205,18 +205,12 @@ func (h *heldBranch) read(raw json.RawMessage) error {
 	if err != nil {
 		return err
 	}
-	h.layout = layoutOf(h.Source)
+	h.layout = settings.LayoutOf(h.Source, view.Kind)
 	h.Identity = view.Identity
 	for _, mark := range view.Marks {
 		h.Position = append(h.Position, heldPosition{mark, h.layout})
 	}
 	return nil
-}
-
-func layoutOf(source string) settings.Layout {
-	var s settings.Settings
-	s.Source = source
-	return s.Layout()
 }
 
 // print writes tables for people.

@@ -10,6 +10,7 @@ import (
 // Layout is what a source calls the coordinates of its records. Paths, JSON
 // lines, rows, metrics, gaps and pages take their words from it.
 type Layout struct {
+	Kind      string // of the streams, "" where the source has streams of one kind only
 	Stream    string // topic, table, queue …
 	Partition string // "" where streams have none
 	Offset    string // the number of a record in its partition

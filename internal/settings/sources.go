@@ -18,13 +18,19 @@ type Sources struct {
 
 // sources is the list.
 var sources = []source{
-	{"kafka", Layout{Stream: "topic", Partition: "partition", Offset: "offset"}, func(s *Sources) sourceSettings { return s.Kafka }},
+	{"kafka", []Layout{{Stream: "topic", Partition: "partition", Offset: "offset"}}, func(s *Sources) sourceSettings { return s.Kafka }},
 }
 
 type source struct {
-	name   string
-	layout Layout
-	of     func(*Sources) sourceSettings
+	name    string
+	layouts []Layout // one of each kind of streams that it reads, the first for all that say no kind
+	of      func(*Sources) sourceSettings
+}
+
+// layout is the one of a kind.
+func (s source) layout(kind string) Layout {
+	at := slices.IndexFunc(s.layouts, func(l Layout) bool { return l.Kind == kind })
+	return s.layouts[max(at, 0)]
 }
 
 // sourceSettings are the settings of one source. Its problems name its
@@ -41,6 +47,12 @@ type sourceSettings interface {
 	// largestBatch is how much one batch of records may hold at most, 0 for the
 	// part of the memory budget that is for one.
 	largestBatch() Bytes
+}
+
+// kinded are the settings of a source whose streams are of several kinds, as
+// queues and logs, which have other coordinates.
+type kinded interface {
+	kind() string // of the layout
 }
 
 // streams says which streams a source reads, as far as the settings name them.
@@ -61,8 +73,18 @@ func SourceNames() []string {
 
 // Layout is what the chosen source calls the coordinates of its records.
 func (s Settings) Layout() Layout {
-	if at := sourceAt(s.Source); at >= 0 {
-		return sources[at].layout
+	if chosen, ok := s.chosen(); ok {
+		if k, ok := chosen.(kinded); ok {
+			return LayoutOf(s.Source, k.kind())
+		}
+	}
+	return LayoutOf(s.Source, "")
+}
+
+// LayoutOf is what a source calls the coordinates of records of streams of a kind.
+func LayoutOf(source, kind string) Layout {
+	if at := sourceAt(source); at >= 0 {
+		return sources[at].layout(kind)
 	}
 	return Layout{Stream: "stream", Partition: "partition", Offset: "offset"} // validation tells of a source that there is not
 }

@@ -13,6 +13,9 @@ type View struct {
 	Source string // as kafka
 	// Identity is what the source is, as Kafka's cluster id; "" if it does not tell.
 	Identity string
+	// Kind is of which kind the streams are, "" where the source has one kind
+	// only. Their coordinates have the names of that kind's layout.
+	Kind string
 	// Part is the part of the source's streams that are read, "" for all.
 	Part  string
 	Marks []Mark // by stream, generation and partition
