@@ -27,6 +27,7 @@ import (
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/kafkatest"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/terraformcli"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/audit"
 )
 
@@ -94,7 +95,7 @@ func (d *demo) run(ctx context.Context) (report *audit.Report, err error) {
 		return nil, err
 	}
 	d.say("comparing every record of every commit with what was produced")
-	report, err = audit.Branch(ctx, d.branch, audit.DecoderOf("kafka"), d.produced)
+	report, err = audit.Branch(ctx, d.branch, settings.LayoutOf("kafka", ""), d.produced)
 	if err != nil {
 		return nil, err
 	}

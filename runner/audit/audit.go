@@ -22,6 +22,7 @@ import (
 	"strings"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/spoutcommit"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 )
@@ -72,9 +73,6 @@ const (
 	DeadLettered
 )
 
-// Decoder reads the records of a file.
-type Decoder func(path string, content []byte) ([]Entry, error)
-
 // Report is the result of an audit.
 type Report struct {
 	Commits      int   // that count, those without records included
@@ -116,7 +114,7 @@ func (r *Report) problem(commit *pachyderm.Commit, format string, args ...any) {
 // auditor walks a branch from its first commit on.
 type auditor struct {
 	branch *pachyderm.Branch
-	decode Decoder
+	layout settings.Layout
 	truth  Truth
 	report Report
 
@@ -133,8 +131,8 @@ type auditor struct {
 
 // Branch audits all commits of a branch. The error is about reading it; what
 // is wrong with it is in the report.
-func Branch(ctx context.Context, branch *pachyderm.Branch, decode Decoder, truth Truth) (*Report, error) {
-	a := &auditor{branch: branch, decode: decode, truth: truth, files: map[string]pachyderm.File{},
+func Branch(ctx context.Context, branch *pachyderm.Branch, layout settings.Layout, truth Truth) (*Report, error) {
+	a := &auditor{branch: branch, layout: layout, truth: truth, files: map[string]pachyderm.File{},
 		filesOf: map[string]map[string]pachyderm.File{}, positions: truth.Starts(), seen: map[source.Stream]map[int64]bool{}}
 	commits, err := history(ctx, branch)
 	if err != nil {
@@ -285,7 +283,7 @@ func (a *auditor) read(ctx context.Context, commit *pachyderm.Commit, files []pa
 		if err != nil {
 			return nil, err
 		}
-		entries, err := a.decode(file.Path, content)
+		entries, err := Records(a.layout, file.Path, content)
 		if err != nil {
 			a.report.problem(commit, "has a file that cannot be read, %s: %v.", file.Path, err)
 		}
@@ -318,7 +316,7 @@ func (a *auditor) compareRecords(commit *pachyderm.Commit, d spoutcommit.Descrip
 			counts[e.Fate]++
 		}
 		if _, ok := after[stream]; !ok {
-			a.report.problem(commit, "has %d records of %s, which its position does not name.", len(entries), name(stream))
+			a.report.problem(commit, "has %d records of %s, which its position does not name.", len(entries), a.name(stream))
 		}
 	}
 	if d.Read != d.Written+d.Filtered+d.DeadLettered+d.Redelivered || d.Written != counts[Written] || d.DeadLettered != counts[DeadLettered] {
@@ -338,12 +336,12 @@ func (a *auditor) compareRecords(commit *pachyderm.Commit, d spoutcommit.Descrip
 			from = to
 		}
 		if to < from {
-			a.report.problem(commit, "goes back in %s, from offset %d to %d.", name(stream), from, to)
+			a.report.problem(commit, "goes back in %s, from offset %d to %d.", a.name(stream), from, to)
 		}
 		want := a.truth.Records(stream, from, to)
 		read += int64(len(want))
 		if problem := a.compareStream(stream, want, got[stream]); problem != "" {
-			a.report.problem(commit, "differs from the source in %s, offsets %d to %d: %s.", name(stream), from, to-1, problem)
+			a.report.problem(commit, "differs from the source in %s, offsets %d to %d: %s.", a.name(stream), from, to-1, problem)
 		}
 		a.positions[stream] = to
 	}
@@ -425,10 +423,10 @@ func shown(e Entry) string {
 }
 
 // name is a stream in a message.
-func name(s source.Stream) string {
-	text := fmt.Sprintf("topic %s partition %d", s.Name, s.Partition)
+func (a *auditor) name(s source.Stream) string {
+	text := a.layout.Of(s.Name, s.Partition)
 	if s.Generation > 0 {
-		text += fmt.Sprintf(" (of the topic as it was made again for the %d. time)", s.Generation)
+		text += fmt.Sprintf(" (of the %s as it was made again for the %d. time)", a.layout.Stream, s.Generation)
 	}
 	return text
 }

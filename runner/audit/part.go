@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/spoutcommit"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 )
@@ -17,7 +18,7 @@ type Part struct{ a *auditor }
 
 // After returns an audit of what follows a commit, whose files and position
 // are taken as they are. Positions are read by offsets.
-func After(ctx context.Context, branch *pachyderm.Branch, decode Decoder, before *pachyderm.Commit,
+func After(ctx context.Context, branch *pachyderm.Branch, layout settings.Layout, before *pachyderm.Commit,
 	offsets func(json.RawMessage) (map[source.Stream]int64, error)) (*Part, error) {
 	d, _, err := spoutcommit.ParseDescription(before.Description)
 	if err != nil {
@@ -32,7 +33,7 @@ func After(ctx context.Context, branch *pachyderm.Branch, decode Decoder, before
 		return nil, err
 	}
 	now := byPath(files)
-	return &Part{&auditor{branch: branch, decode: decode, files: now, filesOf: map[string]map[string]pachyderm.File{before.ID: now},
+	return &Part{&auditor{branch: branch, layout: layout, files: now, filesOf: map[string]map[string]pachyderm.File{before.ID: now},
 		positions: positions, epoch: d.Epoch, startsGiven: true}}, nil
 }
 

@@ -139,7 +139,7 @@ func (b *bench) awaitAll() {
 // audit checks every commit.
 func (b *bench) audit() *audit.Report {
 	b.t.Helper()
-	report, err := audit.Branch(b.t.Context(), b.branch(), audit.DecoderOf("kafka"), expected{truth{b.log}, b.expect})
+	report, err := audit.Branch(b.t.Context(), b.branch(), settings.LayoutOf("kafka", ""), expected{truth{b.log}, b.expect})
 	if err != nil {
 		b.t.Fatal(err)
 	}

@@ -72,7 +72,7 @@ func Run(ctx context.Context, c Config, before *pachyderm.Commit, commits []*pac
 	if len(commits) > 0 {
 		result.First, result.Last = commits[0].ID, commits[len(commits)-1].ID
 	}
-	v := &verifier{Config: c, offsets: audit.OffsetsOf(c.Settings.Source), decode: audit.DecoderOf(c.Settings.Source), result: result, commits: list}
+	v := &verifier{Config: c, offsets: audit.OffsetsOf(c.Settings.Source), result: result, commits: list}
 	for v.at = 0; v.at+1 < len(v.commits); {
 		if err := v.portion(ctx); err != nil {
 			return result, err
@@ -129,7 +129,6 @@ func parse(commits []*pachyderm.Commit) (list []commit, err error) {
 type verifier struct {
 	Config
 	offsets func(json.RawMessage) (map[source.Stream]int64, error)
-	decode  audit.Decoder
 	result  *Result
 	commits []commit
 	at      int         // commits up to here, it included, are done
@@ -154,7 +153,7 @@ func (v *verifier) portion(ctx context.Context) error {
 		return err
 	}
 	if v.part == nil {
-		if v.part, err = audit.After(ctx, v.Branch, v.decode, v.positioned(v.at).Commit, v.offsets); err != nil {
+		if v.part, err = audit.After(ctx, v.Branch, v.Settings.Layout(), v.positioned(v.at).Commit, v.offsets); err != nil {
 			return err
 		}
 	}

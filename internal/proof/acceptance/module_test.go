@@ -143,7 +143,7 @@ func (s *sharded) audit(shards []*shard) (records int) {
 			}
 			return one.Reached(d.Position)
 		})
-		report, err := audit.Branch(s.t.Context(), one.branch, audit.DecoderOf("kafka"), one)
+		report, err := audit.Branch(s.t.Context(), one.branch, settings.LayoutOf("kafka", ""), one)
 		if err != nil {
 			s.t.Fatal(err)
 		}

@@ -20,6 +20,7 @@ import (
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/kafkatest"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/terraformcli"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/audit"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/ingest"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
@@ -223,7 +224,7 @@ func (s *spout) awaitAll() {
 // audit checks every commit and returns the report.
 func (s *spout) audit() *audit.Report {
 	s.t.Helper()
-	report, err := audit.Branch(s.t.Context(), s.branch, audit.DecoderOf("kafka"), s.produced)
+	report, err := audit.Branch(s.t.Context(), s.branch, settings.LayoutOf("kafka", ""), s.produced)
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -146,7 +146,7 @@ func (s *spout) auditAgainst(truth *audit.Produced) *audit.Report {
 		}
 		return reached
 	})
-	report, err := audit.Branch(ctx, s.branch, audit.DecoderOf("kafka"), truth)
+	report, err := audit.Branch(ctx, s.branch, settings.LayoutOf("kafka", ""), truth)
 	if err != nil {
 		s.t.Fatal(err)
 	}

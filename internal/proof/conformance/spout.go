@@ -214,7 +214,7 @@ func (s *spout) awaitAll(r *runner) {
 // verify checks that each record is in exactly one commit, and each commit.
 func (s *spout) verify() {
 	s.Helper()
-	decode := audit.DecoderOf(s.settings.Source)
+	layout := s.settings.Layout()
 	descriptions, commits := s.finished()
 	branch, seen, count := s.branch(), map[string]bool{}, map[string]int{}
 	for i, commit := range commits {
@@ -236,7 +236,7 @@ func (s *spout) verify() {
 			if err != nil {
 				s.Fatal(err)
 			}
-			entries, err := decode(file.Path, content)
+			entries, err := audit.Records(layout, file.Path, content)
 			if err != nil {
 				s.Fatalf("%s: %v", file.Path, err)
 			}
@@ -264,7 +264,7 @@ func (s *spout) verify() {
 		s.Errorf("the files have %d records that nobody made", len(count)-len(made))
 	}
 	if truth, ok := s.side.(Exact); ok {
-		report, err := audit.Branch(s.Context(), branch, decode, truth)
+		report, err := audit.Branch(s.Context(), branch, layout, truth)
 		if err != nil {
 			s.Fatal(err)
 		}

@@ -87,7 +87,7 @@ func (s *kafkaSide) audit(ctx context.Context, branch *pachyderm.Branch) (*audit
 	if err != nil {
 		return nil, fmt.Errorf("read what the broker has kept: %w", err)
 	}
-	report, err := audit.Branch(ctx, branch, audit.DecoderOf("kafka"), truth)
+	report, err := audit.Branch(ctx, branch, settings.LayoutOf("kafka", ""), truth)
 	if err != nil {
 		return nil, err
 	}

@@ -388,7 +388,7 @@ func (w *world) checkAcknowledged(position offsets) {
 
 // audit reads every commit.
 func (w *world) audit() {
-	report, err := audit.Branch(context.Background(), w.branch, audit.DecoderOf("kafka"), w.stream)
+	report, err := audit.Branch(context.Background(), w.branch, settings.LayoutOf("kafka", ""), w.stream)
 	if err != nil {
 		w.problem("audit: %v", err)
 		return
