@@ -24,6 +24,12 @@ func Runner(ctx context.Context, folder, version string) (string, error) {
 	return build(ctx, "./runner", filepath.Join(folder, "spout-runner"), version)
 }
 
+// IdleProvider builds the provider that does nothing into folder and returns
+// the file.
+func IdleProvider(ctx context.Context, folder, version string) (string, error) {
+	return build(ctx, "./internal/proof/planbench/idleprovider", filepath.Join(folder, "idle-provider"), version)
+}
+
 // Broker builds the Kafka broker of a process of its own into folder and
 // returns the file.
 func Broker(ctx context.Context, folder string) (string, error) {

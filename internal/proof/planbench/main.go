@@ -32,6 +32,7 @@ type bench struct {
 	dir      string
 	cli      terraformcli.CLI
 	provider string // binary
+	idle     string // binary of the provider that does nothing
 	pachctl  string // binary
 	options
 }
@@ -95,6 +96,9 @@ func (b *bench) build(ctx context.Context) (err error) {
 		return err
 	}
 	if b.provider, err = artifacts.Provider(ctx, b.dir, providerVersion); err != nil {
+		return err
+	}
+	if b.idle, err = artifacts.IdleProvider(ctx, b.dir, providerVersion); err != nil {
 		return err
 	}
 	programs, err := cluster.FindPrograms(ctx, os.Stderr)
