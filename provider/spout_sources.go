@@ -15,11 +15,13 @@ import (
 // file of its own; all else is made of what internal/settings says.
 type spoutSources struct {
 	Kafka types.Object `tfsdk:"kafka"`
+	NATS  types.Object `tfsdk:"nats"`
 }
 
 // spoutSourceList is the list.
 var spoutSourceList = []spoutSource{
 	{name: "kafka", of: func(s *spoutSources) *types.Object { return &s.Kafka }, warn: warnOfShard},
+	{name: "nats", of: func(s *spoutSources) *types.Object { return &s.NATS }},
 }
 
 type spoutSource struct {

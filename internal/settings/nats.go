@@ -148,7 +148,7 @@ func (n NATS) validateSubjects() (p Problems) {
 			continue
 		}
 		for _, other := range n.Subjects[:i] {
-			if isNATSFilter(other) && natsOverlap(subject, other) {
+			if isNATSFilter(other) && NATSOverlap(subject, other) {
 				p.add("SPOUT_NATS_SUBJECTS", strings.Join(n.Subjects, ","), fmt.Sprintf("has %s and %s, which match the same messages; leave one of them out", other, subject))
 			}
 		}
@@ -166,8 +166,8 @@ func isNATSFilter(subject string) bool {
 	return true
 }
 
-// natsOverlap says whether a subject can match both of two filters.
-func natsOverlap(a, b string) bool {
+// NATSOverlap says whether a subject can match both of two filters.
+func NATSOverlap(a, b string) bool {
 	as, bs := strings.Split(a, "."), strings.Split(b, ".")
 	for i := range min(len(as), len(bs)) {
 		if as[i] == ">" || bs[i] == ">" {
