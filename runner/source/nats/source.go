@@ -154,9 +154,6 @@ func (s *Source) Open(ctx context.Context, raw json.RawMessage) error {
 	if err != nil {
 		return err
 	}
-	if raw == nil {
-		s.position = s.next
-	}
 	s.group.Go(func() { s.supervise(session) })
 	if s.config.Acknowledges() {
 		s.group.Go(s.acknowledger)

@@ -90,7 +90,7 @@ func (s *Source) settle(ctx context.Context) (jetstream.Stream, error) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.next = positions.Position{Stream: s.config.Stream, Created: info.Created, Next: next, Subjects: s.config.Subjects}
-		s.durable, s.settled = s.next, true
+		s.position, s.durable, s.settled = s.next, s.next, true // it is Open that gets here
 		s.log.Info("reading stream", "stream", s.config.Stream, "created", info.Created, "sequence", next, "messages", info.State.Msgs, "retention", s.config.Retention, "subjects", s.config.Subjects)
 		return stream, nil
 	}
