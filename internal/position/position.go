@@ -11,6 +11,7 @@ import (
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/position/kafka"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/position/view"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/position/webhook"
 )
 
 // View is what a position says.
@@ -21,7 +22,8 @@ type Mark = view.Mark
 
 // parsers are those of all sources.
 var parsers = map[string]func(json.RawMessage) (View, error){
-	"kafka": kafka.View,
+	"kafka":   kafka.View,
+	"webhook": webhook.View,
 }
 
 // ErrUnknownSource says that a position is of a source that this release does
