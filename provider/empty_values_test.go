@@ -69,7 +69,7 @@ func emptyBeside(attributes []*tfprotov6.SchemaAttribute) (object, bool) {
 			continue
 		}
 		empty, ok := emptyOf(a)
-		if a.NestedType != nil {
+		if a.NestedType != nil && a.NestedType.Nesting == tfprotov6.SchemaObjectNestingModeSingle {
 			empty, ok = emptyBeside(a.NestedType.Attributes)
 		}
 		if !ok {

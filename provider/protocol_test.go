@@ -448,6 +448,7 @@ func kafkaSpout(changes object) object {
 // sourceSpouts are the smallest spouts of each source, by its attribute.
 var sourceSpouts = map[string]func(changes object) object{
 	"kafka":     kafkaSpout,
+	"webhook":   webhookSpout,
 	"transform": transformSpout,
 }
 

@@ -101,6 +101,8 @@ func setting(v settings.Variable) schema.Attribute {
 		return schema.Int64Attribute{Required: v.Required, Optional: !v.Required, MarkdownDescription: doc}
 	case settings.Bool:
 		return schema.BoolAttribute{Required: v.Required, Optional: !v.Required, MarkdownDescription: doc}
+	case settings.NamedObjects:
+		return namedObjects(v, doc)
 	case settings.Offsets:
 		return schema.MapAttribute{ElementType: types.MapType{ElemType: types.Int64Type}, Required: v.Required, Optional: !v.Required, MarkdownDescription: doc}
 	}
@@ -127,7 +129,9 @@ func settingDoc(v settings.Variable) string {
 	if v.Default != "" && len(v.Values) == 0 {
 		doc += fmt.Sprintf(" Default: `%s`.", v.Default)
 	}
-	doc += fmt.Sprintf(" (`%s`)", v.Name)
+	if v.Name != "" { // a field of an object has no variable
+		doc += fmt.Sprintf(" (`%s`)", v.Name)
+	}
 	for _, value := range v.Values {
 		doc += fmt.Sprintf("\n    * `%s`: %s.", value.Name, settings.WithAttributes(value.Meaning))
 		if value.Name == v.Default {

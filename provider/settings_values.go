@@ -132,6 +132,9 @@ func (l leaves) text(at string) (string, bool) {
 		}
 		return strings.Join(parts, ","), true
 	case types.Map:
+		if _, objects := isNamedObjects(v.Type(context.Background())); objects {
+			return objectsText(v), true
+		}
 		return offsetsText(v), true
 	case types.Int64:
 		return fmt.Sprint(v.ValueInt64()), true
@@ -382,6 +385,9 @@ func objectFrom(ctx context.Context, t types.ObjectType, at string, texts map[st
 
 func terraformValue(ctx context.Context, t attr.Type, text string, ok bool) tftypes.Value {
 	tf := t.TerraformType(ctx)
+	if fields, objects := isNamedObjects(t); objects && ok {
+		return objectsValue(ctx, fields, text)
+	}
 	switch {
 	case !ok:
 		return tftypes.NewValue(tf, nil)

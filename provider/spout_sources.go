@@ -14,14 +14,16 @@ import (
 // here, and its line in the list below. What it has to say of it besides is in a
 // file of its own; all else is made of what internal/settings says.
 type spoutSources struct {
-	Kafka types.Object `tfsdk:"kafka"`
-	NATS  types.Object `tfsdk:"nats"`
+	Kafka   types.Object `tfsdk:"kafka"`
+	NATS    types.Object `tfsdk:"nats"`
+	Webhook types.Object `tfsdk:"webhook"`
 }
 
 // spoutSourceList is the list.
 var spoutSourceList = []spoutSource{
 	{name: "kafka", of: func(s *spoutSources) *types.Object { return &s.Kafka }, warn: warnOfShard},
 	{name: "nats", of: func(s *spoutSources) *types.Object { return &s.NATS }},
+	{name: "webhook", of: func(s *spoutSources) *types.Object { return &s.Webhook }, check: (*spoutValidator).webhook},
 }
 
 type spoutSource struct {
@@ -30,6 +32,9 @@ type spoutSource struct {
 	// warn warns of what it means to go from one configuration to another one
 	// of the same source. It may be nil.
 	warn func(was, is *spoutModel, diags *diag.Diagnostics)
+	// check refuses what of a spout does not go with the source's settings. It
+	// may be nil.
+	check func(v *spoutValidator, read runnerSettings)
 }
 
 // source is the one that is chosen. It is not ok if there is none, or more than

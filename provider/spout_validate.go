@@ -174,6 +174,9 @@ func (v *spoutValidator) runner(source string) {
 	v.diags.Append(read.problems(l)...)
 	v.diags.Append(read.warnings()...)
 	v.uniqueKeys(l)
+	if chosen, _, ok := v.m.source(); ok && chosen.check != nil {
+		chosen.check(v, read)
+	}
 	for name, value := range read.Environment() {
 		attribute, ok := attributeOf(name)
 		if problem := pachyderm.VariableSizeProblem(name, value); ok && problem != "" {

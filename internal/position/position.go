@@ -12,6 +12,7 @@ import (
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/position/kafka"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/position/nats"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/position/view"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/position/webhook"
 )
 
 // View is what a position says.
@@ -22,8 +23,9 @@ type Mark = view.Mark
 
 // parsers are those of all sources.
 var parsers = map[string]func(json.RawMessage) (View, error){
-	"kafka": kafka.View,
-	"nats":  nats.View,
+	"kafka":   kafka.View,
+	"nats":    nats.View,
+	"webhook": webhook.View,
 }
 
 // ErrUnknownSource says that a position is of a source that this release does

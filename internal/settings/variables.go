@@ -50,6 +50,7 @@ type Variable struct {
 	DefaultKey string // of a secret, the key where none is named
 	Doc        string // in Markdown
 	Values     []Value
+	Fields     []Variable // of Objects, what is in each; they have no variables of their own
 
 	Required bool
 	Secret   bool // comes from a Kubernetes secret only, never from a plain value
@@ -78,6 +79,7 @@ const (
 	PEM      // in which white space around it means nothing
 	Offsets  // by stream and partition
 	Presence // of an object
+	NamedObjects
 )
 
 // Group is an object of attributes, as kafka.tls.
@@ -188,6 +190,9 @@ func newVariable(field reflect.StructField, in scope) Variable {
 		dot := strings.LastIndexByte(v.Attribute, '.')
 		v.Attribute, v.Key = v.Attribute[:dot], v.Attribute[dot+1:]
 	}
+	if all, ok := reflect.Zero(field.Type).Interface().(objects); ok {
+		v.Kind, v.Fields = NamedObjects, fieldsOf(all.element())
+	}
 	if values := field.Tag.Get("values"); values != "" {
 		for value := range strings.SplitSeq(backticked(values), "|") {
 			name, meaning, _ := strings.Cut(value, ": ")
@@ -247,9 +252,29 @@ func (v Variable) Documentation() string {
 		text += " A list, separated by commas."
 	case Offsets:
 		text += " Written as `orders:0=1200,orders:1=1180`."
+	case NamedObjects:
+		text += " A JSON object of JSON objects, which can have:"
+		for _, field := range v.Fields {
+			text += "\n* `" + field.Attribute + "`: " + field.inLine()
+		}
 	}
 	for _, value := range v.Values {
 		text += fmt.Sprintf("\n* `%s`: %s.", value.Name, value.Meaning)
+	}
+	return text
+}
+
+// inLine is what there is to say of a field of an object, on one line.
+func (v Variable) inLine() string {
+	text := v.Doc
+	for i, value := range v.Values {
+		text += map[bool]string{true: " ", false: "; "}[i == 0] + "`" + value.Name + "`: " + value.Meaning
+	}
+	if len(v.Values) > 0 {
+		text += "."
+	}
+	if v.Default != "" {
+		text += " Default: `" + v.Default + "`."
 	}
 	return text
 }

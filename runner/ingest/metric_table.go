@@ -34,6 +34,7 @@ const (
 	metricLeaderChanges = "spout_source_leader_changes_total"
 	metricSkipped       = "spout_source_skipped_batches_total"
 	metricDamaged       = "spout_source_damaged_batches_total"
+	metricRefused       = "spout_source_refused_requests_total"
 
 	metricCommits         = "spout_commits_total"
 	metricRecords         = "spout_committed_records_total"
@@ -80,6 +81,7 @@ var MetricTable = []Metric{
 	{metricLeaderChanges, typeCounter, nil, "Times that a partition moved to another server, as to another broker of Kafka. There is no consumer group, and so no rebalance."},
 	{metricSkipped, typeCounter, nil, "Record batches that were left out: markers and aborted transactions."},
 	{metricDamaged, typeCounter, nil, "Record batches whose checksum or form was wrong; they are fetched again."},
+	{metricRefused, typeCounter, []string{"reason"}, "Requests of senders that were not taken: unauthorized, malformed, too large, rate, concurrency, memory, slow, timeout (not committed in time), gone (the sender did not wait), unavailable, method or not found. Only of sources that take requests."},
 
 	{metricCommits, typeCounter, []string{"reason"}, "FINISHED commits by what they were made for: bytes, records, files or age (the limit that ended the batch), window full (the source gives no more before it is acknowledged what it gave), deadline (it waits no longer for that), start (fixes where reading begins), idle position (the position has moved without records) or repair (brings back files)."},
 	{metricRecords, typeCounter, nil, "Records in FINISHED commits."},

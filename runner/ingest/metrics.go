@@ -219,6 +219,9 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	emit(metricLeaderChanges, float64(seen.Totals.LeaderChanges))
 	emit(metricSkipped, float64(seen.Totals.Skipped))
 	emit(metricDamaged, float64(seen.Totals.Damaged))
+	for reason, n := range seen.Totals.Refused {
+		emit(metricRefused, float64(n), reason)
+	}
 	emit(metricMemoryUsed, float64(seen.Memory), "source")
 	emit(metricMemoryUsed, float64(m.filesMemory.Load()), "files")
 	if in := n.ingester; in != nil {

@@ -40,7 +40,7 @@ func newObserved(t *testing.T) (*Ingester, *observedSource) {
 		t.Fatal(err)
 	}
 	s := &observedSource{seen: source.Observation{Memory: 100, Unreadable: 1,
-		Totals: source.Totals{Fetches: 10, FetchedBytes: 2000, Reconnects: 1, LeaderChanges: 2, Skipped: 3, Damaged: 4},
+		Totals: source.Totals{Fetches: 10, FetchedBytes: 2000, Reconnects: 1, LeaderChanges: 2, Skipped: 3, Damaged: 4, Refused: map[string]int64{"rate": 5}},
 		Lags: []source.Lag{{Stream: source.Stream{Name: "a", Partition: 0}, Records: 5, Age: 90 * time.Second},
 			{Stream: source.Stream{Name: "b", Partition: 7}, Records: 9, Age: -1}}}}
 	in.Metrics.watch(s)

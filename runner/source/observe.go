@@ -2,7 +2,10 @@
 
 package source
 
-import "time"
+import (
+	"maps"
+	"time"
+)
 
 // Observed is a source that can be looked at while it is used, also while Open
 // blocks. It may be called from any goroutine, and must not block.
@@ -22,12 +25,13 @@ type Observation struct {
 
 // Totals only grow.
 type Totals struct {
-	Fetches       int64 // answers with records
-	FetchedBytes  int64 // as they came over the network
-	Reconnects    int64 // connections that failed or were lost while fetching
-	LeaderChanges int64 // times that a stream moved to another server
-	Skipped       int64 // batches that were left out
-	Damaged       int64 // batches that could not be decoded
+	Fetches       int64            // answers with records
+	FetchedBytes  int64            // as they came over the network
+	Reconnects    int64            // connections that failed or were lost while fetching
+	LeaderChanges int64            // times that a stream moved to another server
+	Skipped       int64            // batches that were left out
+	Damaged       int64            // batches that could not be decoded
+	Refused       map[string]int64 // requests that were not taken, by why
 }
 
 // Plus adds up the totals of two lives of a source.
@@ -35,8 +39,19 @@ func (t Totals) Plus(other Totals) Totals {
 	return Totals{
 		Fetches: t.Fetches + other.Fetches, FetchedBytes: t.FetchedBytes + other.FetchedBytes,
 		Reconnects: t.Reconnects + other.Reconnects, LeaderChanges: t.LeaderChanges + other.LeaderChanges,
-		Skipped: t.Skipped + other.Skipped, Damaged: t.Damaged + other.Damaged,
+		Skipped: t.Skipped + other.Skipped, Damaged: t.Damaged + other.Damaged, Refused: sums(t.Refused, other.Refused),
 	}
+}
+
+func sums(a, b map[string]int64) map[string]int64 {
+	if len(a) == 0 || len(b) == 0 {
+		return maps.Clone(map[bool]map[string]int64{true: a, false: b}[len(b) == 0])
+	}
+	both := maps.Clone(a)
+	for reason, n := range b {
+		both[reason] += n
+	}
+	return both
 }
 
 // Lag is how far what was acknowledged of a stream is behind its end.

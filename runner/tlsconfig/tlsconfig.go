@@ -53,6 +53,45 @@ func Server(c settings.Certificate, prefix string) (*tls.Config, error) {
 	return &tls.Config{MinVersion: tls.VersionTLS12, Certificates: certificates}, nil
 }
 
+// Listener returns TLS towards those who call the runner at a port of a source
+// whose variables begin with prefix, for example SPOUT_WEBHOOK, nil if there is
+// no certificate. The certificate is one of variables or one of files, which are
+// read again for each connection. Client certificates of the authorities are
+// verified if one comes; whether one must come, the caller decides.
+func Listener(c settings.Certificate, certFile, keyFile, authority, authorityFile, prefix string) (*tls.Config, error) {
+	var load func() (*tls.Certificate, error)
+	switch {
+	case certFile != "":
+		load = func() (*tls.Certificate, error) {
+			certificate, err := tls.LoadX509KeyPair(certFile, keyFile)
+			if err != nil {
+				return nil, fmt.Errorf("%[1]s_TLS_CERT_FILE and %[1]s_TLS_KEY_FILE cannot be used: %[2]w", prefix, err)
+			}
+			return &certificate, nil
+		}
+	case c.Cert != "":
+		certificates, err := pair(c, prefix+"_TLS")
+		if err != nil {
+			return nil, err
+		}
+		load = func() (*tls.Certificate, error) { return &certificates[0], nil }
+	default:
+		return nil, nil
+	}
+	if _, err := load(); err != nil {
+		return nil, err
+	}
+	roots, err := authorities(settings.TLS{CA: authority, CAFile: authorityFile}, prefix+"_CLIENT")
+	if err != nil {
+		return nil, err
+	}
+	config := &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return load() }}
+	if roots != nil { // nil would be the system's
+		config.ClientAuth, config.ClientCAs = tls.VerifyClientCertIfGiven, roots
+	}
+	return config, nil
+}
+
 // authorities are those to trust, nil for the system's.
 func authorities(t settings.TLS, prefix string) (*x509.CertPool, error) {
 	variable, text := prefix+"_CA", []byte(t.CA)

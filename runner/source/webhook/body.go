@@ -1,0 +1,366 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package webhook
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"mime/multipart"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/source/redelivery"
+)
+
+// event are the records of a request that have an id together: all of it, or one
+// CloudEvent.
+type event struct {
+	records    []source.Record
+	id         redelivery.ID
+	identified bool
+}
+
+// refusal is why a request is not taken, and with which answer.
+type refusal struct {
+	status int
+	reason string // one word or two, for metrics
+	text   string // for the sender
+	after  time.Duration
+}
+
+func (r *refusal) Error() string { return r.text }
+
+func malformed(format string, args ...any) *refusal {
+	return &refusal{status: http.StatusBadRequest, reason: "malformed", text: fmt.Sprintf(format, args...)}
+}
+
+func tooLarge(format string, args ...any) *refusal {
+	return &refusal{status: http.StatusRequestEntityTooLarge, reason: "too large", text: fmt.Sprintf(format, args...)}
+}
+
+// received is a request whose sender is known.
+type received struct {
+	endpoint *endpoint
+	header   http.Header
+	request  *http.Request
+	body     []byte
+	at       time.Time
+	room     func(n int) bool // takes memory for n bytes more
+	most     int              // memory that records may take besides the body
+}
+
+// recordMemory is about what a record takes besides its bytes.
+const recordMemory = 192
+
+// events takes the body apart. The error is a *refusal.
+func (r *received) events() ([]event, error) {
+	if r.endpoint.Body == "cloudevents" {
+		return r.cloudEvents()
+	}
+	id, identified, err := r.id()
+	if err != nil {
+		return nil, err
+	}
+	var records []source.Record
+	switch r.endpoint.Body {
+	case "ndjson":
+		records, err = r.lines()
+	case "json_array":
+		records, err = r.array()
+	case "multipart":
+		records, err = r.parts()
+	default:
+		records, err = r.whole()
+	}
+	if err != nil {
+		return nil, err
+	}
+	e := event{records: records, identified: identified}
+	if identified {
+		e.id = redelivery.Hash(r.endpoint.name, []byte(id))
+		for i := range records {
+			detail := &source.Detail{ID: []byte(id)}
+			if len(records) > 1 {
+				detail.ID = fmt.Appendf(detail.ID, "#%d", i)
+			}
+			records[i].Key, records[i].Detail = []byte(id), detail
+		}
+	}
+	return []event{e}, nil
+}
+
+// id is the request's id.
+func (r *received) id() (id string, found bool, err error) {
+	e := r.endpoint
+	switch {
+	case e.ID == "none":
+		return "", false, nil
+	case e.ID == "":
+		for _, header := range e.scheme.ids {
+			if id := r.header.Get(header); id != "" {
+				return id, true, nil
+			}
+		}
+		if e.scheme.field != "" && e.Body == "whole" {
+			id, found = fieldIn(r.body, []string{e.scheme.field})
+		}
+		return id, found, nil
+	case e.id.Kind == "header":
+		id = r.header.Get(e.id.Header)
+		found = id != ""
+	default:
+		id, found = fieldIn(r.body, e.id.Field)
+	}
+	if !found {
+		return "", false, malformed("the request has no id: %s is missing", e.ID)
+	}
+	return id, true, nil
+}
+
+// record makes a record with the request's headers.
+func (r *received) record(value []byte, headers source.Headers) source.Record {
+	return source.Record{Timestamp: r.at.UnixMilli(), Value: value, Headers: headers}
+}
+
+// headers are those of the request which records keep. Names are in lower case.
+func (r *received) headers() (kept source.Headers) {
+	add := func(name string) {
+		for _, value := range r.header.Values(name) {
+			kept.Append(strings.ToLower(name), []byte(value))
+		}
+	}
+	add("Content-Type")
+	return r.chosen(kept)
+}
+
+// chosen adds the headers that the settings or the sender's scheme name.
+func (r *received) chosen(kept source.Headers) source.Headers {
+	for _, name := range append(r.endpoint.scheme.headers, r.endpoint.Headers...) {
+		switch name {
+		case ":path":
+			kept.Append(name, []byte(r.request.URL.Path))
+		case ":query":
+			kept.Append(name, []byte(r.request.URL.RawQuery))
+		case ":remote":
+			kept.Append(name, []byte(r.request.RemoteAddr))
+		default:
+			for _, value := range r.header.Values(name) {
+				kept.Append(strings.ToLower(name), []byte(value))
+			}
+		}
+	}
+	return kept
+}
+
+var errNoRoom = &refusal{status: http.StatusTooManyRequests, reason: "memory", text: "too much is waiting to be committed; send this again later", after: time.Second}
+
+// makeRoom makes room for n records.
+func (r *received) makeRoom(n int) ([]source.Record, error) {
+	if err := r.need(n * recordMemory); err != nil {
+		return nil, err
+	}
+	return make([]source.Record, 0, n), nil
+}
+
+// need takes memory for records.
+func (r *received) need(n int) error {
+	if r.most -= n; r.most < 0 {
+		return tooLarge("the request has too many records; send fewer at once")
+	}
+	if !r.room(n) {
+		return errNoRoom
+	}
+	return nil
+}
+
+func (r *received) whole() ([]source.Record, error) {
+	records, err := r.makeRoom(1)
+	return append(records, r.record(r.body, r.headers())), err
+}
+
+// lines are those of NDJSON.
+func (r *received) lines() ([]source.Record, error) {
+	records, err := r.makeRoom(bytes.Count(r.body, []byte{'\n'}) + 1)
+	if err != nil {
+		return nil, err
+	}
+	headers, number := r.headers(), 0
+	for line := range bytes.SplitSeq(r.body, []byte{'\n'}) {
+		number++
+		if line = bytes.TrimSpace(line); len(line) == 0 {
+			continue
+		}
+		if !json.Valid(line) {
+			return nil, malformed("line %d is not JSON; nothing of the request was taken", number)
+		}
+		records = append(records, r.record(line[:len(line):len(line)], headers))
+	}
+	if len(records) == 0 {
+		return nil, malformed("the body has no record")
+	}
+	return records, nil
+}
+
+func (r *received) array() ([]source.Record, error) {
+	all, ok := elements(r.body)
+	if !ok {
+		return nil, malformed("the body is no array in JSON")
+	}
+	n := 0
+	for range all {
+		n++
+	}
+	if n == 0 {
+		return nil, malformed("the body has no record")
+	}
+	records, err := r.makeRoom(n)
+	if err != nil {
+		return nil, err
+	}
+	headers := r.headers()
+	for element := range all {
+		records = append(records, r.record(element, headers))
+	}
+	return records, nil
+}
+
+// parts are those of a multipart body. Their content is copied.
+func (r *received) parts() (records []source.Record, err error) {
+	kind, params, err := mime.ParseMediaType(r.header.Get("Content-Type"))
+	if err != nil || !strings.HasPrefix(kind, "multipart/") || params["boundary"] == "" {
+		return nil, &refusal{status: http.StatusUnsupportedMediaType, reason: "malformed", text: "the body must be multipart, with a boundary in Content-Type"}
+	}
+	if !r.room(len(r.body)) {
+		return nil, errNoRoom
+	}
+	all := multipart.NewReader(bytes.NewReader(r.body), params["boundary"])
+	for {
+		part, err := all.NextRawPart()
+		// A header that is cut off looks like the end.
+		if errors.Is(err, io.EOF) && bytes.Contains(r.body, []byte("--"+params["boundary"]+"--")) {
+			break
+		}
+		if err != nil {
+			return nil, malformed("part %d cannot be read; nothing of the request was taken", len(records)+1)
+		}
+		var headers source.Headers
+		if of := part.Header.Get("Content-Type"); of != "" {
+			headers.Append("content-type", []byte(of))
+		}
+		if name := part.FormName(); name != "" {
+			headers.Append("name", []byte(name))
+		}
+		if name := part.FileName(); name != "" {
+			headers.Append("filename", []byte(name))
+		}
+		headers = r.chosen(headers)
+		if err := r.need(recordMemory + len(headers.Raw)); err != nil {
+			return nil, err
+		}
+		value, err := io.ReadAll(part)
+		if err != nil {
+			return nil, malformed("part %d is cut off; nothing of the request was taken", len(records)+1)
+		}
+		records = append(records, r.record(value, headers))
+	}
+	if len(records) == 0 {
+		return nil, malformed("the body has no part")
+	}
+	return records, nil
+}
+
+// maxWindow is the largest window of zstd: what all decoders must have.
+const maxWindow = 8 << 20
+
+// unpacker makes bodies of what was sent.
+type unpacker struct {
+	slots chan struct{} // decompressors are large
+	limit int
+}
+
+func newUnpacker(limit int) *unpacker { return &unpacker{slots: make(chan struct{}, 2), limit: limit} }
+
+// unpack undoes the encodings of a body. What it returns has at most limit
+// bytes, for which room was taken.
+func (u *unpacker) unpack(encoding string, packed []byte, room func(int) bool) ([]byte, error) {
+	switch strings.ToLower(strings.TrimSpace(encoding)) {
+	case "", "identity":
+		return packed, nil
+	case "gzip", "x-gzip", "zstd":
+	default:
+		return nil, &refusal{status: http.StatusUnsupportedMediaType, reason: "malformed", text: "the Content-Encoding must be gzip, zstd or none"}
+	}
+	u.slots <- struct{}{}
+	defer func() { <-u.slots }()
+	var in io.Reader
+	if strings.EqualFold(encoding, "zstd") {
+		decoder, err := zstd.NewReader(bytes.NewReader(packed), zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderMaxMemory(uint64(u.limit)+maxWindow))
+		if err != nil {
+			return nil, malformed("the body is no zstd: %v", err)
+		}
+		defer decoder.Close()
+		in = decoder
+	} else {
+		decoder, err := gzip.NewReader(bytes.NewReader(packed))
+		if err != nil {
+			return nil, malformed("the body is no gzip: %v", err)
+		}
+		defer decoder.Close() //nolint:errcheck // it was read to the end, or is refused
+		in = decoder
+	}
+	body, err := readAll(in, -1, u.limit, room)
+	var refused *refusal
+	if err != nil && !errors.As(err, &refused) {
+		return nil, malformed("the body cannot be decompressed: %v", err)
+	}
+	return body, err
+}
+
+// readAll reads up to limit bytes, and takes room as it grows. The error is a
+// *refusal, or that of the reader.
+func readAll(in io.Reader, length int64, limit int, room func(int) bool) ([]byte, error) {
+	const first = 4 << 10
+	size := first
+	if length >= 0 && length < first {
+		size = int(length) + 1
+	}
+	if !room(size) {
+		return nil, errNoRoom
+	}
+	buffer := make([]byte, 0, size)
+	for {
+		if len(buffer) == cap(buffer) {
+			if len(buffer) > limit {
+				return nil, tooLarge("the body has more than %d bytes", limit)
+			}
+			bigger := min(2*cap(buffer), limit+1)
+			if length >= int64(cap(buffer)) {
+				bigger = min(bigger, int(length)+1) // to see its end
+			}
+			if !room(bigger - cap(buffer)) {
+				return nil, errNoRoom
+			}
+			buffer = append(make([]byte, 0, bigger), buffer...)
+		}
+		n, err := in.Read(buffer[len(buffer):cap(buffer)])
+		buffer = buffer[:len(buffer)+n]
+		if errors.Is(err, io.EOF) {
+			if len(buffer) > limit {
+				return nil, tooLarge("the body has more than %d bytes", limit)
+			}
+			return buffer, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+}
