@@ -14,12 +14,14 @@ import (
 // here, and its line in the list below. What it has to say of it besides is in a
 // file of its own; all else is made of what internal/settings says.
 type spoutSources struct {
-	Kafka types.Object `tfsdk:"kafka"`
+	Kafka    types.Object `tfsdk:"kafka"`
+	RabbitMQ types.Object `tfsdk:"rabbitmq"`
 }
 
 // spoutSourceList is the list.
 var spoutSourceList = []spoutSource{
 	{name: "kafka", of: func(s *spoutSources) *types.Object { return &s.Kafka }, warn: warnOfShard},
+	{name: "rabbitmq", of: func(s *spoutSources) *types.Object { return &s.RabbitMQ }},
 }
 
 type spoutSource struct {

@@ -11,11 +11,13 @@ import (
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/ingest"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source/kafka"
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/source/rabbitmq"
 )
 
 // sources are all that the runner can read, by the name in SPOUT_SOURCE.
 var sources = map[string]source.Driver{
-	"kafka": {New: kafka.Make, Reread: kafka.Reread},
+	"kafka":    {New: kafka.Make, Reread: kafka.Reread},
+	"rabbitmq": {New: rabbitmq.Make},
 }
 
 // newSource makes the source that the settings name.

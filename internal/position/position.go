@@ -10,6 +10,7 @@ import (
 	"fmt"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/position/kafka"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/position/rabbitmq"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/position/view"
 )
 
@@ -21,7 +22,8 @@ type Mark = view.Mark
 
 // parsers are those of all sources.
 var parsers = map[string]func(json.RawMessage) (View, error){
-	"kafka": kafka.View,
+	"kafka":    kafka.View,
+	"rabbitmq": rabbitmq.View,
 }
 
 // ErrUnknownSource says that a position is of a source that this release does

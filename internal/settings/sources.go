@@ -13,12 +13,14 @@ import "slices"
 type Sources struct {
 	Source string `env:"SPOUT_SOURCE" default:"kafka" doc:"What is read."`
 
-	Kafka Kafka `source:"kafka" title:"Kafka" doc:"Read topics of Apache Kafka with the bundled runner."`
+	Kafka    Kafka    `source:"kafka" title:"Kafka" doc:"Read topics of Apache Kafka with the bundled runner."`
+	RabbitMQ RabbitMQ `source:"rabbitmq" title:"RabbitMQ" doc:"Read queues or streams of RabbitMQ with the bundled runner."`
 }
 
 // sources is the list.
 var sources = []source{
 	{"kafka", []Layout{{Stream: "topic", Partition: "partition", Offset: "offset"}}, func(s *Sources) sourceSettings { return s.Kafka }},
+	{"rabbitmq", rabbitMQLayouts, func(s *Sources) sourceSettings { return s.RabbitMQ }},
 }
 
 type source struct {
