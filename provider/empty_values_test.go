@@ -115,6 +115,7 @@ func TestEmptyMeansUnset(t *testing.T) {
 		t.Run(typeName, func(t *testing.T) {
 			t.Parallel()
 			s, i := bindingsOf(t, pachtest.Version26, nil)
+			s.AddKubernetesSecret("kafka-user", map[string]string{"username": "u", "password": "p"})
 			for _, c := range cases {
 				i := i.as(typeName)
 				base := baseOf(typeName, strings.TrimPrefix(c.path, typeName+"."))
@@ -150,6 +151,10 @@ func baseOf(typeName, attribute string) object {
 		return kafkaSpout(object{"kafka.tls": object{}})
 	case attribute == "kafka.topics":
 		return kafkaSpout(object{"kafka.topics": nil, "kafka.topics_pattern": "orders-.*"})
+	case strings.HasPrefix(attribute, "rabbitmq.tls"):
+		return rabbitMQSpout(object{"rabbitmq.tls": object{}})
+	case attribute == "rabbitmq.queues":
+		return rabbitMQSpout(object{"rabbitmq.queues": nil, "rabbitmq.streams": []any{"clicks"}})
 	}
 	return spoutWith(attribute)(nil)
 }

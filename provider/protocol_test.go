@@ -449,7 +449,12 @@ func kafkaSpout(changes object) object {
 var sourceSpouts = map[string]func(changes object) object{
 	"kafka":     kafkaSpout,
 	"webhook":   webhookSpout,
+	"rabbitmq":  rabbitMQSpout,
 	"transform": transformSpout,
+}
+
+func rabbitMQSpout(changes object) object {
+	return merged(object{"name": "orders", "rabbitmq": object{"addresses": []any{"127.0.0.1:5672"}, "queues": []any{"orders"}, "credentials_secret": object{"name": "kafka-user"}}}, changes)
 }
 
 // spoutWith is the smallest spout that can have an attribute.

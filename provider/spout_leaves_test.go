@@ -68,6 +68,21 @@ var leafCases = []leaf{
 	{path: "webhook.client_ca_file", a: "/etc/ca", b: "/etc/other"},
 	{path: "webhook.allow_cleartext_credentials", a: true, b: false},
 	{path: "webhook.tls_secret", a: object{"name": "kafka-tls"}, b: object{"name": "kafka-tls", "certificate_key": "cert", "private_key_key": "key"}},
+	{path: "rabbitmq.addresses", required: true, a: []any{"127.0.0.1:5672"}, b: []any{"127.0.0.1:5672", "127.0.0.2:5672"}},
+	{path: "rabbitmq.vhost", a: "shop", b: "orders"},
+	{path: "rabbitmq.queues", required: true, a: []any{"orders", "payments"}, b: []any{"payments"}},
+	{path: "rabbitmq.prefetch", a: 1000.0, b: 2000.0},
+	{path: "rabbitmq.consumer_timeout", a: "1h", b: "2h", same: "60m"},
+	{path: "rabbitmq.allow_cleartext_credentials", a: true, b: false},
+	{path: "rabbitmq.tls", a: object{}, b: object{"server_name": "rabbitmq.example.com"}},
+	{path: "rabbitmq.tls", a: object{"ca_file": "/etc/rabbitmq/ca.crt"}, b: object{"certificate_file": "/etc/rabbitmq/tls.crt", "private_key_file": "/etc/rabbitmq/tls.key"}},
+	{path: "rabbitmq.tls.ca_certificate", a: testPEM, b: testPEM + testPEM},
+	{path: "rabbitmq.credentials_secret", required: true, a: object{"name": "kafka-user"}, b: object{"name": "kafka-user", "username_key": "user", "password_key": "pass"}},
+	{path: "rabbitmq", required: true,
+		a: object{"addresses": []any{"127.0.0.1:5552"}, "streams": []any{"clicks"}, "super_streams": []any{"orders"}, "start": "2026-01-31T00:00:00Z", "on_reset": "restart", "on_gap": "skip",
+			"credentials_secret": object{"name": "kafka-user"}},
+		b: object{"addresses": []any{"rabbitmq:5551"}, "streams": []any{"clicks"}, "mechanism": "external",
+			"tls": object{"client_certificate_secret": object{"name": "kafka-tls", "certificate_key": "cert", "private_key_key": "key"}}}},
 	{path: "batch.max_bytes", a: "32MiB", b: "16MiB", same: "32Mi"},
 	{path: "batch.max_records", a: 1000.0, b: 2000.0},
 	{path: "batch.max_age", a: "2s", b: "3s", same: "2000ms"},
@@ -230,6 +245,7 @@ func TestDefaultsWrittenOut(t *testing.T) {
 			t.Parallel()
 			base := sourceSpouts[source.name]
 			s := pachtest.New(t)
+			s.AddKubernetesSecret("kafka-user", map[string]string{"username": "u", "password": "p"})
 			spout := newInstance(t, s)
 			spout.must(spout.apply(base(nil)))
 			writes := s.Writes()

@@ -14,9 +14,10 @@ import (
 // here, and its line in the list below. What it has to say of it besides is in a
 // file of its own; all else is made of what internal/settings says.
 type spoutSources struct {
-	Kafka   types.Object `tfsdk:"kafka"`
-	NATS    types.Object `tfsdk:"nats"`
-	Webhook types.Object `tfsdk:"webhook"`
+	Kafka    types.Object `tfsdk:"kafka"`
+	NATS     types.Object `tfsdk:"nats"`
+	Webhook  types.Object `tfsdk:"webhook"`
+	RabbitMQ types.Object `tfsdk:"rabbitmq"`
 }
 
 // spoutSourceList is the list.
@@ -24,6 +25,7 @@ var spoutSourceList = []spoutSource{
 	{name: "kafka", of: func(s *spoutSources) *types.Object { return &s.Kafka }, warn: warnOfShard},
 	{name: "nats", of: func(s *spoutSources) *types.Object { return &s.NATS }},
 	{name: "webhook", of: func(s *spoutSources) *types.Object { return &s.Webhook }, check: (*spoutValidator).webhook},
+	{name: "rabbitmq", of: func(s *spoutSources) *types.Object { return &s.RabbitMQ }},
 }
 
 type spoutSource struct {

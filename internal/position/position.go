@@ -11,6 +11,7 @@ import (
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/position/kafka"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/position/nats"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/position/rabbitmq"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/position/view"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/position/webhook"
 )
@@ -23,9 +24,10 @@ type Mark = view.Mark
 
 // parsers are those of all sources.
 var parsers = map[string]func(json.RawMessage) (View, error){
-	"kafka":   kafka.View,
-	"nats":    nats.View,
-	"webhook": webhook.View,
+	"kafka":    kafka.View,
+	"nats":     nats.View,
+	"webhook":  webhook.View,
+	"rabbitmq": rabbitmq.View,
 }
 
 // ErrUnknownSource says that a position is of a source that this release does

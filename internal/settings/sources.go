@@ -13,9 +13,10 @@ import "slices"
 type Sources struct {
 	Source string `env:"SPOUT_SOURCE" default:"kafka" doc:"What is read."`
 
-	Kafka   Kafka   `source:"kafka" title:"Kafka" doc:"Read topics of Apache Kafka with the bundled runner."`
-	NATS    NATS    `source:"nats" title:"NATS JetStream" doc:"Read a stream of NATS JetStream with the bundled runner."`
-	Webhook Webhook `source:"webhook" title:"Webhooks" doc:"Take HTTP requests of webhooks and CloudEvents with the bundled runner."`
+	Kafka    Kafka    `source:"kafka" title:"Kafka" doc:"Read topics of Apache Kafka with the bundled runner."`
+	NATS     NATS     `source:"nats" title:"NATS JetStream" doc:"Read a stream of NATS JetStream with the bundled runner."`
+	Webhook  Webhook  `source:"webhook" title:"Webhooks" doc:"Take HTTP requests of webhooks and CloudEvents with the bundled runner."`
+	RabbitMQ RabbitMQ `source:"rabbitmq" title:"RabbitMQ" doc:"Read queues or streams of RabbitMQ with the bundled runner."`
 }
 
 // sources is the list.
@@ -23,6 +24,7 @@ var sources = []source{
 	{"kafka", []Layout{{Stream: "topic", Partition: "partition", Offset: "offset"}}, func(s *Sources) sourceSettings { return s.Kafka }},
 	{"nats", []Layout{{Stream: "stream", Offset: "sequence"}}, func(s *Sources) sourceSettings { return s.NATS }},
 	{"webhook", []Layout{{Stream: "endpoint", Offset: "ordinal", ID: "id"}}, func(s *Sources) sourceSettings { return s.Webhook }},
+	{"rabbitmq", rabbitMQLayouts, func(s *Sources) sourceSettings { return s.RabbitMQ }},
 }
 
 type source struct {

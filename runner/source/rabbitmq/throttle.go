@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package rabbitmq
+
+import (
+	"encoding/binary"
+	"net"
+	"sync"
+	"time"
+)
+
+// throttle is a connection of AMQP 0.9.1 that is not read while the messages
+// that came over it and were not released take more memory than they may. The
+// client library keeps all that it reads, however much that is.
+type throttle struct {
+	net.Conn
+	limit int64
+
+	mu       sync.Mutex
+	wake     sync.Cond
+	held     int64 // by complete messages that were not released
+	total    int64 // bytes that were read
+	tooLarge int64 // a message that is larger than the limit, 0 for none
+	closed   bool
+
+	// What is being read: a frame is a type, a channel and a size, so many bytes,
+	// and an end. A header's frame has the size of the message.
+	head   [frameHead + contentHead]byte
+	filled int // of head
+	left   int // bytes of the frame after head
+	open   map[uint16]*content
+}
+
+// content is a message that has not come as a whole, by its channel.
+type content struct{ size, left int64 }
+
+const (
+	frameHead   = 7
+	contentHead = 12 // class, weight, size
+	frameEnd    = 1
+	typeHeader  = 2
+	typeBody    = 3
+
+	// aroundMessage is what a message takes besides its body, about.
+	aroundMessage = 600
+)
+
+func newThrottle(conn net.Conn, limit int64) *throttle {
+	t := &throttle{Conn: conn, limit: limit, open: map[uint16]*content{}}
+	t.wake.L = &t.mu
+	return t
+}
+
+// Read waits until there is memory, and reads.
+func (t *throttle) Read(p []byte) (int, error) {
+	t.mu.Lock()
+	waited := false
+	for t.held > t.limit && !t.closed {
+		waited = true
+		t.wake.Wait()
+	}
+	t.mu.Unlock()
+	if waited {
+		// The library's deadline may have passed meanwhile; it sets the next.
+		_ = t.SetReadDeadline(time.Now().Add(3 * heartbeat)) // an error shows below
+	}
+	n, err := t.Conn.Read(p)
+	t.mu.Lock()
+	t.total += int64(n)
+	t.follow(p[:n])
+	t.mu.Unlock()
+	return n, err
+}
+
+// Write bounds how long a node may take to take what is written.
+func (t *throttle) Write(p []byte) (int, error) {
+	if err := t.SetWriteDeadline(time.Now().Add(3 * heartbeat)); err != nil {
+		return 0, err
+	}
+	return t.Conn.Write(p)
+}
+
+// Close ends the connection, and the wait for memory.
+func (t *throttle) Close() error {
+	t.unblock()
+	return t.Conn.Close()
+}
+
+// unblock ends the wait for memory for good.
+func (t *throttle) unblock() {
+	t.mu.Lock()
+	t.closed = true
+	t.wake.Broadcast()
+	t.mu.Unlock()
+}
+
+// release gives the memory of a message back.
+func (t *throttle) release(bytes int64) {
+	t.mu.Lock()
+	t.held -= bytes
+	if t.held <= t.limit {
+		t.wake.Broadcast()
+	}
+	t.mu.Unlock()
+}
+
+// sizeOf is what a message counts for.
+func sizeOf(body int) int64 { return int64(body) + aroundMessage }
+
+// follow counts messages in what was read.
+func (t *throttle) follow(p []byte) {
+	for len(p) > 0 {
+		if t.left > 0 {
+			n := min(t.left, len(p))
+			p, t.left = p[n:], t.left-n
+			continue
+		}
+		want := frameHead
+		if t.filled >= frameHead && t.head[0] == typeHeader {
+			want += contentHead
+		}
+		n := copy(t.head[t.filled:want], p)
+		t.filled += n
+		p = p[n:]
+		if t.filled < want {
+			return
+		}
+		size := int(binary.BigEndian.Uint32(t.head[3:]))
+		switch {
+		case t.head[0] != typeHeader:
+		case want == frameHead && size >= contentHead:
+			continue // read more of it
+		case want > frameHead:
+			size -= contentHead
+		}
+		t.frame(size)
+		t.left, t.filled = size+frameEnd, 0
+	}
+}
+
+// frame notes a frame, of which size bytes follow.
+func (t *throttle) frame(size int) {
+	channel := binary.BigEndian.Uint16(t.head[1:])
+	switch t.head[0] {
+	case typeHeader:
+		body := int64(binary.BigEndian.Uint64(t.head[frameHead+4:]))
+		if body > t.limit {
+			t.tooLarge = body
+		}
+		if body == 0 {
+			t.held += sizeOf(0)
+			return
+		}
+		t.open[channel] = &content{body, body}
+	case typeBody:
+		c := t.open[channel]
+		if c == nil {
+			return
+		}
+		if c.left -= int64(size); c.left <= 0 {
+			t.held += sizeOf(int(c.size))
+			delete(t.open, channel)
+		}
+	}
+}
+
+// stats are the bytes held and read, and the size of a message that is too
+// large.
+func (t *throttle) stats() (held, total, tooLarge int64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.held, t.total, t.tooLarge
+}
