@@ -14,14 +14,16 @@ import (
 // here, and its line in the list below. What it has to say of it besides is in a
 // file of its own; all else is made of what internal/settings says.
 type spoutSources struct {
-	Kafka types.Object `tfsdk:"kafka"`
-	NATS  types.Object `tfsdk:"nats"`
+	Kafka    types.Object `tfsdk:"kafka"`
+	NATS     types.Object `tfsdk:"nats"`
+	Postgres types.Object `tfsdk:"postgres"`
 }
 
 // spoutSourceList is the list.
 var spoutSourceList = []spoutSource{
 	{name: "kafka", of: func(s *spoutSources) *types.Object { return &s.Kafka }, warn: warnOfShard},
 	{name: "nats", of: func(s *spoutSources) *types.Object { return &s.NATS }},
+	{name: "postgres", of: func(s *spoutSources) *types.Object { return &s.Postgres }},
 }
 
 type spoutSource struct {

@@ -12,12 +12,14 @@ import (
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source/kafka"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source/nats"
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/source/postgres"
 )
 
 // sources are all that the runner can read, by the name in SPOUT_SOURCE.
 var sources = map[string]source.Driver{
-	"kafka": {New: kafka.Make, Reread: kafka.Reread},
-	"nats":  {New: nats.Make, Reread: nats.Reread},
+	"kafka":    {New: kafka.Make, Reread: kafka.Reread},
+	"nats":     {New: nats.Make, Reread: nats.Reread},
+	"postgres": {New: postgres.Make},
 }
 
 // newSource makes the source that the settings name.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/position/kafka"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/position/nats"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/position/postgres"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/position/view"
 )
 
@@ -22,8 +23,9 @@ type Mark = view.Mark
 
 // parsers are those of all sources.
 var parsers = map[string]func(json.RawMessage) (View, error){
-	"kafka": kafka.View,
-	"nats":  nats.View,
+	"kafka":    kafka.View,
+	"nats":     nats.View,
+	"postgres": postgres.View,
 }
 
 // ErrUnknownSource says that a position is of a source that this release does

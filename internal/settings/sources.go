@@ -13,14 +13,16 @@ import "slices"
 type Sources struct {
 	Source string `env:"SPOUT_SOURCE" default:"kafka" doc:"What is read."`
 
-	Kafka Kafka `source:"kafka" title:"Kafka" doc:"Read topics of Apache Kafka with the bundled runner."`
-	NATS  NATS  `source:"nats" title:"NATS JetStream" doc:"Read a stream of NATS JetStream with the bundled runner."`
+	Kafka    Kafka    `source:"kafka" title:"Kafka" doc:"Read topics of Apache Kafka with the bundled runner."`
+	NATS     NATS     `source:"nats" title:"NATS JetStream" doc:"Read a stream of NATS JetStream with the bundled runner."`
+	Postgres Postgres `source:"postgres" title:"PostgreSQL" doc:"Read tables of a PostgreSQL database, by logical replication, with the bundled runner: what is in them at first, and all changes."`
 }
 
 // sources is the list.
 var sources = []source{
 	{"kafka", []Layout{{Stream: "topic", Partition: "partition", Offset: "offset"}}, func(s *Sources) sourceSettings { return s.Kafka }},
 	{"nats", []Layout{{Stream: "stream", Offset: "sequence"}}, func(s *Sources) sourceSettings { return s.NATS }},
+	{"postgres", []Layout{{Stream: "table", Offset: "ordinal", ID: "lsn"}}, func(s *Sources) sourceSettings { return s.Postgres }},
 }
 
 type source struct {
