@@ -106,22 +106,34 @@ func configure(database string, tables ...string) settings.Settings {
 	return s
 }
 
-// tableSide is a table that rows are inserted into, some per transaction.
+// tableSide is a database with tables that rows are inserted into, some per
+// transaction. Those that are there at first are copied, or are changes since a
+// slot was made.
 type tableSide struct {
 	*audit.Produced
 	t        testing.TB
 	database string
+	tables   []string
+	copies   bool
 	conn     *pgx.Conn
 
 	mu     sync.Mutex
+	keeps  bool
 	values []string
 	last   map[string]bool // values that end a transaction
 }
 
-func newTableSide(t testing.TB) *tableSide {
-	s := &tableSide{t: t, last: map[string]bool{}, Produced: audit.NewProduced(audit.OffsetsOf("postgres"))}
+func newTableSide(t testing.TB, tables int, copies bool) *tableSide {
+	s := &tableSide{t: t, copies: copies, last: map[string]bool{}, Produced: audit.NewProduced(audit.OffsetsOf("postgres"))}
 	s.database, s.conn = newDatabase(t)
-	s.exec("CREATE TABLE t (n int PRIMARY KEY)", "CREATE TABLE other (n int PRIMARY KEY)")
+	for i := range tables {
+		s.tables = append(s.tables, fmt.Sprintf("t%d", i))
+		s.exec("CREATE TABLE " + s.tables[i] + " (n int PRIMARY KEY)")
+	}
+	s.exec("CREATE TABLE other (n int PRIMARY KEY)")
+	if !copies {
+		s.exec("CREATE PUBLICATION slot_"+s.database+" FOR TABLE "+strings.Join(s.tables, ", "), "SELECT pg_create_logical_replication_slot('slot_"+s.database+"', 'pgoutput')")
+	}
 	return s
 }
 
@@ -135,28 +147,50 @@ func (s *tableSide) exec(statements ...string) {
 }
 
 func (s *tableSide) Settings() settings.Settings {
-	all := configure(s.database, "t")
+	all := configure(s.database, s.tables...)
+	if !s.copies {
+		all.Postgres.Snapshot = "never"
+	}
 	all.Postgres.IdleInterval = settings.Duration(30 * time.Millisecond)
 	return all
 }
 
-func (*tableSide) New(s settings.Settings, o source.Options) (source.Source, error) {
-	return postgres.Make(s, o)
+func (s *tableSide) New(all settings.Settings, o source.Options) (source.Source, error) {
+	src, err := postgres.Make(all, o)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.keeps {
+		src = deaf{src}
+	}
+	return src, err
 }
 
-// Produce inserts rows in transactions of three.
+// Keep implements conformance.Keeper.
+func (s *tableSide) Keep() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.keeps = true
+}
+
+// deaf is a source whose slot stays where it is.
+type deaf struct{ source.Source }
+
+func (deaf) Acknowledge(context.Context, json.RawMessage) {}
+
+// Produce inserts rows in transactions of three, into one table after the other.
 func (s *tableSide) Produce(n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for n > 0 {
 		some := min(n, 3)
 		n -= some
-		from := len(s.values)
-		s.exec(fmt.Sprintf("INSERT INTO t SELECT * FROM generate_series(%d, %d)", from, from+some-1))
+		from, table := len(s.values), s.tables[len(s.last)%len(s.tables)]
+		s.exec(fmt.Sprintf("INSERT INTO %s SELECT * FROM generate_series(%d, %d)", table, from, from+some-1))
+		stream := source.Stream{Name: "public." + table}
 		for i := range some {
 			value := fmt.Sprintf(`{"n":%d}`, from+i)
 			s.values = append(s.values, value)
-			s.Add(source.Stream{Name: "public.t"}, int64(from+i), value)
+			s.Add(stream, s.Ends()[stream], value)
 		}
 		s.last[s.values[len(s.values)-1]] = true
 	}
@@ -172,8 +206,14 @@ func (s *tableSide) Values() []string {
 func (s *tableSide) Torn(values []string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(values) > 0 && !s.last[values[len(values)-1]] {
-		return "it ends in the middle of a transaction"
+	in := map[string]bool{}
+	for _, value := range values {
+		in[value] = true
+	}
+	for i, value := range s.values { // the next one is of the same transaction
+		if in[value] && !s.last[value] && !in[s.values[i+1]] {
+			return "it has a part of a transaction"
+		}
 	}
 	return ""
 }
@@ -201,13 +241,22 @@ func (s *tableSide) Move() { s.exec("INSERT INTO other SELECT coalesce(max(n), 0
 // Offsets implements audit.Truth: a table without a record yet is in no position.
 func (s *tableSide) Offsets(position json.RawMessage) (map[source.Stream]int64, error) {
 	offsets, err := s.Produced.Offsets(position)
-	if err == nil && len(offsets) == 0 {
-		offsets[source.Stream{Name: "public.t"}] = 0
+	if err != nil {
+		return nil, err
 	}
-	return offsets, err
+	for _, table := range s.tables {
+		if stream := (source.Stream{Name: "public." + table}); offsets[stream] == 0 {
+			offsets[stream] = 0
+		}
+	}
+	return offsets, nil
 }
 
-// TestConformance is not parallel: see conformance.
+// TestConformance is not parallel: see conformance. Nor is the next one.
 func TestConformance(t *testing.T) {
-	conformance.Run(t, func(t testing.TB) conformance.Side { return newTableSide(t) })
+	conformance.Run(t, func(t testing.TB) conformance.Side { return newTableSide(t, 1, false) })
+}
+
+func TestConformanceWithCopies(t *testing.T) {
+	conformance.Run(t, func(t testing.TB) conformance.Side { return newTableSide(t, 5, true) })
 }
