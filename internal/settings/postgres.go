@@ -31,7 +31,7 @@ type Postgres struct {
 
 	Snapshot     string   `env:"SPOUT_POSTGRES_SNAPSHOT" attribute:"snapshot" default:"initial" doc:"Whether the rows that a table holds when it is first read are copied, as changes called ´read´." values:"initial: each table is copied once, before its changes. One copy after the other, each whole in a commit|never: only changes are read"`
 	OnReset      string   `env:"SPOUT_POSTGRES_ON_RESET" attribute:"on_reset" default:"stop" doc:"What to do when the database, the server or the slot is not the one that was read, so that changes may be missing: it was made again, restored, moved on by someone else, or has lost its WAL." values:"stop: the runner stops, with both positions in its message|restart: it makes the slot again, and copies all tables again as SPOUT_POSTGRES_SNAPSHOT says"`
-	Shape        string   `env:"SPOUT_POSTGRES_SHAPE" attribute:"shape" default:"flat" doc:"What a value in ´jsonl´, ´lines´ and ´raw´ files is. ´avro´ and ´parquet´ files always have the table's own columns, and one called ´_record´." values:"flat: an object of the row's columns|debezium: Debezium's envelope, with ´before´, ´after´, ´source´, ´op´ and ´ts_ms´"`
+	Shape        string   `env:"SPOUT_POSTGRES_SHAPE" attribute:"shape" doc:"What a value in ´jsonl´, ´lines´ and ´raw´ files is. Left out, ´flat´ in ´jsonl´, and ´debezium´ in the others, which do not say otherwise what has become of a row. ´avro´ and ´parquet´ files always have the table's own columns, and one called ´_record´." values:"flat: an object of the row's columns|debezium: Debezium's envelope, with ´before´, ´after´, ´source´, ´op´ and ´ts_ms´"`
 	IdleInterval Duration `env:"SPOUT_POSTGRES_IDLE_INTERVAL" attribute:"idle_interval" default:"5m" doc:"How long the slot may stand still while only others write to the server. Then a commit without records moves it on, so that the server can drop its WAL. It also comes after 256 MiB of WAL."`
 }
 
@@ -115,6 +115,9 @@ func (p Postgres) validate(all Settings) (list Problems) {
 	}
 	if !all.File.HasRows() && all.File.Format != "jsonl" && p.Shape == "flat" {
 		list.add("SPOUT_FILE_FORMAT", all.File.Format, "does not say what has become of a row: take jsonl, avro or parquet, or set SPOUT_POSTGRES_SHAPE to debezium", "SPOUT_POSTGRES_SHAPE")
+	}
+	if all.File.HasRows() && p.Shape != "" {
+		list.add("SPOUT_POSTGRES_SHAPE", p.Shape, "is for jsonl, lines and raw; leave it out, since SPOUT_FILE_FORMAT is "+all.File.Format, "SPOUT_FILE_FORMAT")
 	}
 	if all.File.HasRows() && all.ReadsJSON() {
 		list.add("SPOUT_FILE_FORMAT", all.File.Format, "has rows, which nothing can look into: value:FIELD in SPOUT_FILE_PATH or SPOUT_RECORD_FILTER, SPOUT_RECORD_FIELDS and SPOUT_RECORD_MASK are for jsonl; leave columns and rows out in a publication",

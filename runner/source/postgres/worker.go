@@ -68,7 +68,7 @@ func newWorker(s *Source, all settings.Settings) *worker {
 	switch {
 	case w.rows:
 		w.encoder.shape = shapeRows
-	case s.config.Shape == "debezium":
+	case s.config.Shape == "debezium", s.config.Shape == "" && all.File.Format != "jsonl":
 		w.encoder.shape = shapeDebezium
 	default:
 		w.encoder.shape = shapeFlat
