@@ -445,11 +445,16 @@ func kafkaSpout(changes object) object {
 	return merged(object{"name": "orders", "kafka": object{"brokers": []any{"kafka:9092"}, "topics": []any{"orders"}}}, changes)
 }
 
+func postgresSpout(changes object) object {
+	return merged(object{"name": "orders", "postgres": object{"host": "127.0.0.1", "database": "shop", "user": "reader", "slot": "orders", "tables": []any{"orders"}}}, changes)
+}
+
 // sourceSpouts are the smallest spouts of each source, by its attribute.
 var sourceSpouts = map[string]func(changes object) object{
 	"kafka":     kafkaSpout,
 	"webhook":   webhookSpout,
 	"rabbitmq":  rabbitMQSpout,
+	"postgres":  postgresSpout,
 	"transform": transformSpout,
 }
 

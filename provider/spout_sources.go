@@ -18,6 +18,7 @@ type spoutSources struct {
 	NATS     types.Object `tfsdk:"nats"`
 	Webhook  types.Object `tfsdk:"webhook"`
 	RabbitMQ types.Object `tfsdk:"rabbitmq"`
+	Postgres types.Object `tfsdk:"postgres"`
 }
 
 // spoutSourceList is the list.
@@ -26,6 +27,7 @@ var spoutSourceList = []spoutSource{
 	{name: "nats", of: func(s *spoutSources) *types.Object { return &s.NATS }},
 	{name: "webhook", of: func(s *spoutSources) *types.Object { return &s.Webhook }, check: (*spoutValidator).webhook},
 	{name: "rabbitmq", of: func(s *spoutSources) *types.Object { return &s.RabbitMQ }},
+	{name: "postgres", of: func(s *spoutSources) *types.Object { return &s.Postgres }},
 }
 
 type spoutSource struct {

@@ -12,6 +12,7 @@ import (
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source/kafka"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source/nats"
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/source/postgres"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source/rabbitmq"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source/webhook"
 )
@@ -22,6 +23,7 @@ var sources = map[string]source.Driver{
 	"nats":     {New: nats.Make, Reread: nats.Reread},
 	"webhook":  {New: webhook.Make},
 	"rabbitmq": {New: rabbitmq.Make},
+	"postgres": {New: postgres.Make},
 }
 
 // newSource makes the source that the settings name.

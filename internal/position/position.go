@@ -11,6 +11,7 @@ import (
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/position/kafka"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/position/nats"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/position/postgres"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/position/rabbitmq"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/position/view"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/position/webhook"
@@ -28,6 +29,7 @@ var parsers = map[string]func(json.RawMessage) (View, error){
 	"nats":     nats.View,
 	"webhook":  webhook.View,
 	"rabbitmq": rabbitmq.View,
+	"postgres": postgres.View,
 }
 
 // ErrUnknownSource says that a position is of a source that this release does

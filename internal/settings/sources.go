@@ -17,6 +17,7 @@ type Sources struct {
 	NATS     NATS     `source:"nats" title:"NATS JetStream" doc:"Read a stream of NATS JetStream with the bundled runner."`
 	Webhook  Webhook  `source:"webhook" title:"Webhooks" doc:"Take HTTP requests of webhooks and CloudEvents with the bundled runner."`
 	RabbitMQ RabbitMQ `source:"rabbitmq" title:"RabbitMQ" doc:"Read queues or streams of RabbitMQ with the bundled runner."`
+	Postgres Postgres `source:"postgres" title:"PostgreSQL" doc:"Read tables of a PostgreSQL database, by logical replication, with the bundled runner: what is in them at first, and all changes."`
 }
 
 // sources is the list.
@@ -25,6 +26,7 @@ var sources = []source{
 	{"nats", []Layout{{Stream: "stream", Offset: "sequence"}}, func(s *Sources) sourceSettings { return s.NATS }},
 	{"webhook", []Layout{{Stream: "endpoint", Offset: "ordinal", ID: "id"}}, func(s *Sources) sourceSettings { return s.Webhook }},
 	{"rabbitmq", rabbitMQLayouts, func(s *Sources) sourceSettings { return s.RabbitMQ }},
+	{"postgres", []Layout{{Stream: "table", Offset: "ordinal", ID: "lsn"}}, func(s *Sources) sourceSettings { return s.Postgres }},
 }
 
 type source struct {

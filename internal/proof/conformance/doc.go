@@ -52,6 +52,9 @@ type (
 	Loser interface{ Lose(n int) }
 	// Mover is a side whose position can move without a record.
 	Mover interface{ Move() }
+	// Keeper is a side that gives up what was acknowledged, as a log that is
+	// kept for its readers. Once told, it keeps all.
+	Keeper interface{ Keep() }
 )
 
 // Run runs all scenarios that fit. It is not to be called from a parallel test.

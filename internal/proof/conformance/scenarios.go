@@ -180,6 +180,9 @@ func (s *spout) testCancelled() {
 // gives is the rest.
 func (s *spout) testResume() {
 	s.settings.Batch.MaxRecords = 7
+	if keeper, ok := s.side.(Keeper); ok {
+		keeper.Keep()
+	}
 	s.side.Produce(60)
 	r := s.run()
 	s.awaitAll(r)

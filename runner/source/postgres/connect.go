@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/tlsconfig"
+)
+
+const (
+	connectTimeout = 20 * time.Second
+	// senderTimeout is how long the server waits for a word of the runner: a
+	// connection that was cut keeps the slot for as long.
+	senderTimeout = 30 * time.Second
+)
+
+// server connects to the database.
+type server struct {
+	settings settings.Postgres
+	config   *pgconn.Config
+	largest  int    // bytes of a message
+	appName  string // by which the server knows its connections
+	invalid  error  // what is wrong with the settings
+}
+
+func newServer(s settings.Postgres, largest int) *server {
+	v := &server{settings: s, largest: largest, appName: "spout-runner/" + s.Slot}
+	v.config, v.invalid = v.makeConfig()
+	return v
+}
+
+func (v *server) makeConfig() (*pgconn.Config, error) {
+	c, err := pgconn.ParseConfig("host=localhost user=none sslmode=disable") // nothing of the environment
+	if err != nil {
+		return nil, err
+	}
+	s := v.settings
+	c.Host, c.Port, c.Database, c.User, c.Password = s.Host, uint16(s.Port), s.Database, s.Name(), s.Password
+	c.Fallbacks, c.RequireAuth, c.ConnectTimeout = nil, "", connectTimeout
+	c.MaxProtocolMessageBodyLen = v.largest
+	c.DialFunc = (&net.Dialer{KeepAlive: senderTimeout / 2}).DialContext
+	if !s.MayShowPassword() {
+		c.RequireAuth = "scram-sha-256,none"
+	}
+	if s.TLS.Enabled {
+		if c.TLSConfig, err = tlsconfig.Client(s.TLS.TLS, "SPOUT_POSTGRES_TLS"); err != nil {
+			return nil, err
+		}
+		if c.TLSConfig.ServerName == "" {
+			c.TLSConfig.ServerName = s.Host
+		}
+	}
+	// The text of values depends on these, wherever they come from.
+	c.RuntimeParams = map[string]string{
+		"application_name": v.appName[:min(len(v.appName), 63)], "client_encoding": "UTF8", "datestyle": "ISO", "intervalstyle": "iso_8601", "timezone": "UTC",
+		"extra_float_digits": "3", "bytea_output": "hex", "search_path": "", "standard_conforming_strings": "on", "lc_monetary": "C",
+		"statement_timeout": "0", "lock_timeout": "0", "idle_in_transaction_session_timeout": "0", "row_security": "off",
+	}
+	return c, nil
+}
+
+// connect opens a connection for queries.
+func (v *server) connect(ctx context.Context) (*pgconn.PgConn, error) {
+	return v.open(ctx, v.config.RuntimeParams)
+}
+
+// connectReplication opens one for commands of the replication protocol.
+func (v *server) connectReplication(ctx context.Context) (*pgconn.PgConn, error) {
+	params := map[string]string{"replication": "database", "wal_sender_timeout": fmt.Sprint(senderTimeout.Milliseconds())}
+	for name, value := range v.config.RuntimeParams {
+		params[name] = value
+	}
+	return v.open(ctx, params)
+}
+
+func (v *server) open(ctx context.Context, params map[string]string) (*pgconn.PgConn, error) {
+	if v.invalid != nil {
+		return nil, &source.Stop{Err: v.invalid}
+	}
+	c := v.config.Copy()
+	c.RuntimeParams = params
+	conn, err := pgconn.ConnectConfig(ctx, c)
+	if err != nil {
+		return nil, v.explained(err)
+	}
+	return conn, nil
+}
+
+// Codes of errors that trying again does not solve.
+const (
+	codeBadPassword   = "28P01"
+	codeNoAccess      = "28000"
+	codeNoDatabase    = "3D000"
+	codeNoRight       = "42501"
+	codeObjectInUse   = "55006"
+	codeNoTable       = "42P01"
+	codeNoObject      = "42704"
+	codeNotInState    = "55000" // as wal_level, or a slot that was invalidated
+	codeTooManySlots  = "53400"
+	codeDuplicateName = "42710"
+)
+
+// hasCode says whether an error is one of the server's.
+func hasCode(err error, codes ...string) bool {
+	var pg *pgconn.PgError
+	if !errors.As(err, &pg) {
+		return false
+	}
+	for _, code := range codes {
+		if pg.Code == code {
+			return true
+		}
+	}
+	return false
+}
+
+// explained says what to do about what only an operator can.
+func (v *server) explained(err error) error {
+	var pg *pgconn.PgError
+	errors.As(err, &pg)
+	where := fmt.Sprintf("%s port %d", v.settings.Host, v.settings.Port)
+	switch {
+	case pg != nil && pg.Code == codeBadPassword:
+		return stopf("PostgreSQL at %s refuses the password of the user %s: %s. Change the secret of SPOUT_POSTGRES_USERNAME and SPOUT_POSTGRES_PASSWORD", where, v.settings.Name(), pg.Message)
+	case pg != nil && pg.Code == codeNoAccess:
+		return stopf("PostgreSQL at %s does not let the user %s in: %s. It must be allowed in pg_hba.conf, to the database %s and for replication, and have the attribute LOGIN", where, v.settings.Name(), pg.Message, v.settings.Database)
+	case pg != nil && pg.Code == codeNoDatabase:
+		return stopf("PostgreSQL at %s: %s. Change SPOUT_POSTGRES_DATABASE", where, pg.Message)
+	case pg != nil && pg.Code == codeNoRight:
+		return stopf("PostgreSQL at %s: %s. The user %s needs the attribute REPLICATION, as by ALTER ROLE %s REPLICATION", where, pg.Message, v.settings.Name(), identifier(v.settings.Name()))
+	case pg == nil && strings.Contains(err.Error(), "require_auth"):
+		return stopf("PostgreSQL at %s asks for the password in a way that others can read: %w. Use SPOUT_POSTGRES_TLS, have the server use scram-sha-256, or set SPOUT_POSTGRES_ALLOW_CLEARTEXT_CREDENTIALS", where, err)
+	}
+	return fmt.Errorf("PostgreSQL at %s: %w", where, err)
+}
+
+func stopf(format string, args ...any) error { return &source.Stop{Err: fmt.Errorf(format, args...)} }
+
+// query runs SQL by the simple protocol, which a connection for replication
+// knows too. Null is "".
+func query(ctx context.Context, conn *pgconn.PgConn, sql string) ([][]string, error) {
+	results, err := conn.Exec(ctx, sql).ReadAll()
+	if err != nil {
+		return nil, err
+	}
+	var rows [][]string
+	for _, result := range results {
+		if result.Err != nil {
+			return nil, result.Err
+		}
+		for _, values := range result.Rows {
+			row := make([]string, len(values))
+			for i, value := range values {
+				row[i] = string(value)
+			}
+			rows = append(rows, row)
+		}
+	}
+	return rows, nil
+}
+
+// one runs SQL that returns a row of so many columns, or none.
+func one(ctx context.Context, conn *pgconn.PgConn, sql string, columns int) ([]string, error) {
+	rows, err := query(ctx, conn, sql)
+	if err != nil || len(rows) == 0 {
+		return nil, err
+	}
+	if len(rows[0]) < columns {
+		return nil, fmt.Errorf("the server answers with %d columns, and should with %d", len(rows[0]), columns)
+	}
+	return rows[0], nil
+}
+
+// identifier and literal quote names and texts in SQL.
+func identifier(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
+func literal(text string) string    { return `'` + strings.ReplaceAll(text, `'`, `''`) + `'` }
+
+// hangUp closes a connection without waiting for the server.
+func hangUp(conn *pgconn.PgConn) {
+	if conn == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	conn.Close(ctx) //nolint:errcheck // it is not needed any more
+}
