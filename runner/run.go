@@ -80,7 +80,7 @@ func logged(log hclog.Logger, err error) error {
 func limitMemory(budget settings.Bytes) {
 	const fixed = 20 << 20 // the program itself and its connections
 	if os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(int64(budget)/4*5 + fixed)
+		debug.SetMemoryLimit(int64(budget)/8*9 + fixed)
 	}
 }
 

@@ -74,12 +74,16 @@ func namesOf(variable string) (names []string) {
 
 // LargestRecord is the most memory that a record may take in the form in which
 // it is written: base64 of all that a batch may hold fits, but not a record
-// that becomes many times as much.
+// that becomes many times as much. Parquet has no base64, and takes a record
+// apart in several times its memory.
 func (s Settings) LargestRecord() int {
 	const around = 128 << 10
 	largest := s.MemoryBudget / (2 * memoryPerBatch)
 	if source, ok := s.chosen(); ok {
 		largest = max(largest, source.largestBatch())
 	}
-	return int(largest)/2*3 + around
+	if s.File.Format != "parquet" {
+		largest = largest / 2 * 3
+	}
+	return int(largest) + around
 }

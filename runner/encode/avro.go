@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/avro"
 	"github.com/twmb/avro/ocf"
 
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/schema"
 )
 
@@ -17,7 +18,7 @@ import (
 type avroFiles struct{ codec func() (ocf.Codec, error) }
 
 // avroCodec returns the codec for a compression of settings.
-func avroCodec(compression string) (containerWriter, error) {
+func avroCodec(compression string, _ settings.Bytes) (containerWriter, error) {
 	switch compression {
 	case "none":
 		return avroFiles{}, nil

@@ -36,7 +36,7 @@ func NewEncoder(s settings.Settings) (*Encoder, error) {
 	layout := s.Layout()
 	e := &Encoder{settings: s, kind: kind, filePath: s.FilePath(), coordinates: schema.CoordinatesOf(layout), words: newJSONWords(layout), reserved: s.ReservedFolders(), largest: s.LargestRecord()}
 	if kind.rows != nil {
-		e.container, err = kind.rows(s.File.Compression)
+		e.container, err = kind.rows(s.File.Compression, s.MemoryBudget)
 		return e, err // it compresses inside
 	}
 	if e.compression, err = compressionNamed(s.File.Compression); err != nil {

@@ -16,9 +16,9 @@ type kind struct {
 	extension   string
 	coordinates bool // a record's are in the file, and not only in its path
 
-	text func(settings.Layout) format                      // one record after the other
-	rows func(compression string) (containerWriter, error) // rows with a schema, compressed inside
-	each bool                                              // a file for each record
+	text func(settings.Layout) format                                             // one record after the other
+	rows func(compression string, budget settings.Bytes) (containerWriter, error) // rows with a schema, compressed inside
+	each bool                                                                     // a file for each record
 
 	columns bool // rows are taken apart into columns
 
@@ -31,7 +31,7 @@ var kinds = []kind{
 	{name: "jsonl", extension: "jsonl", coordinates: true, text: func(l settings.Layout) format { return format{fill: newJSONFiles(l).fill, most: mostJSON} }, read: readJSONLines},
 	{name: "raw", extension: "bin", each: true, read: readRaw},
 	{name: "avro", extension: "avro", coordinates: true, rows: avroCodec, read: readAvro},
-	{name: "parquet", extension: "parquet", coordinates: true, rows: parquetCodec, columns: true, read: readParquet},
+	{name: "parquet", extension: "parquet", coordinates: true, rows: newParquetFiles, columns: true, read: readParquet},
 }
 
 func kindNamed(name string) (kind, error) {

@@ -9,26 +9,32 @@ import (
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/compress"
 
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/schema"
 )
 
 // parquetFiles writes Parquet files.
-type parquetFiles struct{ codec compress.Codec }
+type parquetFiles struct {
+	codec compress.Codec
+	group int // bytes of rows that make a row group
+}
 
-// parquetCodec returns the codec for a compression of settings.
-func parquetCodec(compression string) (containerWriter, error) {
+// newParquetFiles returns the writer for a compression of settings.
+func newParquetFiles(compression string, budget settings.Bytes) (containerWriter, error) {
 	codecs := map[string]compress.Codec{"none": &parquet.Uncompressed, "snappy": &parquet.Snappy, "gzip": &parquet.Gzip, "zstd": &parquet.Zstd}
 	codec, ok := codecs[compression]
 	if !ok {
 		return parquetFiles{}, fmt.Errorf("unknown compression %q of Parquet", compression)
 	}
-	return parquetFiles{codec}, nil
+	return parquetFiles{codec, int(min(rowGroup, budget/groupsInBudget))}, nil
 }
 
 const (
 	// rowGroup is how many bytes of rows make a row group: columns of that much
-	// are in memory at once, here and at readers.
-	rowGroup = 16 << 20
+	// are in memory at once, here and at readers, several times over. With a
+	// small budget it is less.
+	rowGroup       = 16 << 20
+	groupsInBudget = 16
 	// shredRows is how many rows are taken apart before their columns are
 	// passed on.
 	shredRows = 512
@@ -36,14 +42,18 @@ const (
 	shredValues = 1 << 17
 	// keptValues is how many there is room for from rows to rows.
 	keptValues = 4 * shredValues
-	// groupValues is how many values make a row group in any case: short ones
-	// take several times as much in columns as in rows.
-	groupValues = 4 << 20
+	// bytesPerValue is how many bytes of a row group there are for each of its
+	// values, at least: short ones take several times as much in columns as in
+	// rows.
+	bytesPerValue = 4
 	// maxDictionary is how large a column's dictionary becomes before its other
 	// values are written as they are.
 	maxDictionary = 1 << 20
 	// largeRow is how long rows are that are looked at more closely.
 	largeRow = 1 << 10
+	// wholeRow is how long rows are that are passed on by themselves, from where
+	// they are.
+	wholeRow = 256 << 10
 )
 
 func (p parquetFiles) write(out *blocks, of *schema.Rows, rows *rowBlocks) error {
@@ -55,6 +65,7 @@ func (p parquetFiles) write(out *blocks, of *schema.Rows, rows *rowBlocks) error
 	options := []parquet.WriterOption{parquet.Compression(p.codec), parquet.CreatedBy("spout-runner", "1", "avro"),
 		// What every reader understands.
 		parquet.DataPageVersion(1), parquet.DefaultEncodingFor(parquet.ByteArray, &parquet.Plain), parquet.DictionaryMaxBytes(maxDictionary),
+		parquet.ColumnPageBuffers(columnPages),
 		// Page headers would hold whole values, four times, and readers have
 		// limits for headers. The same is in the footer.
 		parquet.DataPageStatistics(false)}
@@ -67,7 +78,7 @@ func (p parquetFiles) write(out *blocks, of *schema.Rows, rows *rowBlocks) error
 	if of.ID != 0 {
 		w.SetKeyValueMetadata(schemaIDProperty, strconv.Itoa(of.ID))
 	}
-	g := &rowGroupWriter{layout: layout, to: w, columns: make([][]parquet.Value, layout.Leaves), unflushed: make([]int, layout.Leaves)}
+	g := &rowGroupWriter{group: p.group, layout: layout, to: w, columns: make([][]parquet.Value, layout.Leaves), unflushed: make([]int, layout.Leaves)}
 	if err := rows.each(g.add); err != nil {
 		return err
 	}
@@ -82,41 +93,59 @@ func (p parquetFiles) write(out *blocks, of *schema.Rows, rows *rowBlocks) error
 
 // rowGroupWriter gathers the values of rows by column.
 type rowGroupWriter struct {
+	group     int // bytes of rows that make one
 	layout    *schema.Columns
 	to        *parquet.GenericWriter[any]
 	columns   [][]parquet.Value
 	unflushed []int  // bytes of each column that are in no page yet, as far as they are counted
 	scratch   []byte // the rows, since a block is given back before their values are passed on
 	rows      int
-	values    int // of these rows
+	length    int // of these rows
+	values    int // the same
 	bytes     int // of the row group
 	all       int // values of the row group
 }
 
 func (g *rowGroupWriter) add(row []byte) error {
-	if len(g.scratch)+len(row) > cap(g.scratch) {
+	if g.bytes > 0 && g.bytes+len(row) > g.group {
+		if err := g.flush(); err != nil {
+			return err
+		}
+	}
+	whole := len(row) >= wholeRow
+	if whole || len(g.scratch)+len(row) > cap(g.scratch) {
 		if err := g.pass(); err != nil {
 			return err
 		}
-		if cap(g.scratch) < len(row) {
-			g.scratch = make([]byte, 0, max(len(row), 256<<10))
+	}
+	if !whole {
+		if g.scratch == nil {
+			g.scratch = make([]byte, 0, wholeRow)
 		}
+		from := len(g.scratch)
+		g.scratch = append(g.scratch, row...)
+		row = g.scratch[from:]
 	}
-	from := len(g.scratch)
-	g.scratch = append(g.scratch, row...)
-	g.values += g.layout.Shred(g.columns, g.scratch[from:])
+	g.values += g.layout.Shred(g.columns, row)
+	g.length += len(row)
 	g.bytes += len(row)
-	if g.rows++; g.rows < shredRows && g.values < shredValues && g.bytes < rowGroup {
-		return nil
+	g.rows++
+	switch {
+	case g.bytes >= g.group || (g.all+g.values)*bytesPerValue >= g.group:
+		return g.flush()
+	case whole || g.rows >= shredRows || g.values >= shredValues:
+		return g.pass()
 	}
+	return nil
+}
+
+// flush ends the row group.
+func (g *rowGroupWriter) flush() error {
 	if err := g.pass(); err != nil {
 		return err
 	}
-	if g.bytes >= rowGroup || g.all >= groupValues {
-		g.bytes, g.all = 0, 0
-		return g.to.Flush()
-	}
-	return nil
+	g.bytes, g.all = 0, 0
+	return g.to.Flush()
 }
 
 // pass hands the values on.
@@ -124,7 +153,7 @@ func (g *rowGroupWriter) pass() error {
 	if g.rows == 0 {
 		return nil
 	}
-	large := len(g.scratch)/g.rows > largeRow
+	large := g.length/g.rows > largeRow
 	kept := 0
 	for i, column := range g.to.ColumnWriters() {
 		n, err := column.WriteRowValues(g.columns[i])
@@ -146,7 +175,7 @@ func (g *rowGroupWriter) pass() error {
 		}
 	}
 	g.all += g.values
-	g.rows, g.values, g.scratch = 0, 0, g.scratch[:0]
+	g.rows, g.length, g.values, g.scratch = 0, 0, 0, g.scratch[:0]
 	return nil
 }
 

@@ -24,9 +24,10 @@ type rowBlocks struct {
 	size     int
 	capacity int
 
-	layout *schema.Columns // nil if rows are not taken apart into columns
-	extent *schema.Extent  // of the rows that are measured; nil for none
-	beside int             // memory that they take when they are taken apart
+	layout  *schema.Columns // nil if rows are not taken apart into columns
+	extent  *schema.Extent  // of the rows that are measured; nil for none
+	longest int             // bytes of the longest of these rows
+	beside  int             // memory that they take when they are taken apart
 }
 
 // rowEndMemory is what the end of a row takes.
@@ -110,6 +111,7 @@ func (f *rowFile) Append(records []source.Record, limit int) (taken int, err err
 			*tail = (*tail)[:size]
 			break
 		}
+		f.rows.copied(len(*tail) - size)
 		*ends = append(*ends, len(*tail))
 		f.rows.size += len(*tail) - size
 		f.rows.capacity += cap(*tail) - capacity + (cap(*ends)-room)*rowEndMemory
@@ -130,6 +132,10 @@ const (
 	valueMemory = 64
 	// keptMemory is what of that a column keeps until its file is written.
 	keptMemory = 40
+	// largeCopies is how many times a long row is in memory, beside the row
+	// itself, while its file is written: as a column's values, as a page or
+	// block, as one that is compressed, and as a part of the file.
+	largeCopies = 4
 )
 
 // measure notes what a row takes when it is taken apart into columns, unless it
@@ -146,6 +152,14 @@ func (b *rowBlocks) measure(row []byte, largest int) error {
 	}
 	b.beside += keptMemory * b.extent.Add()
 	return nil
+}
+
+// copied notes what a row takes while it is written, if it is long.
+func (b *rowBlocks) copied(length int) {
+	if length >= wholeRow && length > b.longest {
+		b.beside += largeCopies * (length - b.longest)
+		b.longest = length
+	}
 }
 
 // Size implements [File]: what the rows take before they are compressed.

@@ -21,8 +21,9 @@ import (
 type segment struct {
 	files   []encode.File
 	schemas []schemaFile
-	memory  int       // that the files take
-	end     *batchEnd // set in a batch's last segment
+	memory  int           // that the files take
+	end     *batchEnd     // set in a batch's last segment
+	put     chan struct{} // closed once the files are at the server
 }
 
 // schemaFile is a schema of the registry beside the data that was written with it.
@@ -194,9 +195,10 @@ func (b *batcher) flush(ctx context.Context, reason spoutcommit.Reason) error {
 }
 
 // hand gives the open files to the uploader; it blocks while that is busy,
-// which is what keeps the memory bounded.
+// which is what keeps the memory bounded. What takes much more than its share,
+// as one large row that becomes a Parquet file does, is waited for.
 func (b *batcher) hand(ctx context.Context, end *batchEnd) error {
-	s := &segment{files: b.order, memory: b.memory, end: end}
+	s := &segment{files: b.order, memory: b.memory, end: end, put: make(chan struct{})}
 	if b.schemas != nil {
 		s.schemas = b.schemas.takeNew()
 	}
@@ -207,6 +209,14 @@ func (b *batcher) hand(ctx context.Context, end *batchEnd) error {
 	b.order, b.memory, b.told = nil, 0, 0
 	select {
 	case b.out <- s:
+	case <-ctx.Done():
+		return fmt.Errorf("batch: %w", ctx.Err())
+	}
+	if s.memory < b.share/2*3 {
+		return nil
+	}
+	select {
+	case <-s.put:
 		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("batch: %w", ctx.Err())

@@ -55,6 +55,7 @@ func (u *uploader) run(ctx context.Context) error {
 			if err := u.putAll(ctx, s); err != nil {
 				return err
 			}
+			close(s.put)
 			if s.end != nil {
 				if err := u.finish(ctx, s.end); err != nil {
 					return err

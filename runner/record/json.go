@@ -248,6 +248,16 @@ func (s *selector) walk(n *names, at int) (end int, ok bool) {
 // appendMasked appends value with what the tree's leaves mask. It is not ok if
 // that becomes longer than largest: a mask can be many times what it is for.
 func (n *names) appendMasked(dst, value []byte, largest int) (masked []byte, ok bool) {
+	if len(value) > keptBuffer { // it is not built step by step, each a copy of the one before
+		m := masker{data: value, measure: true}
+		m.walk(n, skipSpace(value, 0))
+		if m.length += len(value) - m.copied; m.length > largest {
+			return dst, false
+		}
+		if cap(dst) < m.length {
+			dst = make([]byte, 0, m.length)
+		}
+	}
 	m := masker{data: value, dst: dst, largest: largest}
 	m.walk(n, skipSpace(value, 0))
 	if len(m.dst)+len(value)-m.copied > largest {
@@ -260,6 +270,8 @@ type masker struct {
 	data, dst []byte
 	copied    int // data up to here is in dst
 	largest   int // no more is put into a dst that is longer
+	measure   bool
+	length    int // of what would be in dst, to measure it
 }
 
 // walk goes over the value at a position, and puts masks in the place of what
@@ -267,7 +279,9 @@ type masker struct {
 func (m *masker) walk(n *names, at int) (end int) {
 	if n.masks != nil {
 		end = skipValue(m.data, at)
-		if len(m.dst) <= m.largest {
+		if m.measure {
+			m.length += at - m.copied + n.masks.length(m.data[at:end])
+		} else if len(m.dst) <= m.largest {
 			m.dst = n.masks.append(append(m.dst, m.data[m.copied:at]...), m.data[at:end])
 		}
 		m.copied = end

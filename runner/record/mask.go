@@ -13,6 +13,7 @@ import (
 // masks writes something in place of a field's content.
 type masks interface {
 	append(dst, value []byte) []byte
+	length(value []byte) int // of what append appends
 }
 
 // newMasks returns the masks of a method of settings.MaskMethods.
@@ -35,6 +36,13 @@ func (redact) append(dst, value []byte) []byte {
 	return append(dst, `"***"`...)
 }
 
+func (redact) length(value []byte) int {
+	if kind(value) == 'n' {
+		return len(value)
+	}
+	return len(`"***"`)
+}
+
 // hashed is used by one goroutine.
 type hashed struct {
 	hash hash.Hash
@@ -52,4 +60,11 @@ func (h *hashed) append(dst, value []byte) []byte {
 	h.hash.Write(text(value))
 	dst = hex.AppendEncode(append(dst, '"'), h.hash.Sum(h.sum[:0]))
 	return append(dst, '"')
+}
+
+func (*hashed) length(value []byte) int {
+	if kind(value) == 'n' {
+		return len(value)
+	}
+	return len(`""`) + hex.EncodedLen(sha256.Size)
 }

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/pachtest"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/rsstest"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
+)
+
+// onslaught is what somebody may do who may produce records, and register
+// schemas.
+type onslaught struct {
+	name    string
+	format  string
+	change  func(*settings.Settings)
+	schemas map[int]registeredSchema
+	values  func() [][]byte // which come again and again, some a batch
+	batch   int             // records of a batch; 0 for one
+}
+
+type registeredSchema struct{ kind, text string }
+
+// framed is a value as serializers with a registry write it.
+func framed(id uint32, value ...byte) []byte {
+	return append(binary.BigEndian.AppendUint32([]byte{0}, id), value...)
+}
+
+// batchOf makes a record batch of some values, nil for none.
+func batchOf(values [][]byte) []byte {
+	batch := kmsg.RecordBatch{PartitionLeaderEpoch: -1, Magic: 2, ProducerID: -1, NumRecords: int32(len(values)), LastOffsetDelta: int32(len(values) - 1)}
+	for i, value := range values {
+		record := kmsg.Record{Value: value, OffsetDelta: int32(i)}
+		record.Length = int32(len(record.AppendTo(nil)) - 1)
+		batch.Records = record.AppendTo(batch.Records)
+	}
+	raw := batch.AppendTo(nil)
+	binary.BigEndian.PutUint32(raw[8:], uint32(len(raw)-12))
+	binary.BigEndian.PutUint32(raw[17:], crc32.Checksum(raw[21:], crc32.MakeTable(crc32.Castagnoli)))
+	return raw
+}
+
+// serveSchemas is a registry.
+func serveSchemas(t *testing.T, schemas map[int]registeredSchema) string {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/vnd.schemaregistry.v1+json")
+		id, _ := strconv.Atoi(strings.TrimPrefix(r.URL.Path, "/schemas/ids/"))
+		s, ok := schemas[id]
+		if !ok {
+			w.WriteHeader(http.StatusNotFound)
+			fmt.Fprint(w, `{"error_code":40403,"message":"no schema"}`) //nolint:errcheck // the client will say
+			return
+		}
+		_ = json.NewEncoder(w).Encode(map[string]any{"id": id, "schema": s.text, "schemaType": s.kind}) //nolint:errcheck // the client will say
+	}))
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+// withstand runs the onslaught against a runner with a budget until it has made
+// some commits, and returns the most memory that it took.
+func (o *onslaught) withstand(t *testing.T, budget settings.Bytes) {
+	t.Helper()
+	broker, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "hostile"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(broker.Close)
+	values, size := o.values(), max(o.batch, 1)
+	var batches [][]byte
+	for ; len(values) > 0; values = values[min(size, len(values)):] {
+		batches = append(batches, batchOf(values[:min(size, len(values))]))
+	}
+	serveBatches(broker, batches, int64(size))
+	listForEver(broker)
+	s := settings.Default()
+	s.Kafka.Brokers, s.Kafka.Topics = broker.ListenAddrs(), []string{"hostile"}
+	s.HTTPPort, s.MemoryBudget, s.Batch.MaxBytes, s.Batch.MaxAge = 0, budget, budget, settings.Duration(5*time.Second)
+	s.File.Format, s.Record.OnRefused = o.format, "dead_letter"
+	if o.schemas != nil {
+		s.SchemaRegistry.URL = serveSchemas(t, o.schemas)
+	}
+	if o.change != nil {
+		o.change(&s)
+	}
+	server := pachtest.New(t)
+	began := time.Now()
+	p := startRunner(t, server, s)
+	const enough = 8
+	for len(server.Commits("default", "spout", "master")) < enough {
+		if _, runs := p.memory(t); !runs || time.Since(began) > 3*time.Minute {
+			t.Fatalf("there are only %d commits; the runner runs: %v", len(server.Commits("default", "spout", "master")), runs)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	took := time.Since(began)
+	peak, _ := p.memory(t)
+	t.Logf("%d MiB of memory, %d commits after %.1f s", peak>>20, enough, took.Seconds())
+	for _, c := range server.Commits("default", "spout", "master") {
+		t.Logf("%.300s", c.Description)
+	}
+	if most := rsstest.Most(int64(budget)); peak > most {
+		t.Errorf("%d MiB were taken in place of %d at most", peak>>20, most>>20)
+	}
+}
+
+// serveBatches makes each partition an endless log of some batches of so many
+// records, one after the other.
+func serveBatches(broker *kfake.Cluster, batches [][]byte, records int64) {
+	broker.ControlKey(kmsg.Fetch.Int16(), func(k kmsg.Request) (kmsg.Response, error, bool) {
+		broker.KeepControl()
+		request := k.(*kmsg.FetchRequest)
+		response := request.ResponseKind().(*kmsg.FetchResponse)
+		size := 0
+		for _, t := range request.Topics {
+			topic := kmsg.NewFetchResponseTopic()
+			topic.Topic, topic.TopicID = t.Topic, t.TopicID
+			for _, p := range t.Partitions {
+				partition := kmsg.NewFetchResponseTopicPartition()
+				partition.Partition, partition.HighWatermark, partition.LastStableOffset = p.Partition, logEnd, logEnd
+				partition.RecordBatches = []byte{}
+				for n := p.FetchOffset / records; ; n++ {
+					raw := batches[n%int64(len(batches))]
+					if size > 0 && size+len(raw) > int(request.MaxBytes) {
+						break
+					}
+					raw = bytes.Clone(raw)
+					binary.BigEndian.PutUint64(raw, uint64(n*records))
+					partition.RecordBatches = append(partition.RecordBatches, raw...)
+					size += len(raw)
+				}
+				topic.Partitions = append(topic.Partitions, partition)
+			}
+			response.Topics = append(response.Topics, topic)
+		}
+		return response, nil, true
+	})
+}
+
+// noise is what cannot be compressed.
+func noise(n int) []byte {
+	b, random := make([]byte, n), rand.New(rand.NewPCG(1, 2))
+	for i := range b {
+		b[i] = byte(random.Uint32())
+	}
+	return b
+}
+
+func one(value []byte) func() [][]byte { return func() [][]byte { return [][]byte{value} } }
+
+// onslaughts are by budget: what is largest depends on it.
+func onslaughts(budget settings.Bytes) []onslaught {
+	largest := int(budget)/8 - 4096
+	text := registeredSchema{"AVRO", `{"type":"record","name":"Text","fields":[{"name":"text","type":"string"},{"name":"n","type":"int"}]}`}
+	letters := []byte(strings.Repeat("abcdefgh", largest/8))
+	masked := `{"a":"` + strings.Repeat("x", largest/2) + `","b":"` + strings.Repeat("y", largest/2-100) + `"}`
+	escapes := []byte(`{"a":"` + strings.Repeat(`\n`, largest/2-10) + `"}`)
+	fitting := []byte("[" + strings.Repeat(`{"a":1,"b":"`+strings.Repeat("x", 120)+`"},`, largest/136-1) + "0]")
+	masks := func(s *settings.Settings) { s.Record.Mask = []string{"a=hash"} }
+	compressed := func(with string) func(*settings.Settings) {
+		return func(s *settings.Settings) { s.File.Compression = with }
+	}
+	all := []onslaught{
+		{name: "large values in parquet, snappy", format: "parquet", values: one(noise(largest)), change: compressed("snappy")},
+		{name: "large values in parquet, gzip", format: "parquet", values: one(noise(largest)), change: compressed("gzip")},
+		{name: "large texts in parquet, zstd", format: "parquet", schemas: map[int]registeredSchema{1: text}, change: compressed("zstd"),
+			values: one(framed(1, append(append(binary.AppendVarint(nil, int64(len(letters))), letters...), 2)...))},
+		{name: "large values in avro", format: "avro", values: one(noise(largest))},
+		{name: "a large text in a path", format: "jsonl", values: one(escapes), change: func(s *settings.Settings) {
+			if err := errors.Join(s.File.Path.UnmarshalText([]byte("{value:a}/{partition}-{first_offset}")), s.Record.Filter.UnmarshalText([]byte("value:a != y"))); err != nil {
+				panic(err)
+			}
+		}},
+		{name: "masks that just fit", format: "jsonl", values: one(fitting), change: masks},
+		{name: "masks that just fit in avro", format: "avro", values: one(fitting), change: masks},
+		{name: "masks and fields in parquet", format: "parquet", values: one([]byte(masked)),
+			change: func(s *settings.Settings) { masks(s); s.Record.Fields = []string{"a", "b"} }},
+	}
+	return all
+}
+
+// TestOnslaughts: whatever somebody produces who wants to do harm, the runner
+// goes on in the memory that it was given.
+func TestOnslaughts(t *testing.T) {
+	for _, budget := range []settings.Bytes{64 << 20, 256 << 20} {
+		for _, o := range onslaughts(budget) {
+			t.Run(fmt.Sprintf("%s with %d MiB", o.name, budget>>20), func(t *testing.T) { o.withstand(t, budget) })
+		}
+	}
+}
