@@ -5,5 +5,5 @@
 //
 // The commands under tool in go.mod run as "go tool NAME" in this folder, or
 // as "go tool -modfile=tools/go.mod NAME" in the repository's. image makes the
-// runner's container image.
+// runner's container image, install puts a provider where Terraform finds it.
 package tools
