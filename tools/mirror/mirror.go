@@ -26,6 +26,14 @@ const Name = "terraform-provider-pachyderm"
 // Platform is what a program is built for.
 type Platform struct{ OS, Arch string }
 
+// Platforms are those that a release is for.
+var Platforms = []Platform{
+	{"darwin", "amd64"}, {"darwin", "arm64"},
+	{"freebsd", "amd64"}, {"freebsd", "arm64"},
+	{"linux", "amd64"}, {"linux", "arm64"},
+	{"windows", "amd64"}, {"windows", "arm64"},
+}
+
 // Local is this machine's platform.
 func Local() Platform { return Platform{runtime.GOOS, runtime.GOARCH} }
 
