@@ -4,6 +4,11 @@
 // product's so that none of it weighs on that.
 //
 // The commands under tool in go.mod run as "go tool NAME" in this folder, or
-// as "go tool -modfile=tools/go.mod NAME" in the repository's. image makes the
-// runner's container image.
+// as "go tool -modfile=tools/go.mod NAME" in the repository's. Those with a
+// folder here:
+//
+//   - image makes the runner's container image;
+//   - release makes the files of a release of the provider;
+//   - install puts a provider that was built here where Terraform finds it;
+//   - licences checks under which terms all modules are.
 package tools

@@ -31,7 +31,7 @@ type entry struct {
 // up there itself: a user that the file does not list is fatal to it, while a
 // missing file is not (lookupDockerUser in src/server/worker/driver). So any
 // user id works. There is no shell either.
-func filesystem(binary, licence string) ([]entry, error) {
+func filesystem(binary, licence, notices string) ([]entry, error) {
 	runner, err := os.ReadFile(binary)
 	if err != nil {
 		return nil, err
@@ -42,6 +42,7 @@ func filesystem(binary, licence string) ([]entry, error) {
 	}
 	return []entry{
 		{"LICENSE", 0o644, terms},
+		{"THIRD_PARTY_LICENSES", 0o644, []byte(notices)},
 		{"etc/", 0o755, nil},
 		{"etc/ssl/", 0o755, nil},
 		{"etc/ssl/certs/", 0o755, nil},

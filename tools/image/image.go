@@ -47,11 +47,13 @@ func (l labels) all() map[string]string {
 type platformImage struct {
 	platform v1.Platform
 	image    v1.Image
+	said     attested
 }
 
-// runnerImage is the image around one executable.
-func runnerImage(binary, licence string, platform v1.Platform, about labels) (v1.Image, error) {
-	entries, err := filesystem(binary, licence)
+// runnerImage is the image around one executable, with the terms of all that it
+// is made of.
+func runnerImage(binary, licence, notices string, platform v1.Platform, about labels) (v1.Image, error) {
+	entries, err := filesystem(binary, licence, notices)
 	if err != nil {
 		return nil, err
 	}
@@ -84,11 +86,19 @@ func runnerImage(binary, licence string, platform v1.Platform, about labels) (v1
 	return mutate.ConfigFile(image, config)
 }
 
-// indexOf lists the images under their platforms.
-func indexOf(images []platformImage) v1.ImageIndex {
+// indexOf lists the images under their platforms, and after them what is said
+// about each.
+func indexOf(images []platformImage, about labels) (v1.ImageIndex, error) {
 	index := mutate.IndexMediaType(empty.Index, types.OCIImageIndex)
 	for _, i := range images {
 		index = mutate.AppendManifests(index, mutate.IndexAddendum{Add: i.image, Descriptor: v1.Descriptor{Platform: &i.platform}})
 	}
-	return index
+	for _, i := range images {
+		addendum, err := attestation(i, about, i.said)
+		if err != nil {
+			return nil, err
+		}
+		index = mutate.AppendManifests(index, addendum)
+	}
+	return index, nil
 }

@@ -119,6 +119,9 @@ func images(t *testing.T, index v1.ImageIndex) map[string]v1.Image {
 	}
 	out := map[string]v1.Image{}
 	for _, m := range manifest.Manifests {
+		if m.Annotations["vnd.docker.reference.type"] == "attestation-manifest" {
+			continue
+		}
 		if m.Platform == nil || m.Platform.OS != "linux" {
 			t.Fatalf("%s is for platform %v", m.Digest, m.Platform)
 		}
@@ -127,6 +130,20 @@ func images(t *testing.T, index v1.ImageIndex) map[string]v1.Image {
 		}
 	}
 	return out
+}
+
+// valid fails the test if an image of the index is not what it says, or what
+// is said about it. (validate.Index knows no manifests without file systems.)
+func valid(t *testing.T, index v1.ImageIndex) {
+	t.Helper()
+	for architecture, image := range images(t, index) {
+		if err := validate.Image(image); err != nil {
+			t.Errorf("%s: %v", architecture, err)
+		}
+	}
+	if statements := said(t, index); len(statements) != len(platforms) {
+		t.Errorf("statements about %d images", len(statements))
+	}
 }
 
 // file is what the image holds under one name.
@@ -169,9 +186,7 @@ func files(t *testing.T, image v1.Image) map[string]file {
 func TestTheImageIsAValidIndexOfBothPlatforms(t *testing.T) {
 	m := image(t)
 	index := m.index(t)
-	if err := validate.Index(index); err != nil {
-		t.Error(err)
-	}
+	valid(t, index)
 	if digest, err := index.Digest(); err != nil || digest.String() != m.digest {
 		t.Errorf("printed %s for an index with digest %s (%v)", m.digest, digest, err)
 	}
@@ -219,6 +234,7 @@ func TestTheFiles(t *testing.T) {
 			held := files(t, image)
 			want := map[string]int64{
 				"LICENSE":                           0o644,
+				"THIRD_PARTY_LICENSES":              0o644,
 				"etc/":                              0o755,
 				"etc/ssl/":                          0o755,
 				"etc/ssl/certs/":                    0o755,
@@ -365,9 +381,7 @@ func TestPush(t *testing.T) {
 	if digest, err := pushed.Digest(); err != nil || digest.String() != m.digest {
 		t.Errorf("pushed %s, made %s (%v)", digest, m.digest, err)
 	}
-	if err := validate.Index(pushed); err != nil {
-		t.Error(err)
-	}
+	valid(t, pushed)
 }
 
 // The image is the only file system that the executable sees, as any of the
@@ -395,14 +409,11 @@ func TestTheRunnerRunsInTheImage(t *testing.T) {
 		t.Skip("no image for " + runtime.GOARCH)
 	}
 	module := filepath.Join("..", "..")
-	binary := filepath.Join(t.TempDir(), "spout-runner")
-	if err := compile(context.Background(), module, "./runner", "1.2.3", platforms[at], binary, t.Output()); err != nil {
-		t.Fatal(err)
-	}
-	image, err := runnerImage(binary, filepath.Join(module, "LICENSE"), platforms[at], labels{version: "1.2.3"})
+	made, err := build(t.Context(), source{module, "./runner", filepath.Join(module, "LICENSE")}, t.TempDir(), platforms[at], labels{version: "1.2.3"}, t.Output())
 	if err != nil {
 		t.Fatal(err)
 	}
+	image := made.image
 	out, err := inside(rootFolder(t, image), 65532, "/spout-runner", "version").CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "1.2.3") {
 		t.Errorf("spout-runner version: %v: %s", err, out)

@@ -5,7 +5,8 @@
 //
 // It writes an OCI layout folder and the same layout as a tarball, and prints
 // the digest of the image's index. The same sources and Go release give the
-// same digest.
+// same digest. The index holds, for each platform, what is in the image (SPDX)
+// and how it was made (SLSA provenance); both are written as files, too.
 package main
 
 import (
@@ -18,6 +19,8 @@ import (
 	"path/filepath"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/spoutworks/terraform-provider-pachyderm/tools/mirror"
+	"github.com/spoutworks/terraform-provider-pachyderm/tools/modules"
 )
 
 // Names of what is written in the output folder.
@@ -68,18 +71,17 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 
 	var images []platformImage
 	for _, platform := range platforms {
-		binary := filepath.Join(scratch, "spout-runner-"+platform.Architecture)
 		_, _ = fmt.Fprintf(stderr, "building %s for %s\n", *pkg, platform)
-		if err := compile(ctx, *module, *pkg, about.version, platform, binary, stderr); err != nil {
-			return err
-		}
-		image, err := runnerImage(binary, *licence, platform, about)
+		image, err := build(ctx, source{*module, *pkg, *licence}, scratch, platform, about, stderr)
 		if err != nil {
 			return fmt.Errorf("image for %s: %w", platform, err)
 		}
-		images = append(images, platformImage{platform, image})
+		images = append(images, image)
 	}
-	index := indexOf(images)
+	index, err := indexOf(images, about)
+	if err != nil {
+		return err
+	}
 	digest, err := index.Digest()
 	if err != nil {
 		return err
@@ -94,7 +96,15 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err := writeArchive(archive, layout, images, about.version); err != nil {
 		return fmt.Errorf("writing %s: %w", archive, err)
 	}
-	_, _ = fmt.Fprintf(stderr, "wrote %s and %s\n", layout, archive)
+	for _, i := range images {
+		for kind, content := range map[string][]byte{"spdx": i.said.sbom, "provenance": i.said.provenance} {
+			name := fmt.Sprintf("%s_%s_%s_%s.%s.json", imageName, about.version, i.platform.OS, i.platform.Architecture, kind)
+			if err := os.WriteFile(filepath.Join(*out, name), content, 0o644); err != nil {
+				return err
+			}
+		}
+	}
+	_, _ = fmt.Fprintf(stderr, "wrote %s, %s, and beside them what is said about them\n", layout, archive)
 	if *push != "" {
 		if err := pushIndex(ctx, *push, index); err != nil {
 			return fmt.Errorf("pushing to %s: %w", *push, err)
@@ -103,6 +113,41 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	}
 	_, err = fmt.Fprintln(stdout, digest)
 	return err
+}
+
+// source is what the runner is built from.
+type source struct{ module, pkg, licence string }
+
+// build makes the image of one platform.
+func build(ctx context.Context, from source, scratch string, platform v1.Platform, about labels, log io.Writer) (platformImage, error) {
+	binary := filepath.Join(scratch, "spout-runner-"+platform.Architecture)
+	if err := compile(ctx, from.module, from.pkg, about.version, platform, binary, log); err != nil {
+		return platformImage{}, err
+	}
+	made, err := modules.List(ctx, modules.Query{Dir: from.module, Packages: []string{from.pkg},
+		Platform: mirror.Platform{OS: platform.OS, Arch: platform.Architecture}})
+	if err != nil {
+		return platformImage{}, err
+	}
+	sums, err := sumsOf(binary)
+	if err != nil {
+		return platformImage{}, err
+	}
+	if err := sameModules(made, sums); err != nil {
+		return platformImage{}, err
+	}
+	image, err := runnerImage(binary, from.licence, modules.Notices(imageName, made), platform, about)
+	if err != nil {
+		return platformImage{}, err
+	}
+	var said attested
+	if said.sbom, err = sbom(binary, made, platform, about); err != nil {
+		return platformImage{}, err
+	}
+	if said.provenance, err = provenance(from.pkg, made, sums, platform, about); err != nil {
+		return platformImage{}, err
+	}
+	return platformImage{platform, image, said}, nil
 }
 
 // platforms are those that Pachyderm itself is released for.
