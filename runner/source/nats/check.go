@@ -29,45 +29,49 @@ func (f *findings) missing(format string, args ...any) {
 // Check implements [source.Checker].
 func (s *Source) Check(ctx context.Context, position json.RawMessage) []source.Finding {
 	var f findings
+	s.check(ctx, &f, position)
+	return f
+}
+
+func (s *Source) check(ctx context.Context, f *findings, position json.RawMessage) {
 	if s.invalid != nil {
 		f.missing("%v", s.invalid)
-		return f
+		return
 	}
 	if s.opened {
 		f.missing("nats: the source is in use")
-		return f
+		return
 	}
 	s.opened = true
 	s.running, s.cancel = context.WithCancel(ctx)
 	if err := s.connect(); err != nil {
 		f.missing("no server can be reached at %s: %v", strings.Join(s.config.Servers, ", "), withRemedy(err))
-		return f
+		return
 	}
 	security := "no TLS"
 	if s.config.TLS.Enabled {
 		security = "TLS"
 	}
 	f.well("server %s: connected (%s), version %s, messages of up to %s", s.conn.ConnectedAddr(), security, s.conn.ConnectedServerVersion(), settings.Bytes(s.conn.MaxPayload()))
-	s.checkRights(&f)
+	s.checkRights(f)
 	info, stream, err := s.info(ctx)
 	if err != nil {
 		f.missing("the stream %s cannot be asked for: %v", s.config.Stream, withRemedy(err))
-		return f
+		return
 	}
 	state := info.State
 	f.well("stream %s: created %s, retention %s, sequences %d to %d, %d messages, %s", s.config.Stream, info.Created.UTC().Format("2006-01-02T15:04:05Z"), retentionName(info.Config.Retention),
 		state.FirstSeq, state.LastSeq, state.Msgs, settings.Bytes(state.Bytes))
 	if problem := wrongRetention(s.config, info.Config.Retention); problem != "" {
 		f.missing("%s", problem)
-		return f
+		return
 	}
-	s.checkSubjects(&f, info)
-	s.checkLimits(ctx, &f, info)
+	s.checkSubjects(f, info)
+	s.checkLimits(ctx, f, info)
 	if s.config.Acknowledges() {
-		s.checkConsumers(ctx, &f, stream)
+		s.checkConsumers(ctx, f, stream)
 	}
-	s.checkPosition(&f, position, info)
-	return f
+	s.checkPosition(f, position, info)
 }
 
 // checkRights publishes to the subjects that the runner needs, so that nothing
@@ -124,6 +128,12 @@ func (s *Source) flushed(err error, subject string) error {
 	return nil
 }
 
+// may says whether the user may ask for something.
+func (s *Source) may(what string) bool {
+	subject := s.prefix() + what
+	return s.flushed(s.conn.Publish(subject, []byte("check")), subject) == nil
+}
+
 // checkSubjects looks at whether the stream has the subjects that are read.
 func (s *Source) checkSubjects(f *findings, info *jetstream.StreamInfo) {
 	for _, subject := range s.config.Subjects {
@@ -149,9 +159,12 @@ func (s *Source) checkLimits(ctx context.Context, f *findings, info *jetstream.S
 	if most := info.Config.MaxConsumers; most > 0 && info.State.Consumers >= most {
 		f.missing("the stream %s has %d of %d consumers; raise its max_consumers, or delete one that nobody needs", s.config.Stream, info.State.Consumers, most)
 	}
+	if !s.may("INFO") {
+		return // it is no right that the runner needs
+	}
 	account, err := s.js.AccountInfo(ctx)
 	if err != nil {
-		return // it is no right that the runner needs
+		return
 	}
 	if most := account.Limits.MaxConsumers; most > 0 && account.Consumers >= most {
 		f.missing("the account has %d of %d consumers; raise its limit, or delete one that nobody needs", account.Consumers, most)
@@ -160,7 +173,7 @@ func (s *Source) checkLimits(ctx context.Context, f *findings, info *jetstream.S
 
 // checkConsumers looks for others of a work queue that read the same.
 func (s *Source) checkConsumers(ctx context.Context, f *findings, stream jetstream.Stream) {
-	if s.config.Retention != settings.NATSWorkQueue {
+	if s.config.Retention != settings.NATSWorkQueue || !s.may("CONSUMER.LIST."+s.config.Stream) {
 		return
 	}
 	list := stream.ListConsumers(ctx)

@@ -67,7 +67,9 @@ func (s *Source) connectOptions() ([]client.Option, error) {
 		}
 		options = append(options, option)
 	case c.User.Creds != "":
-		if _, err := nkeys.ParseDecoratedJWT([]byte(c.User.Creds)); err != nil {
+		if pair, err := nkeys.ParseDecoratedNKey([]byte(c.User.Creds)); err == nil {
+			pair.Wipe()
+		} else {
 			return nil, errors.New("SPOUT_NATS_USER_CREDENTIALS is no credentials file: it must have a JWT and a seed, as nsc generate creds writes it")
 		}
 		options = append(options, client.UserCredentialBytes([]byte(c.User.Creds)))

@@ -28,6 +28,8 @@ func (s *Source) prepare(ctx context.Context) (*session, error) {
 			return nil, err
 		case ctx.Err() != nil:
 			return nil, ctx.Err()
+		case s.running.Err() != nil:
+			return nil, errors.New("nats: the source is closed")
 		}
 		s.counters.note("cannot read the stream %s of NATS at %s: %v", s.config.Stream, strings.Join(s.config.Servers, ", "), withRemedy(err))
 		s.complain.trouble(ctx, "prepare", err, "cannot read the stream; trying again", "stream", s.config.Stream, "servers", s.config.Servers)
