@@ -151,6 +151,8 @@ func baseOf(typeName, attribute string) object {
 		return kafkaSpout(object{"kafka.tls": object{}})
 	case attribute == "kafka.topics":
 		return kafkaSpout(object{"kafka.topics": nil, "kafka.topics_pattern": "orders-.*"})
+	case strings.HasPrefix(attribute, "nats.tls"):
+		return natsSpout(object{"nats.tls": object{}})
 	case strings.HasPrefix(attribute, "rabbitmq.tls"):
 		return rabbitMQSpout(object{"rabbitmq.tls": object{}})
 	case attribute == "rabbitmq.queues":

@@ -452,10 +452,15 @@ func postgresSpout(changes object) object {
 // sourceSpouts are the smallest spouts of each source, by its attribute.
 var sourceSpouts = map[string]func(changes object) object{
 	"kafka":     kafkaSpout,
+	"nats":      natsSpout,
 	"webhook":   webhookSpout,
 	"rabbitmq":  rabbitMQSpout,
 	"postgres":  postgresSpout,
 	"transform": transformSpout,
+}
+
+func natsSpout(changes object) object {
+	return merged(object{"name": "orders", "nats": object{"servers": []any{"127.0.0.1:4222"}, "stream": "ORDERS"}}, changes)
 }
 
 func rabbitMQSpout(changes object) object {
