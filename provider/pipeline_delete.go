@@ -53,6 +53,7 @@ func (o *pipelineOperation) delete() {
 			return
 		}
 	}
+	o.release(p)
 	tflog.Info(o.ctx, "deleting pipeline", map[string]any{"keep_output_repo": keep})
 	err = o.client.DeletePipeline(o.ctx, o.id, keep)
 	if err != nil && !pachyderm.IsNotFound(err) {

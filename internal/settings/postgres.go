@@ -3,6 +3,7 @@
 package settings
 
 import (
+	"fmt"
 	"net"
 	"regexp"
 	"slices"
@@ -36,6 +37,17 @@ type Postgres struct {
 }
 
 func (p Postgres) largestBatch() Bytes { return 0 }
+
+// left implements leaving.
+func (p Postgres) left() Left {
+	l := Left{What: fmt.Sprintf("the replication slot %s of the database %s at %s, for which the server keeps all WAL that is not read", p.Slot, p.Database, p.Host),
+		Command: "SELECT pg_drop_replication_slot('" + p.Slot + "');"}
+	if p.OwnsPublication() {
+		l.What += ", and the publication of the same name"
+		l.Command += ` DROP PUBLICATION IF EXISTS "` + p.Slot + `";`
+	}
+	return l
+}
 
 // Name is the user to log in as.
 func (p Postgres) Name() string {

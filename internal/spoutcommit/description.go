@@ -41,7 +41,7 @@ type Description struct {
 // Reason says why a commit was made.
 type Reason string
 
-// Reasons of commits. All but the first two and the last end a batch.
+// Reasons of commits. All but the first two and the last two end a batch.
 const (
 	ReasonStart   Reason = "start"   // no data: fixes where reading begins, or goes on after a commit of somebody else's
 	ReasonRepair  Reason = "repair"  // no new data: brings back files that the head had lost
@@ -53,10 +53,11 @@ const (
 	ReasonWindow   Reason = "window full"   // the source gives no more before what it gave is acknowledged
 	ReasonDeadline Reason = "deadline"      // the source waits no longer for an acknowledgement
 	ReasonIdle     Reason = "idle position" // no data: the position has moved without records for a while
+	ReasonReleased Reason = "released"      // no data: the runner has given up what it had made at the source, since the spout is deleted
 )
 
 // Reasons are all of them, in this order.
-var Reasons = []Reason{ReasonStart, ReasonRepair, ReasonBytes, ReasonRecords, ReasonFiles, ReasonAge, ReasonWindow, ReasonDeadline, ReasonIdle}
+var Reasons = []Reason{ReasonStart, ReasonRepair, ReasonBytes, ReasonRecords, ReasonFiles, ReasonAge, ReasonWindow, ReasonDeadline, ReasonIdle, ReasonReleased}
 
 func (d Description) String() string {
 	b, err := json.Marshal(d)

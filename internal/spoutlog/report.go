@@ -21,6 +21,7 @@ const (
 	WrongSetting = "wrong setting"       // with variable and problem
 	Stopped      = "stopped: an operator has to decide"
 	Ends         = "spout-runner ends" // with reason
+	Released     = "released"          // what was made at the source is gone; nothing more is read
 )
 
 // Messages of Pachyderm's worker (2.0 to 2.12), with which they begin.

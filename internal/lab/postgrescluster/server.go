@@ -37,6 +37,7 @@ type Options struct {
 	Programs string            // folder of PostgreSQL's programs; "" for those of this machine
 	Address  string            // to listen on; "" for a loopback address and a free port
 	Config   map[string]string // settings of the server, beside the defaults of this package
+	Files    map[string]string // contents of files beside the server's data, which settings name as ../NAME
 	Access   []string          // lines of pg_hba.conf that come first
 	Fast     bool              // do not wait for the disk; what is committed may be lost with the machine
 	Progress io.Writer         // gets lines about what is fetched; nil for none
@@ -128,6 +129,11 @@ func (s *Server) initialise(ctx context.Context) error {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("initdb: %w:\n%s", err, out)
 	}
+	for name, content := range s.options.Files {
+		if err := os.WriteFile(s.Path(name), []byte(content), 0o600); err != nil {
+			return err
+		}
+	}
 	lines := append(slices.Clone(s.options.Access), "host all "+Superuser+" samehost trust", "host replication "+Superuser+" samehost trust",
 		"host all all all scram-sha-256", "host replication all all scram-sha-256")
 	return os.WriteFile(filepath.Join(s.data(), "pg_hba.conf"), []byte(strings.Join(lines, "\n")+"\n"), 0o600)
@@ -217,13 +223,40 @@ func (s *Server) Kill() {
 	if s.process == nil {
 		return
 	}
-	children, _ := os.ReadFile(fmt.Sprintf("/proc/%[1]d/task/%[1]d/children", s.process.PID()))
+	children := childrenOf(s.process.PID())
 	s.process.End(syscall.SIGKILL, grace)
-	for _, text := range strings.Fields(string(children)) { // they would end soon, and hold the memory until then
-		if pid, err := strconv.Atoi(text); err == nil {
-			_ = syscall.Kill(pid, syscall.SIGKILL) // an error means that it has ended
+	for _, pid := range children { // they would end soon, and hold the memory until then
+		_ = syscall.Kill(pid, syscall.SIGKILL) // an error means that it has ended
+		for state, _ := stateOf(pid); state != "" && state != "Z"; state, _ = stateOf(pid) {
+			time.Sleep(time.Millisecond)
 		}
 	}
+}
+
+// childrenOf lists the processes that a process has started.
+func childrenOf(parent int) (list []int) {
+	names, _ := filepath.Glob("/proc/[0-9]*")
+	for _, name := range names {
+		pid, _ := strconv.Atoi(filepath.Base(name))
+		if _, of := stateOf(pid); of == parent {
+			list = append(list, pid)
+		}
+	}
+	return list
+}
+
+// stateOf is what /proc says of a process, "" if it is gone.
+func stateOf(pid int) (state string, parent int) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return "", 0
+	}
+	_, rest, _ := strings.Cut(string(text), ") ") // behind the name
+	if fields := strings.Fields(rest); len(fields) > 1 {
+		parent, _ = strconv.Atoi(fields[1])
+		return fields[0], parent
+	}
+	return "", 0
 }
 
 // Shutdown ends the server as an operator does, with all connections.

@@ -127,7 +127,7 @@ func (w *worker) tryCopy(ctx context.Context, t *table, timeout time.Duration) e
 	if err != nil || m == nil {
 		return err // it is gone
 	}
-	r, err := newRelation(m, w.lookup(ctx))
+	r, err := w.relation(ctx, m) // changes that follow go into the same files
 	if err != nil {
 		return err
 	}
@@ -262,7 +262,6 @@ func (c *copying) Write(data []byte) (int, error) {
 			if err := c.flush(c.ctx, false); err != nil {
 				return 0, err
 			}
-			c.relation.open = nil
 		}
 	}
 }

@@ -184,6 +184,9 @@ func (c *converter) appendJSON(dst []byte, t columnType, text []byte) []byte {
 	begin, depth, first := len(dst), 0, true
 	for {
 		s := c.array.next()
+		if depth == 0 && len(dst) > begin && s != stepEnd {
+			s = stepDamaged // something follows
+		}
 		if (s == stepOpen || s == stepElement || s == stepNull) && !first {
 			dst = append(dst, ',')
 		}
@@ -217,7 +220,7 @@ func appendJSONValue(dst []byte, t columnType, text []byte) []byte {
 	case kindInt, kindLong:
 		return append(dst, text...)
 	case kindFloat, kindDouble:
-		if c := text[len(text)-1]; '0' <= c && c <= '9' { // neither NaN nor Infinity
+		if n := len(text); n > 0 && '0' <= text[n-1] && text[n-1] <= '9' { // neither NaN nor Infinity
 			return append(dst, text...)
 		}
 	case kindBytes:
