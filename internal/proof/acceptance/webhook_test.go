@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build acceptance
+
+package acceptance
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/artifacts"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/cluster"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/audit"
+)
+
+// event is a request that a sender sends until it is answered with 200.
+type event struct{ path, headers, body string }
+
+// TestWebhookExample applies the example of webhooks. Senders send to all of its
+// endpoints while the runner is killed, and everything is there once, also what
+// comes after a secret was replaced.
+func TestWebhookExample(t *testing.T) {
+	c := cluster.Start(t)
+	root, err := artifacts.Root(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS(filepath.Join(root, "examples", "webhook"))); err != nil {
+		t.Fatal(err)
+	}
+	w, err := built.cli.NewWorkspace(dir, built.provider, providerVersion, map[string]string{"PACHD_ADDRESS": c.Address()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	standard := base64.StdEncoding.EncodeToString([]byte("a secret of thirty-two bytes ...."))
+	secrets := func(next string, version int) {
+		t.Helper()
+		text := fmt.Sprintf("image = %q\nforce_destroy = true\nsecrets_version = %d\nsecrets = { github = \"g\", github-next = %q, shop = \"s\", cloudevents = \"whsec_%s\" }\n", image, version, next, standard)
+		if err := w.Write("terraform.tfvars", text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	secrets("g", 1)
+	if err := w.Init(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := w.Destroy(context.Background()); err != nil {
+			t.Errorf("destroy: %v", err)
+		}
+	}()
+	if err := w.Apply(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	planIsEmpty(t, w)
+
+	github := func(key string, n int) event {
+		body := fmt.Sprintf(`{"github":%d}`, n)
+		return event{"/github", fmt.Sprintf("X-GitHub-Delivery: %d\nX-GitHub-Event: push\nX-Hub-Signature-256: sha256=%x", n, sum(key, body)), body}
+	}
+	var events []event
+	want := map[string]bool{}
+	for n := range 60 {
+		events = append(events, github("g", n))
+		now := strconv.FormatInt(time.Now().Unix(), 10)
+		lines := fmt.Sprintf("{\"shop\":%d}\n{\"shop\":%d}\n", 2*n, 2*n+1)
+		events = append(events, event{"/shop", fmt.Sprintf("X-Shop-Event: %d\nX-Shop-Timestamp: %s\nX-Shop-Signature: %s", n, now, hex.EncodeToString(sum("s", now+"."+lines))), lines})
+		ce := fmt.Sprintf(`{"specversion":"1.0","id":"%d","source":"test","type":"t","data":{"ce":%[1]d}}`, n)
+		events = append(events, event{"/cloudevents", fmt.Sprintf("Content-Type: application/cloudevents+json\nwebhook-id: %d\nwebhook-timestamp: %s\nwebhook-signature: v1,%s", n, now,
+			base64.StdEncoding.EncodeToString(sum("a secret of thirty-two bytes ....", fmt.Sprintf("%d.%s.%s", n, now, ce)))), ce})
+		for _, value := range []string{fmt.Sprintf(`{"github":%d}`, n), fmt.Sprintf(`{"shop":%d}`, 2*n), fmt.Sprintf(`{"shop":%d}`, 2*n+1), fmt.Sprintf(`{"ce":%d}`, n)} {
+			want[value] = true
+		}
+	}
+	status, text := sendOnce(t, event{"/github", "X-Hub-Signature-256: sha256=00", "{}"})
+	if status != http.StatusUnauthorized {
+		t.Errorf("a wrong signature was answered with %d %s", status, text)
+	}
+	all, queue := sync.WaitGroup{}, make(chan event)
+	for range 12 {
+		all.Go(func() {
+			for e := range queue {
+				sendUntilAnswered(t, e)
+			}
+		})
+	}
+	for n, e := range events {
+		queue <- e
+		if n == len(events)/2 {
+			if err := c.KillUserCode("default", "events", syscall.SIGKILL); err != nil && !errors.Is(err, os.ErrProcessDone) {
+				t.Error(err)
+			}
+		}
+	}
+	close(queue)
+	all.Wait()
+
+	// A secret is replaced, and both are good. A kubelet changes the files of a
+	// running pod; this one does so for a new one.
+	secrets("new", 2)
+	if err := w.Apply(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.DeletePod("default", "events"); err != nil {
+		t.Fatal(err)
+	}
+	for n, key := range map[int]string{1000: "g", 1001: "new"} {
+		sendUntilAnswered(t, github(key, n))
+		want[fmt.Sprintf(`{"github":%d}`, n)] = true
+	}
+
+	branch := newClient(t, c).Branch("default", "events", "master")
+	head, err := branch.Head(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := branch.Files(t.Context(), head.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]int{}
+	for _, file := range files {
+		content, err := branch.ReadFile(t.Context(), head.ID, file.Path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		entries, err := audit.Records(settings.LayoutOf("webhook", ""), file.Path, content)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range entries {
+			got[e.Value]++
+		}
+	}
+	for value := range want {
+		if got[value] != 1 {
+			t.Errorf("%s is in the files %d times", value, got[value])
+		}
+	}
+	if len(got) != len(want) {
+		t.Errorf("%d values are in the files, %d were sent", len(got), len(want))
+	}
+}
+
+func sum(key, text string) []byte {
+	mac := hmac.New(sha256.New, []byte(key))
+	mac.Write([]byte(text))
+	return mac.Sum(nil)
+}
+
+// sendUntilAnswered sends as real senders do: again after 503, or if there is
+// nobody. What is refused for good is a failure.
+func sendUntilAnswered(t *testing.T, e event) {
+	t.Helper()
+	for deadline := time.Now().Add(4 * time.Minute); ; time.Sleep(100 * time.Millisecond) {
+		status, text := sendOnce(t, e)
+		switch {
+		case status == http.StatusOK:
+			return
+		case status/100 == 4 && status != http.StatusTooManyRequests && status != http.StatusUnauthorized, time.Now().After(deadline):
+			t.Errorf("%s was answered with %d %s", e.path, status, text)
+			return
+		}
+	}
+}
+
+// sendOnce sends once; the status is 0 if nobody answers.
+func sendOnce(t *testing.T, e event) (status int, text string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://127.0.0.1:8080"+e.path, strings.NewReader(e.body))
+	if err != nil {
+		t.Error(err)
+		return 0, ""
+	}
+	for line := range strings.SplitSeq(e.headers, "\n") {
+		name, value, _ := strings.Cut(line, ": ")
+		req.Header.Set(name, value)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0, err.Error()
+	}
+	defer resp.Body.Close() //nolint:errcheck // only read
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, 1<<10))
+	if err != nil {
+		return 0, err.Error()
+	}
+	return resp.StatusCode, string(answer)
+}
