@@ -153,11 +153,11 @@ func (b *batcher) take(ctx context.Context, chunk *source.Chunk) error {
 		b.told = b.memory
 		if reason := b.full(&b.limits); reason != "" && !b.inside {
 			err = b.flush(ctx, reason)
-		} else if b.memory >= b.share {
-			err = b.hand(ctx, nil)
-		} else if reason := spoutcommit.Reason(""); n == 0 {
+		} else if n == 0 || b.memory >= b.share { // the rest of the chunk may take long
 			if reason = b.overdue(); reason != "" {
 				err = b.flush(ctx, reason)
+			} else if b.memory >= b.share {
+				err = b.hand(ctx, nil)
 			}
 		}
 		if err != nil {
