@@ -80,7 +80,7 @@ func commitFactAttributes() map[string]schema.Attribute {
 		"spout": schema.SingleNestedAttribute{Computed: true, MarkdownDescription: "What the bundled runner says of the commit; null for commits of others.", Attributes: map[string]schema.Attribute{
 			"source":                computedText("Kind of the source: the attribute of `pachyderm_spout` that it is set by."),
 			"writer":                computedText("Pod and process that wrote it."),
-			"reason":                computedText("Why the batch ended: `bytes`, `records`, `files` or `age`; `window full` and `deadline` where the source asked for it; `start` for one without records that fixes where reading begins, `idle position` for one with a position that has moved without records, and `repair` for one that brings older files back."),
+			"reason":                computedText("Why the batch ended: `bytes`, `records`, `files` or `age`; `gaps` where many ranges of records were gone; `window full` and `deadline` where the source asked for it; `start` for one without records that fixes where reading begins, `idle position` for one with a position that has moved without records, and `repair` for one that brings older files back."),
 			"records_read":          computedNumber("Records that were taken from the source since the commit before."),
 			"records_written":       computedNumber("Records in this commit's own files."),
 			"records_filtered":      computedNumber("Records that the filter has left out."),

@@ -25,6 +25,7 @@ import (
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/pachtest"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/rsstest"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/spoutcommit"
 )
 
 // onslaught is what somebody may do who may produce records, and register
@@ -36,6 +37,8 @@ type onslaught struct {
 	schemas map[int]registeredSchema
 	values  func() [][]byte // which come again and again, some a batch
 	batch   int             // records of a batch; 0 for one
+	refused bool            // all records are dead letters
+	letter  int64           // most bytes of one; 0 if that is not looked at
 }
 
 type registeredSchema struct{ kind, text string }
@@ -95,7 +98,7 @@ func (o *onslaught) withstand(t *testing.T, budget settings.Bytes) {
 	listForEver(broker)
 	s := settings.Default()
 	s.Kafka.Brokers, s.Kafka.Topics = broker.ListenAddrs(), []string{"hostile"}
-	s.HTTPPort, s.MemoryBudget, s.Batch.MaxBytes, s.Batch.MaxAge = 0, budget, budget, settings.Duration(5*time.Second)
+	s.HTTPPort, s.MemoryBudget, s.Batch.MaxBytes, s.Batch.MaxAge = 0, budget, budget, settings.Duration(2*time.Second)
 	s.File.Format, s.Record.OnRefused = o.format, "dead_letter"
 	if o.schemas != nil {
 		s.SchemaRegistry.URL = serveSchemas(t, o.schemas)
@@ -106,18 +109,30 @@ func (o *onslaught) withstand(t *testing.T, budget settings.Bytes) {
 	server := pachtest.New(t)
 	began := time.Now()
 	p := startRunner(t, server, s)
-	const enough = 8
-	for len(server.Commits("default", "spout", "master")) < enough {
-		if _, runs := p.memory(t); !runs || time.Since(began) > 3*time.Minute {
-			t.Fatalf("there are only %d commits; the runner runs: %v", len(server.Commits("default", "spout", "master")), runs)
+	// Many commits, or some of them for a while: it must go on, as slow as it may be.
+	const enough, while = 8, 10 * time.Second
+	all, commits := spoutcommit.Description{}, 0
+	for commits < enough && (all.Written+all.DeadLettered == 0 || time.Since(began) < while) {
+		if _, runs := p.memory(t); !runs || time.Since(began) > 2*time.Minute {
+			t.Fatalf("there are only %d commits; the runner runs: %v", commits, runs)
 		}
-		time.Sleep(20 * time.Millisecond)
+		time.Sleep(50 * time.Millisecond)
+		all, commits = spoutcommit.Description{}, 0
+		for _, c := range server.Commits("default", "spout", "master") {
+			if d, ok, err := spoutcommit.ParseDescription(c.Description); ok && err == nil {
+				all.Written, all.DeadLettered, all.Files, all.Bytes = all.Written+d.Written, all.DeadLettered+d.DeadLettered, all.Files+d.Files, all.Bytes+d.Bytes
+				commits++
+			}
+		}
 	}
 	took := time.Since(began)
 	peak, _ := p.memory(t)
-	t.Logf("%d MiB of memory, %d commits after %.1f s", peak>>20, enough, took.Seconds())
-	for _, c := range server.Commits("default", "spout", "master") {
-		t.Logf("%.300s", c.Description)
+	t.Logf("%d MiB of memory, %d commits with %d files, %d records and %d dead letters after %.1f s", peak>>20, commits, all.Files, all.Written, all.DeadLettered, took.Seconds())
+	if all.Written+all.DeadLettered == 0 || o.refused != (all.Written == 0) {
+		t.Errorf("%d records were written, and %d dead letters", all.Written, all.DeadLettered)
+	}
+	if o.letter > 0 && all.Bytes > o.letter*all.DeadLettered {
+		t.Errorf("%d dead letters have %d bytes", all.DeadLettered, all.Bytes)
 	}
 	if most := rsstest.Most(int64(budget)); peak > most {
 		t.Errorf("%d MiB were taken in place of %d at most", peak>>20, most>>20)
@@ -199,11 +214,81 @@ func onslaughts(budget settings.Bytes) []onslaught {
 	return all
 }
 
+// wideSchema is a record of n optional numbers, with a name in front of theirs.
+func wideSchema(n int, name string) registeredSchema {
+	var fields strings.Builder
+	for i := range n {
+		fmt.Fprintf(&fields, `,{"name":"%s%d","type":["null","long"]}`, name, i)
+	}
+	return registeredSchema{"AVRO", `{"type":"record","name":"W","fields":[` + fields.String()[1:] + `]}`}
+}
+
+// inTurn are values of some schemas, one after the other.
+func inTurn(schemas int, values ...[]byte) func() (all [][]byte) {
+	return func() (all [][]byte) {
+		for id := range schemas {
+			for _, value := range values {
+				if value != nil {
+					value = framed(uint32(id+1), value...)
+				}
+				all = append(all, value)
+			}
+		}
+		for len(all) < 1000 {
+			all = append(all, all...)
+		}
+		return all[:len(all)/20*20]
+	}
+}
+
+func schemasOf(n int, make func(i int) registeredSchema) map[int]registeredSchema {
+	all := map[int]registeredSchema{}
+	for i := range n {
+		all[i+1] = make(i)
+	}
+	return all
+}
+
+// schemaOnslaughts are of who may register schemas, too.
+func schemaOnslaughts() []onslaught {
+	wide := func(columns int) func(int) registeredSchema {
+		return func(i int) registeredSchema { return wideSchema(columns, fmt.Sprintf("s%d_", i)) }
+	}
+	nulls := func(n int) []byte { return make([]byte, n) }
+	protobuf := func(i int) registeredSchema {
+		var fields strings.Builder
+		for j := range 2000 {
+			fmt.Fprintf(&fields, "message M%d { string s%d = 1; }\n", j, i)
+		}
+		return registeredSchema{"PROTOBUF", "syntax = \"proto3\"; message M { int32 a = 1; }\n" + fields.String()}
+	}
+	nothings := append(binary.AppendVarint(nil, 100_000), 0)
+	return []onslaught{
+		{name: "tombstones of two schemas in turn", format: "parquet", schemas: schemasOf(2, wide(300)), values: inTurn(2, nulls(300), nil), batch: 20},
+		{name: "large schemas in turn", format: "avro", schemas: schemasOf(3, func(i int) registeredSchema {
+			return registeredSchema{"AVRO", fmt.Sprintf(`{"type":"record","name":"T","doc":"%d%s","fields":[{"name":"a","type":"int"}]}`, i, strings.Repeat("x", 450<<10))}
+		}), values: inTurn(3, []byte{0}), batch: 20},
+		{name: "a schema that is too large", format: "avro", schemas: schemasOf(1, func(i int) registeredSchema {
+			return registeredSchema{"JSON", fmt.Sprintf(`{"type":"object","properties":{"a":{"type":"integer"}},"x":"%d%s"}`, i, strings.Repeat("x", 5<<20))}
+		}), values: inTurn(1, []byte("{}")), batch: 20, refused: true},
+		{name: "wide schemas in turn", format: "parquet", schemas: schemasOf(10, wide(1600)), values: inTurn(10, nulls(1600)), batch: 20},
+		{name: "a wide schema", format: "parquet", schemas: schemasOf(1, wide(5000)), values: inTurn(1, nulls(5000)), batch: 20, refused: true},
+		{name: "wide rows", format: "parquet", schemas: schemasOf(1, wide(1600)), values: inTurn(1, nulls(1600)), batch: 20},
+		{name: "long errors", format: "avro", schemas: schemasOf(1, func(int) registeredSchema {
+			return registeredSchema{"AVRO", `{"type":"record","name":"T","fields":[{"name":"` + strings.Repeat("x", 500<<10) + `","type":"int"}]}`}
+		}), values: inTurn(1, []byte{}), batch: 20, refused: true, letter: 2000},
+		{name: "rows of nothing", format: "parquet", schemas: schemasOf(1, func(int) registeredSchema {
+			return registeredSchema{"AVRO", `{"type":"array","items":"null"}`}
+		}), values: inTurn(1, nothings), batch: 20},
+		{name: "schemas of Protobuf in turn", format: "avro", schemas: schemasOf(100, protobuf), values: inTurn(100, []byte{0}), batch: 20},
+	}
+}
+
 // TestOnslaughts: whatever somebody produces who wants to do harm, the runner
 // goes on in the memory that it was given.
 func TestOnslaughts(t *testing.T) {
 	for _, budget := range []settings.Bytes{64 << 20, 256 << 20} {
-		for _, o := range onslaughts(budget) {
+		for _, o := range append(onslaughts(budget), schemaOnslaughts()...) {
 			t.Run(fmt.Sprintf("%s with %d MiB", o.name, budget>>20), func(t *testing.T) { o.withstand(t, budget) })
 		}
 	}

@@ -49,6 +49,7 @@ const (
 	ReasonRecords Reason = "records" // SPOUT_BATCH_MAX_RECORDS was reached
 	ReasonFiles   Reason = "files"   // SPOUT_BATCH_MAX_FILES was reached
 	ReasonAge     Reason = "age"     // SPOUT_BATCH_MAX_AGE was reached
+	ReasonGaps    Reason = "gaps"    // more ranges of records were gone than one commit tells of
 
 	ReasonWindow   Reason = "window full"   // the source gives no more before what it gave is acknowledged
 	ReasonDeadline Reason = "deadline"      // the source waits no longer for an acknowledgement
@@ -58,6 +59,7 @@ const (
 
 // Reasons are all of them, in this order.
 var Reasons = []Reason{ReasonStart, ReasonRepair, ReasonBytes, ReasonRecords, ReasonFiles, ReasonAge, ReasonWindow, ReasonDeadline, ReasonIdle, ReasonReleased}
+var Reasons = []Reason{ReasonStart, ReasonRepair, ReasonBytes, ReasonRecords, ReasonFiles, ReasonAge, ReasonGaps, ReasonWindow, ReasonDeadline, ReasonIdle}
 
 func (d Description) String() string {
 	b, err := json.Marshal(d)

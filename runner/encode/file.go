@@ -78,6 +78,14 @@ type File interface {
 	Write(put func(path string, parts ...[]byte) error) error
 }
 
+// CheckRows returns an error if no file can be made of rows with that schema.
+func (e *Encoder) CheckRows(rows *schema.Rows) error {
+	if !e.kind.columns {
+		return nil
+	}
+	return rows.CheckColumns(schema.MaxColumns(e.settings.MemoryBudget))
+}
+
 // NewFile begins a file of the settings' format.
 func (e *Encoder) NewFile(at Place) File {
 	switch {

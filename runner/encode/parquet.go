@@ -26,7 +26,7 @@ func newParquetFiles(compression string, budget settings.Bytes) (containerWriter
 	if !ok {
 		return parquetFiles{}, fmt.Errorf("unknown compression %q of Parquet", compression)
 	}
-	return parquetFiles{codec, int(min(rowGroup, budget/groupsInBudget))}, nil
+	return parquetFiles{codec, groupBytes(budget)}, nil
 }
 
 const (
@@ -55,6 +55,9 @@ const (
 	// they are.
 	wholeRow = 256 << 10
 )
+
+// groupBytes is how many bytes of rows make a row group with a memory budget.
+func groupBytes(budget settings.Bytes) int { return int(min(rowGroup, budget/groupsInBudget)) }
 
 func (p parquetFiles) write(out *blocks, of *schema.Rows, rows *rowBlocks) error {
 	layout, err := of.Columns()

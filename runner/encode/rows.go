@@ -27,6 +27,9 @@ type rowBlocks struct {
 	layout  *schema.Columns // nil if rows are not taken apart into columns
 	extent  *schema.Extent  // of the rows that are measured; nil for none
 	longest int             // bytes of the longest of these rows
+	group   int             // bytes of a row group
+	filled  int             // the same, of the last one
+	values  int             // of the last one, about
 	beside  int             // memory that they take when they are taken apart
 }
 
@@ -81,6 +84,7 @@ func newRowFile(e *Encoder, at Place) *rowFile {
 	}
 	if e.kind.columns {
 		f.rows.layout, _ = f.schema.Columns() // that there is none is an error when the file is written
+		f.rows.group = groupBytes(e.settings.MemoryBudget)
 	}
 	return f
 }
@@ -111,7 +115,9 @@ func (f *rowFile) Append(records []source.Record, limit int) (taken int, err err
 			*tail = (*tail)[:size]
 			break
 		}
-		f.rows.copied(len(*tail) - size)
+		if length := len(*tail) - size; length >= wholeRow {
+			f.rows.copied(length)
+		}
 		*ends = append(*ends, len(*tail))
 		f.rows.size += len(*tail) - size
 		f.rows.capacity += cap(*tail) - capacity + (cap(*ends)-room)*rowEndMemory
@@ -136,27 +142,40 @@ const (
 	// itself, while its file is written: as a column's values, as a page or
 	// block, as one that is compressed, and as a part of the file.
 	largeCopies = 4
+	// chunkMemory is what a column of a row group takes in the footer, and until
+	// that is written.
+	chunkMemory = 2 << 10
 )
 
-// measure notes what a row takes when it is taken apart into columns, unless it
-// is short, and refuses it if that is more than largest.
+// measure notes what a row takes when it is taken apart into columns, and
+// refuses it if that is more than largest. Of short rows it is not looked at.
 func (b *rowBlocks) measure(row []byte, largest int) error {
-	if b.layout == nil || !b.layout.Counts(len(row)) {
+	if b.layout == nil {
 		return nil
 	}
-	if b.extent == nil {
-		b.extent = b.layout.NewExtent()
+	values := b.layout.Leaves
+	if b.layout.Counts(len(row)) {
+		if b.extent == nil {
+			b.extent = b.layout.NewExtent()
+		}
+		values = b.layout.Measure(b.extent, row)
+		if need := len(row) + valueMemory*values; need > largest {
+			return tooLarge(need, largest)
+		}
+		b.beside += keptMemory*b.extent.Add() + max(values-len(row), 0) // it takes time to write what takes no bytes
 	}
-	if need := len(row) + valueMemory*b.layout.Measure(b.extent, row); need > largest {
-		return tooLarge(need, largest)
+	b.filled += len(row)
+	b.values += values
+	if b.filled >= b.group || b.values*bytesPerValue >= b.group {
+		b.beside += chunkMemory * b.layout.Leaves
+		b.filled, b.values = 0, 0
 	}
-	b.beside += keptMemory * b.extent.Add()
 	return nil
 }
 
-// copied notes what a row takes while it is written, if it is long.
+// copied notes what a long row takes while it is written.
 func (b *rowBlocks) copied(length int) {
-	if length >= wholeRow && length > b.longest {
+	if length > b.longest {
 		b.beside += largeCopies * (length - b.longest)
 		b.longest = length
 	}

@@ -71,7 +71,7 @@ type batcher struct {
 	bytes    int // of the batch, in earlier segments too
 	files    int // as bytes
 	counts   counts
-	gaps     []spoutcommit.StreamGap
+	gaps     gaps
 
 	single     [1]source.Record // what addOne passes on
 	rows       map[*source.RowSchema]*schema.Rows
@@ -133,13 +133,16 @@ func (b *batcher) read(ctx context.Context) (*source.Chunk, error) {
 func (b *batcher) take(ctx context.Context, chunk *source.Chunk) error {
 	if chunk.Gap != nil {
 		b.begin()
-		b.gaps = append(b.gaps, spoutcommit.StreamGap{StreamWord: b.layout.Stream, PartitionWord: b.layout.Partition,
+		b.gaps.add(chunk.Stream, spoutcommit.StreamGap{StreamWord: b.layout.Stream, PartitionWord: b.layout.Partition,
 			Stream: chunk.Stream.Name, Partition: chunk.Stream.Partition, From: chunk.Gap.From, To: chunk.Gap.To, Reason: chunk.Gap.Reason})
 	}
 	b.counts.redelivered += chunk.Redelivered
 	if len(chunk.Records) == 0 {
 		b.move()
 		b.consume(chunk, 0)
+		if len(b.gaps.list) >= maxGaps && !b.inside {
+			return b.flush(ctx, spoutcommit.ReasonGaps)
+		}
 	}
 	for at := 0; at < len(chunk.Records); {
 		n, err := b.addSome(ctx, chunk, chunk.Records[at:])
@@ -153,11 +156,11 @@ func (b *batcher) take(ctx context.Context, chunk *source.Chunk) error {
 		b.told = b.memory
 		if reason := b.full(&b.limits); reason != "" && !b.inside {
 			err = b.flush(ctx, reason)
-		} else if b.memory >= b.share {
-			err = b.hand(ctx, nil)
-		} else if reason := spoutcommit.Reason(""); n == 0 {
+		} else if n == 0 || b.memory >= b.share { // the rest of the chunk may take long
 			if reason = b.overdue(); reason != "" {
 				err = b.flush(ctx, reason)
+			} else if b.memory >= b.share {
+				err = b.hand(ctx, nil)
 			}
 		}
 		if err != nil {
@@ -182,14 +185,16 @@ func (b *batcher) full(limits *settings.Batch) spoutcommit.Reason {
 		return spoutcommit.ReasonRecords
 	case limits.MaxFiles > 0 && b.files >= limits.MaxFiles:
 		return spoutcommit.ReasonFiles
+	case len(b.gaps.list) >= maxGaps:
+		return spoutcommit.ReasonGaps
 	}
 	return ""
 }
 
 // flush ends the batch at the source's position.
 func (b *batcher) flush(ctx context.Context, reason spoutcommit.Reason) error {
-	end := &batchEnd{reason: reason, position: b.source.Position(), counts: b.counts, gaps: b.gaps, began: b.began}
-	b.bytes, b.files, b.counts, b.gaps = 0, 0, counts{}, nil
+	end := &batchEnd{reason: reason, position: b.source.Position(), counts: b.counts, gaps: b.gaps.list, began: b.began}
+	b.bytes, b.files, b.counts, b.gaps = 0, 0, counts{}, gaps{}
 	b.reset()
 	return b.hand(ctx, end)
 }

@@ -5,6 +5,8 @@ package ingest
 import (
 	"context"
 	"encoding/json"
+	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -32,6 +34,7 @@ type step struct {
 	redelivered int64
 	within      time.Duration // the deadline
 	schema      *source.RowSchema
+	gap         *source.Gap
 }
 
 func (s *scripted) Next(ctx context.Context) (*source.Chunk, error) {
@@ -55,6 +58,7 @@ func (s *scripted) Next(ctx context.Context) (*source.Chunk, error) {
 	one := s.steps[0]
 	chunk.Next = s.next + int64(one.records+one.skipped)
 	chunk.Boundary, chunk.Full, chunk.Redelivered, chunk.Schema = !one.inside, one.full, one.redelivered, one.schema
+	chunk.Gap = one.gap
 	if one.within != 0 {
 		chunk.Deadline = time.Now().Add(one.within)
 	}
@@ -124,6 +128,10 @@ func TestBatchLimits(t *testing.T) {
 		{"half of a deadline, the nearest of several", settings.Batch{MaxBytes: 1 << 20, MaxAge: settings.Duration(time.Hour)}, source.Traits{},
 			[]step{{records: 1, within: time.Minute}, {pause: time.Second, records: 1, within: 10 * time.Second}, {records: 1, within: time.Hour}, {pause: time.Minute, records: 1, within: -time.Second}},
 			[]batch{{6 * time.Second, spoutcommit.ReasonDeadline, 3, "3"}, {time.Minute + time.Second, spoutcommit.ReasonDeadline, 1, "4"}}},
+		{"many gaps", settings.Batch{MaxBytes: 1 << 20, MaxAge: settings.Duration(time.Hour)}, source.Traits{},
+			manyGaps(maxGaps+1, 2), []batch{{0, spoutcommit.ReasonGaps, 0, fmt.Sprint(2 * maxGaps)}, {time.Hour, spoutcommit.ReasonAge, 0, fmt.Sprint(2*maxGaps + 2)}}},
+		{"gaps that are one", settings.Batch{MaxBytes: 1 << 20, MaxAge: settings.Duration(time.Hour)}, source.Traits{},
+			manyGaps(2*maxGaps, 1), []batch{{time.Hour, spoutcommit.ReasonAge, 0, fmt.Sprint(2 * maxGaps)}}},
 		{"what came again moves the position alone", settings.Batch{MaxBytes: 1 << 20, MaxAge: settings.Duration(time.Second)}, source.Traits{Idle: 2 * time.Second},
 			[]step{{skipped: 2, redelivered: 2}}, []batch{{2 * time.Second, spoutcommit.ReasonIdle, 0, "2"}}},
 	} {
@@ -153,5 +161,30 @@ func TestBatchLimits(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// manyGaps are so many chunks with a gap each, every one an offset wide.
+func manyGaps(n int, apart int64) (steps []step) {
+	for i := range int64(n) {
+		steps = append(steps, step{skipped: int(apart), gap: &source.Gap{From: i * apart, To: i*apart + 1, Reason: "lost"}})
+	}
+	return steps
+}
+
+// TestGaps: those next to each other are one, whatever comes between them in
+// other streams, and their reasons are short.
+func TestGaps(t *testing.T) {
+	t.Parallel()
+	var g gaps
+	a, b := source.Stream{Name: "a"}, source.Stream{Name: "b"}
+	for i := range int64(1000) {
+		g.add(a, spoutcommit.StreamGap{From: i, To: i + 1, Reason: "lost"})
+		g.add(b, spoutcommit.StreamGap{From: i, To: i + 1, Reason: "lost"})
+	}
+	g.add(a, spoutcommit.StreamGap{From: 1000, To: 1001, Reason: strings.Repeat("é", 1000)})
+	g.add(a, spoutcommit.StreamGap{From: 1002, To: 1003, Reason: "lost"})
+	if len(g.list) != 4 || g.list[0].To != 1000 || g.list[1].To != 1000 || len(g.list[2].Reason) > maxGapReason+3 || g.list[3].From != 1002 {
+		t.Errorf("%+v", g.list)
 	}
 }

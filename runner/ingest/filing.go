@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
@@ -86,7 +87,10 @@ func (b *batcher) rowsOf(of *source.RowSchema) (*schema.Rows, error) {
 	rows := b.rows[of]
 	if rows == nil && of != nil {
 		var err error
-		if rows, err = schema.OfSource(of, b.layout); err != nil {
+		if rows, err = schema.OfSource(of, b.layout); err == nil {
+			err = b.encoder.CheckRows(rows)
+		}
+		if err != nil {
 			return nil, fmt.Errorf("the source's schema: %w", &sourceError{err})
 		}
 		if len(b.rows) >= maxRowSchemas {
@@ -161,8 +165,15 @@ func (b *batcher) addOne(ctx context.Context, chunk *source.Chunk, records []sou
 // what is refused is likely to be as large as it can be.
 const largeLetter = 1 << 20
 
+// maxReason is how long a reason is that is told of a record: some repeat what
+// producers and schemas say, and each dead letter has one.
+const maxReason = 1000
+
 // refuse does with a record that cannot be written what the policy says.
 func (b *batcher) refuse(ctx context.Context, stream source.Stream, r *source.Record, why string) error {
+	if len(why) > maxReason {
+		why = strings.ToValidUTF8(why[:maxReason], "") + "…"
+	}
 	if b.refused != "dead_letter" {
 		return &source.Stop{Err: fmt.Errorf("the record of %s cannot be written: %s. Change the settings, or set SPOUT_RECORD_ON_REFUSED to dead_letter to have such records written to a folder of their own",
 			b.layout.Record(stream.Name, stream.Partition, r.Offset), why)}

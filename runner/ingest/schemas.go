@@ -23,8 +23,10 @@ type schemas struct {
 	tombstones map[string]*tombstones // by topic
 	recent     *tombstones            // of the last record
 	written    map[int]bool           // schemas that are in the branch, or on their way
+	inUse      map[int]*schema.Values // of the open files, whether or not the registry's client keeps them
+	last       *schema.Values         // the last that was used
 	fresh      []schemaFile           // to go with the next segment
-	freshBytes int
+	freshBytes int                    // of these, and of what is in use
 	scratch    []byte
 }
 
@@ -115,7 +117,21 @@ func (s *schemas) decode(ctx context.Context, due time.Time, topic string, r *so
 		without.of, without.rows = rows, nil
 	}
 	s.write(values)
+	s.use(values)
 	return rows, nil
+}
+
+// use notes that open files are of a schema. It may be forgotten while they are:
+// were it then read anew, each time there would be another file.
+func (s *schemas) use(values *schema.Values) {
+	if s.last == values {
+		return
+	}
+	s.last = values
+	if s.inUse[values.ID()] != values {
+		s.inUse[values.ID()] = values
+		s.freshBytes += values.Memory()
+	}
 }
 
 // write has a schema written, if it is not in the branch.
@@ -133,6 +149,9 @@ func (s *schemas) write(values *schema.Values) {
 func (s *schemas) lookup(ctx context.Context, due time.Time, id int, next []source.Record) (*schema.Values, error) {
 	if values, err, ok := s.registry.Known(id); ok {
 		return values, err
+	}
+	if values := s.inUse[id]; values != nil {
+		return values, nil
 	}
 	defer s.waiting("schema %d of the schema registry", id)()
 	timed, cancel := ctx, func() {}
@@ -162,10 +181,12 @@ func idsOf(records []source.Record) iter.Seq[int] {
 	}
 }
 
-// takeNew returns the schemas that no segment has had yet.
+// takeNew returns the schemas that no segment has had yet. There are no open
+// files any more.
 func (s *schemas) takeNew() []schemaFile {
 	fresh := s.fresh
-	s.fresh, s.freshBytes = nil, 0
+	s.fresh, s.freshBytes, s.last = nil, 0, nil
+	clear(s.inUse)
 	return fresh
 }
 

@@ -18,7 +18,7 @@ import (
 // for names.
 func avroOf(t testing.TB, text string) (*Values, *avro.Schema) {
 	t.Helper()
-	v, err := newValues(t.Context(), CoordinatesOf(kafkaWords), 5, sr.TypeAvro, []Source{{Text: text}}, false, largest)
+	v, err := newValues(t.Context(), CoordinatesOf(kafkaWords), 5, sr.TypeAvro, []Source{{Text: text}}, 0, largest)
 	if err != nil {
 		t.Fatalf("%s: %v", text, err)
 	}
@@ -56,7 +56,7 @@ func TestRootInItself(t *testing.T) {
 		}
 	}
 	// The same from Protobuf.
-	v, err := newValues(t.Context(), CoordinatesOf(kafkaWords), 1, sr.TypeProtobuf, []Source{{Text: `syntax = "proto3"; package p; message Node { int32 v = 1; Node next = 2; }`}}, false, largest)
+	v, err := newValues(t.Context(), CoordinatesOf(kafkaWords), 1, sr.TypeProtobuf, []Source{{Text: `syntax = "proto3"; package p; message Node { int32 v = 1; Node next = 2; }`}}, 0, largest)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,7 +133,7 @@ func TestBytesWithoutLength(t *testing.T) {
 func TestColumnsThatReadersTake(t *testing.T) {
 	t.Parallel()
 	v, err := newValues(t.Context(), CoordinatesOf(kafkaWords), 1, sr.TypeAvro, []Source{{Text: `{"type":"record","name":"R","fields":[{"name":"m","type":{"type":"map","values":"int"}},
-		{"name":"d","type":{"type":"bytes","logicalType":"decimal","precision":39,"scale":2}},{"name":"e","type":{"type":"bytes","logicalType":"decimal","precision":38,"scale":2}}]}`}}, true, largest)
+		{"name":"d","type":{"type":"bytes","logicalType":"decimal","precision":39,"scale":2}},{"name":"e","type":{"type":"bytes","logicalType":"decimal","precision":38,"scale":2}}]}`}}, maxColumns, largest)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -165,17 +165,17 @@ func TestAvroBounds(t *testing.T) {
 		return types
 	}
 	nulls := chain(30, `{"type":"record","name":"R0","fields":[{"name":"n","type":"null"}]}`)
-	v, err := newValues(t.Context(), CoordinatesOf(kafkaWords), 1, sr.TypeAvro, []Source{{Text: nulls}}, false, largest)
+	v, err := newValues(t.Context(), CoordinatesOf(kafkaWords), 1, sr.TypeAvro, []Source{{Text: nulls}}, 0, largest)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, _, err := v.Decode(nil, nil); err == nil || !strings.Contains(err.Error(), "too many parts") {
 		t.Errorf("2^30 nulls: %v", err)
 	}
-	if _, err := newValues(t.Context(), CoordinatesOf(kafkaWords), 1, sr.TypeAvro, []Source{{Text: nulls}}, true, largest); err == nil || !strings.Contains(err.Error(), "more than 5100 columns") {
+	if _, err := newValues(t.Context(), CoordinatesOf(kafkaWords), 1, sr.TypeAvro, []Source{{Text: nulls}}, maxColumns, largest); err == nil || !strings.Contains(err.Error(), "more than 5100 columns") {
 		t.Errorf("2^30 columns: %v", err)
 	}
-	if _, err := newValues(t.Context(), CoordinatesOf(kafkaWords), 1, sr.TypeAvro, []Source{{Text: chain(60, `{"type":"record","name":"R0","fields":[]}`)}}, false, largest); !errors.Is(err, errDeep) {
+	if _, err := newValues(t.Context(), CoordinatesOf(kafkaWords), 1, sr.TypeAvro, []Source{{Text: chain(60, `{"type":"record","name":"R0","fields":[]}`)}}, 0, largest); !errors.Is(err, errDeep) {
 		t.Errorf("nested too deep: %v", err)
 	}
 	if _, err := parseAvro([]Source{{Text: `["` + strings.Repeat(`a`, 10) + strings.Repeat(`"],["`, 1) + `"]`}}); err == nil {
@@ -190,7 +190,7 @@ func TestAvroBounds(t *testing.T) {
 	}
 
 	// A short value of many parts: 500 arrays of 65,000 nulls each.
-	v, err = newValues(t.Context(), CoordinatesOf(kafkaWords), 1, sr.TypeAvro, []Source{{Text: `{"type":"array","items":{"type":"array","items":"null"}}`}}, true, largest)
+	v, err = newValues(t.Context(), CoordinatesOf(kafkaWords), 1, sr.TypeAvro, []Source{{Text: `{"type":"array","items":{"type":"array","items":"null"}}`}}, maxColumns, largest)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -203,7 +203,7 @@ func TestAvroBounds(t *testing.T) {
 	}
 	// And of columns that have no value: a null takes one byte, and a thousand of them.
 	fields = fields[:1000]
-	v, err = newValues(t.Context(), CoordinatesOf(kafkaWords), 1, sr.TypeAvro, []Source{{Text: `{"type":"array","items":["null",{"type":"record","name":"R","fields":[` + strings.Join(fields, ",") + `]}]}`}}, true, largest)
+	v, err = newValues(t.Context(), CoordinatesOf(kafkaWords), 1, sr.TypeAvro, []Source{{Text: `{"type":"array","items":["null",{"type":"record","name":"R","fields":[` + strings.Join(fields, ",") + `]}]}`}}, maxColumns, largest)
 	if err != nil {
 		t.Fatal(err)
 	}

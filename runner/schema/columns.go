@@ -10,6 +10,8 @@ import (
 	"slices"
 
 	"github.com/parquet-go/parquet-go"
+
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
 )
 
 // Columns is how rows are laid out in a Parquet file.
@@ -26,14 +28,28 @@ type Columns struct {
 
 const (
 	// maxColumns bounds the columns of a file, those of the coordinates included.
-	// While a file is written, each takes some 20 KiB.
 	maxColumns = 5_100
+	// columnMemory is what of the memory budget there has to be for each: while
+	// a file is written, it takes some 20 KiB.
+	columnMemory = 40 << 10
 	// maxLevels bounds how deep columns are nested: the library counts levels in
 	// a byte. An array is three of them.
 	maxLevels = 250
 	// wideGroup is how many columns for a byte multiply.
 	wideGroup = 8
 )
+
+// MaxColumns is how many columns a Parquet file may have with a memory budget.
+func MaxColumns(budget settings.Bytes) int { return int(min(budget/columnMemory, maxColumns)) }
+
+// CheckColumns returns an error if the rows have more columns in Parquet than a
+// file may have.
+func (r *Rows) CheckColumns(most int) error {
+	if layout, err := r.Columns(); err == nil && layout.Leaves > most {
+		return fmt.Errorf("its schema has %d columns in Parquet, more than the %d that the memory budget has room for; raise SPOUT_MEMORY_BUDGET, or write avro", layout.Leaves, most)
+	}
+	return nil
+}
 
 // plan is how values of a type are taken apart into columns.
 type plan struct {

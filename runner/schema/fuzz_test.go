@@ -40,7 +40,7 @@ func tryValue(t *testing.T, kind sr.SchemaType, schema string, payload []byte) {
 	t.Helper()
 	for _, columns := range []bool{false, true} {
 		bounded(t, len(schema)+len(payload), func() {
-			v, err := newValues(t.Context(), CoordinatesOf(kafkaWords), 1, kind, []Source{{Text: schema}}, columns, largest)
+			v, err := newValues(t.Context(), CoordinatesOf(kafkaWords), 1, kind, []Source{{Text: schema}}, mostColumns(columns), largest)
 			if err != nil {
 				return
 			}

@@ -52,7 +52,7 @@ func TestLargeValues(t *testing.T) { // counts memory: not parallel
 		{"members of a map", `{"type":"object","additionalProperties":{"type":"integer"}}`, sr.TypeJSON, []byte("{" + keys.String()[1:] + "}"), errParts.Error()},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			v, err := newValues(t.Context(), CoordinatesOf(kafkaWords), 1, test.kind, []Source{{Text: test.schema}}, false, largestOf(small))
+			v, err := newValues(t.Context(), CoordinatesOf(kafkaWords), 1, test.kind, []Source{{Text: test.schema}}, 0, largestOf(small))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -70,7 +70,7 @@ func TestLargeValues(t *testing.T) { // counts memory: not parallel
 // TestKeysTwice: of several entries of a key the last counts, where it is.
 func TestKeysTwice(t *testing.T) {
 	t.Parallel()
-	v, err := newValues(t.Context(), CoordinatesOf(kafkaWords), 1, sr.TypeJSON, []Source{{Text: `{"type":"object","additionalProperties":{"type":"integer"}}`}}, false, largest)
+	v, err := newValues(t.Context(), CoordinatesOf(kafkaWords), 1, sr.TypeJSON, []Source{{Text: `{"type":"object","additionalProperties":{"type":"integer"}}`}}, 0, largest)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,7 +89,7 @@ func TestMessageIndex(t *testing.T) {
 		schema += fmt.Sprintf("message M%d { W w = 1; }", i)
 	}
 	made := 0
-	decode, err := protobufValues(t.Context(), []Source{{Text: schema}}, func(of *Type) (*Rows, error) {
+	decode, _, err := protobufValues(t.Context(), []Source{{Text: schema}}, func(of *Type) (*Rows, error) {
 		made++
 		if made == 1 {
 			return nil, errDeep
@@ -148,7 +148,7 @@ func TestSlowSchemas(t *testing.T) {
 		"elements of a long list":  {sr.TypeJSON, `{"x":[0` + strings.Repeat(",0", 500_000) + `],"properties":{` + many(20_000, `"p%d":{"$ref":"#/x/4%05[1]d"}`) + `}}`},
 	} {
 		began := time.Now()
-		v, err := newValues(t.Context(), CoordinatesOf(kafkaWords), 1, test.kind, []Source{{Text: test.text}}, false, largest)
+		v, err := newValues(t.Context(), CoordinatesOf(kafkaWords), 1, test.kind, []Source{{Text: test.text}}, 0, largest)
 		if took := time.Since(began); took > 10*time.Second {
 			t.Errorf("%s: %v after %v", name, err, took)
 		}
@@ -157,7 +157,7 @@ func TestSlowSchemas(t *testing.T) {
 		}
 		ended, cancel := context.WithCancel(t.Context())
 		cancel()
-		if _, err := newValues(ended, CoordinatesOf(kafkaWords), 1, test.kind, []Source{{Text: test.text}}, false, largest); !errors.Is(err, context.Canceled) {
+		if _, err := newValues(ended, CoordinatesOf(kafkaWords), 1, test.kind, []Source{{Text: test.text}}, 0, largest); !errors.Is(err, context.Canceled) {
 			t.Errorf("%s, after its context: %v", name, err)
 		}
 	}
@@ -257,5 +257,44 @@ func TestSecretsAreNotRepeated(t *testing.T) {
 	_, _ = r.Lookup(ctx, 1)
 	if text := log.String(); !strings.Contains(text, "40101") || strings.Contains(text, "dTpodW50ZXIy") || strings.Contains(text, "hunter2") {
 		t.Error(text)
+	}
+}
+
+// mostColumns are those of Parquet, or none.
+func mostColumns(columns bool) int {
+	if columns {
+		return maxColumns
+	}
+	return 0
+}
+
+// TestKeptSchemas: what is kept of schemas is counted, with what the compiler
+// and the messages that are met take, and what alone takes much is refused.
+func TestKeptSchemas(t *testing.T) {
+	t.Parallel()
+	r := newRegistry(t, "http://127.0.0.1:1", io.Discard)
+	r.most = 1 << 20
+	schema := `syntax = "proto3"; `
+	for i := range 500 {
+		schema += fmt.Sprintf("message M%d { int32 a = 1; }", i)
+	}
+	v, err := newValues(t.Context(), CoordinatesOf(kafkaWords), 1, sr.TypeProtobuf, []Source{{Text: schema}}, 0, largest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := len(schema)
+	if n := sizeOf(known{values: v}); n < protobufMemory*text {
+		t.Errorf("%d bytes are counted for %d of a schema of Protobuf", n, text)
+	}
+	r.keep(2, known{refused: errDeep})
+	r.keep(1, known{values: v})
+	for i := range 450 {
+		if _, _, err := v.Decode(nil, append([]byte{2}, varint(i)...)); err != nil {
+			t.Fatal(err)
+		}
+		r.Known(1)
+	}
+	if len(r.known) != 1 || r.size < 450*20*fieldMemory {
+		t.Errorf("%d schemas are kept after many messages, and %d bytes counted", len(r.known), r.size)
 	}
 }

@@ -13,7 +13,7 @@ import (
 
 func jsonOf(t testing.TB, columns bool, sources ...Source) *Values {
 	t.Helper()
-	v, err := newValues(t.Context(), CoordinatesOf(kafkaWords), 3, sr.TypeJSON, sources, columns, largest)
+	v, err := newValues(t.Context(), CoordinatesOf(kafkaWords), 3, sr.TypeJSON, sources, mostColumns(columns), largest)
 	if err != nil {
 		t.Fatal(err)
 	}

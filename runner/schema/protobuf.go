@@ -24,14 +24,15 @@ import (
 const maxProtobuf = 256 << 10
 
 // protobufValues are messages of a .proto file. Which one of the file's messages
-// a value is, is written before it; each has rows of its own.
-func protobufValues(ctx context.Context, sources []Source, rows rowsMaker, largest int) (decoder, error) {
+// a value is, is written before it; each has rows of its own. How many fields
+// those have that are kept is counted.
+func protobufValues(ctx context.Context, sources []Source, rows rowsMaker, largest int) (decoder, *int, error) {
 	file, err := compileProtobuf(ctx, sources)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	p := &protobufFile{file: file, rows: rows, messages: map[string]*protobufMessage{}, writer: protoWriter{largest: largest}}
-	return p.decode, nil
+	return p.decode, &p.fields, nil
 }
 
 func compileProtobuf(ctx context.Context, sources []Source) (protoreflect.FileDescriptor, error) {

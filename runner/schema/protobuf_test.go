@@ -20,7 +20,7 @@ import (
 
 func protobufOf(t testing.TB, columns bool, sources ...Source) *Values {
 	t.Helper()
-	v, err := newValues(t.Context(), CoordinatesOf(kafkaWords), 9, sr.TypeProtobuf, sources, columns, largest)
+	v, err := newValues(t.Context(), CoordinatesOf(kafkaWords), 9, sr.TypeProtobuf, sources, mostColumns(columns), largest)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +96,7 @@ func TestProtobufBounds(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := newValues(t.Context(), CoordinatesOf(kafkaWords), 1, sr.TypeProtobuf, []Source{{Text: strings.Repeat(" ", maxProtobuf+1)}}, false, largest); err == nil || !strings.Contains(err.Error(), "longer than") {
+	if _, err := newValues(t.Context(), CoordinatesOf(kafkaWords), 1, sr.TypeProtobuf, []Source{{Text: strings.Repeat(" ", maxProtobuf+1)}}, 0, largest); err == nil || !strings.Contains(err.Error(), "longer than") {
 		t.Error(err)
 	}
 	doubling := `syntax = "proto3"; message M0 { int32 x = 1; }`

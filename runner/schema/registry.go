@@ -35,11 +35,12 @@ type Registry struct {
 	prober      *sr.Client // for what may be many at once
 	url         string
 	coordinates *Coordinates
-	columns     bool // rows must fit into Parquet's columns
-	largest     int  // bytes that a value may become
+	columns     int // of Parquet that rows may have, 0 if they need not fit into any
+	largest     int // bytes that a value may become
 	log         hclog.Logger
 	known       map[int]known
 	size        int           // of the schemas that are known
+	most        int           // that this may be
 	unknown     map[int]known // that the registry does not have
 	there       map[int]bool  // that were foreseen, and are not unknown
 	secrets     []string      // which it is sent, and might repeat
@@ -89,9 +90,13 @@ func NewRegistry(s settings.Settings, log hclog.Logger) (*Registry, error) {
 	if err != nil {
 		return nil, fmt.Errorf("schema registry: %w", err)
 	}
+	columns := 0
+	if s.File.Format == "parquet" {
+		columns = MaxColumns(s.MemoryBudget)
+	}
 	secrets := []string{c.Token, base64.StdEncoding.EncodeToString([]byte(c.Username + ":" + c.Password)), c.Password}
 	return &Registry{client: client, prober: prober, coordinates: CoordinatesOf(s.Layout()), url: address.Redacted(c.URL),
-		columns: s.File.Format == "parquet", largest: s.LargestRecord(), log: log,
+		columns: columns, most: int(max(s.MemoryBudget/knownInBudget, leastKnown)), largest: s.LargestRecord(), log: log,
 		known: map[int]known{}, unknown: map[int]known{}, there: map[int]bool{}, secrets: secrets}, nil
 }
 
@@ -120,6 +125,9 @@ const (
 // false for others.
 func (r *Registry) Known(id int) (values *Values, err error, ok bool) { //nolint:revive // the error is the schema's
 	if k, ok := r.known[id]; ok {
+		if v := k.values; v != nil && v.fields != nil && *v.fields != v.counted {
+			r.recount(id, k)
+		}
 		return k.values, k.refused, true
 	}
 	if id > math.MaxInt32 {
@@ -165,33 +173,49 @@ func (r *Registry) Lookup(ctx context.Context, id int) (*Values, error) {
 	}
 }
 
-// maxKnown bounds the schemas that are kept, by their length and what they take
-// beside it: who may produce records can name all that the registry has.
+// The schemas that are kept are bounded, by what they take: who may produce
+// records can name all that the registry has.
 const (
-	maxKnown    = 8 << 20
-	knownMemory = 1 << 10
+	knownInBudget = 8       // the part of the memory budget that they may be
+	leastKnown    = 8 << 20 // and that they may be in any case
+	knownMemory   = 1 << 10 // of each
 )
 
-// fieldMemory is about what a field of a schema takes.
-const fieldMemory = 200
+const (
+	// fieldMemory is about what a field of a schema takes.
+	fieldMemory = 200
+	// protobufMemory is about what a byte of a compiled schema takes.
+	protobufMemory = 40
+)
+
+// sizeOf is about how much memory what is known of a schema takes.
+func sizeOf(k known) int {
+	size := knownMemory
+	if k.values != nil {
+		size += k.values.Memory()
+		if k.values.rows != nil {
+			size += k.values.rows.Memory()
+		}
+	}
+	return size
+}
 
 // keep keeps what is known of a schema, and forgets all others if they are too
 // many: they can be asked for again.
 func (r *Registry) keep(id int, k known) {
-	size := knownMemory
-	if k.values != nil {
-		if k.values.rows != nil {
-			size += k.values.rows.Memory()
-		}
-		for _, s := range k.values.sources {
-			size += len(s.Text)
-		}
-	}
-	if r.size += size; r.size > maxKnown {
+	size := sizeOf(k)
+	if r.size += size; r.size > r.most {
 		clear(r.known)
 		r.size = size
 	}
 	r.known[id] = k
+}
+
+// recount counts the messages that have been met since of a schema that is kept.
+func (r *Registry) recount(id int, k known) {
+	r.size -= sizeOf(k)
+	k.values.counted = *k.values.fields
+	r.keep(id, k)
 }
 
 // Newest returns what the newest schema of a topic's values makes of them, by
@@ -271,6 +295,9 @@ func (r *Registry) ask(ctx context.Context, id int) (*Values, error) {
 	}
 	if err != nil {
 		return nil, refusef("its schema %d cannot be used: %.500v", id, err)
+	}
+	if size, most := sizeOf(known{values: values}), r.most/2; size > most {
+		return nil, refusef("its schema %d takes about %d bytes of memory, more than the %d that one schema may take. SPOUT_MEMORY_BUDGET raises that limit", id, size, most)
 	}
 	return values, nil
 }

@@ -197,7 +197,7 @@ func TestKnownSchemasAreBounded(t *testing.T) {
 	for id := range 100 {
 		r.keep(id, known{values: &Values{sources: []Source{{Text: strings.Repeat("x", 1<<20)}}}})
 	}
-	if len(r.known) > 8 || r.size > maxKnown {
+	if len(r.known) > 8 || r.size > r.most {
 		t.Errorf("%d schemas of %d bytes are kept", len(r.known), r.size)
 	}
 	if _, _, ok := r.Known(99); !ok {

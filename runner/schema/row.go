@@ -24,6 +24,7 @@ type Rows struct {
 	columns     func() (*Columns, error) // made once
 	multiplies  bool                     // see Columns
 	laid        *Columns                 // nil if they are not made, or not yet
+	without     *Rows                    // of records without values; nil if they are not made yet
 }
 
 // Columns is how the rows are laid out in Parquet files.

@@ -10,7 +10,16 @@ import (
 // Tombstones are the rows of records without values beside these rows, which
 // have a value's fields first. They have the same fields, all null, so that
 // whoever reads all files of a folder at once finds the same columns in each.
+// They are always the same, as one file has one schema. It is called by one
+// goroutine.
 func (r *Rows) Tombstones() *Rows {
+	if r.without == nil {
+		r.without = r.tombstones()
+	}
+	return r.without
+}
+
+func (r *Rows) tombstones() *Rows {
 	root := *r.Type
 	root.Fields = slices.Clone(r.Type.Fields)
 	var nulls []byte

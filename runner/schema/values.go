@@ -19,10 +19,24 @@ type Values struct {
 	ending  string
 	decode  decoder
 	rows    *Rows // the first that were made, nil if each value says what it is
+	fields  *int  // of the messages that are kept, nil if each value has the same rows
+	counted int   // of these
 }
 
 // Rows are those of the schema's values, nil if they differ from value to value.
 func (v *Values) Rows() *Rows { return v.rows }
+
+// Memory is about what is kept of the schema, beside its rows.
+func (v *Values) Memory() (n int) {
+	each := 1
+	if v.fields != nil {
+		n, each = v.counted*fieldMemory, protobufMemory
+	}
+	for _, s := range v.sources {
+		n += each * len(s.Text)
+	}
+	return n
+}
 
 // decoder brings a value, without its header, into Avro's encoding, and says
 // what the rows of such values look like. It may use scratch, or return a part
@@ -38,7 +52,7 @@ type rowsMaker func(*Type) (*Rows, error)
 func (v *Values) Decode(scratch, payload []byte) (*Rows, []byte, error) {
 	rows, value, err := v.decode(scratch, payload)
 	if err != nil {
-		return nil, nil, refusef("its value does not fit its schema %d: %v", v.id, err)
+		return nil, nil, refusef("its value does not fit its schema %d: %.500v", v.id, err)
 	}
 	return rows, value, nil
 }
@@ -62,8 +76,8 @@ func (v *Values) Files() map[string]string {
 }
 
 // newValues returns what a schema makes of values, which take at most largest
-// bytes then.
-func newValues(ctx context.Context, of *Coordinates, id int, kind sr.SchemaType, sources []Source, columns bool, largest int) (v *Values, err error) {
+// bytes then, and so many columns of Parquet; 0 if they need not fit into any.
+func newValues(ctx context.Context, of *Coordinates, id int, kind sr.SchemaType, sources []Source, columns, largest int) (v *Values, err error) {
 	v = &Values{id: id, sources: sources}
 	rows := func(t *Type) (*Rows, error) {
 		r, err := of.newRows(of.beside(t, ""), valueFirst)
@@ -71,8 +85,11 @@ func newValues(ctx context.Context, of *Coordinates, id int, kind sr.SchemaType,
 			return nil, err
 		}
 		r.ID = id
-		if columns {
+		if columns > 0 {
 			layout, err := r.Columns()
+			if err == nil {
+				err = r.CheckColumns(columns)
+			}
 			if err != nil {
 				return nil, err
 			}
@@ -89,7 +106,7 @@ func newValues(ctx context.Context, of *Coordinates, id int, kind sr.SchemaType,
 		v.decode, err = avroValues(ctx, sources, rows)
 	case sr.TypeProtobuf:
 		v.ending = "proto"
-		v.decode, err = protobufValues(ctx, sources, rows, largest)
+		v.decode, v.fields, err = protobufValues(ctx, sources, rows, largest)
 	case sr.TypeJSON:
 		v.ending = "json"
 		v.decode, err = jsonValues(ctx, sources, rows, largest)

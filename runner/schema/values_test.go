@@ -67,7 +67,7 @@ const customerAvro = `{"type":"record","name":"Customer","namespace":"shop","fie
 func TestAvroValues(t *testing.T) {
 	t.Parallel()
 	sources := []Source{{Name: "shop.Customer", Text: customerAvro}, {Text: orderAvro}}
-	v, err := newValues(t.Context(), CoordinatesOf(kafkaWords), 5, sr.TypeAvro, sources, true, largest)
+	v, err := newValues(t.Context(), CoordinatesOf(kafkaWords), 5, sr.TypeAvro, sources, maxColumns, largest)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,10 +97,10 @@ func TestAvroValues(t *testing.T) {
 	if files := v.Files(); files["5.avsc"] != orderAvro || files["5/shop.Customer"] != customerAvro || len(files) != 2 {
 		t.Error(files)
 	}
-	if _, err := newValues(t.Context(), CoordinatesOf(kafkaWords), 6, sr.TypeAvro, []Source{{Text: `{"type":"record","name":"Tree","fields":[{"name":"below","type":{"type":"array","items":"Tree"}}]}`}}, true, largest); !errors.Is(err, errRecursive) {
+	if _, err := newValues(t.Context(), CoordinatesOf(kafkaWords), 6, sr.TypeAvro, []Source{{Text: `{"type":"record","name":"Tree","fields":[{"name":"below","type":{"type":"array","items":"Tree"}}]}`}}, maxColumns, largest); !errors.Is(err, errRecursive) {
 		t.Errorf("a recursive type in Parquet: %v", err)
 	}
-	if _, err := newValues(t.Context(), CoordinatesOf(kafkaWords), 6, sr.TypeAvro, []Source{{Text: `{"type":"record","name":"Tree","fields":[{"name":"below","type":{"type":"array","items":"Tree"}}]}`}}, false, largest); err != nil {
+	if _, err := newValues(t.Context(), CoordinatesOf(kafkaWords), 6, sr.TypeAvro, []Source{{Text: `{"type":"record","name":"Tree","fields":[{"name":"below","type":{"type":"array","items":"Tree"}}]}`}}, 0, largest); err != nil {
 		t.Errorf("a recursive type in Avro: %v", err)
 	}
 }
@@ -153,7 +153,7 @@ func TestProtobufValues(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			v, err := newValues(t.Context(), CoordinatesOf(kafkaWords), 9, sr.TypeProtobuf, sources, true, largest)
+			v, err := newValues(t.Context(), CoordinatesOf(kafkaWords), 9, sr.TypeProtobuf, sources, maxColumns, largest)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -206,7 +206,7 @@ func TestJSONValues(t *testing.T) {
 		"tree":{"$ref":"#/$defs/tree"},"map":{"type":"object","additionalProperties":{"type":"integer"}},"any":true,"other":{"$ref":"other.json"}},
 		"$defs":{"point":{"type":"object","properties":{"x":{"type":"number"}},"required":["x"],"additionalProperties":false},
 			"tree":{"type":"object","properties":{"left":{"$ref":"#/$defs/tree"}}}}}`
-	v, err := newValues(t.Context(), CoordinatesOf(kafkaWords), 3, sr.TypeJSON, []Source{{Name: "other.json", Text: `{"type":"string"}`}, {Text: schema}}, true, largest)
+	v, err := newValues(t.Context(), CoordinatesOf(kafkaWords), 3, sr.TypeJSON, []Source{{Name: "other.json", Text: `{"type":"string"}`}, {Text: schema}}, maxColumns, largest)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -240,7 +240,7 @@ func TestColumns(t *testing.T) {
 		{"name":"v","type":["boolean","double"]},
 		{"name":"x","type":{"type":"fixed","name":"F","size":3}},
 		{"name":"n","type":"null"},{"name":"f","type":"float"},{"name":"b","type":"bytes"}]}`
-	v, err := newValues(t.Context(), CoordinatesOf(kafkaWords), 1, sr.TypeAvro, []Source{{Text: text}}, true, largest)
+	v, err := newValues(t.Context(), CoordinatesOf(kafkaWords), 1, sr.TypeAvro, []Source{{Text: text}}, maxColumns, largest)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -406,7 +406,7 @@ func TestTombstones(t *testing.T) {
 	t.Parallel()
 	v, err := newValues(t.Context(), CoordinatesOf(kafkaWords), 5, sr.TypeAvro, []Source{{Text: `{"type":"record","name":"R","fields":[
 		{"name":"a","type":"int","default":1},{"name":"b","type":["string","null"]},{"name":"c","type":["string","int"]},{"name":"d","type":"null"},
-		{"name":"e","type":{"type":"array","items":"long"}},{"name":"f","type":{"type":"record","name":"F","fields":[{"name":"x","type":"bytes"}]}}]}`}}, true, largest)
+		{"name":"e","type":{"type":"array","items":"long"}},{"name":"f","type":{"type":"record","name":"F","fields":[{"name":"x","type":"bytes"}]}}]}`}}, maxColumns, largest)
 	if err != nil {
 		t.Fatal(err)
 	}
