@@ -10,5 +10,7 @@
 //   - image makes the runner's container image;
 //   - release makes the files of a release of the provider;
 //   - install puts a provider that was built here where Terraform finds it;
-//   - licences checks under which terms all modules are.
+//   - doctor says what a machine lacks;
+//   - licences checks under which terms all modules are;
+//   - links finds links in documentation that lead nowhere.
 package tools
