@@ -147,14 +147,13 @@ func baseOf(typeName, attribute string) object {
 		return merged(config, object{"trigger": object{"branch": "master", "commits": 3}})
 	case typeName != "pachyderm_spout":
 		return config
-	case strings.HasPrefix(attribute, "kafka.tls"):
-		return kafkaSpout(object{"kafka.tls": object{}})
+	case slices.Contains(strings.Split(attribute, "."), "tls"):
+		source, _, _ := strings.Cut(attribute, ".")
+		if _, ok := sourceSpouts[source]; ok {
+			return spoutWith(attribute)(object{source + ".tls": object{}})
+		}
 	case attribute == "kafka.topics":
 		return kafkaSpout(object{"kafka.topics": nil, "kafka.topics_pattern": "orders-.*"})
-	case strings.HasPrefix(attribute, "nats.tls"):
-		return natsSpout(object{"nats.tls": object{}})
-	case strings.HasPrefix(attribute, "rabbitmq.tls"):
-		return rabbitMQSpout(object{"rabbitmq.tls": object{}})
 	case attribute == "rabbitmq.queues":
 		return rabbitMQSpout(object{"rabbitmq.queues": nil, "rabbitmq.streams": []any{"clicks"}})
 	}

@@ -151,11 +151,7 @@ func TestSpoutSpecIsWhatIsSubmitted(t *testing.T) {
 	s.AddKubernetesSecret("kafka-tls", map[string]string{"tls.crt": "c", "tls.key": "k", "cert": "c", "key": "k"})
 	i := newInstance(t, s)
 	for n, l := range leafCases {
-		base := kafkaSpout
-		if l.transform {
-			base = transformSpout
-		}
-		spout := base(object{"name": fmt.Sprintf("leaf-%d", n), "project": "default", l.path: l.b})
+		spout := l.base()(object{"name": fmt.Sprintf("leaf-%d", n), "project": "default", l.path: l.b})
 		spec, problem := callSpec(t, spout)
 		if problem != "" {
 			t.Errorf("%s: %s", l.path, problem)

@@ -141,10 +141,7 @@ func TestShorterWays(t *testing.T) {
 	s.AddKubernetesSecret("kafka-tls", map[string]string{"tls.crt": "c", "tls.key": "k", "cert": "c", "key": "k"})
 	for n, l := range leafCases {
 		t.Run(l.path, func(t *testing.T) {
-			base := kafkaSpout
-			if l.transform {
-				base = transformSpout
-			}
+			base := l.base()
 			name := fmt.Sprintf("leaf-%d", n)
 			i := newShortcuts(t, s)
 			config := valueOf(t, i.kind, base(object{"name": name, l.path: l.a}))
@@ -179,10 +176,7 @@ func TestShorterWayOfWrongConfigurations(t *testing.T) {
 		}
 	}
 	for _, l := range leafCases {
-		base := kafkaSpout
-		if l.transform {
-			base = transformSpout
-		}
+		base := l.base()
 		for _, v := range oddValues(l.b) {
 			check(base(object{l.path: v}))
 		}

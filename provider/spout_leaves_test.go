@@ -24,6 +24,14 @@ type leaf struct {
 	required  bool // it cannot be left out
 }
 
+// base is the smallest spout that can have the attribute.
+func (l leaf) base() func(changes object) object {
+	if l.transform {
+		return transformSpout
+	}
+	return spoutWith(l.path)
+}
+
 var leafCases = []leaf{
 	{path: "description", a: "one", b: "two"},
 	{path: "image", a: "mirror.example.com/spout-runner:1", b: "mirror.example.com/spout-runner:2"},
@@ -199,10 +207,7 @@ func TestEachAttribute(t *testing.T) {
 			if s.Version() != pachtest.Version26 && !versionsDiffer.MatchString(l.path) {
 				continue
 			}
-			base := spoutWith(l.path)
-			if l.transform {
-				base = transformSpout
-			}
+			base := l.base()
 			name := fmt.Sprintf("leaf-%d", n)
 			with := func(v any) object { return base(object{"name": name, l.path: v}) }
 			t.Run(l.path, func(t *testing.T) {
@@ -244,6 +249,7 @@ func TestEachAttribute(t *testing.T) {
 				}
 				settled("update", with(l.b))
 				if l.required {
+					i.must(i.destroy())
 					return
 				}
 				i.must(i.apply(with(nil)))

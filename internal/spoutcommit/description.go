@@ -58,8 +58,7 @@ const (
 )
 
 // Reasons are all of them, in this order.
-var Reasons = []Reason{ReasonStart, ReasonRepair, ReasonBytes, ReasonRecords, ReasonFiles, ReasonAge, ReasonWindow, ReasonDeadline, ReasonIdle, ReasonReleased}
-var Reasons = []Reason{ReasonStart, ReasonRepair, ReasonBytes, ReasonRecords, ReasonFiles, ReasonAge, ReasonGaps, ReasonWindow, ReasonDeadline, ReasonIdle}
+var Reasons = []Reason{ReasonStart, ReasonRepair, ReasonBytes, ReasonRecords, ReasonFiles, ReasonAge, ReasonGaps, ReasonWindow, ReasonDeadline, ReasonIdle, ReasonReleased}
 
 func (d Description) String() string {
 	b, err := json.Marshal(d)
