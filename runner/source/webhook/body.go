@@ -328,10 +328,9 @@ func (u *unpacker) unpack(encoding string, packed []byte, room func(int) bool) (
 // readAll reads up to limit bytes, and takes room as it grows. The error is a
 // *refusal, or that of the reader.
 func readAll(in io.Reader, length int64, limit int, room func(int) bool) ([]byte, error) {
-	const first = 4 << 10
-	size := first
-	if length >= 0 && length < first {
-		size = int(length) + 1
+	size := 4 << 10
+	if length >= 0 {
+		size = int(length) + 1 // to see its end
 	}
 	if !room(size) {
 		return nil, errNoRoom
@@ -343,9 +342,6 @@ func readAll(in io.Reader, length int64, limit int, room func(int) bool) ([]byte
 				return nil, tooLarge("the body has more than %d bytes", limit)
 			}
 			bigger := min(2*cap(buffer), limit+1)
-			if length >= int64(cap(buffer)) {
-				bigger = min(bigger, int(length)+1) // to see its end
-			}
 			if !room(bigger - cap(buffer)) {
 				return nil, errNoRoom
 			}

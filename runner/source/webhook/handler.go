@@ -86,9 +86,15 @@ func (s *Source) serve(e *endpoint, w http.ResponseWriter, r *http.Request, cont
 		return e.question(w, r)
 	}
 	arrived := time.Now()
+	// Only a request that holds nothing yet waits for memory: others would wait
+	// for each other.
 	var held int
 	room := func(n int) bool {
-		if !s.memory.take(n, arrived.Add(s.config.AckTimeout.Std()/2)) {
+		until := arrived
+		if held == 0 {
+			until = until.Add(s.config.AckTimeout.Std() / 2)
+		}
+		if !s.memory.take(n, until) {
 			return false
 		}
 		held += n
