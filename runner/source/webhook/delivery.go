@@ -124,10 +124,9 @@ func (s *Source) end(d *delivery, durable bool) {
 type memory struct {
 	limit int
 
-	mu     sync.Mutex
-	now    int
-	refuse bool          // somebody had to wait since it was asked last
-	freed  chan struct{} // closed when some was given back
+	mu    sync.Mutex
+	now   int
+	freed chan struct{} // closed when some was given back
 }
 
 func newMemory(limit int) *memory { return &memory{limit: limit, freed: make(chan struct{})} }
@@ -147,7 +146,6 @@ func (m *memory) take(n int, until time.Time) bool {
 			m.mu.Unlock()
 			return true
 		}
-		m.refuse = true
 		freed := m.freed
 		m.mu.Unlock()
 		left := time.Until(until)
@@ -169,13 +167,4 @@ func (m *memory) give(n int) {
 	m.now -= n
 	close(m.freed)
 	m.freed = make(chan struct{})
-}
-
-// short says whether somebody has waited for memory since it was asked last.
-func (m *memory) short() bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	short := m.refuse
-	m.refuse = false
-	return short
 }

@@ -170,7 +170,7 @@ func (s *Source) cutOf(e *endpoint) *source.Chunk {
 		}
 	})
 	chunk.Boundary, chunk.Redelivered, chunk.Bytes, chunk.Origin = true, e.redelivered, size, taken
-	chunk.Full = s.crowded() || e.crowded() || s.memory.short()
+	chunk.Full = s.crowded() || e.crowded()
 	e.redelivered = 0
 	if len(taken) == 1 {
 		chunk.Records = taken[0].records
