@@ -116,6 +116,7 @@ func TestEmptyMeansUnset(t *testing.T) {
 			t.Parallel()
 			s, i := bindingsOf(t, pachtest.Version26, nil)
 			s.AddKubernetesSecret("kafka-user", map[string]string{"username": "u", "password": "p"})
+			s.AddKubernetesSecret("kafka-tls", map[string]string{"tls.crt": "c", "tls.key": "k"})
 			for _, c := range cases {
 				i := i.as(typeName)
 				base := baseOf(typeName, strings.TrimPrefix(c.path, typeName+"."))

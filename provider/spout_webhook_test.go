@@ -11,7 +11,7 @@ import (
 
 // webhookSpout takes requests of anybody: it needs no secret.
 func webhookSpout(changes object) object {
-	return merged(object{"name": "orders", "webhook": object{"endpoints": object{"events": object{"auth": "none", "allow_unauthenticated": true}}}}, changes)
+	return merged(object{"name": "orders", "secret_mounts": object{"/secrets": "kafka-tls"}, "webhook": object{"endpoints": object{"events": object{"auth": "none", "allow_unauthenticated": true}}}}, changes)
 }
 
 // githubSpout takes requests of GitHub.
