@@ -36,6 +36,12 @@ func Broker(ctx context.Context, folder string) (string, error) {
 	return build(ctx, "./internal/lab/kafkatest/brokerd", filepath.Join(folder, "brokerd"), "test")
 }
 
+// NATSServer builds the NATS server of this module into folder and returns the
+// file.
+func NATSServer(ctx context.Context, folder string) (string, error) {
+	return build(ctx, "./internal/lab/natstest/natsd", filepath.Join(folder, "natsd"), "test")
+}
+
 func build(ctx context.Context, pkg, output, version string, flags ...string) (string, error) {
 	root, err := Root(ctx)
 	if err != nil {

@@ -24,15 +24,18 @@ const testStream = "ORDERS"
 // lab is a server in this process with a stream.
 type lab struct {
 	t      testing.TB
-	server *natstest.Server
+	server *natstest.Server // nil if it is none in this process
 	conn   *client.Conn
 	js     jetstream.JetStream
 	made   int
+
+	addresses []string
 }
 
 func newLab(t testing.TB, config jetstream.StreamConfig) *lab {
 	t.Helper()
 	l := &lab{t: t, server: natstest.Start(t)}
+	l.addresses = []string{l.server.Address()}
 	l.conn, l.js = l.server.Connect(t)
 	l.create(config)
 	return l
@@ -74,7 +77,7 @@ func (l *lab) stream() jetstream.Stream {
 
 func (l *lab) config() settings.NATS {
 	s := settings.Default()
-	s.NATS.Servers, s.NATS.Stream = []string{l.server.Address()}, testStream
+	s.NATS.Servers, s.NATS.Stream = l.addresses, testStream
 	return s.NATS
 }
 
