@@ -34,8 +34,10 @@ type Rules struct {
 	readsValue bool
 	dropNull   bool
 
-	json                   strictjson.Checker
-	selected, masked, path []byte // reused from record to record
+	json          strictjson.Checker
+	value, before shaper
+	detail        source.Detail
+	path          []byte // reused from record to record
 }
 
 // NewRules returns the rules of validated settings, nil if there are none: all
@@ -93,24 +95,42 @@ func (r *Rules) Apply(rec *source.Record) (keep bool, err error) {
 	if !hasValue {
 		return true, nil
 	}
-	if r.fields != nil {
-		if kind(rec.Value) != '{' {
-			return false, &Refused{"its value is no JSON object, so that no fields of it can be selected"}
-		}
-		r.selected, _ = r.fields.appendSelected(r.selected[:0], bytes.TrimSpace(rec.Value))
-		rec.Value = r.selected
+	if rec.Value, err = r.value.shape(r, rec.Value); err != nil {
+		return false, err
 	}
-	if r.masks != nil {
-		if cap(r.masked) > keptBuffer {
-			r.masked = nil
+	if d := rec.Detail; d != nil && d.Before != nil && (r.fields != nil || r.masks != nil) { // what is not to be seen of the row is not to be seen of the row before
+		r.detail = *d
+		if r.detail.Before, err = r.before.shape(r, d.Before); err != nil {
+			return false, err
 		}
-		masked, ok := r.masks.appendMasked(r.masked[:0], rec.Value, r.largest)
-		if r.masked = masked; !ok {
-			return false, &Refused{fmt.Sprintf("with its masks, its value would take more than the %d bytes that one record may take. SPOUT_MEMORY_BUDGET raises that limit", r.largest)}
-		}
-		rec.Value = r.masked
+		rec.Detail = &r.detail
 	}
 	return true, nil
+}
+
+// shaper selects and masks fields of JSON values. What it returns is valid until
+// the next call.
+type shaper struct{ selected, masked []byte }
+
+func (s *shaper) shape(r *Rules, value []byte) ([]byte, error) {
+	if r.fields != nil {
+		if kind(value) != '{' {
+			return nil, &Refused{"its value is no JSON object, so that no fields of it can be selected"}
+		}
+		s.selected, _ = r.fields.appendSelected(s.selected[:0], bytes.TrimSpace(value))
+		value = s.selected
+	}
+	if r.masks == nil {
+		return value, nil
+	}
+	if cap(s.masked) > keptBuffer {
+		s.masked = nil
+	}
+	masked, ok := r.masks.appendMasked(s.masked[:0], value, r.largest)
+	if s.masked = masked; !ok {
+		return nil, &Refused{fmt.Sprintf("with its masks, its value would take more than the %d bytes that one record may take. SPOUT_MEMORY_BUDGET raises that limit", r.largest)}
+	}
+	return s.masked, nil
 }
 
 // Route returns what the path shows of a record that Apply has kept: the

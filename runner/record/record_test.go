@@ -169,8 +169,8 @@ func TestMasksAreShort(t *testing.T) {
 	r := rules(t, "SPOUT_RECORD_MASK=a=hash", "SPOUT_MEMORY_BUDGET=64MiB")
 	value := []byte("[" + strings.Repeat(`{"a":1},`, 256<<10) + "0]") // 18 MiB with its masks
 	_, err := r.Apply(&source.Record{Value: value})
-	if refused := (*Refused)(nil); !errors.As(err, &refused) || !strings.Contains(err.Error(), "with its masks") || cap(r.masked) > 16<<20 {
-		t.Errorf("%d bytes, %v", cap(r.masked), err)
+	if refused := (*Refused)(nil); !errors.As(err, &refused) || !strings.Contains(err.Error(), "with its masks") || cap(r.value.masked) > 16<<20 {
+		t.Errorf("%d bytes, %v", cap(r.value.masked), err)
 	}
 	rec := source.Record{Value: []byte(`{"a":1,"b":2}`)}
 	if keep, err := r.Apply(&rec); !keep || err != nil || !strings.HasSuffix(string(rec.Value), `","b":2}`) {
@@ -309,8 +309,8 @@ func FuzzRules(f *testing.F) {
 		if took := time.Since(began); took > time.Second+time.Duration(len(value))*time.Microsecond {
 			t.Errorf("%d bytes took %v", len(value), took)
 		}
-		if most := 2*len(value) + 1000; len(r.masked) > 70*most || len(r.selected) > most { // a hash is 66 bytes
-			t.Errorf("%d bytes became %d and %d", len(value), len(r.selected), len(r.masked))
+		if most := 2*len(value) + 1000; len(r.value.masked) > 70*most || len(r.value.selected) > most { // a hash is 66 bytes
+			t.Errorf("%d bytes became %d and %d", len(value), len(r.value.selected), len(r.value.masked))
 		}
 		if !keep || err != nil {
 			return
@@ -333,5 +333,22 @@ func BenchmarkRules(b *testing.B) {
 			b.Fatal(keep, err)
 		}
 		r.Route(&rec)
+	}
+}
+
+// The row before is selected and masked as the row is, and the detail that
+// records share stays as it was.
+func TestTheRowBefore(t *testing.T) {
+	t.Parallel()
+	s := settings.Default()
+	s.Record.Fields, s.Record.Mask = []string{"id", "mail"}, []string{"mail=redact"}
+	shared := &source.Detail{Op: source.OpUpdate, Before: []byte(`{"id":1,"mail":"a@example.com","x":2}`)}
+	r := source.Record{Value: []byte(`{"id":1,"mail":"b@example.com","x":3}`), Detail: shared}
+	keep, err := NewRules(s).Apply(&r)
+	if err != nil || !keep || string(r.Value) != `{"id":1,"mail":"***"}` || string(r.Detail.Before) != `{"id":1,"mail":"***"}` || r.Detail.Op != source.OpUpdate {
+		t.Errorf("%v, %s, %+v", err, r.Value, r.Detail)
+	}
+	if string(shared.Before) != `{"id":1,"mail":"a@example.com","x":2}` {
+		t.Errorf("the detail of others is %s", shared.Before)
 	}
 }

@@ -279,3 +279,13 @@ func (s *Server) Stop() {
 	s.Kill()
 	_ = os.RemoveAll(s.dir)
 }
+
+// Signal sends a signal to the server and all its processes, as SIGSTOP, and
+// does not wait.
+func (s *Server) Signal(signal syscall.Signal) error {
+	err := syscall.Kill(s.process.PID(), signal)
+	for _, pid := range childrenOf(s.process.PID()) {
+		_ = syscall.Kill(pid, signal) // an error means that it has ended
+	}
+	return err
+}

@@ -63,6 +63,7 @@ type kind struct {
 var kinds = []kind{
 	{name: "kafka", server: true, kills: func(o Options) bool { return o.Broker == "" }, start: startKafka},
 	{name: "webhook", start: startWebhook},
+	{name: "postgres", server: true, kills: func(Options) bool { return true }, start: startPostgres},
 }
 
 // SourceNames lists the sources that there can be campaigns with.
