@@ -92,6 +92,17 @@ func TestKnownRequests(t *testing.T) {
 	}
 }
 
+// Those who do not want ids remembered have what comes again written again.
+func TestNoIDs(t *testing.T) {
+	t.Parallel()
+	s := anyEndpoint(t, `,"id":"header:X-Id"`)
+	s.Webhook.IDs = 0
+	o := open(t, s, nil)
+	for range 2 {
+		o.want(o.post("/e", "X-Id: 1", "one"), http.StatusOK, `{"records":1,"known":0}`)
+	}
+}
+
 // A request that is not committed in time is told to come again, and what was
 // not given to the loop yet is not written then.
 func TestTimeout(t *testing.T) {
