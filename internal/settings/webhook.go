@@ -47,7 +47,7 @@ type WebhookEndpoint struct {
 	Open        bool     `attribute:"allow_unauthenticated" default:"false" doc:"With ´none´: must be ´true´, since everybody who reaches the endpoint can then write into the output repo."`
 
 	Body string `attribute:"body" default:"whole" doc:"What a body holds. All of its records are taken, or none: what is wrong with one of them is answered with 400." values:"whole: one record, as the body came|ndjson: a record on each line, in JSON|json_array: an array in JSON, each element a record|multipart: a record for each part, for example a file|cloudevents: CloudEvents 1.0 in the binary, structured or batched mode. The record is the event's data, and its headers are the attributes"`
-	ID   string `attribute:"id" doc:"Where a request's id is, by which one that comes again is recognised: ´header:NAME´, ´value:FIELD´ of a whole body in JSON, or ´none´. Default: what ´auth´ has for it. CloudEvents have ids of their own."`
+	ID   string `attribute:"id" doc:"Where a request's id is, by which one that comes again is recognised: ´header:NAME´, ´value:FIELD´ of a body in JSON, or ´none´. With ´ndjson´ and ´json_array´, ´value:FIELD´ is of each record. Default: what ´auth´ has for it. CloudEvents have ids of their own."`
 	Ack  string `attribute:"ack" default:"committed" doc:"When a request is answered." values:"committed: with 200 once its records are in a FINISHED commit|received: with 202 at once. What is not committed yet when the pod dies is lost"`
 
 	Handshakes []string `attribute:"handshakes" set:"true" doc:"Questions of senders to answer, by which they find out whether they may send: ´slack´ (´url_verification´), ´cloudevents´ (´OPTIONS´ with ´WebHook-Request-Origin´) or ´challenge´ (´GET´ with ´hub.challenge´ and ´hub.verify_token´, of Meta and WebSub). Left out, none."`
@@ -302,8 +302,8 @@ func (e WebhookEndpoint) idProblems() []string {
 		return []string{"has an id, but CloudEvents have ids of their own; take it out"}
 	case kind == "header" && headerName.MatchString(name):
 		return nil
-	case kind == "value" && e.Body != "whole":
-		return []string{"has an id in the value, for which body must be whole"}
+	case kind == "value" && e.Body == "multipart":
+		return []string{"has an id in the value, for which body must be whole, ndjson or json_array"}
 	case kind == "value":
 		if _, err := ParseField(name); err == nil {
 			return nil

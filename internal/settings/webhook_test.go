@@ -63,7 +63,7 @@ func TestWebhookProblems(t *testing.T) {
 		`{"auth":"hmac","signature_header":"X","signature_text":"{id}{body}",` + secret + `}`:  "{id} with an id header:NAME",
 		`{"auth":"hmac","signature_header":"X","timestamp_header":"Y",` + secret + `}`:         "that is not signed",
 		`{"auth":"github","id":"X",` + secret + `}`:                                            "header:NAME, value:FIELD or none",
-		`{"auth":"github","id":"value:a","body":"ndjson",` + secret + `}`:                      "for which body must be whole",
+		`{"auth":"github","id":"value:a","body":"multipart",` + secret + `}`:                   "for which body must be whole",
 		`{"auth":"github","id":"header:a","body":"cloudevents",` + secret + `}`:                "ids of their own",
 		`{"auth":"github","body":"json",` + secret + `}`:                                       `has the body "json"`,
 		`{"auth":"github","ack":"later",` + secret + `}`:                                       `has the ack "later"`,

@@ -67,6 +67,7 @@ func Hash(scope string, id []byte) ID {
 type Limits struct {
 	Count int           // most ids, at most MaxCount; 0 for MaxCount
 	Age   time.Duration // ids that are older are dropped; 0: the time does not matter
+	Least int           // the newest ids that are kept whatever their age: clocks are set forward
 }
 
 // State is what is known of an id.
@@ -229,7 +230,7 @@ func (w *Window) drop(now time.Time) {
 		if !at.durable && at.number >= w.settled {
 			break // it must not be taken for another record
 		}
-		old := w.limits.Age > 0 && e.at > 0 && now.Unix()-e.at > int64(w.limits.Age/time.Second)
+		old := w.limits.Age > 0 && e.at > 0 && len(w.places) > w.limits.Least && now.Unix()-e.at > int64(w.limits.Age/time.Second)
 		if !old && len(w.places) <= w.limits.Count {
 			break
 		}

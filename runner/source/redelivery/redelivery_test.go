@@ -122,6 +122,11 @@ func TestAge(t *testing.T) {
 	if w.State(id(1)) != Unknown || w.State(id(2)) != Durable || w.Cut() != 0 {
 		t.Error("an id is there after its time, or another one is gone")
 	}
+	least := restored(t, Limits{Age: time.Hour, Least: 2}, w)
+	least.Add(id(6), now.Add(1000*time.Hour)) // the clock was set forward
+	if least.Len() != 2 || least.State(id(4)) != Durable {
+		t.Errorf("%d ids are left", least.Len())
+	}
 	w.Add(id(5), now) // the clock went back
 	w = restored(t, Limits{Age: time.Hour}, w)
 	if w.State(id(5)) != Durable || w.Len() != 4 {

@@ -84,6 +84,9 @@ func (r *received) events() ([]event, error) {
 	if err != nil {
 		return nil, err
 	}
+	if r.endpoint.id.Kind == "value" && r.endpoint.Body != "whole" {
+		return r.each(records)
+	}
 	e := event{records: records, identified: identified}
 	if identified {
 		e.id = redelivery.Hash(r.endpoint.name, []byte(id))
@@ -98,11 +101,30 @@ func (r *received) events() ([]event, error) {
 	return []event{e}, nil
 }
 
-// id is the request's id.
+// each makes an event of each record, which have ids of their own.
+func (r *received) each(records []source.Record) ([]event, error) {
+	const eventMemory = 192
+	if err := r.need(len(records) * eventMemory); err != nil {
+		return nil, err
+	}
+	events := make([]event, len(records))
+	for i := range records {
+		id, found := fieldIn(records[i].Value, r.endpoint.id.Field)
+		if !found {
+			return nil, malformed("record %d has no id: %s is missing; nothing of the request was taken", i+1, r.endpoint.ID)
+		}
+		name := []byte(id)
+		records[i].Key, records[i].Detail = name, &source.Detail{ID: name}
+		events[i] = event{records: records[i : i+1 : i+1], identified: true, id: redelivery.Hash(r.endpoint.name, name)}
+	}
+	return events, nil
+}
+
+// id is the request's id, unless its records have some of their own.
 func (r *received) id() (id string, found bool, err error) {
 	e := r.endpoint
 	switch {
-	case e.ID == "none":
+	case e.ID == "none" || e.id.Kind == "value" && e.Body != "whole":
 		return "", false, nil
 	case e.ID == "":
 		for _, header := range e.scheme.ids {

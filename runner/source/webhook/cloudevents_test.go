@@ -101,6 +101,8 @@ func TestWrongEvents(t *testing.T) {
 		{"ce-specversion: 1.0\nce-id: 1\nce-id: 2\nce-type: t\nce-source: s", "", 400, "twice"},
 		{"ce-specversion: 1.0\nce-id: %4\nce-type: t\nce-source: s", "", 400, "encoded"},
 		{"ce-specversion: 1.0\nce-id: 1\nce-type: t\nce-source: s\nce-data: x", "", 400, "no attribute"},
+		{"ce-specversion: 1.0\nce-id: 1\nce-type: t\nce-source: s\nce-datacontenttype: text/xml", "", 400, "no attribute"},
+		{"ce-specversion: 1.0\nce-id: 1\nce-type: t\nce-source: s\nContent-Type: application/cloudevents-batch+json", "{}", 400, "no array"},
 	} {
 		o.want(o.post("/e", c.headers, c.body), c.status, c.text)
 	}

@@ -55,7 +55,7 @@ func (s *Source) offer(d *delivery, events []event) (waitFor []*delivery, known 
 	}
 	now := time.Now()
 	for _, e := range events {
-		if !e.identified {
+		if !e.identified || s.config.IDs == 0 {
 			d.records = append(d.records, e.records...)
 			continue
 		}

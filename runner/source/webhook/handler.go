@@ -204,7 +204,7 @@ func (s *Source) receive(e *endpoint, r *http.Request, arrived time.Time, room f
 
 // requestShare is the part of the memory that the records of one request may
 // take, besides its body.
-const requestShare = 4
+const requestShare = 2
 
 func (s *Source) received(n int) {
 	s.mu.Lock()

@@ -70,6 +70,10 @@ func Make(s settings.Settings, o source.Options) (source.Source, error) {
 	return w, nil
 }
 
+// leastIDs is how many ids are remembered whatever their age, so that a clock
+// that is set forward does not make senders strangers who are trying again.
+const leastIDs = 1000
+
 // idle is how long ids that came again may move the position alone: they are
 // kept longer then, which is not urgent.
 const idle = 5 * time.Minute
@@ -108,7 +112,7 @@ func (s *Source) restore(position json.RawMessage) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.positions = p.Endpoints
-	s.window = redelivery.Restore(redelivery.Limits{Count: s.config.IDs, Age: s.config.IDAge.Std()}, p.Window)
+	s.window = redelivery.Restore(redelivery.Limits{Count: s.config.IDs, Age: s.config.IDAge.Std(), Least: leastIDs}, p.Window)
 	s.waiting = map[redelivery.ID]*delivery{}
 	for _, e := range s.endpoints {
 		e.next, e.queue, e.given, e.redelivered = p.Endpoints[e.name], nil, nil, 0

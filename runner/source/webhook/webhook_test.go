@@ -92,6 +92,17 @@ func TestKnownRequests(t *testing.T) {
 	}
 }
 
+// Those who do not want ids remembered have what comes again written again.
+func TestNoIDs(t *testing.T) {
+	t.Parallel()
+	s := anyEndpoint(t, `,"id":"header:X-Id"`)
+	s.Webhook.IDs = 0
+	o := open(t, s, nil)
+	for range 2 {
+		o.want(o.post("/e", "X-Id: 1", "one"), http.StatusOK, `{"records":1,"known":0}`)
+	}
+}
+
 // A request that is not committed in time is told to come again, and what was
 // not given to the loop yet is not written then.
 func TestTimeout(t *testing.T) {
@@ -194,6 +205,24 @@ func TestBodies(t *testing.T) {
 		if used := o.memory.used(); used != 0 {
 			t.Errorf("%s: %d bytes are held", c.kind, used)
 		}
+	}
+}
+
+// Records of a request that have ids of their own are known one by one.
+func TestIDsOfRecords(t *testing.T) {
+	t.Parallel()
+	o := open(t, endpoints(t, `{"array":{`+anybody+`,"body":"json_array","id":"value:sg_event_id"},"lines":{`+anybody+`,"body":"ndjson","id":"value:meta.id"}}`), nil)
+	o.want(o.post("/array", "", `[{"sg_event_id":"a","n":1},{"sg_event_id":"b","n":2}]`), 200, `{"records":2,"known":0}`)
+	o.want(o.post("/array", "", `[{"sg_event_id":"c","n":3},{"n":4}]`), 400, "record 2 has no id")
+	o.want(o.post("/array", "", `[{"sg_event_id":"b","n":2},{"sg_event_id":"c","n":3},{"sg_event_id":"c","n":3}]`), 200, `{"records":1,"known":2}`)
+	o.want(o.post("/lines", "", "{\"meta\":{\"id\":1}}\n{\"meta\":{\"id\":2}}\n"), 200, `{"records":2,"known":0}`)
+	o.want(o.post("/lines", "", "{\"meta\":{\"id\":2}}\n"), 200, `{"records":0,"known":1}`)
+	want := []string{`{"sg_event_id":"a","n":1}`, `{"sg_event_id":"b","n":2}`, `{"sg_event_id":"c","n":3}`, `{"meta":{"id":1}}`, `{"meta":{"id":2}}`}
+	if got := o.values(); !slices.Equal(got, want) {
+		t.Errorf("%q", got)
+	}
+	if used := o.memory.used(); used != 0 {
+		t.Errorf("%d bytes are held", used)
 	}
 }
 
