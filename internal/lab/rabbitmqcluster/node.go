@@ -125,7 +125,30 @@ func Start(ctx context.Context, o Options) (_ *Node, err error) {
 	if n.epmd, err = child.StartServer(cmd, n.path("epmd.log")); err != nil {
 		return nil, err
 	}
+	if err := n.awaitEPMD(ctx); err != nil {
+		return nil, err
+	}
 	return n, n.Restart(ctx)
+}
+
+// awaitEPMD waits for the daemon that nodes register with: one that does not
+// find it starts another one, or ends.
+func (n *Node) awaitEPMD(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	for {
+		conn, err := net.Dial("tcp", net.JoinHostPort(n.Host, portEPMD))
+		if err == nil {
+			return conn.Close()
+		}
+		select {
+		case <-n.epmd.Ended():
+			return fmt.Errorf("epmd has ended: %w\n%s", n.epmd.Err(), n.epmd.LogTail(10))
+		case <-ctx.Done():
+			return fmt.Errorf("epmd does not serve: %w", errors.Join(ctx.Err(), err))
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
 }
 
 func (n *Node) path(name string) string { return filepath.Join(n.dir, name) }
@@ -201,7 +224,7 @@ func (n *Node) Restart(ctx context.Context) error {
 		return err
 	}
 	cmd := exec.Command(program)
-	cmd.Env = n.environment()
+	cmd.Env, cmd.Dir = n.environment(), n.dir // where a crash leaves its dump
 	if n.server, err = child.StartServer(cmd, n.path("log.txt")); err != nil {
 		return fmt.Errorf("start RabbitMQ: %w", err)
 	}
