@@ -70,6 +70,10 @@ func TestTLS(t *testing.T) {
 				s.RabbitMQ.TLS.Cert, s.RabbitMQ.TLS.Key = client.Chain, client.Key
 			}
 			if found, ok := check(t, s, ""); !ok {
+				if kind == stream && mechanism == "external" && strings.Contains(found, "before June 2023") {
+					t.Log(found) // it has a bug, and is told of
+					continue
+				}
 				t.Errorf("%s %s: %s", mechanism, kind, found)
 				continue
 			}

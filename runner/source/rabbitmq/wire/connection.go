@@ -163,6 +163,9 @@ func (c *Conn) handshake(login Login) error {
 	request = appendString(c.request(cmdSASLAuthenticate), login.Mechanism)
 	request = append(binary.BigEndian.AppendUint32(request, uint32(len(login.Response))), login.Response...)
 	if _, err = c.ask("log in", request); err != nil {
+		if login.Mechanism == "EXTERNAL" && CodeOf(err) == 0 {
+			err = fmt.Errorf("%w; nodes from before June 2023 do not let anybody log in to streams by a certificate", err) // rabbitmq-server#8488
+		}
 		return err
 	}
 	if err := c.tune(); err != nil {
