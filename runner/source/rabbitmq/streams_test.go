@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//go:build linux
+//go:build brokers && linux
 
 package rabbitmq_test
 
@@ -14,6 +14,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -109,22 +110,34 @@ type record struct {
 	headers           []string
 }
 
+// begun are chunks of which not all was read, by their source.
+var begun sync.Map
+
+type begunChunk struct {
+	*source.Chunk
+	at int
+}
+
 // read takes so many records, and what was told besides.
 func read(t *testing.T, src source.Source, n int) (records []record, gaps []source.Gap, redelivered int64, err error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	for len(records) < n {
-		chunk, err := src.Next(ctx)
-		if err != nil {
-			return records, gaps, redelivered, err
+		var c begunChunk
+		if kept, ok := begun.LoadAndDelete(src); ok {
+			c = kept.(begunChunk)
+		} else {
+			if c.Chunk, err = src.Next(ctx); err != nil {
+				return records, gaps, redelivered, err
+			}
+			if c.Gap != nil {
+				gaps = append(gaps, *c.Gap)
+			}
+			redelivered += c.Redelivered
 		}
-		if chunk.Gap != nil {
-			gaps = append(gaps, *chunk.Gap)
-		}
-		redelivered += chunk.Redelivered
-		take := min(len(chunk.Records), n-len(records))
-		for _, r := range chunk.Records[:take] {
+		to := min(len(c.Records), c.at+n-len(records))
+		for _, r := range c.Records[c.at:to] {
 			var headers []string
 			for name, value := range r.Headers.All() {
 				if value == nil {
@@ -133,10 +146,14 @@ func read(t *testing.T, src source.Source, n int) (records []record, gaps []sour
 				headers = append(headers, string(name)+"="+string(value))
 			}
 			slices.Sort(headers)
-			records = append(records, record{chunk.Stream, r.Offset, r.Timestamp, string(r.Key), string(r.Value), headers})
+			records = append(records, record{c.Stream, r.Offset, r.Timestamp, string(r.Key), string(r.Value), headers})
 		}
-		src.Consume(chunk, take)
-		chunk.Release()
+		src.Consume(c.Chunk, to)
+		if c.at = to; to < len(c.Records) {
+			begun.Store(src, c)
+		} else {
+			c.Release()
+		}
 	}
 	return records, gaps, redelivered, nil
 }
