@@ -28,7 +28,7 @@ type RabbitMQ struct {
 	OnGap           string   `env:"SPOUT_RABBITMQ_ON_GAP" attribute:"on_gap" default:"stop" doc:"What to do when a stream's retention has dropped the next messages before they were read." values:"stop: the runner stops|skip: it continues at the first message that there is. The gap is logged and kept in the commit's description"`
 
 	TLS         OptionalTLS `attribute:"tls" prefix:"SPOUT_RABBITMQ_TLS" doc:"Use TLS. ´{}´ trusts the system's authorities."`
-	Mechanism   string      `env:"SPOUT_RABBITMQ_MECHANISM" attribute:"mechanism" default:"plain" doc:"How the runner logs in." values:"plain: user name and password|external: the client certificate of SPOUT_RABBITMQ_TLS. The nodes need the plugin ´rabbitmq_auth_mechanism_ssl´"`
+	Mechanism   string      `env:"SPOUT_RABBITMQ_MECHANISM" attribute:"mechanism" default:"plain" doc:"How the runner logs in." values:"plain: user name and password|external: the client certificate of SPOUT_RABBITMQ_TLS. The nodes need the plugin ´rabbitmq_auth_mechanism_ssl´, and for streams a release of June 2023 or later"`
 	Credentials `attribute:"credentials_secret" prefix:"SPOUT_RABBITMQ" doc:"Kubernetes secret with the user name and the password."`
 
 	AllowCleartext bool `env:"SPOUT_RABBITMQ_ALLOW_CLEARTEXT_CREDENTIALS" attribute:"allow_cleartext_credentials" default:"false" doc:"Whether the password may be sent without TLS. Everybody on the way can read it. Without this, the runner sends it to this machine only."`

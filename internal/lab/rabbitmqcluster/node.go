@@ -32,14 +32,15 @@ const (
 	Password = "lab-secret"
 )
 
-// Ports of a node's listeners.
+// What a node listens for.
 const (
-	portAMQP      = "5672"
-	portAMQPTLS   = "5671"
-	portStream    = "5552"
-	portStreamTLS = "5551"
-	portEPMD      = "4369"
-	portCluster   = "25672"
+	portAMQP = iota
+	portAMQPTLS
+	portStream
+	portStreamTLS
+	portEPMD
+	portCluster
+	ports
 )
 
 // startTimeout is how long a node may take to serve. On a machine with nothing
@@ -61,6 +62,7 @@ type Options struct {
 type Node struct {
 	Host    string
 	options Options
+	ports   [ports]string
 	dir     string
 	epmd    *child.Server
 	server  *child.Server
@@ -104,6 +106,9 @@ func Start(ctx context.Context, o Options) (_ *Node, err error) {
 			return nil, err
 		}
 	}
+	if err := n.choosePorts(); err != nil {
+		return nil, err
+	}
 	if n.dir, err = os.MkdirTemp("", "rabbitmqcluster-"); err != nil {
 		return nil, err
 	}
@@ -120,22 +125,62 @@ func Start(ctx context.Context, o Options) (_ *Node, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrMissing, err)
 	}
-	cmd := exec.Command(epmd, "-port", portEPMD, "-address", n.Host)
+	cmd := exec.Command(epmd, "-port", n.ports[portEPMD], "-address", n.Host)
 	cmd.Env = n.environment()
 	if n.epmd, err = child.StartServer(cmd, n.path("epmd.log")); err != nil {
 		return nil, err
 	}
+	if err := n.awaitEPMD(ctx); err != nil {
+		return nil, err
+	}
 	return n, n.Restart(ctx)
+}
+
+// choosePorts takes ports that are free: a service of the system may have its
+// own at all addresses.
+func (n *Node) choosePorts() error {
+	for i := range n.ports {
+		listener, err := net.Listen("tcp", net.JoinHostPort(n.Host, "0"))
+		if err != nil {
+			return fmt.Errorf("choose a port: %w", err)
+		}
+		defer listener.Close() //nolint:errcheck // nothing was sent; until all are chosen
+		_, n.ports[i], err = net.SplitHostPort(listener.Addr().String())
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// awaitEPMD waits for the daemon that nodes register with: one that does not
+// find it starts another one, or ends.
+func (n *Node) awaitEPMD(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	for {
+		conn, err := net.Dial("tcp", net.JoinHostPort(n.Host, n.ports[portEPMD]))
+		if err == nil {
+			return conn.Close()
+		}
+		select {
+		case <-n.epmd.Ended():
+			return fmt.Errorf("epmd has ended: %w\n%s", n.epmd.Err(), n.epmd.LogTail(10))
+		case <-ctx.Done():
+			return fmt.Errorf("epmd does not serve: %w", errors.Join(ctx.Err(), err))
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
 }
 
 func (n *Node) path(name string) string { return filepath.Join(n.dir, name) }
 
 func (n *Node) configure() error {
 	lines := []string{
-		"listeners.tcp.1 = " + n.Host + ":" + portAMQP,
-		"stream.listeners.tcp.1 = " + n.Host + ":" + portStream,
+		"listeners.tcp.1 = " + n.Host + ":" + n.ports[portAMQP],
+		"stream.listeners.tcp.1 = " + n.Host + ":" + n.ports[portStream],
 		"stream.advertised_host = " + n.Host,
-		"stream.advertised_port = " + portStream,
+		"stream.advertised_port = " + n.ports[portStream],
 		"default_user = " + User,
 		"default_pass = " + Password,
 		"loopback_users = none",
@@ -152,9 +197,9 @@ func (n *Node) configure() error {
 	if n.options.Certificate != "" {
 		files["authority.pem"], files["node.pem"], files["node.key"] = n.options.Authority, n.options.Certificate, n.options.Key
 		lines = append(lines,
-			"listeners.ssl.1 = "+n.Host+":"+portAMQPTLS,
-			"stream.listeners.ssl.1 = "+n.Host+":"+portStreamTLS,
-			"stream.advertised_tls_port = "+portStreamTLS,
+			"listeners.ssl.1 = "+n.Host+":"+n.ports[portAMQPTLS],
+			"stream.listeners.ssl.1 = "+n.Host+":"+n.ports[portStreamTLS],
+			"stream.advertised_tls_port = "+n.ports[portStreamTLS],
 			"ssl_options.cacertfile = "+n.path("authority.pem"),
 			"ssl_options.certfile = "+n.path("node.pem"),
 			"ssl_options.keyfile = "+n.path("node.key"),
@@ -182,12 +227,12 @@ func (n *Node) environment() []string {
 		"RABBITMQ_MNESIA_BASE="+n.path("data"),
 		"RABBITMQ_LOG_BASE="+n.path("log"),
 		"RABBITMQ_LOGS=-",
-		"RABBITMQ_DIST_PORT="+portCluster,
+		"RABBITMQ_DIST_PORT="+n.ports[portCluster],
 		"RABBITMQ_ENABLED_PLUGINS_FILE="+n.path("enabled_plugins"),
 		"RABBITMQ_CONFIG_FILE="+n.path("rabbitmq"),
 		"RABBITMQ_ADVANCED_CONFIG_FILE="+n.path("advanced"),
 		"RABBITMQ_CONF_ENV_FILE=/dev/null",
-		"ERL_EPMD_PORT="+portEPMD,
+		"ERL_EPMD_PORT="+n.ports[portEPMD],
 		"ERL_EPMD_ADDRESS="+n.Host,
 		"RUNNING_UNDER_SYSTEMD=true", // the script becomes the node
 		"RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=+S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none -kernel inet_dist_use_interface {"+strings.ReplaceAll(n.Host, ".", ",")+"}",
@@ -201,7 +246,7 @@ func (n *Node) Restart(ctx context.Context) error {
 		return err
 	}
 	cmd := exec.Command(program)
-	cmd.Env = n.environment()
+	cmd.Env, cmd.Dir = n.environment(), n.dir // where a crash leaves its dump
 	if n.server, err = child.StartServer(cmd, n.path("log.txt")); err != nil {
 		return fmt.Errorf("start RabbitMQ: %w", err)
 	}
@@ -228,16 +273,16 @@ func (n *Node) Dial() (*amqp.Connection, error) {
 }
 
 // AMQP is HOST:PORT of AMQP 0.9.1.
-func (n *Node) AMQP() string { return net.JoinHostPort(n.Host, portAMQP) }
+func (n *Node) AMQP() string { return net.JoinHostPort(n.Host, n.ports[portAMQP]) }
 
 // AMQPTLS is AMQP with TLS.
-func (n *Node) AMQPTLS() string { return net.JoinHostPort(n.Host, portAMQPTLS) }
+func (n *Node) AMQPTLS() string { return net.JoinHostPort(n.Host, n.ports[portAMQPTLS]) }
 
 // Stream is HOST:PORT of the stream protocol.
-func (n *Node) Stream() string { return net.JoinHostPort(n.Host, portStream) }
+func (n *Node) Stream() string { return net.JoinHostPort(n.Host, n.ports[portStream]) }
 
 // StreamTLS is the stream protocol with TLS.
-func (n *Node) StreamTLS() string { return net.JoinHostPort(n.Host, portStreamTLS) }
+func (n *Node) StreamTLS() string { return net.JoinHostPort(n.Host, n.ports[portStreamTLS]) }
 
 // TLS is a configuration that trusts the node's authority.
 func (n *Node) TLS() *tls.Config {

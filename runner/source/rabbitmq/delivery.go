@@ -16,9 +16,13 @@ import (
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source/rabbitmq/wire"
 )
 
-// add makes a record of a delivery.
-func (c *queueChunk) add(d *amqp.Delivery, ordinal int64) {
-	r := source.Record{Offset: ordinal, Timestamp: time.Now().UnixMilli(), Value: d.Body}
+// counters are headers that change when a message comes again.
+var counters = []string{"x-delivery-count", "x-acquired-count"}
+
+// recordOf makes a record of a delivery. same are those of its headers that are
+// the same when the message comes again.
+func recordOf(d *amqp.Delivery) (r source.Record, same []byte) {
+	r = source.Record{Timestamp: time.Now().UnixMilli(), Value: d.Body}
 	if !d.Timestamp.IsZero() {
 		r.Timestamp = d.Timestamp.UnixMilli()
 	}
@@ -42,19 +46,28 @@ func (c *queueChunk) add(d *amqp.Delivery, ordinal int64) {
 	if d.Priority != 0 {
 		r.Headers.Append(wire.PropertyPrefix+"priority", strconv.AppendUint(nil, uint64(d.Priority), 10))
 	}
-	names := make([]string, 0, len(d.Headers))
-	for name := range d.Headers {
-		names = append(names, name)
+	if len(d.Headers) > 0 {
+		names := make([]string, 0, len(d.Headers))
+		for name := range d.Headers {
+			if !slices.Contains(counters, name) {
+				names = append(names, name)
+			}
+		}
+		slices.Sort(names)
+		for _, name := range names {
+			r.Headers.Append(name, headerText(d.Headers[name]))
+		}
 	}
-	slices.Sort(names)
-	for _, name := range names {
-		r.Headers.Append(name, headerText(d.Headers[name]))
+	same = r.Headers.Raw
+	for _, name := range counters {
+		if value, ok := d.Headers[name]; ok {
+			r.Headers.Append(name, headerText(value))
+		}
 	}
 	if d.MessageId != "" {
 		r.Detail = &source.Detail{ID: []byte(d.MessageId)}
 	}
-	c.chunk.Records = append(c.chunk.Records, r)
-	c.chunk.Bytes = int(c.bytes)
+	return r, same
 }
 
 // headerText is a value of AMQP 0.9.1 as the value of a header; nil is null.

@@ -65,6 +65,14 @@ func (l *link) within(ctx context.Context, what string, call func() error) error
 	return nil
 }
 
+// explained is err, or what has led to it: a message that is too large.
+func (l *link) explained(err error) error {
+	if _, _, large := l.conn.stats(); err != nil && large > 0 {
+		return stopf("a message has %d bytes, and there is memory for %d; raise SPOUT_MEMORY_BUDGET, of which an eighth is for messages of queues, or take the message out of its queue", large, l.conn.limit)
+	}
+	return err
+}
+
 // close ends the connection in good order, if the node answers soon.
 func (l *link) close() {
 	const patience = time.Second

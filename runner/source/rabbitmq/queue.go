@@ -36,7 +36,7 @@ type queue struct {
 	used    int64 // number of the next message that is consumed
 	window  *redelivery.Window
 	fresh   bool                   // the window's ids have the time of this session
-	hits    map[redelivery.ID]bool // ids without a name that have come again in this session
+	hits    map[redelivery.ID]bool // of messages without an id that have come again in this session
 	out     []outstanding          // what was given out and is not acknowledged, in order
 	due     uint64                 // tag up to which all is to be acknowledged, 0 for none
 	known   []uint64               // tags of messages that are in commits already
@@ -96,7 +96,7 @@ func (q *queue) run(l *link) error {
 		case d, ok = <-q.arriving:
 		}
 		if !ok {
-			return q.ended(l)
+			return q.ended()
 		}
 		c := q.newChunk(l)
 		for ok {
@@ -135,10 +135,7 @@ func (q *queue) run(l *link) error {
 }
 
 // ended says why no more messages come.
-func (q *queue) ended(l *link) error {
-	if _, _, large := l.conn.stats(); large > 0 {
-		return q.tooLarge(large)
-	}
+func (q *queue) ended() error {
 	select {
 	case <-q.source.ctx.Done():
 		return nil
@@ -156,10 +153,6 @@ func (q *queue) ended(l *link) error {
 	case <-time.After(time.Second):
 	}
 	return lostLink(nil)
-}
-
-func (q *queue) tooLarge(bytes int64) error {
-	return stopf("queue %s: a message has %d bytes, and there is memory for %d; raise SPOUT_MEMORY_BUDGET, of which an eighth is for messages of queues, or take the message out of the queue", q.name, bytes, q.source.memory)
 }
 
 // queueChunk is a chunk of messages, with what they refer to.
@@ -197,7 +190,8 @@ func (q *queue) take(c *queueChunk, d *amqp.Delivery) error {
 	if c.taken == 1 {
 		q.fetches++
 	}
-	id, state := q.recognise(d)
+	r, same := recordOf(d)
+	id, state := q.recognise(d, &r, same)
 	switch state {
 	case redelivery.Durable:
 		c.chunk.Redelivered++
@@ -210,7 +204,8 @@ func (q *queue) take(c *queueChunk, d *amqp.Delivery) error {
 	default:
 		q.window.Give(id)
 		q.out = append(q.out, outstanding{q.next, d.DeliveryTag})
-		c.add(d, q.next)
+		r.Offset = q.next
+		c.chunk.Records, c.chunk.Bytes = append(c.chunk.Records, r), int(c.bytes)
 		c.ids = append(c.ids, id)
 		q.next++
 	}
@@ -221,47 +216,39 @@ func (q *queue) take(c *queueChunk, d *amqp.Delivery) error {
 	return nil
 }
 
-// equals is how many messages with the same body, and without a message id, are
-// told from each other in the window.
-const equals = 64
-
 // recognise returns the id of a message, and what is known of it.
 //
 // With a message id, it is that, the application's id and the body: an id that
-// was given to different messages has none dropped. Without, only what comes
-// again by the node's own word is looked for, by its body; each of several equal
-// messages has an id of its own, and comes again once in a session.
-func (q *queue) recognise(d *amqp.Delivery) (redelivery.ID, redelivery.State) {
+// was given to different messages has none of them dropped. Without, only what
+// the node says comes again is looked for, by its body and all its properties.
+// Of messages that are equal in all that, one cannot tell which one it is: once
+// there are several in the window, they have the second id, too, and none of
+// them is dropped.
+func (q *queue) recognise(d *amqp.Delivery, r *source.Record, same []byte) (redelivery.ID, redelivery.State) {
 	named := d.MessageId != ""
 	q.scratch = binary.AppendUvarint(q.scratch[:0], uint64(len(d.MessageId)))
 	q.scratch = append(q.scratch, d.MessageId...)
 	if named {
 		q.scratch = binary.AppendUvarint(q.scratch, uint64(len(d.AppId)))
 		q.scratch = append(q.scratch, d.AppId...)
+	} else {
+		q.scratch = binary.AppendUvarint(q.scratch, uint64(len(same)))
+		q.scratch = append(q.scratch, same...)
+		q.scratch = binary.AppendVarint(q.scratch, d.Timestamp.Unix())
+		q.scratch = binary.AppendUvarint(q.scratch, uint64(len(r.Key)))
+		q.scratch = append(q.scratch, r.Key...)
 	}
 	q.scratch = append(q.scratch, d.Body...)
 	id := redelivery.Hash(q.name, q.scratch)
-	if named {
-		return id, q.window.State(id)
+	state := q.window.State(id)
+	switch {
+	case named, state == redelivery.Unknown:
+		return id, state
+	case q.window.State(id+1) == redelivery.Unknown && d.Redelivered && state == redelivery.Durable && !q.hits[id]:
+		q.hits[id] = true
+		return id, state
 	}
-	free, found := id, false
-	for i := range redelivery.ID(equals) {
-		switch q.window.State(id + i) {
-		case redelivery.Unknown:
-			if !found {
-				free, found = id+i, true
-			}
-			if !d.Redelivered {
-				return free, redelivery.Unknown
-			}
-		case redelivery.Durable:
-			if d.Redelivered && !q.hits[id+i] {
-				q.hits[id+i] = true
-				return id + i, redelivery.Durable
-			}
-		}
-	}
-	return free, redelivery.Unknown
+	return id + 1, redelivery.Unknown // another one that is equal
 }
 
 // consumed notes that the first n messages of a chunk are in the position.
@@ -281,7 +268,6 @@ func (q *queue) consumed(c *queueChunk, n int) {
 	}
 	for ; c.used < n; c.used++ {
 		q.window.Add(c.ids[c.used], now)
-		delete(q.hits, c.ids[c.used]) // another message has it now
 	}
 	if n > 0 {
 		q.used = c.chunk.Records[n-1].Offset + 1
@@ -322,6 +308,13 @@ func (q *queue) acknowledge() error {
 		return nil
 	}
 	return q.channel.Ack(due, true)
+}
+
+// counted notes how many messages wait.
+func (q *queue) counted(messages int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.ready = int64(messages)
 }
 
 // lag is how many messages are not acknowledged, as far as that is known, and

@@ -96,6 +96,7 @@ func (s *Queues) Open(ctx context.Context, raw json.RawMessage) error {
 	}
 	s.group.Go(func() { s.fail(s.acknowledge()) })
 	s.group.Go(func() { s.watch(link) })
+	s.group.Go(func() { s.count(link) })
 	return nil
 }
 
@@ -153,7 +154,7 @@ func (s *Queues) connect(ctx context.Context) (*link, error) {
 		l, err := s.dialer.openQueue(ctx, address, s.memory)
 		if err == nil {
 			for _, q := range s.queues {
-				if err = q.consume(ctx, l); err != nil {
+				if err = l.explained(q.consume(ctx, l)); err != nil {
 					l.close()
 					break
 				}
@@ -161,6 +162,9 @@ func (s *Queues) connect(ctx context.Context) (*link, error) {
 		}
 		if err == nil {
 			return l, nil
+		}
+		if source.IsStop(err) {
+			return nil, err
 		}
 		failures = append(failures, fmt.Errorf("node %s: %w", address, err))
 	}
@@ -173,6 +177,36 @@ func (s *Queues) watch(l *link) {
 	case err := <-l.closed:
 		s.fail(lostLink(err))
 	case <-s.ctx.Done():
+	}
+}
+
+// countInterval is how often the messages of queues are counted.
+const countInterval = 10 * time.Second
+
+// count asks how many messages wait, for the lag. That a queue does not answer
+// shows where messages are awaited.
+func (s *Queues) count(l *link) {
+	for {
+		select {
+		case <-s.ctx.Done():
+			return
+		case <-time.After(countInterval):
+		}
+		_ = l.within(s.ctx, "count messages", func() error {
+			channel, err := l.amqp.Channel()
+			if err != nil {
+				return err
+			}
+			defer channel.Close() //nolint:errcheck // it has done its work
+			for _, q := range s.queues {
+				state, err := channel.QueueDeclarePassive(q.name, false, false, false, false, nil)
+				if err != nil {
+					return err
+				}
+				q.counted(state.Messages)
+			}
+			return nil
+		})
 	}
 }
 
@@ -314,6 +348,7 @@ func (s *Queues) fail(err error) {
 	if err == nil || s.failure != nil {
 		return
 	}
+	err = s.link.explained(err)
 	if s.ctx.Err() == nil {
 		s.totals.Reconnects++
 	}

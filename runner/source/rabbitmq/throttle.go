@@ -4,6 +4,7 @@ package rabbitmq
 
 import (
 	"encoding/binary"
+	"fmt"
 	"net"
 	"sync"
 	"time"
@@ -66,9 +67,12 @@ func (t *throttle) Read(p []byte) (int, error) {
 	}
 	n, err := t.Conn.Read(p)
 	t.mu.Lock()
+	defer t.mu.Unlock()
 	t.total += int64(n)
 	t.follow(p[:n])
-	t.mu.Unlock()
+	if t.tooLarge > 0 {
+		return 0, fmt.Errorf("a message of %d bytes", t.tooLarge)
+	}
 	return n, err
 }
 

@@ -72,7 +72,7 @@ type Reader struct {
 // Messages calls each for all messages of a chunk, in their order. Bytes of
 // compressed ones are in buffers that grow gives, and that are the caller's.
 func (r *Reader) Messages(c *Chunk, grow func(n int) ([]byte, error), each func(offset int64, message []byte) error) error {
-	if crc32.ChecksumIEEE(c.Data) != c.Head.crc {
+	if checksum(c.Data) != c.Head.crc {
 		return damaged("its checksum is wrong")
 	}
 	if !c.Head.user {
@@ -197,3 +197,5 @@ func (r *Reader) Close() {
 		r.zstd.Close()
 	}
 }
+
+func checksum(data []byte) uint32 { return crc32.ChecksumIEEE(data) }

@@ -163,6 +163,9 @@ func (c *Conn) handshake(login Login) error {
 	request = appendString(c.request(cmdSASLAuthenticate), login.Mechanism)
 	request = append(binary.BigEndian.AppendUint32(request, uint32(len(login.Response))), login.Response...)
 	if _, err = c.ask("log in", request); err != nil {
+		if login.Mechanism == "EXTERNAL" && CodeOf(err) == 0 {
+			err = fmt.Errorf("%w; nodes from before June 2023 do not let anybody log in to streams by a certificate", err) // rabbitmq-server#8488
+		}
 		return err
 	}
 	if err := c.tune(); err != nil {
@@ -219,10 +222,17 @@ func (c *Conn) beat() {
 	}
 }
 
-// Close ends the connection at once.
+// Close ends the connection at once, and tells the node so.
 func (c *Conn) Close() {
 	c.once.Do(func() {
 		close(c.stop)
+		_ = c.conn.SetDeadline(time.Now().Add(time.Second)) // ends what waits, too
+		if c.writing.TryLock() {
+			out := appendString(binary.BigEndian.AppendUint16(c.request(cmdClose), uint16(OK)), "done")
+			binary.BigEndian.PutUint32(out, uint32(len(out)-4))
+			_, _ = c.conn.Write(out) // a courtesy
+			c.writing.Unlock()
+		}
 		_ = c.conn.Close()
 		c.stopped.Wait()
 	})
@@ -479,7 +489,7 @@ func (c *Conn) ask(what string, request []byte) (*body, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", what, err)
 		}
-		if f.key != want || f.body.uint32() != corr {
+		if f.key|response != want || f.body.uint32() != corr { // 3.10 answers for partitions without the bit
 			continue
 		}
 		if want == cmdMetadata|response {

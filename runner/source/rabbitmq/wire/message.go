@@ -60,11 +60,7 @@ func ParseMessage(raw []byte, header Header) (m Message, err error) {
 		case sectionProperties:
 			d.properties(&m, header)
 		case sectionApplication:
-			for n := d.mapping() / 2; n > 0 && d.err == nil; n-- {
-				name := d.value()
-				value := d.value()
-				header(string(name.text()), value.text())
-			}
+			d.annotations(&m, header) // nodes put some of them here
 		case sectionData:
 			data := d.value()
 			if bodies++; bodies == 1 {
@@ -94,7 +90,9 @@ func (d *decoder) annotations(m *Message, header Header) {
 		case key == "x-routing-key":
 			m.RoutingKey = value.text()
 		case annotations[key] != "":
-			header(PropertyPrefix+annotations[key], value.text())
+			if text := value.text(); len(text) > 0 {
+				header(PropertyPrefix+annotations[key], text)
+			}
 		default:
 			header(key, value.text())
 		}
@@ -112,6 +110,7 @@ func (d *decoder) properties(m *Message, header Header) {
 		}
 		if properties[i] == "timestamp" {
 			m.Created = int64(value.number)
+			continue
 		}
 		header(PropertyPrefix+properties[i], value.text())
 	}

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package wire
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+)
+
+func parse(raw string) (m Message, headers string, err error) {
+	var list []string
+	m, err = ParseMessage([]byte(raw), func(name string, value []byte) {
+		if value == nil {
+			list = append(list, name+" is null")
+			return
+		}
+		list = append(list, name+"="+string(value))
+	})
+	return m, strings.Join(list, " "), err
+}
+
+// TestMessages: whatever a publisher may have put into a message is read as
+// AMQP 1.0 has it.
+func TestMessages(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct{ raw, body, headers string }{
+		"nothing":           {"", "", ""},
+		"a body":            {"\x00\x53\x75\xa0\x02hi", "hi", ""},
+		"a long body":       {"\x00\x53\x75\xb0\x00\x00\x00\x02hi", "hi", ""},
+		"a long descriptor": {"\x00\x80\x00\x00\x00\x00\x00\x00\x00\x75\xa0\x02hi", "hi", ""},
+		"an empty body":     {"\x00\x53\x75\xa0\x00", "", ""},
+		"two parts":         {"\x00\x53\x75\xa0\x02hi\x00\x53\x75\xa0\x01!", "hi!", ""},
+		"a text":            {"\x00\x53\x77\xa1\x02hi", "hi", ""},
+		"a number":          {"\x00\x53\x77\x55\xff", "-1", ""},
+		"a list":            {"\x00\x53\x76\xc0\x05\x03\x40\x41\x52\x07", "[null,true,7]", ""},
+		"a map":             {"\x00\x53\x77\xc1\x06\x02\xa1\x01a\x54\xfe", `{"a":-2}`, ""},
+		"an array":          {"\x00\x53\x77\xe0\x04\x02\x50\x01\x02", "[1,2]", ""},
+		"nested": {"\x00\x53\x77\xc0\x0a\x02\xc1\x06\x02\xa1\x01a\x54\xfe\x45",
+			`[{"a":-2},[]]`, ""},
+		"properties": {"\x00\x53\x73\xc0\x1a\x0a\xa1\x01m\x40\xa1\x01t\x40\x40\x40\x40\x40\x40\x83\x00\x00\x01\x00\x00\x00\x00\x00\x00\x53\x75\xa0\x00",
+			"", "rabbitmq.message_id=m rabbitmq.to=t"},
+		"an id that is a number":  {"\x00\x53\x73\xc0\x03\x01\x53\x07\x00\x53\x75\xa0\x00", "", "rabbitmq.message_id=7"},
+		"an id that is a UUID":    {"\x00\x53\x73\xd0\x00\x00\x00\x15\x00\x00\x00\x01\x98\x00\x11\x22\x33\x44\x55\x66\x77\x88\x99\xaa\xbb\xcc\xdd\xee\xff", "", "rabbitmq.message_id=00112233-4455-6677-8899-aabbccddeeff"},
+		"no properties":           {"\x00\x53\x73\x45\x00\x53\x75\xa0\x01x", "x", ""},
+		"headers":                 {"\x00\x53\x74\xc1\x13\x06\xa1\x01a\x42\xa1\x01b\x40\xa1\x01c\x82\x3f\xf8\x00\x00\x00\x00\x00\x00", "", "a=false b is null c=1.5"},
+		"annotations of 0.9.1":    {"\x00\x53\x72\xc1\x1d\x02\xa3\x0ax-exchange\xa1\x0eorders-of-shop", "", "rabbitmq.exchange=orders-of-shop"},
+		"header, delivery footer": {"\x00\x53\x70\xc0\x02\x01\x41\x00\x53\x71\xc1\x01\x00\x00\x53\x75\xa0\x01x\x00\x53\x78\xc1\x01\x00", "x", ""},
+		"a described value":       {"\x00\x53\x77\x00\xa3\x01u\xa1\x02hi", "hi", ""},
+	} {
+		m, headers, err := parse(test.raw)
+		if err != nil || string(m.Body) != test.body || headers != test.headers {
+			t.Errorf("%s: %q, %s, %v", name, m.Body, headers, err)
+		}
+	}
+	m, _, err := parse("\x00\x53\x72\xc1\x13\x02\xa3\x0dx-routing-key\xa1\x01k\x00\x53\x75\xa0\x01x")
+	if err != nil || string(m.RoutingKey) != "k" {
+		t.Errorf("%+v %v", m, err)
+	}
+}
+
+// TestBrokenMessages: what is no message is an error that says so, and takes
+// no more memory than it has bytes.
+func TestBrokenMessages(t *testing.T) {
+	t.Parallel()
+	deep := strings.Repeat("\xc0\xff\x01", 100)
+	for name, raw := range map[string]string{
+		"cut off":             "\x00\x53\x75\xa0\x03hi",
+		"no section":          "hello",
+		"an unknown section":  "\x00\x53\x01\xa0\x00",
+		"a huge map":          "\x00\x53\x74\xd1\xff\xff\xff\xff\xff\xff\xff\xff",
+		"a huge array":        "\x00\x53\x77\xf0\x00\x00\x00\x05\xff\xff\xff\xff\x43",
+		"an unknown type":     "\x00\x53\x77\x01",
+		"nested for ever":     "\x00\x53\x77" + deep,
+		"described for ever":  "\x00\x53\x77" + strings.Repeat("\x00", 100),
+		"properties of a map": "\x00\x53\x73\xc1\x01\x00",
+	} {
+		if _, _, err := parse(raw); !errors.Is(err, ErrDamaged) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func FuzzMessage(f *testing.F) {
+	f.Add([]byte("\x00\x53\x73\xc0\x1a\x0a\xa1\x01m\x40\xa1\x01t\x40\x40\x40\x40\x40\x40\x83\x00\x00\x01\x00\x00\x00\x00\x00\x00\x53\x75\xa0\x00"))
+	f.Add([]byte("\x00\x53\x77\xc0\x0a\x02\xc1\x06\x02\xa1\x01a\x54\xfe\x45"))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		if _, err := ParseMessage(raw, func(string, []byte) {}); err != nil && !errors.Is(err, ErrDamaged) {
+			t.Error(err)
+		}
+	})
+}
+
+func FuzzChunk(f *testing.F) {
+	f.Add(2, 3, []byte("\x00\x00\x00\x02hi\x80\x00\x02\x00\x00\x00\x0a\x00\x00\x00\x0a\x00\x00\x00\x01a\x00\x00\x00\x01b"))
+	f.Fuzz(func(t *testing.T, entries, messages int, data []byte) {
+		var r Reader
+		defer r.Close()
+		c := &Chunk{Head: Head{Entries: entries & 0xff, Messages: messages & 0xffff, Bytes: len(data), user: true}, Data: data}
+		c.Head.crc = checksum(data)
+		n := 0
+		err := r.Messages(c, func(n int) ([]byte, error) {
+			if n > 1<<20 {
+				return nil, errors.New("too large")
+			}
+			return make([]byte, n), nil
+		}, func(offset int64, _ []byte) error {
+			if offset != int64(n) {
+				t.Errorf("offset %d is that of message %d", offset, n)
+			}
+			n++
+			return nil
+		})
+		if err == nil && n != c.Head.Messages {
+			t.Error(fmt.Errorf("%d messages of %d", n, c.Head.Messages))
+		}
+	})
+}
