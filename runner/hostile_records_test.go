@@ -81,7 +81,7 @@ func serveSchemas(t *testing.T, schemas map[int]registeredSchema) string {
 }
 
 // withstand runs the onslaught against a runner with a budget until it has made
-// some commits, and returns the most memory that it took.
+// some commits.
 func (o *onslaught) withstand(t *testing.T, budget settings.Bytes) {
 	t.Helper()
 	broker, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "hostile"))
@@ -284,12 +284,21 @@ func schemaOnslaughts() []onslaught {
 	}
 }
 
-// TestOnslaughts: whatever somebody produces who wants to do harm, the runner
-// goes on in the memory that it was given.
+// TestOnslaughts: whatever somebody produces or registers who wants to do harm,
+// the runner goes on in the memory that it was given.
 func TestOnslaughts(t *testing.T) {
-	for _, budget := range []settings.Bytes{64 << 20, 256 << 20} {
-		for _, o := range append(onslaughts(budget), schemaOnslaughts()...) {
-			t.Run(fmt.Sprintf("%s with %d MiB", o.name, budget>>20), func(t *testing.T) { o.withstand(t, budget) })
-		}
+	t.Parallel()
+	const small, usual = settings.Bytes(64 << 20), settings.Bytes(256 << 20)
+	for _, o := range append(onslaughts(small), schemaOnslaughts()...) {
+		t.Run(o.name, func(t *testing.T) {
+			t.Parallel()
+			o.withstand(t, small)
+		})
+	}
+	for _, o := range onslaughts(usual) {
+		t.Run(o.name+", with the default budget", func(t *testing.T) {
+			t.Parallel()
+			o.withstand(t, usual)
+		})
 	}
 }
