@@ -190,7 +190,7 @@ func onslaughts(budget settings.Bytes) []onslaught {
 	letters := []byte(strings.Repeat("abcdefgh", largest/8))
 	masked := `{"a":"` + strings.Repeat("x", largest/2) + `","b":"` + strings.Repeat("y", largest/2-100) + `"}`
 	escapes := []byte(`{"a":"` + strings.Repeat(`\n`, largest/2-10) + `"}`)
-	fitting := []byte("[" + strings.Repeat(`{"a":1,"b":"`+strings.Repeat("x", 120)+`"},`, largest/136-1) + "0]")
+	fitting := []byte("[" + strings.Repeat(`{"a":1,"b":"`+strings.Repeat("x", 600)+`"},`, largest/616-1) + "0]")
 	masks := func(s *settings.Settings) { s.Record.Mask = []string{"a=hash"} }
 	compressed := func(with string) func(*settings.Settings) {
 		return func(s *settings.Settings) { s.File.Compression = with }
