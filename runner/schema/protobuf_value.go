@@ -85,7 +85,7 @@ func (w *protoWriter) message(dst []byte, m *protoMessage, first int32, depth in
 	for i := range m.fields {
 		f := &m.fields[i]
 		if dst, err = w.field(dst, f, w.heads[from.heads+i], depth); err != nil {
-			return nil, fmt.Errorf("%s: %w", f.name, err)
+			return nil, fmt.Errorf("%.100s: %w", f.name, err)
 		}
 	}
 	w.reset(from)

@@ -95,7 +95,7 @@ func (c *checker) skip(t *Type, data []byte, depth int) (rest []byte, err error)
 	case Record:
 		for i := range t.Fields {
 			if data, err = c.skip(t.Fields[i].Type, data, depth+1); err != nil {
-				return nil, fmt.Errorf("field %s: %w", t.Fields[i].Name, err)
+				return nil, fmt.Errorf("field %.100s: %w", t.Fields[i].Name, err)
 			}
 		}
 		return data, nil

@@ -48,7 +48,6 @@ func TestAbortedTransactions(t *testing.T) {
 // takes nothing beside them.
 func TestManyAbortedTransactions(t *testing.T) {
 	d := newDecoder()
-	defer d.decompressor.Close()
 	d.emit = func(c *source.Chunk) error { c.Release(); return nil }
 	records := handmade{attrs: wire.AttrTransactional, producer: 5, records: simpleRecords(1, 10)}.bytes(t)
 	aborted := make(wire.Aborted, wire.MaxAborted)

@@ -26,7 +26,6 @@ func BenchmarkDecode(b *testing.B) {
 				records := 1 << 20 / size
 				batch := handmade{attrs: codec, records: simpleRecords(records, size)}.bytes(b)
 				d := newDecoder()
-				defer d.decompressor.Close()
 				b.SetBytes(int64(records * size))
 				b.ReportAllocs()
 				for b.Loop() {

@@ -79,7 +79,6 @@ func TestDamageStaysWhereItIs(t *testing.T) {
 			}
 		}
 		buffer.release()
-		d.decompressor.Close()
 	}
 }
 

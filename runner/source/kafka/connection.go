@@ -12,6 +12,7 @@ import (
 	"io"
 	"math"
 	"net"
+	"os"
 	"time"
 
 	"github.com/segmentio/kafka-go/sasl"
@@ -24,7 +25,7 @@ import (
 
 const (
 	dialTimeout    = 10 * time.Second // TCP, TLS and SASL together
-	requestTimeout = 30 * time.Second // for an answer to begin, or to go on
+	requestTimeout = 30 * time.Second // for an answer to begin, or to continue
 	// The largest answers that are believed: of one who did not show yet who it
 	// is, and metadata of others, with 20 to 50 bytes a partition. All that are
 	// no fetch have maxControl bytes together, however many brokers answer.
@@ -33,7 +34,11 @@ const (
 	// answerShare is by how much an answer that tells of what the request names
 	// may be longer than the request, beside maxGreeting.
 	answerShare = 4
-	readStep    = 1 << 20
+	// leastPace is how many bytes of an answer must come in a second, and
+	// leastWaitedFor how many in each paceWindow if others wait for the room.
+	leastPace      = 64 << 10
+	leastWaitedFor = 64 << 10
+	paceWindow     = 5 * time.Second
 )
 
 // dialFunc opens a network connection, as [net.Dialer.DialContext] does.
@@ -283,20 +288,39 @@ func (c *conn) readSize(patience time.Duration) (int, error) {
 	return int(size), nil
 }
 
-// readBody fills body, as long as bytes keep coming.
+// readBody fills body, as long as bytes keep coming, and not too slowly: what
+// they take of the budget others may wait for.
 func (c *conn) readBody(body []byte) error {
-	for len(body) > 0 {
-		if err := c.SetReadDeadline(time.Now().Add(requestTimeout)); err != nil {
+	came := time.Now()
+	end := came.Add(requestTimeout + time.Duration(len(body))*time.Second/leastPace)
+	for {
+		now := time.Now()
+		window := now.Add(paceWindow)
+		if end.Before(window) {
+			window = end
+		}
+		if err := c.SetReadDeadline(window); err != nil {
 			return err
 		}
-		step := body[:min(len(body), readStep)]
-		if _, err := io.ReadFull(c, step); err != nil {
-			return err
+		n, err := io.ReadFull(c, body)
+		if err == nil {
+			return nil
 		}
-		body = body[len(step):]
+		if n > 0 {
+			came = time.Now()
+		}
+		switch now = time.Now(); {
+		case !errors.Is(err, os.ErrDeadlineExceeded) || now.Sub(came) >= requestTimeout:
+			return err
+		case !now.Before(end), n < leastWaitedFor && c.memory.waitedFor():
+			return errSlow
+		}
+		body = body[n:]
 	}
-	return nil
 }
+
+// errSlow says that an answer was given up.
+var errSlow = errors.New("its answer comes too slowly")
 
 // stripHead checks and removes an answer's correlation id and tags.
 func (c *conn) stripHead(body []byte, flexible bool) ([]byte, error) {

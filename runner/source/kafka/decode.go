@@ -20,7 +20,6 @@ func (b *broker) decodeLoop(ctx context.Context) error {
 	d := decoder{s: b.s, readAll: b.s.config.Isolation == "read_uncommitted",
 		emit: func(chunk *source.Chunk) error { return b.s.push(ctx, chunk) }, memory: b.s.memory, counters: &b.s.counters,
 		decompressor: wire.Decompressor{Limit: b.s.maxBatch}}
-	defer d.decompressor.Close()
 	for r := range b.responses {
 		b.decode(ctx, &d, r)
 		r.release()

@@ -104,7 +104,7 @@ func (b *broker) start() {
 		defer close(b.responses)
 		defer b.s.troubles.over(b.name())
 		err := b.fetchLoop(ctx)
-		b.turn, b.spare, b.parsed, b.request = nil, nil, nil, nil // partitions may still point here
+		b.forget()
 		return err
 	})
 	b.s.group.Go(func() error { return b.decodeLoop(b.s.running) })
@@ -197,10 +197,20 @@ func (b *broker) takeTurn() bool {
 		p.claimed = p.next
 	}
 	if len(b.turn) == 0 {
+		b.forget()
 		return false
 	}
 	b.asking = b.enough()
 	return true
+}
+
+// forget gives back what was needed to ask for many partitions: metadata can
+// give all of them to one broker after the other.
+func (b *broker) forget() {
+	b.turn, b.spare, b.parsed, b.request = nil, nil, nil, nil // partitions may still point here
+	if b.conn != nil && cap(b.conn.out) > maxGreeting {
+		b.conn.out = nil
+	}
 }
 
 // enough returns how many of turn fill an answer, as far as is known. To ask

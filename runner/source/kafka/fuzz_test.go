@@ -73,7 +73,6 @@ func fuzzDecode(t *testing.T, data []byte) {
 	rsstest.Bounded(t, fuzzBytes+32*int64(len(data)), fuzzWithin, func() {
 		d := newDecoder()
 		d.decompressor.Limit = fuzzLimit
-		defer d.decompressor.Close()
 		_, _ = decodeAll(t, d, data, 10)
 		if d.next < 0 {
 			t.Errorf("reading would go on at %d", d.next)

@@ -114,7 +114,7 @@ var metadataAnswers = map[string]struct {
 	"more than 8 MiB": {func() []byte { return make([]byte, 9<<20) }, "more than the 8388608 that are accepted"},
 	"a broker per byte": {func() []byte {
 		return append(binary.AppendUvarint(make([]byte, 4), 700_000), make([]byte, 8<<20-99)...)
-	}, "more than 1000 brokers"},
+	}, "more than 256 brokers"},
 	"a tag for every two bytes": {func() []byte {
 		body := append(make([]byte, 4), 1, 0, 0, 0, 0, 0, 1) // no brokers, no id, no topics
 		body = binary.AppendUvarint(body, 4<<20-16)
@@ -129,7 +129,7 @@ var metadataAnswers = map[string]struct {
 			m.Topics[0].Partitions = append(m.Topics[0].Partitions, kmsg.MetadataResponseTopicPartition{Partition: i % 90_000})
 		}
 		return m.AppendTo(nil)
-	}, "more than the 100000 that are accepted"},
+	}, "more than the 16384 that are accepted"},
 	"a partition that no topic has": {func() []byte {
 		m := hostileMetadata()
 		m.Topics[0].Partitions = append(m.Topics[0].Partitions, kmsg.MetadataResponseTopicPartition{Partition: -1})
@@ -151,7 +151,7 @@ var metadataAnswers = map[string]struct {
 			m.Brokers = append(m.Brokers, kmsg.MetadataResponseBroker{NodeID: i, Host: "h", Port: 1})
 		}
 		return m.AppendTo(nil)
-	}, "more than 1000 brokers"},
+	}, "more than 256 brokers"},
 }
 
 func hostileMetadata() *kmsg.MetadataResponse {
@@ -350,7 +350,6 @@ func TestOffsetsThatAreNone(t *testing.T) {
 		if d.next < 0 || d.next > 6 {
 			t.Errorf("%s: reading would go on at %d", name, d.next)
 		}
-		d.decompressor.Close()
 	}
 	d := newDecoder()
 	last := handmade{base: math.MaxInt64 - 1, producer: -1, firstTime: math.MaxInt64 - 1, records: []kmsg.Record{{TimestampDelta64: 1}}}.bytes(t)

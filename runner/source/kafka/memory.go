@@ -70,6 +70,13 @@ func (m *memory) acquireFetch(ctx context.Context, n int64) error {
 	return err
 }
 
+// waitedFor says whether a response waits for room.
+func (m *memory) waitedFor() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.queue) > 0
+}
+
 // acquireControl blocks until an answer of n bytes, other than to a fetch, may
 // be read. They have room of their own and don't wait for that of fetches, as
 // fetching waits for what they tell; fetching waits for what they take.

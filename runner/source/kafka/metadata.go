@@ -144,6 +144,7 @@ func (s *Source) applyTopic(m *wire.TopicMetadata) error {
 			s.applyPartition(current, &m.Partitions[i])
 		}
 	}
+	s.forgetPhantoms(current, m)
 	if s.running == nil && current.found {
 		return s.checkStarts(current, len(m.Partitions))
 	}
@@ -240,6 +241,11 @@ func (s *Source) topicRecreated(t *topic, from string, to [16]byte) error {
 	return nil
 }
 
+// maxLagging is how often in a row a partition cannot be read before an older
+// leader epoch is believed: a newer one that no broker knows would else keep it
+// from being read for ever.
+const maxLagging = 3
+
 // applyPartition puts one partition in accord with the metadata.
 func (s *Source) applyPartition(t *topic, m *wire.PartitionMetadata) {
 	p := t.partitions[m.Partition]
@@ -256,7 +262,7 @@ func (s *Source) applyPartition(t *topic, m *wire.PartitionMetadata) {
 		s.complain.about("leader "+t.name, hclog.Warn, "partition has no leader; waiting for one",
 			"topic", t.name, "partition", m.Partition, "error", err)
 	}
-	if m.LeaderEpoch >= 0 && m.LeaderEpoch < p.leaderEpoch {
+	if m.LeaderEpoch >= 0 && m.LeaderEpoch < p.leaderEpoch && p.failures < maxLagging {
 		return // a broker that lags behind
 	}
 	if leader == p.leader && m.LeaderEpoch == p.leaderEpoch {
@@ -308,7 +314,9 @@ func (s *Source) assign() {
 	for _, b := range t.brokers {
 		// As they lie in memory, mostly: one after the other is had sooner.
 		slices.SortFunc(b.led, func(x, y *partition) int { return x.stream.Compare(y.stream) })
-		if len(b.led) > 0 && s.running != nil {
+		if len(b.led) == 0 {
+			b.led = nil
+		} else if s.running != nil {
 			b.start()
 			b.wakeUp()
 		}

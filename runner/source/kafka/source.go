@@ -49,6 +49,7 @@ type Source struct {
 	maxBatch     int           // most bytes of a record batch
 	fetchVersion int16         // newest version of the fetch request to use
 	memory       *memory
+	bounds       bounds
 	counters     counters
 	troubles     troubles
 	chunks       chan *source.Chunk
@@ -118,6 +119,7 @@ func New(config settings.Kafka, memory settings.Bytes, log hclog.Logger, opts ..
 		log:          log,
 		complain:     complaints{log: log},
 		memory:       newMemory(int64(memory)),
+		bounds:       boundsOf(memory),
 		fetchVersion: newestKnown[kmsg.Fetch.Int16()],
 		fetchBytes:   int(min(config.FetchMaxBytes, max(memory/2, 64<<10), maxFetchBytes)),
 		maxBatch:     int(min(config.MaxBatchBytes, memory)),

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/s2"
@@ -68,22 +69,17 @@ func believed(claim uint64, compressed, most int) error {
 	return nil
 }
 
+// gzipReaders and zstdDecoders are shared: one takes up to a megabyte, and there
+// is a decompressor for each of many brokers, of which few are at work at a time.
+var gzipReaders, zstdDecoders sync.Pool
+
 // Decompressor decompresses batches into the room that it is given, and takes
 // no more. It is not safe for concurrent use.
 type Decompressor struct {
 	Limit  int // most bytes that a batch may decompress to
 	input  bytes.Reader
-	gzip   *gzip.Reader
-	zstd   *zstd.Decoder
 	header zstd.Header
 	ratios [CodecZstd + 1]float64 // by codec: how much larger the last batches became
-}
-
-// Close gives back what it has for codecs.
-func (d *Decompressor) Close() {
-	if d.zstd != nil {
-		d.zstd.Close()
-	}
 }
 
 // SizeHint returns the size that data say they decompress to, or a guess. It
@@ -128,15 +124,16 @@ func (d *Decompressor) Into(out []byte, codec int16, data []byte) ([]byte, error
 	switch codec {
 	case CodecGzip:
 		d.input.Reset(data)
-		if d.gzip == nil {
-			d.gzip, err = gzip.NewReader(&d.input)
-		} else {
-			err = d.gzip.Reset(&d.input)
+		defer d.input.Reset(nil)
+		r, _ := gzipReaders.Get().(*gzip.Reader)
+		if r == nil {
+			r = new(gzip.Reader)
 		}
-		if err != nil {
+		defer gzipReaders.Put(r)
+		if err := r.Reset(&d.input); err != nil {
 			return out, err
 		}
-		return readInto(out, d.gzip)
+		return readInto(out, r)
 	case CodecSnappy:
 		if isXerial(data) {
 			return xerialInto(out, data)
@@ -145,14 +142,15 @@ func (d *Decompressor) Into(out []byte, codec int16, data []byte) ([]byte, error
 	case CodecLZ4:
 		return lz4Into(out, data)
 	case CodecZstd:
-		if d.zstd == nil {
-			d.zstd, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecodeAllCapLimit(true))
-			if err != nil {
+		z, _ := zstdDecoders.Get().(*zstd.Decoder)
+		if z == nil { // it has no goroutine that would have to be ended
+			if z, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecodeAllCapLimit(true)); err != nil {
 				return out, err
 			}
 		}
+		defer zstdDecoders.Put(z)
 		room := cap(out)
-		if out, err = d.zstd.DecodeAll(data, out); err != nil && len(out) > room-zstdSlack {
+		if out, err = z.DecodeAll(data, out); err != nil && len(out) > room-zstdSlack {
 			return out, ErrRoom // or damaged: it cannot be told
 		}
 		return out, err
