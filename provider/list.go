@@ -57,7 +57,7 @@ func (l *objectList) Metadata(ctx context.Context, req resource.MetadataRequest,
 
 // ListResourceConfigSchema describes the list block's config.
 func (l *objectList) ListResourceConfigSchema(_ context.Context, _ list.ListResourceSchemaRequest, resp *list.ListResourceSchemaResponse) {
-	resp.Schema = schema.Schema{MarkdownDescription: l.doc + "\n\nIt is for [`terraform query`](https://developer.hashicorp.com/terraform/language/import/bulk), which can write the configuration and the `import` blocks of what it finds. Needs Terraform 1.14.",
+	resp.Schema = schema.Schema{MarkdownDescription: l.doc + "\n\nIt is for [`terraform query`](https://developer.hashicorp.com/terraform/language/import/bulk), which can write the configuration and the `import` blocks of what it finds. Needs Terraform 1.14. `list` blocks belong in files whose names end in `.tfquery.hcl`.",
 		Attributes: map[string]schema.Attribute{}}
 	for _, name := range append([]string{"name_prefix"}, l.filters...) {
 		resp.Schema.Attributes[name] = schema.StringAttribute{Optional: true, MarkdownDescription: filterDocs[name]}

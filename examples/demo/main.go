@@ -6,6 +6,7 @@
 // holds, record by record.
 //
 //	make demo
+//	make demo ARGS=-keep          leaves it running, to look at, until Ctrl-C
 //	DEMO_INPUT=FILE make demo     takes the lines of a file as records
 package main
 
@@ -42,10 +43,11 @@ const (
 func main() {
 	rate := flag.Int("rate", 2000, "records to produce a second")
 	seconds := flag.Int("seconds", 25, "for how long")
+	keep := flag.Bool("keep", false, "leave it running in the end, until interrupted")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	d := &demo{produced: audit.NewProduced(audit.OffsetsOf("kafka")), input: os.Getenv("DEMO_INPUT"), rate: *rate, seconds: *seconds, began: time.Now()}
+	d := &demo{produced: audit.NewProduced(audit.OffsetsOf("kafka")), input: os.Getenv("DEMO_INPUT"), rate: *rate, seconds: *seconds, keep: *keep, began: time.Now()}
 	report, err := d.run(ctx)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "demo:", err)
@@ -65,6 +67,7 @@ type demo struct {
 	input    string // file whose lines are the records; "" for made-up ones
 	rate     int
 	seconds  int
+	keep     bool
 	began    time.Time
 
 	cluster   *cluster.Cluster
@@ -100,6 +103,10 @@ func (d *demo) run(ctx context.Context) (report *audit.Report, err error) {
 		return nil, err
 	}
 	d.say("audit: %s", report)
+	if d.keep {
+		// What is interrupted is stopped with the cluster, not destroyed one by one.
+		return report, d.stay(ctx)
+	}
 	d.say("terraform destroy")
 	return report, d.workspace.Destroy(ctx, tfexec.Refresh(true))
 }

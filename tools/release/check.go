@@ -5,6 +5,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -36,7 +37,8 @@ func (r release) check(ctx context.Context, platforms []mirror.Platform, scratch
 		}
 		if !bytes.Equal(first, packed) {
 			kept := filepath.Join(filepath.Dir(filepath.Clean(r.out)), "again-"+platform.Zip(r.version))
-			return fmt.Errorf("%w: %s is not %s (%v)", errDiffers, kept, platform.Zip(r.version), os.WriteFile(kept, packed, 0o644))
+			err := fmt.Errorf("%w: %s is not %s", errDiffers, kept, platform.Zip(r.version))
+			return errors.Join(err, os.WriteFile(kept, packed, 0o644))
 		}
 		fmt.Fprintf(log, "  the same %d bytes\n", len(packed))
 	}

@@ -66,7 +66,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	case !semantic.MatchString(r.version):
 		return fmt.Errorf("invalid -version %q: it must be a semantic version without a leading v, such as 1.2.3", r.version)
 	case !digests.MatchString(r.runnerDigest):
-		return fmt.Errorf("invalid -runner-digest %q: it must be what tools/image prints, such as sha256:0123...", r.runnerDigest)
+		return fmt.Errorf("invalid -runner-digest %q: it must be what tools/image prints, such as sha256:0123 and so on", r.runnerDigest)
 	}
 	if r.platforms, err = parsePlatforms(*platforms); err != nil {
 		return fmt.Errorf("-platforms: %w", err)
