@@ -53,6 +53,13 @@ func TestNATSExample(t *testing.T) {
 	if err := w.Write("terraform.tfvars", text); err != nil {
 		t.Fatal(err)
 	}
+	var override string // pods share the machine's ports here
+	for _, spout := range []string{"orders", "jobs"} {
+		override += fmt.Sprintf("resource \"pachyderm_spout\" %q {\n  runner = { http_port = 0 }\n}\n", spout)
+	}
+	if err := w.Write("ports_override.tf", override); err != nil {
+		t.Fatal(err)
+	}
 	if err := w.Init(t.Context()); err != nil {
 		t.Fatal(err)
 	}
