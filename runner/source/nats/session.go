@@ -117,7 +117,7 @@ func (s *Source) begin(ctx context.Context) (*session, error) {
 
 // makeConsumer makes the session's.
 func (s *Source) makeConsumer(ctx context.Context, ss *session, next uint64) error {
-	ctx, cancel := context.WithTimeout(ctx, s.times.request)
+	ctx, cancel := s.asking(ctx)
 	defer cancel()
 	config := s.consumerConfig()
 	config.DeliverPolicy, config.OptStartSeq = jetstream.DeliverByStartSequencePolicy, next
@@ -278,7 +278,7 @@ func (s *Source) look(ss *session) error {
 	if !behind {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(s.running, s.times.request)
+	ctx, cancel := s.asking(s.running)
 	defer cancel()
 	consumer, err := ss.stream.Consumer(ctx, ss.consumer)
 	if err != nil {
@@ -315,7 +315,7 @@ func (s *Source) Release(ctx context.Context) error {
 		return withRemedy(err)
 	}
 	for _, name := range s.config.Consumers() {
-		ctx, cancel := context.WithTimeout(ctx, s.times.request)
+		ctx, cancel := s.asking(ctx)
 		err := s.js.DeleteConsumer(ctx, s.config.Stream, name)
 		cancel()
 		if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) && !errors.Is(err, jetstream.ErrStreamNotFound) {
