@@ -89,6 +89,17 @@ func (n NATS) streams() streams {
 	return streams{names: []string{n.Stream}, variables: []string{"SPOUT_NATS_STREAM"}}
 }
 
+// left is what keeps messages for a spout that is no more. The consumer of a
+// work queue ends by itself.
+func (n NATS) left() Left {
+	if n.Retention != NATSInterest {
+		return Left{}
+	}
+	names := n.Consumers()
+	return Left{What: fmt.Sprintf("the consumer %s or %s of the stream %s at %s", names[0], names[1], n.Stream, strings.Join(n.Servers, ", ")),
+		Command: fmt.Sprintf("nats consumer rm %s NAME", n.Stream)}
+}
+
 func (NATS) largestBatch() Bytes { return 0 }
 
 var (

@@ -13,7 +13,8 @@ type Left struct {
 	Command string // that removes it, by hand
 }
 
-// leaving are the settings of a source that leaves something.
+// leaving are the settings of a source that leaves something, or nothing if it
+// says no What.
 type leaving interface{ left() Left }
 
 // Left says what the chosen source leaves at the other side; ok is false if that
@@ -24,7 +25,8 @@ func (s Settings) Left() (left Left, ok bool) {
 	if !ok {
 		return Left{}, false
 	}
-	return l.left(), true
+	left = l.left()
+	return left, left.What != ""
 }
 
 // LeftBy is what a spout leaves whose runner has these variables.

@@ -62,6 +62,7 @@ type kind struct {
 // kinds are the sources that there can be campaigns with.
 var kinds = []kind{
 	{name: "kafka", server: true, kills: func(o Options) bool { return o.Broker == "" }, start: startKafka},
+	{name: "nats", server: true, kills: func(Options) bool { return true }, start: startNATS},
 	{name: "webhook", start: startWebhook},
 	{name: "postgres", server: true, kills: func(Options) bool { return true }, start: startPostgres},
 }

@@ -49,7 +49,9 @@ func (s *streamSide) Settings() settings.Settings {
 }
 
 func (*streamSide) New(s settings.Settings, o source.Options) (source.Source, error) {
-	return Make(s, o)
+	made := New(s.NATS, o.Memory, o.Log)
+	made.perChunk = 7 // so that runners can die between any two
+	return made, nil
 }
 
 func (s *streamSide) Produce(n int) {

@@ -39,6 +39,7 @@ func (s *Source) connectOptions() ([]client.Option, error) {
 		client.DisconnectErrHandler(func(_ *client.Conn, err error) { s.lostConnection(err) }),
 		client.ReconnectHandler(func(conn *client.Conn) {
 			s.log.Info("connected again", "server", conn.ConnectedAddr())
+			s.linked()
 		}),
 		client.ErrorHandler(func(_ *client.Conn, _ *client.Subscription, err error) { s.asynchronous(err) }),
 	}
@@ -150,6 +151,10 @@ func (s *Source) connect() error {
 		return err
 	}
 	s.conn = conn
+	s.linked()
+	if !conn.IsConnected() { // the handler may have been called before
+		s.lostConnection(nil)
+	}
 	s.log.Info("connected", "server", conn.ConnectedAddr(), "version", conn.ConnectedServerVersion(), "tls", s.config.TLS.Enabled)
 	return nil
 }
@@ -162,6 +167,24 @@ func (s *Source) prefix() string {
 	return "$JS.API."
 }
 
+// linked notes that there is a connection.
+func (s *Source) linked() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.unlink()
+	s.link, s.unlink = context.WithCancel(context.Background())
+}
+
+// asking is the context of a request: a server that is gone does not answer.
+func (s *Source) asking(ctx context.Context) (context.Context, func()) {
+	s.mu.Lock()
+	link := s.link
+	s.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, s.times.request)
+	stop := context.AfterFunc(link, cancel)
+	return ctx, func() { stop(); cancel() }
+}
+
 // lostConnection has the session begin again: messages may have been lost on
 // the way, and requests for others are.
 func (s *Source) lostConnection(err error) {
@@ -170,6 +193,7 @@ func (s *Source) lostConnection(err error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.unlink()
 	s.counters.reconnects.Add(1)
 	if s.session != nil {
 		s.session.end(fmt.Errorf("the connection was lost: %w", err))

@@ -29,6 +29,9 @@ func stopf(format string, args ...any) error {
 // where only this machine's are configured.
 var errCleartext = errors.New("without TLS, everybody on the way would see the password or token that is sent to the server")
 
+// errNotConnected is about a request whose connection was lost, or that had none.
+var errNotConnected = errors.New("there is no connection to a server")
+
 // Error codes of JetStream's interface that the client has no names for.
 const (
 	codeQueueUnfiltered = 10099 // another consumer of a work queue has no filter, or this one

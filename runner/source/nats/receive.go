@@ -27,7 +27,8 @@ type chunk struct {
 	consumed int    // records; of the consumer alone
 }
 
-// Chunks end at one of these, so that they go on in turns.
+// Chunks end at one of these, so that what is received and what is written go
+// on in turns.
 const (
 	chunkBytes   = 1 << 20
 	chunkRecords = 4096
@@ -113,7 +114,7 @@ func (s *Source) rewind(c *chunk) {
 // building returns the chunk that is being filled. It is called with the lock.
 func (s *Source) building() *chunk {
 	if n := len(s.queue); n > 0 {
-		if last := s.queue[n-1]; !last.sealed && last.Bytes < chunkBytes && len(last.Records) < chunkRecords {
+		if last := s.queue[n-1]; !last.sealed && last.Bytes < chunkBytes && len(last.Records) < s.perChunk {
 			return last
 		}
 		s.queue[n-1].sealed = true

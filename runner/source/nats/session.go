@@ -117,7 +117,7 @@ func (s *Source) begin(ctx context.Context) (*session, error) {
 
 // makeConsumer makes the session's.
 func (s *Source) makeConsumer(ctx context.Context, ss *session, next uint64) error {
-	ctx, cancel := context.WithTimeout(ctx, s.times.request)
+	ctx, cancel := s.asking(ctx)
 	defer cancel()
 	config := s.consumerConfig()
 	config.DeliverPolicy, config.OptStartSeq = jetstream.DeliverByStartSequencePolicy, next
@@ -140,9 +140,13 @@ func (s *Source) makeConsumer(ctx context.Context, ss *session, next uint64) err
 // two cannot be, and messages stay without one.
 func (s *Source) makeQueueConsumer(ctx context.Context, ss *session, config jetstream.ConsumerConfig) error {
 	there, free := []string{}, []string{}
+	from := s.durable.Next
 	for _, name := range s.config.Consumers() {
-		switch _, err := ss.stream.Consumer(ctx, name); {
-		case err == nil, errors.Is(err, jetstream.ErrNotPullConsumer):
+		switch last, err := ss.stream.Consumer(ctx, name); {
+		case err == nil:
+			there = append(there, name)
+			from = min(from, last.CachedInfo().AckFloor.Stream+1)
+		case errors.Is(err, jetstream.ErrNotPullConsumer):
 			there = append(there, name)
 		case errors.Is(err, jetstream.ErrConsumerNotFound):
 			free = append(free, name)
@@ -168,7 +172,10 @@ func (s *Source) makeQueueConsumer(ctx context.Context, ss *session, config jets
 			free = []string{s.config.Consumers()[0]}
 		}
 	} else {
-		config.OptStartSeq = s.durable.Next
+		// What the last one was not acknowledged comes again, and is acknowledged
+		// at once if it is committed: not all servers delete what only a deleted
+		// consumer has kept.
+		config.OptStartSeq = max(from, 1)
 		if len(free) == 0 { // a runner has died in between: both have all that is needed
 			if err := remove(there[1:]); err != nil {
 				return err
@@ -271,7 +278,7 @@ func (s *Source) look(ss *session) error {
 	if !behind {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(s.running, s.times.request)
+	ctx, cancel := s.asking(s.running)
 	defer cancel()
 	consumer, err := ss.stream.Consumer(ctx, ss.consumer)
 	if err != nil {
@@ -308,7 +315,7 @@ func (s *Source) Release(ctx context.Context) error {
 		return withRemedy(err)
 	}
 	for _, name := range s.config.Consumers() {
-		ctx, cancel := context.WithTimeout(ctx, s.times.request)
+		ctx, cancel := s.asking(ctx)
 		err := s.js.DeleteConsumer(ctx, s.config.Stream, name)
 		cancel()
 		if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) && !errors.Is(err, jetstream.ErrStreamNotFound) {

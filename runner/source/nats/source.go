@@ -47,6 +47,7 @@ type Source struct {
 	most      int   // bytes of messages that may be held
 	pullBytes int   // most bytes to ask for at once
 	pullMsgs  int   // most messages, as each takes some memory besides
+	perChunk  int   // records
 	times     times
 
 	position positions.Position // of the consumer; no lock, see source.Source
@@ -60,6 +61,8 @@ type Source struct {
 	js       jetstream.JetStream
 
 	mu       sync.Mutex
+	link     context.Context // ends when the connection is lost
+	unlink   context.CancelFunc
 	settled  bool               // next is known
 	next     positions.Position // of the next message to receive
 	began    uint64             // what the position said when it was opened: messages before are committed
@@ -114,8 +117,10 @@ func New(config settings.NATS, memory settings.Bytes, log hclog.Logger) *Source 
 		log:      log,
 		complain: complaints{log: log},
 		most:     int(max(memory, 4*leastPull)),
+		perChunk: chunkRecords,
 		times:    usualTimes,
 		cancel:   func() {},
+		unlink:   func() {},
 		wake:     make(chan struct{}, 1),
 		acks:     make(chan struct{}, 1),
 	}
@@ -245,6 +250,9 @@ func (s *Source) Close() error {
 	if s.conn != nil {
 		s.conn.Close()
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.unlink()
 	return nil
 }
 

@@ -48,7 +48,7 @@ func (s *Source) tryPrepare(ctx context.Context) (*session, error) {
 
 // info asks for the stream's.
 func (s *Source) info(ctx context.Context) (*jetstream.StreamInfo, jetstream.Stream, error) {
-	ctx, cancel := context.WithTimeout(ctx, s.times.request)
+	ctx, cancel := s.asking(ctx)
 	defer cancel()
 	stream, err := s.js.Stream(ctx, s.config.Stream)
 	if err != nil {
@@ -60,6 +60,9 @@ func (s *Source) info(ctx context.Context) (*jetstream.StreamInfo, jetstream.Str
 // explained is err, or what the server has said of the user's rights meanwhile:
 // it does not answer a request that it refuses.
 func (s *Source) explained(err error) error {
+	if errors.Is(err, context.Canceled) {
+		return errNotConnected
+	}
 	if denied := s.counters.refusal(); denied != nil && errors.Is(err, context.DeadlineExceeded) {
 		return denied
 	}
@@ -172,7 +175,7 @@ func (s *Source) start(ctx context.Context, stream jetstream.Stream, info *jetst
 	case !isTime:
 		return begins(info.State), nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.times.request)
+	ctx, cancel := s.asking(ctx)
 	defer cancel()
 	config := s.consumerConfig()
 	config.DeliverPolicy, config.OptStartTime = jetstream.DeliverByStartTimePolicy, &at
