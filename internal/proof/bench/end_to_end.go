@@ -50,6 +50,7 @@ type recordSize struct {
 // suppliers are the sources that are measured. The first names no source in its figures.
 var suppliers = []supplier{
 	{source: "kafka", records: []recordSize{{1024, 0.9}, {100, 0.8}}, start: supplyKafka},
+	{source: "postgres", records: []recordSize{{1024, 0.7}, {100, 0.7}}, start: supplyPostgres},
 	{source: "webhook", records: []recordSize{{1024, 0.7}, {100, 0.7}}, start: supplyWebhook},
 }
 
