@@ -8,6 +8,7 @@
 //	make demo
 //	make demo ARGS=-keep          leaves it running, to look at, until Ctrl-C
 //	DEMO_INPUT=FILE make demo     takes the lines of a file as records
+//	SOURCE=postgres make demo     with a PostgreSQL, and random transactions: see postgres.go
 package main
 
 import (
@@ -48,6 +49,12 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	d := &demo{produced: audit.NewProduced(audit.OffsetsOf("kafka")), input: os.Getenv("DEMO_INPUT"), rate: *rate, seconds: *seconds, keep: *keep, began: time.Now()}
+	if source := os.Getenv("SOURCE"); source == "postgres" {
+		os.Exit(d.showPostgres(ctx))
+	} else if source != "" && source != "kafka" {
+		fmt.Fprintf(os.Stderr, "demo: SOURCE=%s: there are demos of kafka and postgres\n", source)
+		os.Exit(2)
+	}
 	report, err := d.run(ctx)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "demo:", err)
@@ -113,6 +120,18 @@ func (d *demo) run(ctx context.Context) (report *audit.Report, err error) {
 
 // start builds the programs and starts Pachyderm and Kafka.
 func (d *demo) start(ctx context.Context, dir string) error {
+	return d.startWith(ctx, dir, "a Kafka broker", "quickstart", func() (string, error) {
+		var err error
+		if d.broker, err = kafkatest.Start(1, kafkatest.Topic{Name: topic, Partitions: partitions}); err != nil {
+			return "", err
+		}
+		return fmt.Sprintf("brokers = [%s]\ntopic   = %q\nname    = %q\nimage   = %q\n", d.broker.AddressList(), topic, spout, image), nil
+	})
+}
+
+// startWith builds the programs, starts Pachyderm and what else there is to
+// start, and copies an example, whose variables that tells.
+func (d *demo) startWith(ctx context.Context, dir, other, example string, start func() (variables string, err error)) error {
 	cli, err := terraformcli.Find(ctx, os.Stdout)
 	if err != nil {
 		return err
@@ -126,11 +145,12 @@ func (d *demo) start(ctx context.Context, dir string) error {
 	if _, err := artifacts.Runner(ctx, images, version); err != nil {
 		return err
 	}
-	d.say("starting Pachyderm and a Kafka broker")
+	d.say("starting Pachyderm and %s", other)
 	if d.cluster, err = cluster.New(ctx, cluster.Options{Images: map[string]string{image: images}, Log: os.Stdout}); err != nil {
 		return err
 	}
-	if d.broker, err = kafkatest.Start(1, kafkatest.Topic{Name: topic, Partitions: partitions}); err != nil {
+	variables, err := start()
+	if err != nil {
 		return err
 	}
 	address, err := pachyderm.ParseAddress(d.cluster.Address())
@@ -142,22 +162,21 @@ func (d *demo) start(ctx context.Context, dir string) error {
 		return err
 	}
 	d.branch = client.Branch(pachyderm.DefaultProject, spout, "master")
-	return d.prepareWorkspace(ctx, cli, filepath.Join(dir, "quickstart"), provider)
+	return d.prepareWorkspace(ctx, cli, filepath.Join(dir, example), provider, variables)
 }
 
 // prepareWorkspace copies the example, so that nothing is left beside it.
-func (d *demo) prepareWorkspace(ctx context.Context, cli terraformcli.CLI, dir, provider string) error {
+func (d *demo) prepareWorkspace(ctx context.Context, cli terraformcli.CLI, dir, provider, variables string) error {
 	root, err := artifacts.Root(ctx)
 	if err != nil {
 		return err
 	}
-	if err := os.CopyFS(dir, os.DirFS(filepath.Join(root, "examples", "quickstart"))); err != nil {
+	if err := os.CopyFS(dir, os.DirFS(filepath.Join(root, "examples", filepath.Base(dir)))); err != nil {
 		return fmt.Errorf("copy the example: %w", err)
 	}
 	d.workspace, err = cli.NewWorkspace(dir, provider, version, map[string]string{"PACHD_ADDRESS": d.cluster.Address()})
 	if err == nil {
-		err = d.workspace.Write("terraform.tfvars", fmt.Sprintf("brokers = [%s]\ntopic   = %q\nname    = %q\nimage   = %q\n",
-			d.broker.AddressList(), topic, spout, image))
+		err = d.workspace.Write("terraform.tfvars", variables)
 	}
 	if err == nil {
 		d.workspace.SetStdout(os.Stdout)

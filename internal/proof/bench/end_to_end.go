@@ -51,6 +51,7 @@ type recordSize struct {
 var suppliers = []supplier{
 	{source: "kafka", records: []recordSize{{1024, 0.9}, {100, 0.8}}, start: supplyKafka},
 	{source: "nats", records: []recordSize{{1024, 0.7}}, start: supplyNATS},
+	{source: "postgres", records: []recordSize{{1024, 0.7}, {100, 0.7}}, start: supplyPostgres},
 	{source: "webhook", records: []recordSize{{1024, 0.7}, {100, 0.7}}, start: supplyWebhook},
 }
 
