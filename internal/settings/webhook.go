@@ -23,7 +23,7 @@ type Webhook struct {
 	Port      int                      `env:"SPOUT_WEBHOOK_PORT" attribute:"port" default:"8080" doc:"Port to listen on. It is not that of the status page, SPOUT_HTTP_PORT. A Kubernetes service leads to it, for example that of the attribute ´service´. ´GET /healthz´ is answered there, too, while requests are taken."`
 
 	AckTimeout   Duration `env:"SPOUT_WEBHOOK_ACK_TIMEOUT" attribute:"ack_timeout" default:"2500ms" doc:"How long a request may wait until its records are in a FINISHED commit. Then it is answered with 503 and ´Retry-After´. It must be less than the sender waits (Slack: 3s, Shopify: 5s, GitHub: 10s). A batch ends after half of it, so there is no need to lower SPOUT_BATCH_MAX_AGE."`
-	MaxBody      Bytes    `env:"SPOUT_WEBHOOK_MAX_BODY_BYTES" attribute:"max_body_bytes" default:"8MiB" doc:"Most bytes that a request's body may have, as it comes and after decompression. A larger one is answered with 413. At most a sixteenth of SPOUT_MEMORY_BUDGET."`
+	MaxBody      Bytes    `env:"SPOUT_WEBHOOK_MAX_BODY_BYTES" attribute:"max_body_bytes" default:"0" doc:"Most bytes that a request's body may have, as it comes and after decompression. A larger one is answered with 413. At most a sixteenth of SPOUT_MEMORY_BUDGET. 0 allows 8MiB, or that sixteenth if it is less."`
 	BodyTimeout  Duration `env:"SPOUT_WEBHOOK_BODY_TIMEOUT" attribute:"body_timeout" default:"10s" doc:"How long a sender may take to send a request. Then the connection is closed."`
 	Connections  int      `env:"SPOUT_WEBHOOK_MAX_CONNECTIONS" attribute:"max_connections" default:"512" doc:"Most connections at once, and so most requests that can wait for a commit. Beyond that, idle connections are closed, then new ones."`
 	IDs          int      `env:"SPOUT_WEBHOOK_MAX_IDS" attribute:"max_ids" default:"10000" doc:"How many ids of requests to remember, of all endpoints together, so that what is sent again is not written again. They are kept in each commit's description, 11 bytes each. At most 50000."`
@@ -75,6 +75,7 @@ const WebhookHealth = "/healthz"
 const (
 	maxWebhookIDs         = 50_000
 	memoryPerWebhookBody  = Bytes(16)
+	defaultMaxBody        = Bytes(8 << 20)
 	leastAckTimeout       = 100 * time.Millisecond
 	longestAckTimeout     = 10 * time.Minute
 	maxWebhookConnections = 20_000
@@ -86,6 +87,14 @@ func (e WebhookEndpoint) URLPath(name string) string {
 		return e.Path
 	}
 	return "/" + name
+}
+
+// LargestBody is the most bytes of a body, with a memory budget.
+func (w Webhook) LargestBody(budget Bytes) int {
+	if w.MaxBody > 0 {
+		return int(w.MaxBody)
+	}
+	return int(min(defaultMaxBody, budget/memoryPerWebhookBody))
 }
 
 // HasTLS says whether requests come over TLS.
@@ -156,8 +165,8 @@ func (w Webhook) validateLimits(budget Bytes) (p Problems) {
 	if w.IDAge.Std() < time.Minute {
 		p.add("SPOUT_WEBHOOK_MAX_ID_AGE", w.IDAge.String(), "must be at least 1m")
 	}
-	if least := memoryPerWebhookBody * w.MaxBody; w.MaxBody < 1 || budget < least {
-		p.add("SPOUT_WEBHOOK_MAX_BODY_BYTES", w.MaxBody.String(), fmt.Sprintf("must be from 1 byte to %s, a sixteenth of SPOUT_MEMORY_BUDGET", budget/memoryPerWebhookBody), "SPOUT_MEMORY_BUDGET")
+	if w.MaxBody < 0 || w.MaxBody > budget/memoryPerWebhookBody {
+		p.add("SPOUT_WEBHOOK_MAX_BODY_BYTES", w.MaxBody.String(), fmt.Sprintf("must be at most %s, a sixteenth of SPOUT_MEMORY_BUDGET", budget/memoryPerWebhookBody), "SPOUT_MEMORY_BUDGET")
 	}
 	return p
 }

@@ -71,6 +71,22 @@ func TestWebhookExample(t *testing.T) {
 	}
 	planIsEmpty(t, w)
 
+	service, err := os.ReadFile(filepath.Join(dir, "kubernetes.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	selected := func(when string) {
+		t.Helper()
+		for _, pod := range c.Pods("default", "events") {
+			for name, value := range selectorIn(t, string(service)) {
+				if pod.Labels[name] != value {
+					t.Errorf("%s, the service selects %s=%s, and the pod %s has %v", when, name, value, pod.Name, pod.Labels)
+				}
+			}
+		}
+	}
+	selected("at first")
+
 	github := func(key string, n int) event {
 		body := fmt.Sprintf(`{"github":%d}`, n)
 		return event{"/github", fmt.Sprintf("X-GitHub-Delivery: %d\nX-GitHub-Event: push\nX-Hub-Signature-256: sha256=%x", n, sum(key, body)), body}
@@ -112,15 +128,21 @@ func TestWebhookExample(t *testing.T) {
 	close(queue)
 	all.Wait()
 
+	// Another version of the pipeline has another pod, and the same service.
+	variables, err := os.ReadFile(filepath.Join(dir, "main.tf"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Write("main.tf", strings.Replace(string(variables), `max_age = "1s"`, `max_age = "500ms"`, 1)); err != nil {
+		t.Fatal(err)
+	}
 	// A secret is replaced, and both are good. A kubelet changes the files of a
-	// running pod; this one does so for a new one.
+	// running pod; here the new pod has them.
 	secrets("new", 2)
 	if err := w.Apply(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.DeletePod("default", "events"); err != nil {
-		t.Fatal(err)
-	}
+	selected("after an update")
 	for n, key := range map[int]string{1000: "g", 1001: "new"} {
 		sendUntilAnswered(t, github(key, n))
 		want[fmt.Sprintf(`{"github":%d}`, n)] = true
@@ -157,6 +179,23 @@ func TestWebhookExample(t *testing.T) {
 	if len(got) != len(want) {
 		t.Errorf("%d values are in the files, %d were sent", len(got), len(want))
 	}
+}
+
+// selectorIn is the selector of the service in the example's manifest.
+func selectorIn(t *testing.T, manifest string) map[string]string {
+	t.Helper()
+	_, text, _ := strings.Cut(manifest, "selector:\n")
+	text, _, _ = strings.Cut(text, "  ports:")
+	selector := map[string]string{}
+	for line := range strings.Lines(text) {
+		if name, value, ok := strings.Cut(strings.TrimSpace(line), ": "); ok {
+			selector[name] = value
+		}
+	}
+	if len(selector) < 4 || selector["pipelineName"] == "" {
+		t.Fatalf("the manifest has no selector: %v", selector)
+	}
+	return selector
 }
 
 func sum(key, text string) []byte {

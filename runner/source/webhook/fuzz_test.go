@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/rsstest"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
 )
 
@@ -70,44 +71,49 @@ func FuzzBodies(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, kind uint8, contentType, encoding, version string, body []byte) {
-		e := newEndpoint("e", settings.WebhookEndpoint{Auth: "none", Open: true, Body: kinds[int(kind)%len(kinds)], ID: "header:X-Id"}, nil)
-		const limit = 1 << 20
-		taken := 0
-		room := func(n int) bool {
-			if taken+n > limit {
-				return false
-			}
-			taken += n
-			return true
-		}
-		var refused *refusal
-		body, err := newUnpacker(limit).unpack(encoding, body, room)
-		if err != nil {
-			if !errors.As(err, &refused) {
-				t.Fatalf("%T %v", err, err)
-			}
-			return
-		}
-		header := http.Header{"Content-Type": {contentType}, "X-Id": {"1"}, "Ce-Specversion": {version}, "Ce-Id": {version}, "Ce-Source": {contentType}, "Ce-Type": {"t"}}
-		events, err := (&received{endpoint: e, header: header, request: &http.Request{}, body: body, at: time.Now(), room: room, most: limit}).events()
-		if err != nil {
-			if !errors.As(err, &refused) || refused.status/100 != 4 {
-				t.Fatalf("%T %v", err, err)
-			}
-			return
-		}
-		if len(events) == 0 {
-			t.Fatal("no records, and no refusal")
-		}
-		for _, event := range events {
-			if len(event.records) == 0 {
-				t.Fatal("an event without a record")
-			}
-		}
-		if kinds[int(kind)%len(kinds)] == "whole" && !slices.Equal(events[0].records[0].Value, body) {
-			t.Fatal("the body is another one")
-		}
+		rsstest.Bounded(t, 64<<20, 20*time.Second, func() { takeApart(t, kinds[int(kind)%len(kinds)], contentType, encoding, version, body) })
 	})
+}
+
+// takeApart takes a body apart as the source does.
+func takeApart(t *testing.T, kind, contentType, encoding, version string, body []byte) {
+	e := newEndpoint("e", settings.WebhookEndpoint{Auth: "none", Open: true, Body: kind, ID: "header:X-Id"}, nil)
+	const limit = 1 << 20
+	taken := 0
+	room := func(n int) bool {
+		if taken+n > limit {
+			return false
+		}
+		taken += n
+		return true
+	}
+	var refused *refusal
+	body, err := newUnpacker(limit).unpack(encoding, body, room)
+	if err != nil {
+		if !errors.As(err, &refused) {
+			t.Fatalf("%T %v", err, err)
+		}
+		return
+	}
+	header := http.Header{"Content-Type": {contentType}, "X-Id": {"1"}, "Ce-Specversion": {version}, "Ce-Id": {version}, "Ce-Source": {contentType}, "Ce-Type": {"t"}}
+	events, err := (&received{endpoint: e, header: header, request: &http.Request{}, body: body, at: time.Now(), room: room, most: limit}).events()
+	if err != nil {
+		if !errors.As(err, &refused) || refused.status/100 != 4 {
+			t.Fatalf("%T %v", err, err)
+		}
+		return
+	}
+	if len(events) == 0 {
+		t.Fatal("no records, and no refusal")
+	}
+	for _, event := range events {
+		if len(event.records) == 0 {
+			t.Fatal("an event without a record")
+		}
+	}
+	if kind == "whole" && !slices.Equal(events[0].records[0].Value, body) {
+		t.Fatal("the body is another one")
+	}
 }
 
 // FuzzSignatures: nothing but the right signature is good.

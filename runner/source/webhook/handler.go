@@ -176,7 +176,7 @@ func (s *Source) receive(e *endpoint, r *http.Request, arrived time.Time, room f
 	if err != nil {
 		return nil, unauthorized(err)
 	}
-	limit := int(s.config.MaxBody)
+	limit := s.unpack.limit
 	if r.ContentLength > int64(limit) {
 		return nil, tooLarge("the body has more than %d bytes", limit)
 	}

@@ -57,7 +57,7 @@ type Source struct {
 
 // Make makes a source as settings say.
 func Make(s settings.Settings, o source.Options) (source.Source, error) {
-	w := &Source{config: s.Webhook, log: o.Log, memory: newMemory(int(o.Memory)), unpack: newUnpacker(int(s.Webhook.MaxBody)), byPath: map[string]*endpoint{}, wake: make(chan struct{}, 1)}
+	w := &Source{config: s.Webhook, log: o.Log, memory: newMemory(int(o.Memory)), unpack: newUnpacker(s.Webhook.LargestBody(s.MemoryBudget)), byPath: map[string]*endpoint{}, wake: make(chan struct{}, 1)}
 	if w.log == nil {
 		w.log = hclog.NewNullLogger()
 	}

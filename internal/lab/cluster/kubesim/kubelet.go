@@ -19,6 +19,7 @@ import (
 // Pod is a worker pod.
 type Pod struct {
 	Name, Project, Pipeline string
+	Labels                  map[string]string
 	IP                      string // a loopback address of its own
 	SidecarPort             int    // where its sidecar pachd listens
 	Containers              []Container
@@ -190,7 +191,7 @@ func (k *kubelet) list() []Pod {
 	defer k.mu.Unlock()
 	var out []Pod
 	for _, p := range k.pods {
-		pod := Pod{Name: p.name, Project: p.label("pipelineProject"), Pipeline: p.label("pipelineName"), IP: p.ip,
+		pod := Pod{Name: p.name, Project: p.label("pipelineProject"), Pipeline: p.label("pipelineName"), Labels: p.labels(), IP: p.ip,
 			SidecarPort: p.sidecarPort()}
 		for _, c := range p.containers {
 			c.mu.Lock()
@@ -230,6 +231,15 @@ func (k *kubelet) notify() {
 }
 
 func (p *pod) sandboxDir(c *container) string { return filepath.Join(p.dir, "root-"+c.name) }
+
+// labels are those by which services select the pod.
+func (p *pod) labels() map[string]string {
+	out := map[string]string{}
+	for name, value := range at(p.object, "metadata", "labels") {
+		out[name] = fmt.Sprint(value)
+	}
+	return out
+}
 
 func (p *pod) label(name string) string { return textAt(p.object, "metadata", "labels", name) }
 
