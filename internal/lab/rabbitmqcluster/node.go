@@ -230,7 +230,7 @@ func (n *Node) environment() []string {
 		"RABBITMQ_DIST_PORT="+n.ports[portCluster],
 		"RABBITMQ_ENABLED_PLUGINS_FILE="+n.path("enabled_plugins"),
 		"RABBITMQ_CONFIG_FILE="+n.path("rabbitmq"),
-		"RABBITMQ_ADVANCED_CONFIG_FILE="+n.path("advanced"),
+		"RABBITMQ_ADVANCED_CONFIG_FILE="+n.path("advanced.config"),
 		"RABBITMQ_CONF_ENV_FILE=/dev/null",
 		"ERL_EPMD_PORT="+n.ports[portEPMD],
 		"ERL_EPMD_ADDRESS="+n.Host,

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"time"
 
@@ -32,6 +33,10 @@ type supply interface {
 	close() error
 }
 
+// withSecrets is a supply that the runner logs in to. Its pod gets them as plain
+// variables: nobody else can read those of these servers.
+type withSecrets interface{ secrets() map[string]string }
+
 // supplier starts the supplies of a source.
 type supplier struct {
 	source string
@@ -52,6 +57,8 @@ var suppliers = []supplier{
 	{source: "kafka", records: []recordSize{{1024, 0.9}, {100, 0.8}}, start: supplyKafka},
 	{source: "nats", records: []recordSize{{1024, 0.7}}, start: supplyNATS},
 	{source: "postgres", records: []recordSize{{1024, 0.7}, {100, 0.7}}, start: supplyPostgres},
+	{source: "rabbitmq", records: []recordSize{{1024, 0.7}, {100, 0.7}}, start: supplyStreams},
+	{source: "rabbitmq_queue", records: []recordSize{{1024, 0.7}, {100, 0.7}}, start: supplyQueue},
 	{source: "webhook", records: []recordSize{{1024, 0.7}, {100, 0.7}}, start: supplyWebhook},
 }
 
@@ -115,7 +122,7 @@ func (d *deployment) round(ctx context.Context, p supplier, name string, record,
 	supply.configure(&s)
 	s.Batch.MaxBytes = batchBytes
 	s.HTTPPort = 0
-	if r.endToEnd, err = d.ingest(ctx, s, name, size/record); err != nil {
+	if r.endToEnd, err = d.ingest(ctx, s, supply, name, size/record); err != nil {
 		return r, err
 	}
 	// Through a sidecar, as the runner writes; other bytes, as Pachyderm keeps equal chunks once.
@@ -150,8 +157,12 @@ func fill(random *rand.Rand, text []byte) {
 
 // ingest runs a spout in its pod until all records are in FINISHED commits. The
 // time is Pachyderm's own, from the commit that fixes the start to the last.
-func (d *deployment) ingest(ctx context.Context, s settings.Settings, name string, records int) (rate float64, err error) {
-	branch, err := d.createSpout(ctx, name, s)
+func (d *deployment) ingest(ctx context.Context, s settings.Settings, from supply, name string, records int) (rate float64, err error) {
+	env := s.Environment()
+	if login, ok := from.(withSecrets); ok {
+		maps.Copy(env, login.secrets())
+	}
+	branch, err := d.createSpout(ctx, name, s.OutputBranch, env)
 	if err != nil {
 		return 0, err
 	}
@@ -193,7 +204,7 @@ func measure(ctx context.Context, branch *pachyderm.Branch, last string, records
 		switch {
 		case d.Reason == spoutcommit.ReasonStart:
 			began = c.Finished
-		case d.Reason == spoutcommit.ReasonBytes:
+		case d.Reason == spoutcommit.ReasonBytes || d.Reason == spoutcommit.ReasonWindow:
 			bytes += d.Bytes
 			if ended.IsZero() {
 				ended = c.Finished

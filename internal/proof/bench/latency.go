@@ -41,7 +41,7 @@ func latency(ctx context.Context, b *bench) ([]figures.Figure, error) {
 	s.Kafka.Brokers, s.Kafka.Topics = broker.Addresses(), []string{name}
 	s.Batch.MaxAge = settings.Duration(linger)
 	s.HTTPPort = 0
-	branch, err := d.createSpout(ctx, name, s)
+	branch, err := d.createSpout(ctx, name, s.OutputBranch, s.Environment())
 	if err != nil {
 		return nil, err
 	}

@@ -14,7 +14,6 @@ import (
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/artifacts"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/cluster"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
-	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
 )
 
 const image = "bench.local/spout-runner:latest"
@@ -78,10 +77,10 @@ func connect(address string) (*pachyderm.Client, error) {
 
 // createSpout submits a spout that runs the runner in its pod, and returns its
 // output branch.
-func (d *deployment) createSpout(ctx context.Context, name string, s settings.Settings) (*pachyderm.Branch, error) {
+func (d *deployment) createSpout(ctx context.Context, name, outputBranch string, env map[string]string) (*pachyderm.Branch, error) {
 	_, err := d.client.PPS.CreatePipeline(ctx, &pps.CreatePipelineRequest{Pipeline: pipeline(name), Spout: &pps.Spout{},
-		Transform: &pps.Transform{Image: image, Cmd: []string{"/spout-runner"}, Env: s.Environment()}})
-	return d.client.Branch(pachyderm.DefaultProject, name, s.OutputBranch), err
+		Transform: &pps.Transform{Image: image, Cmd: []string{"/spout-runner"}, Env: env}})
+	return d.client.Branch(pachyderm.DefaultProject, name, outputBranch), err
 }
 
 func (d *deployment) deleteSpout(ctx context.Context, name string) error {

@@ -51,6 +51,12 @@ type killable interface {
 	kill(context.Context) error // and starts it again
 }
 
+// withSecrets is a side that the runner logs in to. Its pod gets them as plain
+// variables: nobody else can read those of these servers.
+type withSecrets interface{ secrets() map[string]string }
+
+func always(Options) bool { return true }
+
 // kind is how to start a side.
 type kind struct {
 	name   string             // of the source
@@ -63,6 +69,8 @@ type kind struct {
 var kinds = []kind{
 	{name: "kafka", server: true, kills: func(o Options) bool { return o.Broker == "" }, start: startKafka},
 	{name: "nats", server: true, kills: func(Options) bool { return true }, start: startNATS},
+	{name: "rabbitmq", server: true, kills: always, start: startStreams},
+	{name: "rabbitmq_queues", server: true, kills: always, start: startQueues},
 	{name: "webhook", start: startWebhook},
 	{name: "postgres", server: true, kills: func(Options) bool { return true }, start: startPostgres},
 }

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -74,6 +75,9 @@ func (c *campaign) newSpout(ctx context.Context, number int) (*spout, error) {
 	s.env = s.settings().Environment()
 	s.env["SPOUT_FILE_PATH"] = timed(s.settings().Layout().DefaultPath())
 	s.env[artifacts.ClockVariable] = s.clock.path
+	if side, ok := s.side.(withSecrets); ok {
+		maps.Copy(s.env, side.secrets())
+	}
 	_, err = s.client.PPS.CreatePipeline(ctx, &pps.CreatePipelineRequest{Pipeline: s.pipeline(), Spout: &pps.Spout{},
 		Transform: &pps.Transform{Image: Image, Cmd: []string{"/spout-runner", "run", "--sidecar", s.proxy.address()}, Env: s.env}})
 	if err != nil {
