@@ -170,7 +170,7 @@ func TestHostileClients(t *testing.T) {
 		a.send(c.connections, c.request)
 		a.unharmed(c.attack)
 		const own = 64 // of Kafka, Pachyderm and the process itself
-		if open := a.files(); open > 64+own {
+		if open := a.files(); open > 256+own {
 			t.Errorf("%s: %d files are open", c.attack, open)
 		}
 		for _, conn := range a.conns {

@@ -68,6 +68,12 @@ func (b *batcher) add(ctx context.Context, chunk *source.Chunk, records []source
 	if err != nil {
 		return 0, err
 	}
+	if len(records[0].Value) > largeRecord {
+		records = records[:1]
+		if err := b.makeRoom(ctx, len(records[0].Value)); err != nil {
+			return 0, err
+		}
+	}
 	n, err := b.append(b.file(chunk, span, nil, rows), records)
 	var refused *record.Refused
 	if errors.As(err, &refused) {
@@ -156,14 +162,27 @@ func (b *batcher) addOne(ctx context.Context, chunk *source.Chunk, records []sou
 	if b.rules != nil {
 		values = b.rules.Route(&r)
 	}
+	if len(r.Value) > largeRecord {
+		if err := b.makeRoom(ctx, len(r.Value)); err != nil {
+			return false, err
+		}
+	}
 	b.single[0] = r
 	_, err = b.append(b.file(chunk, b.span(&r), values, rows), b.single[:])
 	return true, err
 }
 
-// largeLetter is how large dead letters are that find room, or wait for it:
-// what is refused is likely to be as large as it can be.
-const largeLetter = 1 << 20
+// largeRecord is how large records are that find room, or wait for it.
+const largeRecord = 1 << 20
+
+// makeRoom hands the open files to the uploader if they would take more than
+// their share with a large record.
+func (b *batcher) makeRoom(ctx context.Context, need int) error {
+	if len(b.order) == 0 || b.memory+need <= b.share {
+		return nil
+	}
+	return b.hand(ctx, nil)
+}
 
 // maxReason is how long a reason is that is told of a record: some repeat what
 // producers and schemas say, and each dead letter has one.
@@ -179,8 +198,8 @@ func (b *batcher) refuse(ctx context.Context, stream source.Stream, r *source.Re
 			b.layout.Record(stream.Name, stream.Partition, r.Offset), why)}
 	}
 	b.begin()
-	if need := encode.DeadLetterMemory(r); b.memory > 0 && need > largeLetter && b.memory+need > b.share {
-		if err := b.hand(ctx, nil); err != nil {
+	if need := encode.DeadLetterMemory(r); need > largeRecord { // as what is refused is likely to be
+		if err := b.makeRoom(ctx, need); err != nil {
 			return err
 		}
 	}

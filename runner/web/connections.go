@@ -13,11 +13,12 @@ import (
 	"sync"
 )
 
-// maxConnections is how many connections there are at once, if files are no reason for fewer.
-const maxConnections = 64
+// maxConnections is how many connections there are at once, if files are no
+// reason for fewer. In a flood, a new one lasts until so many others have come.
+const maxConnections = 256
 
 // connections keeps the number of connections bounded: in all, and for one
-// remote address to a quarter, so that no neighbour takes the place of a probe
+// remote address to a half, so that no neighbour takes the place of a probe
 // of Kubernetes. A new one is never refused, as it may be such a probe. It takes
 // the place of one of its own address, or else of the address with the most:
 // the one that has been the same for the longest time, waiting for a request or
@@ -35,10 +36,11 @@ type connections struct {
 type entry struct {
 	conn net.Conn
 	from netip.Prefix
+	read bool // something of a request
 }
 
 // addressShare is the part of the connections that one remote address may have.
-const addressShare = 4
+const addressShare = 2
 
 // leastShare is how many one may have in any case: Kubernetes probes twice at once.
 const leastShare = 4
@@ -68,13 +70,14 @@ func (c *connections) changed(conn net.Conn, state http.ConnState) {
 	case state == http.StateClosed || state == http.StateHijacked:
 		c.remove(element)
 	default:
+		element.Value.(*entry).read = true
 		c.order.MoveToBack(element)
 	}
 }
 
 func (c *connections) add(conn net.Conn) {
 	from := origin(conn)
-	c.entries[conn] = c.order.PushBack(&entry{conn, from})
+	c.entries[conn] = c.order.PushBack(&entry{conn: conn, from: from})
 	c.counts[from]++
 	switch {
 	case c.counts[from] > c.share:
@@ -102,18 +105,28 @@ func origin(conn net.Conn) netip.Prefix {
 	return prefix
 }
 
-// evict closes the oldest connection of some, of which there is one.
+// evict closes the oldest connection of some, of which there is one. Those whose
+// first request waits to be read are spared while there are others, and so is the
+// last, whose request may be on its way: in a flood, the one of a probe is not
+// even looked at before it is the oldest.
 func (c *connections) evict(some func(*entry) bool) {
-	oldest := c.order.Front()
-	for !some(oldest.Value.(*entry)) {
-		oldest = oldest.Next()
+	var oldest *list.Element
+	for at := c.order.Front(); at != nil; at = at.Next() {
+		e := at.Value.(*entry)
+		if !some(e) {
+			continue
+		}
+		if oldest == nil {
+			oldest = at
+		}
+		if at != c.order.Back() && (e.read || !hasData(e.conn)) {
+			oldest = at
+			break
+		}
 	}
 	c.remove(oldest)
 	conn := oldest.Value.(*entry).conn
-	if secured, ok := conn.(*tls.Conn); ok {
-		conn = secured.NetConn() // to close it politely would take until the client reads
-	}
-	_ = conn.Close()
+	_ = plain(conn).Close() // to close one with TLS politely would take until the client reads
 }
 
 func (c *connections) remove(element *list.Element) {
@@ -122,4 +135,12 @@ func (c *connections) remove(element *list.Element) {
 	if c.counts[e.from]--; c.counts[e.from] == 0 {
 		delete(c.counts, e.from)
 	}
+}
+
+// plain is what lies below a connection's TLS.
+func plain(conn net.Conn) net.Conn {
+	if secured, ok := conn.(*tls.Conn); ok {
+		return secured.NetConn()
+	}
+	return conn
 }

@@ -3,6 +3,7 @@
 package kafka
 
 import (
+	"encoding/json"
 	"net"
 	"strconv"
 	"sync/atomic"
@@ -87,6 +88,20 @@ func TestPhantomPartition(t *testing.T) {
 	wantValues(t, read(t, s, 5), 0, 5)
 	<-told
 	if len(s.position.Topics["t"].Partitions) != 1 {
+		t.Errorf("the position is %s", s.Position())
+	}
+}
+
+// TestForgedEpochInAPosition: a leader epoch that a batch has claimed, and no
+// broker knows, is no reason to stop or to wait when a source is opened again.
+func TestForgedEpochInAPosition(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t, kfake.NumBrokers(1))
+	createTopic(t, c, "t", 1)
+	produce(t, client(t, c), numbered("t", 0, 0, 10)...)
+	s, _ := open(t, config(c, "t"), json.RawMessage(`{"topics":{"t":{"partitions":{"0":[5,2147483646]}}}}`))
+	wantValues(t, read(t, s, 5), 5, 5)
+	if m := s.position.Topics["t"].Partitions[0]; m.Next != 10 || m.Epoch != 0 {
 		t.Errorf("the position is %s", s.Position())
 	}
 }

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build unix
+
+package web
+
+import (
+	"io"
+	"net"
+	"net/http"
+	"testing"
+	"time"
+)
+
+// TestFloodFromTheProbesAddress: a connection whose request has come stays,
+// however many others come from its address before the request is read: who
+// shares the address of the node, and so of the probes of Kubernetes, would
+// else make them fail.
+func TestFloodFromTheProbesAddress(t *testing.T) {
+	t.Parallel()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close() //nolint:errcheck // nobody listens any more
+	c := newConnections(8)
+	accept := func(request string) (client, accepted net.Conn) {
+		client = dial(t, listener.Addr().String(), request)
+		accepted, err := listener.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = accepted.Close() })
+		for began := time.Now(); request != "" && !hasData(accepted); time.Sleep(time.Millisecond) {
+			if time.Since(began) > time.Minute {
+				t.Fatal("the request does not come")
+			}
+		}
+		c.changed(accepted, http.StateNew)
+		return client, accepted
+	}
+	_, silent := accept("")
+	_, probe := accept("GET /healthz HTTP/1.1\r\n")
+	for range 100 {
+		accept("")
+	}
+	if _, err := silent.Read(make([]byte, 1)); err == nil {
+		t.Error("a silent connection stays")
+	}
+	request, err := io.ReadAll(io.LimitReader(probe, 12))
+	if err != nil || string(request) != "GET /healthz" {
+		t.Errorf("the probe's request: %q, %v", request, err)
+	}
+	if len(c.entries) > c.share {
+		t.Errorf("there are %d connections", len(c.entries))
+	}
+	for range 100 { // those that have a request, too, are bounded
+		accept("GET /")
+	}
+	if len(c.entries) > c.share {
+		t.Errorf("there are %d connections", len(c.entries))
+	}
+}
