@@ -104,6 +104,7 @@ else
 fi
 if has mvn; then ok Maven "is here"; else want Maven "a real Apache Kafka and Apicurio, which it fetches" "$(get maven)"; fi
 if has rabbitmq-server || ls /usr/lib/rabbitmq/lib/rabbitmq_server-*/sbin/rabbitmq-server /opt/rabbitmq/sbin/rabbitmq-server >/dev/null 2>&1; then ok RabbitMQ "is here"; else want RabbitMQ "a real RabbitMQ" "$(get rabbitmq-server rabbitmq)"; fi
+if has nats-server; then ok NATS "is here"; else want NATS "a real NATS" "$(get nats-server)"; fi
 
 printf '\nFor make test-readers\n'
 if has python3 && python3 -m pip --version >/dev/null 2>&1; then ok Python "$(first python3 --version)"; else want "Python with pip" "pyarrow, DuckDB and others, which read our files" "$(get python3-pip python)"; fi
