@@ -68,11 +68,11 @@ type kind struct {
 // kinds are the sources that there can be campaigns with.
 var kinds = []kind{
 	{name: "kafka", server: true, kills: func(o Options) bool { return o.Broker == "" }, start: startKafka},
-	{name: "nats", server: true, kills: func(Options) bool { return true }, start: startNATS},
+	{name: "nats", server: true, kills: always, start: startNATS},
 	{name: "rabbitmq", server: true, kills: always, start: startStreams},
 	{name: "rabbitmq_queues", server: true, kills: always, start: startQueues},
 	{name: "webhook", start: startWebhook},
-	{name: "postgres", server: true, kills: func(Options) bool { return true }, start: startPostgres},
+	{name: "postgres", server: true, kills: always, start: startPostgres},
 }
 
 // SourceNames lists the sources that there can be campaigns with.
