@@ -134,6 +134,40 @@ func TestAckWait(t *testing.T) {
 	wantOffsets(t, offsets, 6, 6)
 }
 
+// An interest stream is read from a time on, or from its end, and what was before
+// is kept for nobody.
+func TestStartOfInterest(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, streamOf(settings.NATSInterest))
+	if _, err := l.stream().CreateConsumer(t.Context(), jetstream.ConsumerConfig{Durable: "other", AckPolicy: jetstream.AckExplicitPolicy}); err != nil {
+		t.Fatal(err)
+	}
+	l.produce(5)
+	last := l.stream().CachedInfo().State.LastTime
+	await(t, "later than the messages", func() bool { return time.Since(last) > 20*time.Millisecond })
+	now := time.Now()
+	l.produce(5)
+	c := l.queue(settings.NATSInterest)
+	c.Start = now.UTC().Format(time.RFC3339Nano)
+	s, _ := open(t, c, nil)
+	offsets, _ := read(t, s, 5)
+	wantOffsets(t, offsets, 6, 10)
+	c.Start, c.Consumer = "latest", "newest"
+	s, _ = open(t, c, nil)
+	l.produce(2)
+	offsets, _ = read(t, s, 2)
+	wantOffsets(t, offsets, 11, 12)
+	s.Acknowledge(t.Context(), s.Position())
+	await(t, "nothing left", func() bool {
+		consumer, err := l.stream().Consumer(t.Context(), "newest-a")
+		if err != nil {
+			t.Fatal(err)
+		}
+		is := consumer.CachedInfo()
+		return is.NumPending == 0 && is.NumAckPending == 0
+	})
+}
+
 // A batch ends when no more messages come before an acknowledgement.
 func TestFull(t *testing.T) {
 	t.Parallel()

@@ -229,10 +229,10 @@ func (s *Source) Acknowledge(_ context.Context, raw json.RawMessage) {
 	s.counters.durable(*p)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.durable = *p
 	if !s.config.Acknowledges() || p.Generation != s.next.Generation {
-		return
+		return // of a stream that is no more
 	}
+	s.durable = *p
 	n := 0
 	for ; n < len(s.pending) && s.pending[n].sequence < p.Next; n++ {
 		s.ackNow = append(s.ackNow, s.pending[n].reply)
