@@ -55,6 +55,7 @@ func (w *worker) follow(ctx context.Context) error {
 		if b != nil {
 			err := w.decode(ctx, b)
 			w.source.memory.Add(-int64(cap(b.data)))
+			b.free()
 			if err != nil {
 				return err
 			}
