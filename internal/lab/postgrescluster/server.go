@@ -142,7 +142,8 @@ func (s *Server) initialise(ctx context.Context) error {
 // Launch starts a server that was ended, and waits until it serves.
 func (s *Server) Launch(ctx context.Context) error {
 	config := map[string]string{"listen_addresses": s.Host, "port": strconv.Itoa(s.Port), "unix_socket_directories": "", "wal_level": "logical", "max_connections": "100",
-		"max_replication_slots": "20", "max_wal_senders": "20", "shared_buffers": "32MB", "max_wal_size": "256MB", "log_min_messages": "warning", "fsync": "on"}
+		"max_replication_slots": "20", "max_wal_senders": "20", "shared_buffers": "32MB", "max_wal_size": "256MB", "log_min_messages": "warning", "fsync": "on",
+		"password_encryption": "scram-sha-256"}
 	if s.options.Fast {
 		config["fsync"], config["synchronous_commit"], config["full_page_writes"] = "off", "off", "off"
 	}

@@ -98,8 +98,12 @@ func (s *Source) checkRoom(ctx context.Context, conn *pgconn.PgConn, there bool)
 // checkTables looks at the publication, or what it is to be made of.
 func (s *Source) checkTables(ctx context.Context, conn *pgconn.PgConn, version int) (findings []source.Finding) {
 	if s.config.OwnsPublication() {
-		if _, err := s.server.resolve(ctx, conn); err != nil {
+		_, unfit, err := s.server.resolve(ctx, conn)
+		if err != nil {
 			return []source.Finding{{Text: err.Error()}}
+		}
+		for _, problem := range unfit {
+			findings = append(findings, source.Finding{Text: problem.Error()})
 		}
 	} else if err := s.server.ensurePublication(ctx, conn); err != nil { // it only looks
 		return []source.Finding{{Text: err.Error()}}

@@ -48,6 +48,9 @@ func (w *worker) newTables(ctx context.Context) (list []*table, err error) {
 		w.hangUpQuestion()
 		return nil, err
 	}
+	if len(all) > mostTables {
+		return nil, stopf("the publication %s has %d tables, and what was read of more than %d does not fit into a commit's description. Divide them among several publications and spouts", w.server.settings.PublicationName(), len(all), mostTables)
+	}
 	there := map[uint32]bool{}
 	for _, t := range all {
 		there[t.id] = true
@@ -62,6 +65,10 @@ func (w *worker) newTables(ctx context.Context) (list []*table, err error) {
 	}
 	return list, nil
 }
+
+// mostTables bounds the tables: the position tells of each, and is kept in the
+// description of a commit, which holds 1 MiB.
+const mostTables = 4000
 
 // exportTimeout is how long a snapshot is waited for at first, while the table
 // is locked against being altered. Whoever waits for that lock with a
@@ -134,7 +141,7 @@ func (w *worker) tryCopy(ctx context.Context, t *table, timeout time.Duration) e
 	w.log.Info("copying a table", "table", t.label(), "snapshot_at", place.String())
 	c := &copying{worker: w, ctx: ctx, relation: r, tx: &transaction{id: place.Append(nil), millis: millis, commit: uint64(place)}}
 	if _, err := conn.CopyTo(ctx, c, copySQL(t, r)); err != nil {
-		return w.copyRefused(t, w.lost(err))
+		return w.copyRefused(t, explainLarge(err))
 	}
 	w.setPlace(t.id, &positions.Relation{Copied: place})
 	if err := w.flush(ctx, true); err != nil {

@@ -55,6 +55,7 @@ func (w *worker) follow(ctx context.Context) error {
 		if b != nil {
 			err := w.decode(ctx, b)
 			w.source.memory.Add(-int64(cap(b.data)))
+			b.free()
 			if err != nil {
 				return err
 			}
@@ -81,12 +82,17 @@ func (w *worker) follow(ctx context.Context) error {
 
 // lost says why a connection was.
 func (w *worker) lost(err error) error {
-	var large *pgproto3.ExceededMaxBodyLenErr
-	switch {
-	case errors.As(err, &large):
-		return stopf("a row is larger than may be held: a message of the server has %d bytes, and at most %d may. Raise SPOUT_MEMORY_BUDGET, to %d times that at least", large.ActualBodyLen, large.MaxExpectedBodyLen, 4*messageShare)
-	case hasCode(err, codeNoRight, codeNoObject, codeNotInState):
+	if hasCode(err, codeNoRight, codeNoObject, codeNotInState) {
 		return w.refused(err)
+	}
+	return explainLarge(err)
+}
+
+// explainLarge says what to do about a row that is larger than may be held.
+func explainLarge(err error) error {
+	var large *pgproto3.ExceededMaxBodyLenErr
+	if errors.As(err, &large) {
+		return stopf("a row is larger than may be held: a message of the server has %d bytes, and at most %d may. Raise SPOUT_MEMORY_BUDGET, to %d times the larger one at least", large.ActualBodyLen, large.MaxExpectedBodyLen, 4*messageShare)
 	}
 	return err
 }

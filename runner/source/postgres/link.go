@@ -44,6 +44,22 @@ type block struct {
 	ends []int
 }
 
+// freeBlocks are used again, as long as they are no larger than most.
+var freeBlocks = sync.Pool{New: func() any { return &block{data: make([]byte, 0, blockLargest/2)} }}
+
+func newBlock() *block {
+	b := freeBlocks.Get().(*block)
+	b.data, b.ends = b.data[:0], b.ends[:0]
+	return b
+}
+
+// free gives a block back.
+func (b *block) free() {
+	if cap(b.data) <= 2*blockLargest {
+		freeBlocks.Put(b)
+	}
+}
+
 const (
 	blockLargest   = 256 << 10
 	statusInterval = 5 * time.Second
@@ -99,7 +115,7 @@ func (l *link) end() {
 // receive hands over what comes, as much at once as there is.
 func (l *link) receive() {
 	defer close(l.ended)
-	b := &block{}
+	b := newBlock()
 	for {
 		l.receiving.Store(true)
 		m, err := l.frontend.Receive()
@@ -120,7 +136,7 @@ func (l *link) receive() {
 				l.err = net.ErrClosed
 				return
 			}
-			b = &block{}
+			b = newBlock()
 		}
 	}
 }

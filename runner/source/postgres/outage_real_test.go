@@ -322,6 +322,9 @@ func TestCheck(t *testing.T) {
 			t.Errorf("%s: %s", table, bad)
 		}
 	}
+	if _, bad := check(configure(database, "log", "v", "none")); strings.Count(bad, "\n") != 3 {
+		t.Errorf("of three things, it finds\n%s", bad)
+	}
 	var slots int
 	if err := conn.QueryRow(t.Context(), "SELECT count(*) FROM pg_replication_slots WHERE database = $1", database).Scan(&slots); err != nil || slots != 0 {
 		t.Errorf("%d slots, %v", slots, err)

@@ -411,11 +411,12 @@ func TestCopiesUnderWrites(t *testing.T) {
 	close(stop)
 	<-done
 	run(t, conn, "INSERT INTO a VALUES (-1, -1)")
-	for seen := 0; r.open || !slices.ContainsFunc(r.records[seen:], func(rec record) bool { return strings.HasPrefix(rec.value, `{"id":-1,`) }); {
-		seen = len(r.records)
+	for seen, found := 0, false; r.open || !found; {
 		if err := r.next(); err != nil {
 			t.Fatal(err)
 		}
+		found = found || slices.ContainsFunc(r.records[seen:], func(rec record) bool { return strings.HasPrefix(rec.value, `{"id":-1,`) })
+		seen = len(r.records)
 	}
 	state := map[string]map[string]string{"public.a": {}, "public.b": {}}
 	for _, rec := range r.records {
@@ -527,7 +528,7 @@ func TestSlotsThatAreNotTheSame(t *testing.T) {
 	t.Parallel()
 	for name, harm := range map[string]string{
 		"made again": "SELECT pg_drop_replication_slot('SLOT'); INSERT INTO t VALUES (100); SELECT pg_create_logical_replication_slot('SLOT', 'pgoutput')",
-		"moved":      "INSERT INTO t VALUES (100); SELECT pg_replication_slot_advance('SLOT', pg_current_wal_lsn())",
+		"moved":      "INSERT INTO t VALUES (100); CHECKPOINT; SELECT pg_replication_slot_advance('SLOT', pg_current_wal_lsn())",
 		"gone":       "SELECT pg_drop_replication_slot('SLOT')",
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -3,6 +3,7 @@
 package postgres
 
 import (
+	"sync"
 	"sync/atomic"
 
 	positions "github.com/spoutworks/terraform-provider-pachyderm/internal/position/postgres"
@@ -81,7 +82,7 @@ func (p *part) keep(b []byte) []byte {
 	}
 	n := len(p.blocks)
 	if n == 0 || cap(p.blocks[n-1])-len(p.blocks[n-1]) < len(b) {
-		p.blocks = append(p.blocks, make([]byte, 0, max(min(blockBytes, 4<<10<<(2*n)), len(b))))
+		p.blocks = append(p.blocks, newRoom(n, len(b)))
 		p.chunk.Bytes += cap(p.blocks[n])
 		n++
 	}
@@ -91,13 +92,47 @@ func (p *part) keep(b []byte) []byte {
 	return (*block)[at:len(*block):len(*block)]
 }
 
+// freeRooms are blocks of the usual size, which are used again.
+var freeRooms = sync.Pool{New: func() any { return new([blockBytes]byte) }}
+
+// newRoom is the nth block of a part, with room for so many bytes. The first
+// ones are small, since there may be a part for each of many tables.
+func newRoom(n, need int) []byte {
+	const small = 4 << 10
+	switch {
+	case need > blockBytes:
+		return make([]byte, 0, need)
+	case n == 0 && need <= small:
+		return make([]byte, 0, small)
+	}
+	return freeRooms.Get().(*[blockBytes]byte)[:0]
+}
+
+// freeParts are used again with what they have for records.
+var freeParts = sync.Pool{New: func() any { return &part{} }}
+
+// free gives a part back, once nobody looks at its chunk.
+func (p *part) free() {
+	for _, room := range p.blocks {
+		if cap(room) == blockBytes {
+			freeRooms.Put((*[blockBytes]byte)(room[:blockBytes]))
+		}
+	}
+	clear(p.records)
+	*p = part{records: p.records[:0], blocks: p.blocks[:0], details: p.details}
+	freeParts.Put(p)
+}
+
 // partOf returns the part for records of a relation and a variant of its schema.
 func (r *round) partOf(rel *relation, variant int, rows bool, memory *atomic.Int64) *part {
 	if p := rel.open; p != nil && rel.variant == variant {
 		return p
 	}
-	p := &part{}
-	p.chunk.Init(rel.stream.Stream, func() { memory.Add(-int64(p.chunk.Bytes)) })
+	p := freeParts.Get().(*part)
+	p.chunk.Init(rel.stream.Stream, func() {
+		memory.Add(-int64(p.chunk.Bytes))
+		p.free()
+	})
 	p.chunk.Index = rel.stream.index
 	if rows {
 		p.chunk.Schema = rel.rowSchema(variant)

@@ -5,6 +5,7 @@ package postgres
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -14,6 +15,7 @@ import (
 
 	positions "github.com/spoutworks/terraform-provider-pachyderm/internal/position/postgres"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 )
 
 // identity is what tells one server and database from another.
@@ -208,9 +210,12 @@ func (v *server) ensurePublication(ctx context.Context, conn *pgconn.PgConn) err
 		}
 		return nil
 	}
-	wanted, err := v.resolve(ctx, conn)
+	wanted, unfit, err := v.resolve(ctx, conn)
 	if err != nil {
 		return err
+	}
+	if len(unfit) > 0 {
+		return &source.Stop{Err: errors.Join(unfit...)}
 	}
 	statement := "CREATE PUBLICATION " + identifier(name) + " FOR TABLE " + wanted.sql() + " WITH (publish_via_partition_root = true)"
 	if row != nil {
@@ -255,25 +260,27 @@ func (r resolved) oids() (list []string) {
 	return list
 }
 
-// resolve finds the tables that the settings name. Each must be fit for being
-// published: without a replica identity the database would refuse to change it.
-func (v *server) resolve(ctx context.Context, conn *pgconn.PgConn) (list resolved, err error) {
+// resolve finds the tables that the settings name, and says what is wrong with
+// those that are not fit for being published: without a replica identity the
+// database would refuse to change them.
+func (v *server) resolve(ctx context.Context, conn *pgconn.PgConn) (list resolved, unfit []error, err error) {
 	for _, text := range v.settings.Tables {
 		schema, name, _ := settings.PostgresTable(text)
 		row, err := one(ctx, conn, "SELECT c.oid::text, c.relkind::text, c.relreplident::text, EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND (CASE c.relreplident WHEN 'i' THEN i.indisreplident ELSE i.indisprimary END))::text, c.relpersistence::text "+
 			"FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = "+literal(schema)+" AND c.relname = "+literal(name), 5)
 		switch {
 		case err != nil:
-			return nil, err
+			return nil, nil, err
 		case row == nil:
-			return nil, stopf("the database %s has no table %s.%s: make it, or take it out of SPOUT_POSTGRES_TABLES", v.settings.Database, schema, name)
+			unfit = append(unfit, fmt.Errorf("the database %s has no table %s.%s: make it, or take it out of SPOUT_POSTGRES_TABLES", v.settings.Database, schema, name))
 		case row[1] != "r" && row[1] != "p" || row[4] != "p":
-			return nil, stopf("%s.%s cannot be read: only ordinary and partitioned tables have changes, no views, foreign, temporary or unlogged tables. Take it out of SPOUT_POSTGRES_TABLES", schema, name)
+			unfit = append(unfit, fmt.Errorf("%s.%s cannot be read: only ordinary and partitioned tables have changes, no views, foreign, temporary or unlogged tables. Take it out of SPOUT_POSTGRES_TABLES", schema, name))
 		case row[2] != "f" && (row[2] == "n" || row[3] != "true"):
-			return nil, stopf("the table %s.%s has no primary key and no replica identity, so that the database would refuse every UPDATE and DELETE of it once it is published. Run ALTER TABLE %s.%s REPLICA IDENTITY FULL, give it a primary key, or make a publication of inserts alone (WITH (publish = 'insert')) and set SPOUT_POSTGRES_PUBLICATION",
-				schema, name, identifier(schema), identifier(name))
+			unfit = append(unfit, fmt.Errorf("the table %s.%s has no primary key and no replica identity, so that the database would refuse every UPDATE and DELETE of it once it is published. Run ALTER TABLE %s.%s REPLICA IDENTITY FULL, give it a primary key, or make a publication of inserts alone (WITH (publish = 'insert')) and set SPOUT_POSTGRES_PUBLICATION",
+				schema, name, identifier(schema), identifier(name)))
+		default:
+			list = append(list, &table{id: parseOID(row[0]), schema: schema, name: name})
 		}
-		list = append(list, &table{id: parseOID(row[0]), schema: schema, name: name})
 	}
-	return list, nil
+	return list, unfit, nil
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"math/big"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -56,8 +57,17 @@ func TestTypes(t *testing.T) {
 			t.Parallel()
 			database, conn := newDatabase(t)
 			run(t, conn, "CREATE TYPE mood AS ENUM ('happy', 'sad')", "CREATE DOMAIN price AS numeric(10,2)", "CREATE DOMAIN cheap AS price CHECK (VALUE < 10)", "CREATE TYPE pair AS (a int, b text)")
+			var version int
+			if err := conn.QueryRow(t.Context(), "SELECT current_setting('server_version_num')::int").Scan(&version); err != nil {
+				t.Fatal(err)
+			}
 			var columns, values []string
-			cases := typeCases
+			cases := slices.Clone(typeCases)
+			for i, c := range cases { // what came with a version
+				if c.typ == "numeric(3,-2)" && version < 150000 || c.typ == "numeric" && c.sql == "'Infinity'" && version < 140000 {
+					cases[i] = typeCases[0]
+				}
+			}
 			for i, c := range cases {
 				columns = append(columns, fmt.Sprintf("c%d %s", i, c.typ))
 				sql := c.sql
