@@ -5,7 +5,7 @@ package webhook
 import (
 	"crypto/ed25519"
 	"crypto/hmac"
-	"crypto/sha1" //nolint:gosec // senders that have no other
+	"crypto/sha1" // for senders that have no other
 	"crypto/sha256"
 	"crypto/sha512"
 	"crypto/x509"

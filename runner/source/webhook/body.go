@@ -4,7 +4,6 @@ package webhook
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -221,8 +220,8 @@ func (r *received) lines() ([]source.Record, error) {
 		if line = bytes.TrimSpace(line); len(line) == 0 {
 			continue
 		}
-		if !json.Valid(line) {
-			return nil, malformed("line %d is not JSON; nothing of the request was taken", number)
+		if !isValue(line) {
+			return nil, malformed("line %d is not JSON, or nested too deep; nothing of the request was taken", number)
 		}
 		records = append(records, r.record(line[:len(line):len(line)], headers))
 	}

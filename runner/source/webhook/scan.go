@@ -6,15 +6,24 @@ import (
 	"bytes"
 	"encoding/json"
 	"iter"
+
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/strictjson"
 )
 
 // What takes JSON apart here takes valid JSON: its parts are parts of the text,
 // and nothing is copied.
 
+// isValue says whether a text is one value in JSON, nested no deeper than any
+// reader of it takes.
+func isValue(text []byte) bool {
+	var checker strictjson.Checker
+	return checker.CheckSyntax(text) == nil
+}
+
 // elements are the elements of an array. It is not ok if the text is no array in
 // JSON.
 func elements(text []byte) (all iter.Seq[[]byte], ok bool) {
-	if text = bytes.TrimSpace(text); len(text) == 0 || text[0] != '[' || !json.Valid(text) {
+	if text = bytes.TrimSpace(text); len(text) == 0 || text[0] != '[' || !isValue(text) {
 		return nil, false
 	}
 	return func(yield func([]byte) bool) {
@@ -34,7 +43,7 @@ func elements(text []byte) (all iter.Seq[[]byte], ok bool) {
 // members are the members of an object, with their names as texts. It is not ok
 // if the text is no object in JSON.
 func members(text []byte) (all iter.Seq2[string, []byte], ok bool) {
-	if text = bytes.TrimSpace(text); len(text) == 0 || text[0] != '{' || !json.Valid(text) {
+	if text = bytes.TrimSpace(text); len(text) == 0 || text[0] != '{' || !isValue(text) {
 		return nil, false
 	}
 	return func(yield func(string, []byte) bool) {
