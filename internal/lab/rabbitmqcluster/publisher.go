@@ -31,7 +31,7 @@ const (
 	Zstd
 )
 
-const publishTimeout = time.Minute
+const publishTimeout = 20 * time.Second
 
 // Publisher connects to the node.
 func (n *Node) Publisher(stream string) (*Publisher, error) {
