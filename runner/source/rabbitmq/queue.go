@@ -195,6 +195,7 @@ func (q *queue) take(c *queueChunk, d *amqp.Delivery) error {
 	if c.taken == 1 {
 		q.fetches++
 	}
+	q.ready = max(q.ready-1, min(q.ready, 0)) // until they are counted again
 	r, same := c.recordOf(d)
 	id, state := q.recognise(d, &r, same)
 	switch state {
