@@ -95,7 +95,7 @@ func TestRabbitMQExample(t *testing.T) {
 	publish := func(from int) {
 		t.Helper()
 		for _, name := range partitions {
-			p, err := n.Publisher(name)
+			p, err := n.AwaitPublisher(t.Context(), name)
 			if err != nil {
 				t.Fatal(err)
 			}

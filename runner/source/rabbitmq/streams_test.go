@@ -57,7 +57,7 @@ func ofStreams(n *rabbitmqcluster.Node, names ...string) settings.Settings {
 
 func publish(t *testing.T, n *rabbitmqcluster.Node, stream string, values ...string) {
 	t.Helper()
-	p, err := n.Publisher(stream)
+	p, err := n.AwaitPublisher(t.Context(), stream)
 	if err != nil {
 		t.Fatal(err)
 	}
