@@ -8,8 +8,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -283,13 +281,6 @@ func (n *Node) Stream() string { return net.JoinHostPort(n.Host, n.ports[portStr
 
 // StreamTLS is the stream protocol with TLS.
 func (n *Node) StreamTLS() string { return net.JoinHostPort(n.Host, n.ports[portStreamTLS]) }
-
-// TLS is a configuration that trusts the node's authority.
-func (n *Node) TLS() *tls.Config {
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM([]byte(n.options.Authority))
-	return &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}
-}
 
 // Signal sends a signal to the node, as SIGSTOP, and does not wait.
 func (n *Node) Signal(signal syscall.Signal) error { return syscall.Kill(n.server.PID(), signal) }

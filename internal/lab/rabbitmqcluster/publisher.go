@@ -6,6 +6,7 @@ package rabbitmqcluster
 
 import (
 	"bufio"
+	"context"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -31,7 +32,25 @@ const (
 	Zstd
 )
 
-const publishTimeout = time.Minute
+const publishTimeout = 20 * time.Second
+
+// AwaitPublisher connects to a node that may just have started: it serves before
+// its streams do.
+func (n *Node) AwaitPublisher(ctx context.Context, stream string) (*Publisher, error) {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	for {
+		p, err := n.Publisher(stream)
+		if err == nil {
+			return p, nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
 
 // Publisher connects to the node.
 func (n *Node) Publisher(stream string) (*Publisher, error) {

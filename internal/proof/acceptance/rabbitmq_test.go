@@ -92,9 +92,23 @@ func TestRabbitMQExample(t *testing.T) {
 	planIsEmpty(t, w)
 
 	const each = 300
-	to := append([]string{"orders", "payments"}, partitions...)
 	publish := func(from int) {
 		t.Helper()
+		for _, name := range partitions {
+			p, err := n.AwaitPublisher(t.Context(), name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var messages [][]byte
+			for i := range each {
+				messages = append(messages, rabbitmqcluster.Message(fmt.Appendf(nil, `{"to":%q,"n":%d}`, name, from+i)))
+			}
+			err = p.Publish(messages...)
+			p.Close()
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
 		connection, err := n.Dial()
 		if err != nil {
 			t.Fatal(err)
@@ -108,7 +122,7 @@ func TestRabbitMQExample(t *testing.T) {
 			t.Fatal(err)
 		}
 		for i := range each {
-			for _, name := range to {
+			for _, name := range []string{"orders", "payments"} {
 				value := fmt.Sprintf(`{"to":%q,"n":%d}`, name, from+i)
 				confirmation, err := channel.PublishWithDeferredConfirmWithContext(t.Context(), "", name, true, false,
 					amqp.Publishing{MessageId: value, Body: []byte(value), DeliveryMode: amqp.Persistent})

@@ -58,7 +58,7 @@ var suppliers = []supplier{
 	{source: "nats", records: []recordSize{{1024, 0.7}}, start: supplyNATS},
 	{source: "postgres", records: []recordSize{{1024, 0.7}, {100, 0.7}}, start: supplyPostgres},
 	{source: "rabbitmq", records: []recordSize{{1024, 0.7}, {100, 0.7}}, start: supplyStreams},
-	{source: "rabbitmq_queue", records: []recordSize{{1024, 0.7}, {100, 0.7}}, start: supplyQueue},
+	{source: "rabbitmq_queue", records: []recordSize{{1024, 0.7}}, start: supplyQueue},
 	{source: "webhook", records: []recordSize{{1024, 0.7}, {100, 0.7}}, start: supplyWebhook},
 }
 

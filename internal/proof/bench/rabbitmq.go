@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"sync"
 
 	"github.com/hashicorp/go-hclog"
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -134,18 +133,8 @@ func supplyQueue(ctx context.Context, name string, size, count int) (supply, err
 	return q, nil
 }
 
-// publish publishes to both queues.
+// publish publishes to both queues, through an exchange.
 func (q *queueSupply) publish(ctx context.Context, size int) error {
-	errs := make([]error, 2)
-	var publishers sync.WaitGroup
-	for i, name := range []string{q.queue, q.again} {
-		publishers.Go(func() { errs[i] = q.publishTo(ctx, name, size) })
-	}
-	publishers.Wait()
-	return errors.Join(errs...)
-}
-
-func (q *queueSupply) publishTo(ctx context.Context, name string, size int) error {
 	c, err := q.node.Dial()
 	if err != nil {
 		return err
@@ -155,7 +144,8 @@ func (q *queueSupply) publishTo(ctx context.Context, name string, size int) erro
 	if err != nil {
 		return err
 	}
-	if err := channel.Confirm(false); err != nil {
+	if err := errors.Join(channel.ExchangeDeclare(q.queue, "fanout", true, false, false, false, nil), channel.QueueBind(q.queue, "", q.queue, false, nil),
+		channel.QueueBind(q.again, "", q.queue, false, nil), channel.Confirm(false)); err != nil {
 		return err
 	}
 	random := rand.New(rand.NewPCG(rand.Uint64(), 0))
@@ -165,7 +155,7 @@ func (q *queueSupply) publishTo(ctx context.Context, name string, size int) erro
 			value := make([]byte, size)
 			fill(random, value)
 			m := amqp.Publishing{Body: value, MessageId: fmt.Sprint(left), DeliveryMode: amqp.Persistent}
-			if last, err = channel.PublishWithDeferredConfirmWithContext(ctx, "", name, true, false, m); err != nil {
+			if last, err = channel.PublishWithDeferredConfirmWithContext(ctx, q.queue, "", true, false, m); err != nil {
 				return err
 			}
 			left--

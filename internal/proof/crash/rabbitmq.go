@@ -43,14 +43,19 @@ type rabbitMQ struct {
 
 type rabbitMessage struct{ to, value, id string }
 
+// startRabbitMQ starts a node. With ids, messages are for queues.
 func startRabbitMQ(ctx context.Context, ids bool) (*rabbitMQ, error) {
 	node, err := rabbitmqcluster.Start(ctx, rabbitmqcluster.Options{})
 	if err != nil {
 		return nil, err
 	}
 	r := &rabbitMQ{node: node, ids: ids, grown: make(chan struct{}), sent: map[string]int{}, confirmed: map[string]string{}}
+	connect := r.byStream
+	if ids {
+		connect = r.byAMQP
+	}
 	ctx, r.stop = context.WithCancel(ctx)
-	r.others.Go(func() { r.publish(ctx) })
+	r.others.Go(func() { r.publish(ctx, connect) })
 	return r, nil
 }
 
@@ -92,69 +97,106 @@ func (r *rabbitMQ) make(random *rand.Rand, n int, to []string) {
 	r.grown = make(chan struct{})
 }
 
+// sender publishes messages, and returns how many of them the node has.
+type sender func(ctx context.Context, messages []rabbitMessage) (taken int, err error)
+
 // publish publishes what waits until ctx ends.
-func (r *rabbitMQ) publish(ctx context.Context) {
+func (r *rabbitMQ) publish(ctx context.Context, connect func(context.Context) (send sender, disconnect func(), err error)) {
 	for ctx.Err() == nil {
-		if err := r.publishing(ctx); err != nil {
-			select {
-			case <-ctx.Done():
-			case <-time.After(100 * time.Millisecond):
+		send, disconnect, err := connect(ctx)
+		for err == nil {
+			r.mu.Lock()
+			grown, some := r.grown, slices.Clone(r.waiting[:min(len(r.waiting), 100)])
+			for _, m := range some {
+				r.sent[m.value]++
 			}
+			r.mu.Unlock()
+			if len(some) == 0 {
+				select {
+				case <-grown:
+				case <-ctx.Done():
+					err = ctx.Err()
+				}
+				continue
+			}
+			var taken int
+			taken, err = send(ctx, some)
+			r.mu.Lock()
+			for _, m := range some[:taken] {
+				r.confirmed[m.value] = m.to
+			}
+			r.waiting = r.waiting[taken:]
+			r.mu.Unlock()
+		}
+		disconnect()
+		select {
+		case <-ctx.Done():
+		case <-time.After(100 * time.Millisecond):
 		}
 	}
 }
 
-// publishing publishes over one connection.
-func (r *rabbitMQ) publishing(ctx context.Context) error {
+// byAMQP publishes by AMQP 0.9.1.
+func (r *rabbitMQ) byAMQP(ctx context.Context) (sender, func(), error) {
 	c, err := r.node.Dial()
 	if err != nil {
-		return err
+		return nil, func() {}, err
 	}
-	defer c.CloseDeadline(time.Now().Add(time.Second)) //nolint:errcheck // all is confirmed, or sent again
-	defer context.AfterFunc(ctx, func() { _ = c.CloseDeadline(time.Now()) })()
+	stop := context.AfterFunc(ctx, func() { _ = c.CloseDeadline(time.Now()) })
+	disconnect := func() { stop(); _ = c.CloseDeadline(time.Now().Add(time.Second)) }
 	channel, err := c.Channel()
-	if err != nil {
-		return err
+	if err == nil {
+		err = channel.Confirm(false)
 	}
-	if err := channel.Confirm(false); err != nil {
-		return err
-	}
-	for {
-		r.mu.Lock()
-		grown, some := r.grown, slices.Clone(r.waiting[:min(len(r.waiting), 100)])
-		for _, m := range some {
-			r.sent[m.value]++
-		}
-		r.mu.Unlock()
-		if len(some) == 0 {
-			select {
-			case <-grown:
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-			continue
-		}
+	return func(ctx context.Context, messages []rabbitMessage) (int, error) {
 		var confirmations []*amqp.DeferredConfirmation
-		for _, m := range some {
-			one, err := channel.PublishWithDeferredConfirmWithContext(ctx, "", m.to, true, false, amqp.Publishing{Body: []byte(m.value), MessageId: m.id, DeliveryMode: amqp.Persistent})
+		for _, m := range messages {
+			one, err := channel.PublishWithDeferredConfirmWithContext(ctx, "", m.to, false, false, amqp.Publishing{Body: []byte(m.value), MessageId: m.id, DeliveryMode: amqp.Persistent})
 			if err != nil {
-				return err
+				return 0, err
 			}
 			confirmations = append(confirmations, one)
 		}
-		for i, m := range some {
+		for i, one := range confirmations {
 			wait, cancel := context.WithTimeout(ctx, 20*time.Second)
-			ok, err := confirmations[i].WaitContext(wait)
+			ok, err := one.WaitContext(wait)
 			cancel()
 			if err != nil || !ok {
-				return fmt.Errorf("not confirmed: %w", err)
+				return i, fmt.Errorf("not confirmed: %w", err)
 			}
-			r.mu.Lock()
-			r.confirmed[m.value] = m.to
-			r.waiting = r.waiting[1:]
-			r.mu.Unlock()
+		}
+		return len(messages), nil
+	}, disconnect, err
+}
+
+// byStream publishes by the stream protocol: a node that starts confirms by
+// AMQP 0.9.1 what no stream gets.
+func (r *rabbitMQ) byStream(ctx context.Context) (sender, func(), error) {
+	publishers := map[string]*rabbitmqcluster.Publisher{}
+	disconnect := func() {
+		for _, p := range publishers {
+			p.Close()
 		}
 	}
+	return func(ctx context.Context, messages []rabbitMessage) (int, error) {
+		for i, m := range messages {
+			p := publishers[m.to]
+			if p == nil {
+				var err error
+				if p, err = r.node.Publisher(m.to); err != nil {
+					return i, err
+				}
+				publishers[m.to] = p
+			}
+			end := context.AfterFunc(ctx, p.Close)
+			err := p.Publish(rabbitmqcluster.Message([]byte(m.value)))
+			end()
+			if err != nil {
+				return i, err
+			}
+		}
+		return len(messages), nil
+	}, disconnect, ctx.Err()
 }
 
 // settled says whether the node has all messages.
@@ -238,7 +280,16 @@ func (s *streamSide) following(ctx context.Context, name string, next *int64) er
 	if err != nil {
 		return err
 	}
-	for d := range arriving {
+	for {
+		var d amqp.Delivery
+		var open bool
+		select {
+		case d, open = <-arriving:
+		case <-time.After(3 * time.Second): // a node that has just started may have forgotten the consumer
+		}
+		if !open {
+			return nil
+		}
 		offset, ok := d.Headers["x-stream-offset"].(int64)
 		if !ok {
 			return fmt.Errorf("a message of stream %s has no offset", name)
@@ -254,7 +305,6 @@ func (s *streamSide) following(ctx context.Context, name string, next *int64) er
 			return err
 		}
 	}
-	return nil
 }
 
 func (s *streamSide) settle(ctx context.Context) error {

@@ -16,13 +16,16 @@ import (
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source/rabbitmq/wire"
 )
 
+// least is how much room for keys and headers is made at once.
+const least = 16 << 10
+
 // counters are headers that change when a message comes again.
 var counters = []string{"x-delivery-count", "x-acquired-count"}
 
 // recordOf makes a record of a delivery. same are those of its headers that are
 // the same when the message comes again.
-func recordOf(d *amqp.Delivery) (r source.Record, same []byte) {
-	r = source.Record{Timestamp: time.Now().UnixMilli(), Value: d.Body}
+func (c *queueChunk) recordOf(d *amqp.Delivery) (r source.Record, same []byte) {
+	r = source.Record{Timestamp: c.at, Value: d.Body, Headers: source.Headers{Raw: c.room[len(c.room):]}}
 	if !d.Timestamp.IsZero() {
 		r.Timestamp = d.Timestamp.UnixMilli()
 	}
@@ -30,7 +33,9 @@ func recordOf(d *amqp.Delivery) (r source.Record, same []byte) {
 		r.Value = []byte{}
 	}
 	if d.RoutingKey != "" {
-		r.Key = []byte(d.RoutingKey)
+		c.room = append(c.room, d.RoutingKey...)
+		r.Key = c.room[len(c.room)-len(d.RoutingKey) : len(c.room) : len(c.room)]
+		r.Headers.Raw = c.room[len(c.room):]
 	}
 	for _, p := range [...]struct{ name, value string }{
 		{"exchange", d.Exchange}, {"content_type", d.ContentType}, {"content_encoding", d.ContentEncoding}, {"correlation_id", d.CorrelationId},
@@ -64,8 +69,18 @@ func recordOf(d *amqp.Delivery) (r source.Record, same []byte) {
 			r.Headers.Append(name, headerText(value))
 		}
 	}
+	if end := len(c.room) + len(r.Headers.Raw); end <= cap(c.room) {
+		c.room = c.room[:end] // they were written behind what was there
+	} else {
+		c.room = make([]byte, 0, max(2*cap(c.room), least)) // for the next ones
+	}
+	r.Headers.Raw = r.Headers.Raw[:len(r.Headers.Raw):len(r.Headers.Raw)]
 	if d.MessageId != "" {
-		r.Detail = &source.Detail{ID: []byte(d.MessageId)}
+		if len(c.details) == cap(c.details) {
+			c.details = make([]source.Detail, 0, cap(c.chunk.Records))
+		}
+		c.details = append(c.details, source.Detail{ID: []byte(d.MessageId)})
+		r.Detail = &c.details[len(c.details)-1]
 	}
 	return r, same
 }

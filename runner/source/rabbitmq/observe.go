@@ -70,13 +70,6 @@ func (p *part) seeEnd(end int64) {
 	}
 }
 
-// atEnd says whether all is durable up to the end that is known.
-func (p *part) atEnd() bool {
-	p.source.mu.Lock()
-	defer p.source.mu.Unlock()
-	return p.endKnown && p.durable.next >= p.end
-}
-
 func (p *part) fetched(h wire.Head) {
 	p.source.mu.Lock()
 	defer p.source.mu.Unlock()

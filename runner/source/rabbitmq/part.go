@@ -86,6 +86,10 @@ func (p *part) run() {
 // has overtaken reading. A look from the message before it tells.
 var errHole = errors.New("there is a hole in the offsets")
 
+// errStill says that there is more to read, and nothing comes. Nodes are known to
+// forget consumers when a stream starts again.
+var errStill = errors.New("the stream has more messages, and the node sends none")
+
 // smallHole is how many offsets may be missing without a look: nodes store what
 // is no message between messages all the time.
 const smallHole = 8
@@ -149,9 +153,6 @@ func (p *part) probe(ctx context.Context, c *wire.Conn) {
 		case <-time.After(wait):
 		}
 		wait = probeInterval
-		if p.atEnd() {
-			continue // what comes is sent
-		}
 		if c.Probe(probing, p.name) != nil {
 			return // who reads learns of it
 		}
@@ -161,7 +162,8 @@ func (p *part) probe(ctx context.Context, c *wire.Conn) {
 // receive takes chunks until something fails.
 func (p *part) receive(c *wire.Conn) error {
 	s := p.source
-	seen := false // the message before the place, or that it is gone
+	seen := false  // the message before the place, or that it is gone
+	still := false // since the last look at the end, at which there was more to read
 	for {
 		var taken *streamChunk
 		chunk, err := c.Receive(func(id uint8, h wire.Head) ([]byte, error) {
@@ -189,11 +191,17 @@ func (p *part) receive(c *wire.Conn) error {
 			return err
 		case chunk.ID == probing:
 			p.seeEnd(chunk.Head.Next())
+			more := p.place.Begin == "" && chunk.Head.Next() > p.place.Next
+			if still && more {
+				return errStill
+			}
+			still = more
 			if err := c.Unsubscribe(probing); err != nil {
 				return err
 			}
 			continue
 		}
+		still = false
 		p.seeEnd(chunk.Head.Next())
 		if seen, err = p.accept(taken, chunk, seen); err != nil {
 			return err

@@ -29,6 +29,7 @@ type queue struct {
 	cancelled chan string
 	closed    chan *amqp.Error
 	scratch   []byte
+	usual     int // messages in the last chunk
 	half      int // messages that were given out since a batch was asked to end
 
 	mu      sync.Mutex
@@ -124,7 +125,7 @@ func (q *queue) run(l *link) error {
 			c.free()
 			continue
 		}
-		c.chunk.Next = q.next
+		c.chunk.Next, q.usual = q.next, max(1, c.taken)
 		select {
 		case q.source.chunks <- c.chunk:
 		case <-q.source.ctx.Done():
@@ -166,11 +167,15 @@ type queueChunk struct {
 	used  int      // of ids, that were consumed
 	acks  []uint64 // tags of what is in commits already
 
+	at      int64  // when it came, in milliseconds
+	room    []byte // of keys and headers
+	details []source.Detail
 }
 
 func (q *queue) newChunk(l *link) *queueChunk {
-	c := &queueChunk{queue: q, link: l}
+	c := &queueChunk{queue: q, link: l, at: time.Now().UnixMilli()}
 	c.chunk = source.NewChunk(source.Stream{Name: q.name}, c.free)
+	c.chunk.Records, c.ids = make([]source.Record, 0, q.usual), make([]redelivery.ID, 0, q.usual)
 	c.chunk.Origin, c.chunk.Index = c, q.index
 	c.chunk.Deadline = time.Now().Add(q.source.config.ConsumerTimeout.Std())
 	return c
@@ -190,7 +195,8 @@ func (q *queue) take(c *queueChunk, d *amqp.Delivery) error {
 	if c.taken == 1 {
 		q.fetches++
 	}
-	r, same := recordOf(d)
+	q.ready = max(q.ready-1, min(q.ready, 0)) // until they are counted again
+	r, same := c.recordOf(d)
 	id, state := q.recognise(d, &r, same)
 	switch state {
 	case redelivery.Durable:

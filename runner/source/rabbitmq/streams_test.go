@@ -32,10 +32,12 @@ import (
 
 const patience = time.Minute
 
+var quiet = hclog.NewNullLogger()
+
 // stream declares a stream for one test.
-func stream(t *testing.T, n *rabbitmqcluster.Node, arguments rabbitmqcluster.Arguments) string {
+func stream(t *testing.T, n *rabbitmqcluster.Node, arguments rabbitmqcluster.Arguments, suffix ...string) string {
 	t.Helper()
-	name := strings.ReplaceAll(t.Name(), "/", "-")
+	name := strings.ReplaceAll(t.Name(), "/", "-") + strings.Join(suffix, "")
 	if err := n.Queue("stream", name, arguments); err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +57,7 @@ func ofStreams(n *rabbitmqcluster.Node, names ...string) settings.Settings {
 
 func publish(t *testing.T, n *rabbitmqcluster.Node, stream string, values ...string) {
 	t.Helper()
-	p, err := n.Publisher(stream)
+	p, err := n.AwaitPublisher(t.Context(), stream)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +81,7 @@ func numbered(from, n int) (values []string) {
 
 func open(t *testing.T, s settings.Settings, position json.RawMessage) (source.Source, error) {
 	t.Helper()
-	src, err := rabbitmq.Make(s, source.Options{Memory: 16 << 20, Log: hclog.NewNullLogger()})
+	src, err := rabbitmq.Make(s, source.Options{Memory: 16 << 20, Log: quiet})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -157,6 +157,9 @@ func (c *Conn) handshake(login Login) error {
 	for _, m := range mechanisms {
 		found = found || m == login.Mechanism
 	}
+	if answer.err != nil {
+		return answer.err
+	}
 	if !found {
 		return fmt.Errorf("the node has no mechanism %s; it has %q", login.Mechanism, mechanisms)
 	}

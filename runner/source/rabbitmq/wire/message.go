@@ -50,7 +50,8 @@ const (
 
 // ParseMessage reads a message.
 func ParseMessage(raw []byte, header Header) (m Message, err error) {
-	d := decoder{rest: raw}
+	inOthers := 0
+	d := decoder{rest: raw, parts: &inOthers}
 	bodies := 0
 	for len(d.rest) > 0 && d.err == nil {
 		section := d.descriptor()
@@ -100,7 +101,7 @@ func (d *decoder) annotations(m *Message, header Header) {
 }
 
 func (d *decoder) properties(m *Message, header Header) {
-	for i := range d.list() {
+	for i := range d.fields() {
 		value := d.value()
 		if d.err != nil {
 			return
@@ -218,6 +219,7 @@ func (v value) json() any {
 type decoder struct {
 	rest  []byte
 	depth int
+	parts *int // values within others, in all of the message
 	err   error
 }
 
@@ -254,8 +256,8 @@ func (d *decoder) descriptor() uint64 {
 // mapping reads the head of a map, and returns the number of keys and values.
 func (d *decoder) mapping() int { return d.composed(0xc1, 0xd1, 0) }
 
-// list reads the head of a list, and returns its length.
-func (d *decoder) list() int { return d.composed(0xc0, 0xd0, 0x45) }
+// fields reads the head of a list, and returns its length.
+func (d *decoder) fields() int { return d.composed(0xc0, 0xd0, 0x45) }
 
 func (d *decoder) composed(short, long, empty byte) int {
 	code := byte(d.number(1))
@@ -279,7 +281,14 @@ func (d *decoder) composed(short, long, empty byte) int {
 	return int(n)
 }
 
-const maxDepth = 32
+const (
+	maxDepth = 32
+
+	// maxParts is how many values of a message may be within others. They take
+	// many times as much memory as bytes: a list, map or array with more stays as
+	// it is encoded.
+	maxParts = 1 << 16
+)
 
 func (d *decoder) value() value { return d.valueOf(byte(d.number(1))) }
 
@@ -347,10 +356,10 @@ func (d *decoder) valueOf(code byte) value {
 		return value{kind: kindComposed}
 	case 0xc0, 0xc1:
 		raw := d.take(int(d.number(1)))
-		return d.parts(raw, 1, code == 0xc1)
+		return d.list(raw, 1, code == 0xc1)
 	case 0xd0, 0xd1:
 		raw := d.take(int(d.number(4)))
-		return d.parts(raw, 4, code == 0xd1)
+		return d.list(raw, 4, code == 0xd1)
 	case 0xe0:
 		raw := d.take(int(d.number(1)))
 		return d.array(raw, 1)
@@ -372,12 +381,17 @@ func (d *decoder) nested(do func()) {
 	d.depth--
 }
 
-// parts reads a list or map of which the number of values takes width bytes.
-func (d *decoder) parts(raw []byte, width int, isMap bool) value {
+// list reads a list or map of which the number of values takes width bytes.
+func (d *decoder) list(raw []byte, width int, isMap bool) value {
 	v := value{kind: kindComposed, isMap: isMap}
 	d.nested(func() {
-		inner := decoder{rest: raw, depth: d.depth, err: d.err}
-		for n := inner.number(width); n > 0 && inner.err == nil; n-- {
+		inner := decoder{rest: raw, depth: d.depth, parts: d.parts, err: d.err}
+		n := inner.number(width)
+		if !d.may(n) {
+			v = value{kind: kindBytes, bytes: raw}
+			return
+		}
+		for ; n > 0 && inner.err == nil; n-- {
 			v.parts = append(v.parts, inner.value().json())
 		}
 		d.err = inner.err
@@ -385,11 +399,24 @@ func (d *decoder) parts(raw []byte, width int, isMap bool) value {
 	return v
 }
 
+// may says whether so many more values may be within others.
+func (d *decoder) may(n uint64) bool {
+	if n > uint64(maxParts-*d.parts) {
+		return false
+	}
+	*d.parts += int(n)
+	return true
+}
+
 func (d *decoder) array(raw []byte, width int) value {
 	v := value{kind: kindComposed}
 	d.nested(func() {
-		inner := decoder{rest: raw, depth: d.depth, err: d.err}
+		inner := decoder{rest: raw, depth: d.depth, parts: d.parts, err: d.err}
 		n := inner.number(width)
+		if !d.may(n) {
+			v = value{kind: kindBytes, bytes: raw}
+			return
+		}
 		code := byte(inner.number(1))
 		if code == 0 || n > uint64(len(raw)) {
 			if inner.err == nil {
