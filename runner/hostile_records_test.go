@@ -241,10 +241,10 @@ func inTurn(schemas int, values ...[]byte) func() (all [][]byte) {
 	}
 }
 
-func schemasOf(n int, make func(i int) registeredSchema) map[int]registeredSchema {
+func schemasOf(n int, one func(i int) registeredSchema) map[int]registeredSchema {
 	all := map[int]registeredSchema{}
 	for i := range n {
-		all[i+1] = make(i)
+		all[i+1] = one(i)
 	}
 	return all
 }
