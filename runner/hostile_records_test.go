@@ -241,10 +241,10 @@ func inTurn(schemas int, values ...[]byte) func() (all [][]byte) {
 	}
 }
 
-func schemasOf(n int, make func(i int) registeredSchema) map[int]registeredSchema {
+func schemasOf(n int, one func(i int) registeredSchema) map[int]registeredSchema {
 	all := map[int]registeredSchema{}
 	for i := range n {
-		all[i+1] = make(i)
+		all[i+1] = one(i)
 	}
 	return all
 }
@@ -277,6 +277,20 @@ func schemaOnslaughts() []onslaught {
 		{name: "long errors", format: "avro", schemas: schemasOf(1, func(int) registeredSchema {
 			return registeredSchema{"AVRO", `{"type":"record","name":"T","fields":[{"name":"` + strings.Repeat("x", 500<<10) + `","type":"int"}]}`}
 		}), values: inTurn(1, []byte{}), batch: 20, refused: true, letter: 2000},
+		{name: "many values of one column in turn", format: "parquet", schemas: schemasOf(1, func(int) registeredSchema {
+			var fields strings.Builder
+			for i := range 1500 {
+				fmt.Fprintf(&fields, `,{"name":"a%d","type":{"type":"array","items":"boolean"}}`, i)
+			}
+			return registeredSchema{"AVRO", `{"type":"record","name":"W","fields":[` + fields.String()[1:] + `]}`}
+		}), values: func() (all [][]byte) {
+			list := append(binary.AppendVarint(nil, 50_000), make([]byte, 50_001)...)
+			for i := range 100 {
+				value := append(append(make([]byte, i), list...), make([]byte, 1499-i)...)
+				all = append(all, framed(1, value...))
+			}
+			return all
+		}, batch: 20},
 		{name: "rows of nothing", format: "parquet", schemas: schemasOf(1, func(int) registeredSchema {
 			return registeredSchema{"AVRO", `{"type":"array","items":"null"}`}
 		}), values: inTurn(1, nothings), batch: 20},
@@ -295,7 +309,9 @@ func TestOnslaughts(t *testing.T) {
 			o.withstand(t, small)
 		})
 	}
-	for _, o := range onslaughts(usual) {
+	wide := onslaught{name: "wide rows", format: "parquet", schemas: schemasOf(1, func(int) registeredSchema { return wideSchema(5000, "n") }),
+		values: inTurn(1, make([]byte, 5000)), batch: 20}
+	for _, o := range append(onslaughts(usual), wide) {
 		t.Run(o.name+", with the default budget", func(t *testing.T) {
 			t.Parallel()
 			o.withstand(t, usual)
