@@ -1,4 +1,4 @@
-# A spout with code of its own: here a shell script, in any image with a shell and pachctl.
+# A spout with code of its own: spout.py, in the image that the Dockerfile beside it makes.
 terraform {
   required_providers {
     pachyderm = {
@@ -8,7 +8,7 @@ terraform {
 }
 
 variable "image" {
-  description = "Image with /bin/sh and pachctl of the cluster's version."
+  description = "The image, such as registry.example.com/numbers:1."
   type        = string
 }
 
@@ -17,7 +17,7 @@ resource "pachyderm_spout" "numbers" {
 
   transform = {
     image = var.image
-    cmd   = ["/bin/sh", "-c", file("${path.module}/spout.sh")]
+    cmd   = ["python3", "/app/spout.py"] # the image's ENTRYPOINT is not looked at
   }
 
   force_destroy = true # what it makes can be made again

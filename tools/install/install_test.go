@@ -81,7 +81,7 @@ func TestABuildGetsAVersionOfItsOwn(t *testing.T) {
 }
 
 func TestVersionsThatNobodyGetsAreRefused(t *testing.T) {
-	for _, version := range []string{"dev", "v1.2.3", "1.2", "1.2.3-rc1", "01.2.3"} {
+	for _, version := range []string{"dev", "v1.2.3", "1.2", "1.2.3-rc1", "01.2.3", "0.0.0"} {
 		err := run([]string{"-provider", program(t, "x"), "-dir", t.TempDir(), "-version", version}, time.Now, t.Output(), t.Output())
 		if err == nil || !strings.Contains(err.Error(), version) {
 			t.Errorf("%s: %v", version, err)

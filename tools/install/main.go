@@ -56,8 +56,8 @@ func run(args []string, now func() time.Time, stdout, stderr io.Writer) error {
 	if flags.NArg() > 0 {
 		return fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	}
-	if *version != "" && !releaseVersion.MatchString(*version) {
-		return fmt.Errorf("invalid -version %q: it must be three numbers, such as 1.2.3", *version)
+	if *version == "0.0.0" || *version != "" && !releaseVersion.MatchString(*version) {
+		return fmt.Errorf("invalid -version %q: it must be three numbers, such as 1.2.3, and not all 0", *version)
 	}
 	implied := *dir == ""
 	if implied {

@@ -63,6 +63,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	switch {
 	case flags.NArg() > 0:
 		return fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	case r.version == "0.0.0":
+		return errors.New("invalid -version 0.0.0: Terraform takes it for no version at all")
 	case !semantic.MatchString(r.version):
 		return fmt.Errorf("invalid -version %q: it must be a semantic version without a leading v, such as 1.2.3", r.version)
 	case !digests.MatchString(r.runnerDigest):

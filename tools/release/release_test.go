@@ -339,6 +339,7 @@ func TestWrongFlags(t *testing.T) {
 	for _, c := range []struct{ args, fails string }{
 		{"-version v1.2.3 -runner-digest " + testDigest, "-version"},
 		{"-version 1.2 -runner-digest " + testDigest, "-version"},
+		{"-version 0.0.0 -runner-digest " + testDigest, "no version at all"},
 		{"-version 1.2.3", "-runner-digest"},
 		{"-version 1.2.3 -runner-digest latest", "-runner-digest"},
 		{"-version 1.2.3 -runner-digest " + testDigest + " -platforms linux", "linux"},

@@ -28,7 +28,7 @@ var requirements string
 var python = sync.OnceValues(func() (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Minute) // it is for all tests
 	defer cancel()
-	return installPython(ctx)
+	return installPython(ctx, requirements)
 })
 
 // needPython returns the command of a Python that has the libraries.
@@ -43,7 +43,7 @@ func needPython(t *testing.T) string {
 
 // installPython returns a virtual environment's Python in the user's cache. If
 // it isn't there, pip brings the libraries, from where its own settings say.
-func installPython(ctx context.Context) (string, error) {
+func installPython(ctx context.Context, requirements string) (string, error) {
 	base, err := exec.LookPath("python3")
 	if err != nil {
 		return "", err
@@ -75,7 +75,7 @@ func installPython(ctx context.Context) (string, error) {
 	if err := os.WriteFile(list, []byte(requirements), 0o600); err != nil {
 		return "", err
 	}
-	fmt.Fprintln(os.Stderr, "Installing pyarrow, DuckDB, fastavro, fastparquet and polars")
+	fmt.Fprintln(os.Stderr, "Installing libraries of Python")
 	target := filepath.Join(unfinished, "environment")
 	pip := []string{filepath.Join(target, "bin", "python"), "-m", "pip"}
 	if _, err := output(ctx, base, "-m", "venv", target); err != nil {
