@@ -68,7 +68,7 @@ func (w *webhookSupply) send(ctx context.Context, port int) error {
 		senders.Go(func() {
 			for body := range queue {
 				for !w.post(ctx, port, body) && ctx.Err() == nil {
-					time.Sleep(10 * time.Millisecond)
+					time.Sleep(50 * time.Millisecond)
 				}
 			}
 		})
