@@ -292,7 +292,9 @@ func TestKeptSchemas(t *testing.T) {
 		if _, _, err := v.Decode(nil, append([]byte{2}, varint(i)...)); err != nil {
 			t.Fatal(err)
 		}
-		r.Known(1)
+		if _, err, ok := r.Known(1); err != nil || !ok {
+			t.Fatal(err, ok)
+		}
 	}
 	if len(r.known) != 1 || r.size < 450*20*fieldMemory {
 		t.Errorf("%d schemas are kept after many messages, and %d bytes counted", len(r.known), r.size)
