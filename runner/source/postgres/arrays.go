@@ -7,7 +7,6 @@ package postgres
 type arrayReader struct {
 	rest    []byte
 	element []byte // of the last step that was one; its memory is used again
-	quoted  bool
 	scratch []byte
 }
 

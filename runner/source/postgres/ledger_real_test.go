@@ -128,7 +128,7 @@ func TestLedger(t *testing.T) {
 			time.Sleep(10 * time.Millisecond)
 		}
 		cancel()
-		<-ended
+		<-ended //nolint:errcheck // it was ended
 	}
 	conn, err := server.Connect(t.Context(), postgrescluster.Database)
 	if err != nil {

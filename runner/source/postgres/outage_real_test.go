@@ -6,6 +6,7 @@ package postgres_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -111,7 +112,7 @@ func (n *tunnel) copy(to, from net.Conn, frozen chan struct{}) {
 		count, err := from.Read(buffer)
 		select {
 		case <-frozen:
-			if err == nil || err == io.EOF {
+			if err == nil || errors.Is(err, io.EOF) {
 				swallow(from)
 			}
 			return

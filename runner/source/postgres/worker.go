@@ -251,7 +251,7 @@ func (w *worker) await(ctx context.Context, conn *pgconn.PgConn, at slot) error 
 
 // question is a connection for questions beside.
 func (w *worker) question(ctx context.Context) (*pgconn.PgConn, error) {
-	if w.sql != nil && !w.sql.IsClosed() && w.sql.CheckConn() == nil {
+	if w.sql != nil && !w.sql.IsClosed() && w.sql.Ping(ctx) == nil {
 		return w.sql, nil
 	}
 	w.hangUpQuestion()

@@ -159,13 +159,13 @@ func (v value) text() []byte {
 	case kindTime:
 		return time.UnixMilli(int64(v.number)).UTC().AppendFormat(nil, "2006-01-02T15:04:05.000Z07:00")
 	case kindUUID:
-		out := make([]byte, 0, 36)
+		out, rest := make([]byte, 0, 36), v.bytes
 		for i, n := range [...]int{4, 2, 2, 2, 6} {
 			if i > 0 {
 				out = append(out, '-')
 			}
-			out = hex.AppendEncode(out, v.bytes[:n])
-			v.bytes = v.bytes[n:]
+			out = hex.AppendEncode(out, rest[:n])
+			rest = rest[n:]
 		}
 		return out
 	}
