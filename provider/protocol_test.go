@@ -6,7 +6,9 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"maps"
 	"math/big"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -429,7 +431,8 @@ func merged(base object, changes object) object {
 	for k, v := range base {
 		out[k] = v
 	}
-	for k, v := range changes {
+	for _, k := range slices.Sorted(maps.Keys(changes)) { // what is in an object after the object
+		v := changes[k]
 		name, rest, nested := strings.Cut(k, ".")
 		if !nested {
 			out[k] = v

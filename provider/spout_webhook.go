@@ -4,6 +4,7 @@ package provider
 
 import (
 	"maps"
+	stdpath "path"
 	"slices"
 	"strings"
 
@@ -26,9 +27,9 @@ func (v *spoutValidator) webhook(read runnerSettings) {
 		e := read.Webhook.Endpoints[name]
 		for list, files := range map[string][]string{"secret_files": e.SecretFiles, "verify_token_files": e.TokenFiles} {
 			for _, file := range files {
-				if !v.mounted(file) {
+				if strings.HasPrefix(file, "/") && !v.mounted(file) {
 					v.failAt(path.Root("webhook").AtName("endpoints").AtMapKey(name).AtName(list),
-						"webhook.endpoints[%q].%s has %q, which is in no folder of secret_mounts. Mount the Kubernetes secret that has it, as secret_mounts = { %q = \"<secret>\" }.", name, list, file, file[:max(1, strings.LastIndexByte(file, '/'))])
+						"webhook.endpoints[%q].%s has %q, which is in no folder of secret_mounts. Mount the Kubernetes secret that has it, as secret_mounts = { %q = \"<secret>\" }.", name, list, file, stdpath.Dir(file))
 				}
 			}
 		}
