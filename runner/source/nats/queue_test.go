@@ -62,9 +62,8 @@ func TestAcknowledged(t *testing.T) {
 			l.produce(1)
 			offsets, _ = read(t, s, 1)
 			wantOffsets(t, offsets, 21, 21)
-			if n := len(l.consumers()); n != 1 {
-				t.Errorf("%d consumers are left", n)
-			}
+			s.Acknowledge(t.Context(), s.Position())
+			await(t, "one consumer", func() bool { return len(l.consumers()) == 1 })
 		})
 	}
 }
@@ -252,9 +251,7 @@ func TestTwoConsumers(t *testing.T) {
 		wantOffsets(t, offsets, 1, 8)
 		s.Acknowledge(t.Context(), s.Position())
 		await(t, "deleted", func() bool { return l.messages() == 0 })
-		if n := len(l.consumers()); n != 1 {
-			t.Errorf("%d consumers are left", n)
-		}
+		await(t, "one consumer", func() bool { return len(l.consumers()) == 1 })
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	client "github.com/nats-io/nats.go"
@@ -20,7 +21,9 @@ import (
 type session struct {
 	stream   jetstream.Stream
 	consumer string
-	temporal bool // the consumer ends with the session
+	temporal bool     // the consumer ends with the session
+	retired  []string // consumers to delete
+	retireAt uint64   // once this is the next message to acknowledge
 	sub      *client.Subscription
 	inbox    string
 	ended    chan error // why, once
@@ -140,11 +143,13 @@ func (s *Source) makeConsumer(ctx context.Context, ss *session, next uint64) err
 // two cannot be, and messages stay without one.
 func (s *Source) makeQueueConsumer(ctx context.Context, ss *session, config jetstream.ConsumerConfig) error {
 	there, free := []string{}, []string{}
+	created := map[string]time.Time{}
 	from := s.durable.Next
 	for _, name := range s.config.Consumers() {
 		switch last, err := ss.stream.Consumer(ctx, name); {
 		case err == nil:
 			there = append(there, name)
+			created[name] = last.CachedInfo().Created
 			from = min(from, last.CachedInfo().AckFloor.Stream+1)
 		case errors.Is(err, jetstream.ErrNotPullConsumer):
 			there = append(there, name)
@@ -176,7 +181,8 @@ func (s *Source) makeQueueConsumer(ctx context.Context, ss *session, config jets
 		// at once if it is committed: not all servers delete what only a deleted
 		// consumer has kept.
 		config.OptStartSeq = max(from, 1)
-		if len(free) == 0 { // a runner has died in between: both have all that is needed
+		if len(free) == 0 { // the older one was not deleted yet, and has all that is needed
+			slices.SortFunc(there, func(a, b string) int { return created[a].Compare(created[b]) })
 			if err := remove(there[1:]); err != nil {
 				return err
 			}
@@ -190,7 +196,36 @@ func (s *Source) makeQueueConsumer(ctx context.Context, ss *session, config jets
 	}
 	s.counters.sawPending(consumer.CachedInfo().NumPending)
 	ss.consumer = config.Name
-	return remove(there)
+	if len(there) == 0 {
+		return nil
+	}
+	info, err := ss.stream.Info(ctx)
+	if err != nil {
+		return fmt.Errorf("ask for the stream: %w", err)
+	}
+	ss.retired, ss.retireAt = there, info.State.LastSeq+1
+	return nil
+}
+
+// retire deletes the consumer of the last session once all that it was kept for
+// is acknowledged by way of the new one. A cluster that has just made that may
+// otherwise delete messages which only the old one was known to want.
+func (s *Source) retire(ss *session) error {
+	s.mu.Lock()
+	done := s.durable.Next >= ss.retireAt
+	s.mu.Unlock()
+	if !done {
+		return nil
+	}
+	ctx, cancel := s.asking(s.running)
+	defer cancel()
+	for _, name := range ss.retired {
+		if err := ss.stream.DeleteConsumer(ctx, name); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
+			return fmt.Errorf("delete the consumer %s of the last session: %w", name, s.explained(err))
+		}
+	}
+	ss.retired = nil
+	return nil
 }
 
 // finish ends a session.
@@ -271,6 +306,11 @@ func (s *Source) look(ss *session) error {
 	info, _, err := s.info(s.running)
 	if err != nil {
 		return err
+	}
+	if len(ss.retired) > 0 {
+		if err := s.retire(ss); err != nil {
+			return err
+		}
 	}
 	s.mu.Lock()
 	behind := info.State.LastSeq >= s.next.Next && info.Created.Equal(s.next.Created)
