@@ -108,7 +108,12 @@ func (d *demo) runPostgres(ctx context.Context) (report *ledger.Report, err erro
 	if err := <-killed; err != nil {
 		return nil, err
 	}
-	if err := d.awaitJournal(ctx, written); err != nil {
+	err = d.awaitJournal(ctx, written, func() int64 {
+		writer.Write(ctx, random, 1)
+		written++
+		return written
+	})
+	if err != nil {
 		return nil, err
 	}
 	d.say("rebuilding the tables from the files of every commit, and comparing them with those in the database")
@@ -133,8 +138,9 @@ func (d *demo) runPostgres(ctx context.Context) (report *ledger.Report, err erro
 	return report, err
 }
 
-// awaitJournal shows commits as they come, until so many transactions are in them.
-func (d *demo) awaitJournal(ctx context.Context, transactions int64) error {
+// awaitJournal shows commits as they come, until so many transactions are in
+// them. It may ask for one more, and is told how many there are then.
+func (d *demo) awaitJournal(ctx context.Context, transactions int64, oneMore func() int64) error {
 	shown := ""
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
@@ -145,9 +151,17 @@ func (d *demo) awaitJournal(ctx context.Context, transactions int64) error {
 		}
 		if last != nil && last.ID != shown {
 			shown = last.ID
-			done, err := d.showTables(last, about, transactions)
-			if err != nil || done {
+			p, err := positions.Parse(about.Position)
+			if err != nil {
 				return err
+			}
+			d.showTables(last, about, p, transactions)
+			all, ask := ledger.Reached(p, transactions)
+			if all {
+				return nil
+			}
+			if ask {
+				transactions = oneMore()
 			}
 		}
 		select {
@@ -158,15 +172,10 @@ func (d *demo) awaitJournal(ctx context.Context, transactions int64) error {
 	}
 }
 
-func (d *demo) showTables(c *pachyderm.Commit, about spoutcommit.Description, transactions int64) (done bool, err error) {
-	p, err := positions.Parse(about.Position)
-	if err != nil {
-		return false, err
-	}
+func (d *demo) showTables(c *pachyderm.Commit, about spoutcommit.Description, p *positions.Position, transactions int64) {
 	journal := p.Tables["public.journal"]
 	if journal == nil {
-		return false, nil
+		journal = &positions.Table{}
 	}
 	d.say("commit %.8s  %6d rows  %2d files  %7d bytes  up to %s  %d of %d transactions  (%s)", c.ID, about.Written, about.Files, about.Bytes, p.LSN, journal.Next, transactions, about.Reason)
-	return journal.Next >= transactions, nil
 }

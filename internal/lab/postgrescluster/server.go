@@ -228,7 +228,8 @@ func (s *Server) Kill() {
 	s.process.End(syscall.SIGKILL, grace)
 	for _, pid := range children { // they would end soon, and hold the memory until then
 		_ = syscall.Kill(pid, syscall.SIGKILL) // an error means that it has ended
-		for state, _ := stateOf(pid); state != "" && state != "Z"; state, _ = stateOf(pid) {
+		deadline := time.Now().Add(grace)
+		for state, _ := stateOf(pid); state != "" && state != "Z" && time.Now().Before(deadline); state, _ = stateOf(pid) {
 			time.Sleep(time.Millisecond)
 		}
 	}

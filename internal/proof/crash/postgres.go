@@ -93,15 +93,16 @@ func (p *postgresSide) settle(ctx context.Context) error {
 
 func (p *postgresSide) known() int64 { return p.records.Load() }
 
-// reached looks at the journal alone: its rows are only ever inserted, and each
-// transaction is whole in a commit.
+// reached looks at the journal: its rows are only ever inserted, and each
+// transaction is whole in a commit. The position follows by itself where it was
+// only copied.
 func (p *postgresSide) reached(d spoutcommit.Description) (bool, error) {
 	position, err := positions.Parse(d.Position)
 	if err != nil {
 		return false, err
 	}
-	t := position.Tables["public.journal"]
-	return t != nil && t.Next >= p.journal.Load(), nil
+	all, _ := ledger.Reached(position, p.journal.Load())
+	return all, nil
 }
 
 func (p *postgresSide) audit(ctx context.Context, branch *pachyderm.Branch) (*audit.Report, error) {

@@ -9,6 +9,25 @@
 // transaction says in a row of the journal how many other rows it changes.
 package ledger
 
+import positions "github.com/spoutworks/terraform-provider-pachyderm/internal/position/postgres"
+
+// Reached says whether so many transactions, all that there are, are whole
+// before a position. If they are only in the copy of the journal, changes of
+// other tables that were copied earlier may still come: one more transaction
+// then has the position follow.
+func Reached(p *positions.Position, transactions int64) (all, oneMore bool) {
+	journal := p.Tables["public.journal"]
+	if journal == nil || journal.Next < transactions {
+		return false, false
+	}
+	for _, relation := range p.Relations {
+		if p.LSN < relation.Copied {
+			return false, true
+		}
+	}
+	return true, false
+}
+
 // Tables are those that are written.
 var Tables = []string{"account", "line", "journal"}
 

@@ -3,14 +3,17 @@
 package postgres
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
@@ -71,24 +74,41 @@ func (v *server) makeConfig() (*pgconn.Config, error) {
 
 // connect opens a connection for queries.
 func (v *server) connect(ctx context.Context) (*pgconn.PgConn, error) {
-	return v.open(ctx, v.config.RuntimeParams)
+	return v.open(ctx, v.config.RuntimeParams, nil)
 }
+
+// readBuffer is how much is read at once of a connection with changes: each row
+// is a packet of its own.
+const readBuffer = 128 << 10
 
 // connectReplication opens one for commands of the replication protocol.
 func (v *server) connectReplication(ctx context.Context) (*pgconn.PgConn, error) {
+	conn, _, err := v.connectBuffered(ctx)
+	return conn, err
+}
+
+// connectBuffered does that, and returns what is read ahead.
+func (v *server) connectBuffered(ctx context.Context) (conn *pgconn.PgConn, ahead *bufio.Reader, err error) {
 	params := map[string]string{"replication": "database", "wal_sender_timeout": fmt.Sprint(senderTimeout.Milliseconds())}
 	for name, value := range v.config.RuntimeParams {
 		params[name] = value
 	}
-	return v.open(ctx, params)
+	conn, err = v.open(ctx, params, func(r io.Reader, w io.Writer) *pgproto3.Frontend {
+		ahead = bufio.NewReaderSize(r, readBuffer)
+		return pgproto3.NewFrontend(ahead, w)
+	})
+	return conn, ahead, err
 }
 
-func (v *server) open(ctx context.Context, params map[string]string) (*pgconn.PgConn, error) {
+func (v *server) open(ctx context.Context, params map[string]string, frontend pgconn.BuildFrontendFunc) (*pgconn.PgConn, error) {
 	if v.invalid != nil {
 		return nil, &source.Stop{Err: v.invalid}
 	}
 	c := v.config.Copy()
 	c.RuntimeParams = params
+	if frontend != nil {
+		c.BuildFrontend = frontend
+	}
 	conn, err := pgconn.ConnectConfig(ctx, c)
 	if err != nil {
 		return nil, v.explained(err)

@@ -3,6 +3,7 @@
 package postgres
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -24,12 +25,14 @@ import (
 type link struct {
 	conn     net.Conn
 	frontend *pgproto3.Frontend
+	ahead    *bufio.Reader // that the frontend reads from
 	blocks   chan *block
 	ended    chan struct{} // closed when nothing more comes
 	err      error         // why; to be read after ended
 	group    sync.WaitGroup
 
 	durable   *atomic.Uint64
+	inside    bool          // of a transaction, of which more comes before anybody can use it; of the receiver
 	told      chan struct{} // there is something to tell the server
 	stop      chan struct{}
 	stopOnce  sync.Once
@@ -62,13 +65,14 @@ func (b *block) free() {
 
 const (
 	blockLargest   = 256 << 10
+	blockInside    = 32 << 10 // that is handed over within a transaction
 	statusInterval = 5 * time.Second
 	silence        = senderTimeout * 3 / 2 // after which the server is gone
 	writeTimeout   = senderTimeout
 )
 
 // follow begins replication at a place, over a connection that it takes over.
-func follow(ctx context.Context, conn *pgconn.PgConn, command string, durable *atomic.Uint64, bytes *atomic.Int64) (*link, error) {
+func follow(ctx context.Context, conn *pgconn.PgConn, ahead *bufio.Reader, command string, durable *atomic.Uint64, bytes *atomic.Int64) (*link, error) {
 	conn.Frontend().SendQuery(&pgproto3.Query{String: command})
 	if err := conn.Frontend().Flush(); err != nil {
 		return nil, fmt.Errorf("%s: %w", command, err)
@@ -84,7 +88,7 @@ func follow(ctx context.Context, conn *pgconn.PgConn, command string, durable *a
 			if err != nil {
 				return nil, fmt.Errorf("START_REPLICATION: %w", err)
 			}
-			l := &link{conn: taken.Conn, frontend: taken.Frontend, blocks: make(chan *block, 1), ended: make(chan struct{}),
+			l := &link{conn: taken.Conn, frontend: taken.Frontend, ahead: ahead, blocks: make(chan *block, 1), ended: make(chan struct{}),
 				durable: durable, told: make(chan struct{}, 1), stop: make(chan struct{}), bytes: bytes}
 			l.received.Store(time.Now().UnixNano())
 			l.group.Go(l.receive)
@@ -131,7 +135,8 @@ func (l *link) receive() {
 			}
 			return
 		}
-		if len(b.ends) > 0 && (l.frontend.ReadBufferLen() == 0 || len(b.data) >= blockLargest) {
+		nothing := l.frontend.ReadBufferLen() == 0 && l.ahead.Buffered() == 0
+		if len(b.ends) > 0 && (nothing && (!l.inside || len(b.data) >= blockInside) || len(b.data) >= blockLargest) {
 			if !l.hand(b) {
 				l.err = net.ErrClosed
 				return
@@ -160,6 +165,9 @@ func (l *link) take(b *block, m pgproto3.BackendMessage) error {
 		}
 		if m.Data[0] == pgoutput.KindKeepalive && m.Data[len(m.Data)-1] != 0 {
 			l.tell()
+		}
+		if kind := m.Data[0]; kind == pgoutput.KindKeepalive || kind == pgoutput.KindData && len(m.Data) > pgoutput.HeadOfData {
+			l.inside = kind == pgoutput.KindData && m.Data[pgoutput.HeadOfData] != pgoutput.KindCommit
 		}
 		b.data = append(b.data, m.Data...)
 		b.ends = append(b.ends, len(b.data))

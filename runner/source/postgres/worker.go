@@ -197,7 +197,7 @@ func (w *worker) connect(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	replication, err := w.server.connectReplication(ctx)
+	replication, ahead, err := w.server.connectBuffered(ctx)
 	if err != nil {
 		return err
 	}
@@ -205,7 +205,7 @@ func (w *worker) connect(ctx context.Context) error {
 		identifier(w.server.settings.Slot), w.read, literal(identifier(w.server.settings.PublicationName())))
 	begun, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
-	l, err := follow(begun, replication, command, &w.source.durable, &w.source.memory)
+	l, err := follow(begun, replication, ahead, command, &w.source.durable, &w.source.memory)
 	if err != nil {
 		hangUp(replication)
 		return w.refused(err)

@@ -35,13 +35,15 @@ const (
 	KindKeepalive = 'k'
 )
 
+// HeadOfData is the length of what comes before the plugin's message.
+const HeadOfData = 25
+
 // ParseData reads a message of the kind 'w'.
 func ParseData(b []byte) (d Data, err error) {
-	const head = 25
-	if len(b) < head+1 || b[0] != KindData {
+	if len(b) < HeadOfData+1 || b[0] != KindData {
 		return d, ErrMalformed
 	}
-	return Data{postgres.LSN(binary.BigEndian.Uint64(b[1:])), postgres.LSN(binary.BigEndian.Uint64(b[9:])), b[head:]}, nil
+	return Data{postgres.LSN(binary.BigEndian.Uint64(b[1:])), postgres.LSN(binary.BigEndian.Uint64(b[9:])), b[HeadOfData:]}, nil
 }
 
 // ParseKeepalive reads a message of the kind 'k'.
