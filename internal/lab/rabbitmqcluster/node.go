@@ -265,6 +265,41 @@ func (n *Node) Restart(ctx context.Context) error {
 	}
 }
 
+// RestartWith starts a node that was ended, and waits until it serves streams.
+// A node that was killed may find that a stream runs already, and leave it
+// alone (RabbitMQ 3.10, "already_started" in its log): it is restarted then, as
+// an operator would.
+func (n *Node) RestartWith(ctx context.Context, streams ...string) error {
+	const patience = 15 * time.Second
+	for try := 0; ; try++ {
+		if err := n.Restart(ctx); err != nil {
+			return err
+		}
+		err := n.awaitStreams(ctx, patience, streams)
+		if err == nil && len(streams) > 0 {
+			time.Sleep(2 * time.Second) // a node that has just started may start them once more
+			err = n.awaitStreams(ctx, patience, streams)
+		}
+		if err == nil || ctx.Err() != nil || try == 5 {
+			return err
+		}
+		n.Shutdown()
+	}
+}
+
+func (n *Node) awaitStreams(ctx context.Context, patience time.Duration, streams []string) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for _, stream := range streams {
+		p, err := n.AwaitPublisher(ctx, stream)
+		if err != nil {
+			return fmt.Errorf("stream %s is not there: %w", stream, err)
+		}
+		p.Close()
+	}
+	return nil
+}
+
 // Dial connects as the user that may do all.
 func (n *Node) Dial() (*amqp.Connection, error) {
 	return amqp.DialConfig("amqp://"+User+":"+Password+"@"+n.AMQP()+"/", amqp.Config{Heartbeat: 10 * time.Second, Dial: amqp.DefaultDial(20 * time.Second)})

@@ -26,8 +26,8 @@ import (
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/ingest"
 )
 
-// TestRabbitMQExample applies the example of RabbitMQ. The runners and the node
-// are killed while messages come, and all are there: once those of the super
+// TestRabbitMQExample applies the example of RabbitMQ. The runners are
+// killed and the node is restarted while messages come, and all are there: once those of the super
 // stream and those that have an id.
 func TestRabbitMQExample(t *testing.T) {
 	n, err := rabbitmqcluster.Start(t.Context(), rabbitmqcluster.Options{})
@@ -142,8 +142,8 @@ func TestRabbitMQExample(t *testing.T) {
 		}
 	}
 	publish(each)
-	n.Kill()
-	if err := n.Restart(t.Context()); err != nil {
+	n.Shutdown()
+	if err := n.RestartWith(t.Context(), partitions...); err != nil {
 		t.Fatal(err)
 	}
 	publish(2 * each)

@@ -33,6 +33,8 @@ type rabbitMQ struct {
 	stop   context.CancelFunc
 	others sync.WaitGroup
 
+	streams []string // that the node must serve after a restart
+
 	mu        sync.Mutex
 	grown     chan struct{}
 	waiting   []rabbitMessage
@@ -73,12 +75,12 @@ func (r *rabbitMQ) signal(s syscall.Signal) error { return r.node.Signal(s) }
 
 func (r *rabbitMQ) restart(ctx context.Context) error {
 	r.node.Shutdown()
-	return r.node.Restart(ctx)
+	return r.node.RestartWith(ctx, r.streams...)
 }
 
 func (r *rabbitMQ) kill(ctx context.Context) error {
 	r.node.Kill()
-	return r.node.Restart(ctx)
+	return r.node.RestartWith(ctx, r.streams...)
 }
 
 // make has n messages published, to one of some queues or streams each.
@@ -232,6 +234,7 @@ func startStreams(ctx context.Context, _ *spout, _ string) (side, error) {
 		_ = r.close()
 		return nil, err
 	}
+	r.streams = s.partitions
 	following, cancel := context.WithCancel(ctx)
 	stop := r.stop
 	r.stop = func() { stop(); cancel() }

@@ -28,7 +28,12 @@ func ownNode(t *testing.T, o rabbitmqcluster.Options) *rabbitmqcluster.Node {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(n.Stop)
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log(n.LogTail())
+		}
+		n.Stop()
+	})
 	return n
 }
 
@@ -99,7 +104,7 @@ func TestNodeRestarts(t *testing.T) {
 		t.Helper()
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 		defer cancel()
-		if err := n.Restart(ctx); err != nil {
+		if err := n.RestartWith(ctx, "s"); err != nil {
 			t.Fatal(err)
 		}
 	}
