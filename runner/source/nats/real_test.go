@@ -145,7 +145,11 @@ func TestRealFailover(t *testing.T) {
 				}
 				s, _ = open(t, of, position)
 			}
-			for range 3 {
+			rounds := 3
+			if testing.Short() {
+				rounds = 1
+			}
+			for range rounds {
 				committed := consume(200)
 				s.Acknowledge(t.Context(), committed)
 				var leader *natscluster.Server
