@@ -601,3 +601,42 @@ func TestOtherServers(t *testing.T) {
 		}
 	}
 }
+
+// A slot that is lost while it is followed ends the session with an error that
+// is no reason to stop where the settings say so: the next Open begins again.
+func TestSlotIsLostWhileFollowed(t *testing.T) {
+	t.Parallel()
+	database, conn := newDatabase(t)
+	run(t, conn, "CREATE TABLE t (id int PRIMARY KEY)", "INSERT INTO t VALUES (1)")
+	s := configure(database, "t")
+	s.Postgres.OnReset = "restart"
+	r := start(t, s)
+	run(t, conn, "INSERT INTO t VALUES (2)")
+	r.read(2)
+	position := r.Position()
+	drop := func() {
+		t.Helper()
+		deadline := time.Now().Add(patience)
+		for {
+			run(t, conn, "SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE active AND slot_name = '"+s.Postgres.Slot+"'")
+			if _, err := conn.Exec(context.Background(), "SELECT pg_drop_replication_slot('"+s.Postgres.Slot+"')"); err == nil {
+				return
+			} else if time.Now().After(deadline) {
+				t.Fatal(err)
+			}
+		}
+	}
+	drop()
+	for {
+		if err := r.next(); source.IsStop(err) {
+			t.Fatalf("it stops: %v", err)
+		} else if err != nil {
+			break
+		}
+	}
+	r.Close() //nolint:errcheck // another one goes on
+	r = newReader(t, s).mustOpen(position)
+	if got := r.read(2); got[0].op != source.OpRead || got[0].offset != 2 || got[1].offset != 3 {
+		t.Error(got)
+	}
+}

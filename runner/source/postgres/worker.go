@@ -32,6 +32,7 @@ type worker struct {
 	most    int  // records of a round
 	resumed bool // there was a position
 	home    identity
+	again   error // why the slot and all copies are to be made again; nil if they are not
 
 	sql       *pgconn.PgConn // for questions beside; nil while there is none
 	types     map[uint32]userType
@@ -132,6 +133,9 @@ func (w *worker) run(ctx context.Context) error {
 		}
 		if w.link == nil {
 			if _, err := retry(ctx, w.source, "replication", func() (bool, error) { return true, w.connect(ctx) }); err != nil {
+				if w.again != nil {
+					return w.again // the next Open begins again
+				}
 				return err
 			}
 		}
@@ -190,7 +194,8 @@ func (w *worker) connect(ctx context.Context) error {
 	var reset *resetError
 	if errors.As(err, &reset) {
 		if w.server.settings.OnReset == "restart" {
-			return stopf("%w", err) // Open begins again
+			w.again = err
+			return stopf("%w", err) // which ends the attempts
 		}
 		return stopf("%w. Use another output branch or another spout, or set SPOUT_POSTGRES_ON_RESET to restart to have all tables copied again", err)
 	}
