@@ -48,7 +48,7 @@ var faults = []fault{
 	{name: "the pod deleted", harm: func(_ context.Context, s *spout) outcome {
 		return s.note(s.Cluster.DeletePod(pachyderm.DefaultProject, s.name))
 	}},
-	{name: "SIGSTOP, and SIGCONT with another runner at work,", harm: zombie},
+	{name: "SIGSTOP, and SIGCONT with another runner at work,", possible: canHaveRival, harm: zombie},
 	{name: "the connection cut", survives: true, harm: func(_ context.Context, s *spout) outcome {
 		s.proxy.cut()
 		return goOn
@@ -187,6 +187,10 @@ func (s *spout) newWriter(ctx context.Context, than string) error {
 		return err == nil && d.Writer != than, transient(err)
 	})
 }
+
+// canHaveRival says whether a second runner can work on this machine while the
+// first is stopped.
+func canHaveRival(c *campaign) bool { return !c.kind.listens }
 
 // startRival runs another runner beside the pod's.
 func (s *spout) startRival(ctx context.Context) (end func() error, err error) {

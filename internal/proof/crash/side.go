@@ -62,7 +62,10 @@ type kind struct {
 	name   string             // of the source
 	server bool               // it is a server
 	kills  func(Options) bool // it is killable; nil for never
-	start  func(ctx context.Context, s *spout, dir string) (side, error)
+	// listens says that the runner takes a port, which a second one cannot have
+	// on the same machine while the first is stopped; in pods each has its own.
+	listens bool
+	start   func(ctx context.Context, s *spout, dir string) (side, error)
 }
 
 // kinds are the sources that there can be campaigns with.
@@ -71,7 +74,7 @@ var kinds = []kind{
 	{name: "nats", server: true, kills: always, start: startNATS},
 	{name: "rabbitmq", server: true, kills: always, start: startStreams},
 	{name: "rabbitmq_queues", server: true, kills: always, start: startQueues},
-	{name: "webhook", start: startWebhook},
+	{name: "webhook", listens: true, start: startWebhook},
 	{name: "postgres", server: true, kills: always, start: startPostgres},
 }
 
