@@ -77,7 +77,7 @@ func TestWebhookSide(t *testing.T) {
 		t.Errorf("%d events are known, %v", made.known(), err)
 	}
 	stop()
-	<-ended
+	<-ended //nolint:errcheck // it was ended
 	branch := client.Branch("default", "spout", "master")
 	report, err := made.audit(ctx, branch)
 	if err != nil || !report.OK() || report.Records != 100 {
