@@ -298,6 +298,7 @@ func TestDefaultsWrittenOut(t *testing.T) {
 			t.Parallel()
 			base := sourceSpouts[source.name]
 			s := pachtest.New(t)
+			s.AddKubernetesSecret("kafka-tls", map[string]string{"tls.crt": "c", "tls.key": "k"})
 			s.AddKubernetesSecret("kafka-user", map[string]string{"username": "u", "password": "p"})
 			spout := newInstance(t, s)
 			spout.must(spout.apply(base(nil)))
