@@ -70,8 +70,8 @@ func serveUntilTold(t *testing.T) {
 // TestHostileSenders: whatever strangers send, honest requests are answered, and
 // memory stays within the budget.
 func TestHostileSenders(t *testing.T) {
-	if testing.Short() {
-		t.Skip("it takes a while")
+	if os.Getenv("HOSTILE") == "" {
+		t.Skip("make test-hostile tries it: what a process takes is measured with nothing else at work")
 	}
 	zeros := func(packed io.WriteCloser, n int) {
 		block := make([]byte, 1<<20)
@@ -165,7 +165,7 @@ func TestHostileSenders(t *testing.T) {
 				at.honest("while " + attack.name + " are sent")
 				at.post("/end", "", "", time.Minute, 200)
 			})
-			rsstest.Run(t, rsstest.Limits{Budget: hostileBudget, Within: 4 * time.Minute}, "HOSTILE_PORT="+port)
+			rsstest.Run(t, rsstest.Limits{Budget: hostileBudget, Within: 5 * time.Minute}, "HOSTILE_PORT="+port)
 			attacker.Wait()
 			for _, conn := range at.conns {
 				_ = conn.Close()
@@ -201,7 +201,7 @@ func (at *target) flood(n int, path, headers, body string, statuses ...int) {
 	for range 16 {
 		senders.Go(func() {
 			for range queue {
-				at.post(path, headers, body, time.Minute, statuses...)
+				at.post(path, headers, body, 3*time.Minute, statuses...)
 			}
 		})
 	}
