@@ -99,8 +99,12 @@ func IsUnknownMethod(err error) bool {
 // IsUnavailable says that the server could not be reached or is going down.
 func IsUnavailable(err error) bool { return err != nil && code(err) == codes.Unavailable }
 
-// IsTimeout says that the deadline passed before an answer came.
-func IsTimeout(err error) bool { return err != nil && code(err) == codes.DeadlineExceeded }
+// IsTimeout says that the deadline passed before an answer came. A server that
+// notices it before the client does says so without the code (seen on 2.6.0).
+func IsTimeout(err error) bool {
+	return err != nil && (code(err) == codes.DeadlineExceeded ||
+		code(err) == codes.Unknown && says(err, context.DeadlineExceeded.Error()))
+}
 
 // IsUnanswered says that it is not known what became of a call: its answer was
 // lost, came too late, or was not waited for.
