@@ -126,25 +126,7 @@ func (s *Queues) resume(raw json.RawMessage) error {
 
 // await connects, and waits for the nodes and for all queues.
 func (s *Queues) await(ctx context.Context) (*link, error) {
-	pause := minPause
-	for {
-		l, err := s.connect(ctx)
-		if err == nil {
-			s.note(nil)
-			return l, nil
-		}
-		if source.IsStop(err) || ctx.Err() != nil {
-			return nil, errors.Join(ctx.Err(), err)
-		}
-		s.note(err)
-		s.log.Warn("waiting for RabbitMQ", "reason", err)
-		select {
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-time.After(pause):
-		}
-		pause = min(2*pause, maxPause)
-	}
+	return waitFor(ctx, s.log, s.note, func() (*link, error) { return s.connect(ctx) })
 }
 
 // connect tries the nodes one after the other, and begins to consume.

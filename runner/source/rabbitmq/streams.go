@@ -129,25 +129,7 @@ func (s *Streams) resume(raw json.RawMessage) error {
 // await returns the streams that are to be read. At first it waits until all
 // of them are there, and fixes where they begin.
 func (s *Streams) await(ctx context.Context, first bool) ([]string, error) {
-	pause := minPause
-	for {
-		names, err := s.survey(ctx, first)
-		if err == nil {
-			s.note(nil)
-			return names, nil
-		}
-		if source.IsStop(err) || ctx.Err() != nil {
-			return nil, errors.Join(ctx.Err(), err)
-		}
-		s.note(err)
-		s.log.Warn("waiting for RabbitMQ", "reason", err)
-		select {
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-time.After(pause):
-		}
-		pause = min(2*pause, maxPause)
-	}
+	return waitFor(ctx, s.log, s.note, func() ([]string, error) { return s.survey(ctx, first) })
 }
 
 // survey asks for the streams once.
