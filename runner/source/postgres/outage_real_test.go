@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/kafkacluster"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/postgrescluster"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
@@ -240,7 +241,7 @@ func TestIdleSlots(t *testing.T) {
 // password is not shown to whoever asks for it.
 func TestLogins(t *testing.T) {
 	t.Parallel()
-	authority, err := postgrescluster.NewAuthority()
+	authority, err := kafkacluster.NewAuthority("postgres")
 	if err != nil {
 		t.Fatal(err)
 	}
