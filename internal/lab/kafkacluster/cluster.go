@@ -17,6 +17,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -75,14 +76,27 @@ func Start(ctx context.Context, options Options) (_ *Cluster, err error) {
 			return nil, err
 		}
 	}
-	if c.client, err = kgo.NewClient(kgo.SeedBrokers(c.Addresses(Plaintext)...), kgo.MetadataMinAge(50*time.Millisecond)); err != nil {
+	// A broker that is still coming up may close a connection before it answers.
+	if c.client, err = kgo.NewClient(kgo.SeedBrokers(c.Addresses(Plaintext)...), kgo.MetadataMinAge(50*time.Millisecond), kgo.AlwaysRetryEOF()); err != nil {
 		return nil, err
 	}
 	c.admin = kadm.NewClient(c.client)
 	if err := c.AwaitBrokers(ctx, len(c.brokers)); err != nil {
 		return nil, err
 	}
-	return c, c.addUsers(ctx)
+	if err := c.addUsers(ctx); err != nil {
+		return nil, fmt.Errorf("%w\n%s", err, c.logTails())
+	}
+	return c, nil
+}
+
+// logTails returns the last warnings of all brokers.
+func (c *Cluster) logTails() string {
+	var tails []string
+	for _, b := range c.brokers {
+		tails = append(tails, b.LogTail())
+	}
+	return strings.Join(tails, "\n")
 }
 
 // prepare makes all that the brokers find when they start.
@@ -186,15 +200,20 @@ func (c *Cluster) addUsers(ctx context.Context) error {
 	if len(c.users) == 0 {
 		return nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
 	for _, mechanism := range []kadm.ScramMechanism{kadm.ScramSha256, kadm.ScramSha512} { // Kafka takes a user once per request
 		var upserts []kadm.UpsertSCRAM
 		for name, password := range c.users {
 			upserts = append(upserts, kadm.UpsertSCRAM{User: name, Password: password, Mechanism: mechanism, Iterations: 4096})
 		}
-		altered, err := c.admin.AlterUserSCRAMs(ctx, nil, upserts)
-		if err == nil {
-			err = altered.Error()
-		}
+		err := poll(ctx, func() error { // an upsert may be sent again
+			altered, err := c.admin.AlterUserSCRAMs(ctx, nil, upserts)
+			if err == nil {
+				err = altered.Error()
+			}
+			return err
+		})
 		if err != nil {
 			return fmt.Errorf("add users: %w", err)
 		}
@@ -205,8 +224,6 @@ func (c *Cluster) addUsers(ctx context.Context) error {
 // awaitUsers waits until a broker knows both passwords of all users: brokers
 // learn of them after the answer to the requests that made them.
 func (c *Cluster) awaitUsers(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
-	defer cancel()
 	names := slices.Collect(maps.Keys(c.users))
 	return poll(ctx, func() error {
 		described, err := c.admin.DescribeUserSCRAMs(ctx, names...)
