@@ -5,16 +5,11 @@ package web
 import (
 	"bufio"
 	"bytes"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
-	"encoding/pem"
 	"fmt"
 	"io"
-	"math/big"
 	"net"
 	"net/http"
 	"strings"
@@ -24,6 +19,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/authority"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
 )
 
@@ -234,22 +230,8 @@ func TestTroubleIsLoggedAsJSON(t *testing.T) {
 
 func TestTLS(t *testing.T) {
 	t.Parallel()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"orders.svc"}, NotAfter: time.Now().Add(time.Hour)}
-	certificate, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	private, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	secured := settings.HTTP{Hosts: []string{"orders.svc"},
-		TLS: settings.Certificate{Cert: string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate})),
-			Key: string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}))}}
+	own := authority.ForTest(t, "authority").IssueForTest(t, "orders", "orders.svc")
+	secured := settings.HTTP{Hosts: []string{"orders.svc"}, TLS: settings.Certificate{Cert: own.Chain, Key: own.Key}}
 	var log bytes.Buffer
 	address := start(t, secured, http.NotFoundHandler(), hclog.New(&hclog.LoggerOptions{Output: &log, JSONFormat: true}), patient)
 	pool := x509.NewCertPool()

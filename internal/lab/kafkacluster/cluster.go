@@ -22,6 +22,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/authority"
 )
 
 // Options say what to start.
@@ -35,7 +37,7 @@ type Options struct {
 // Cluster is a running cluster.
 type Cluster struct {
 	ID        string // as Kafka's own tools show it
-	Authority *Authority
+	Authority *authority.Authority
 	Tokens    *TokenServer
 
 	options      Options
@@ -110,10 +112,10 @@ func (c *Cluster) prepare() (err error) {
 	if c.host, err = loopback(); err != nil {
 		return err
 	}
-	if c.Authority, err = NewAuthority("kafkacluster"); err != nil {
+	if c.Authority, err = authority.New("kafkacluster"); err != nil {
 		return err
 	}
-	own, err := c.Authority.Issue("broker", net.ParseIP(c.host))
+	own, err := c.Authority.Issue("broker", c.host)
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/authority"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/kafkacluster"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
 )
@@ -70,10 +71,7 @@ func (l login) apply(t *testing.T, c *kafkacluster.Cluster, k settings.Kafka) se
 			k.TLS.CA = c.Authority.PEM
 		}
 		if l.mechanism == "" && l.user != "" {
-			own, err := c.Authority.Issue(l.user)
-			if err != nil {
-				t.Fatal(err)
-			}
+			own := c.Authority.IssueForTest(t, l.user)
 			k.TLS.Cert, k.TLS.Key = own.Chain, own.Key
 		}
 	}
@@ -125,10 +123,7 @@ func TestLogins(t *testing.T) {
 // goes on trying: the other side may be put right.
 func TestLoginsRefused(t *testing.T) {
 	t.Parallel()
-	stranger, err := kafkacluster.NewAuthority("stranger")
-	if err != nil {
-		t.Fatal(err)
-	}
+	stranger := authority.ForTest(t, "stranger")
 	for name, test := range map[string]struct {
 		login login
 		tells []string // both the log and Check

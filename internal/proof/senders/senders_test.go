@@ -8,19 +8,12 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/hmac"
-	"crypto/rand"
 	"crypto/sha256"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	_ "embed"
 	"encoding/hex"
 	"encoding/json"
-	"encoding/pem"
 	"fmt"
-	"math/big"
 	"net"
 	"os"
 	"os/exec"
@@ -31,6 +24,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/authority"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source/webhook"
@@ -180,40 +174,20 @@ func TestCurl(t *testing.T) {
 	}
 }
 
-// issue makes a certificate of an authority, which is its own if there is none.
-func issue(t *testing.T, name string, by *x509.Certificate, byKey *ecdsa.PrivateKey) (certificate *x509.Certificate, key *ecdsa.PrivateKey, certFile, keyFile string) {
+// files writes a certificate and its key.
+func files(t *testing.T, c authority.Certificate) (certFile, keyFile string) {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, NotAfter: time.Now().Add(time.Hour),
-		BasicConstraintsValid: true, IsCA: by == nil, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth}}
-	if by == nil {
-		by, byKey = template, key
-	}
-	raw, err := x509.CreateCertificate(rand.Reader, template, by, key.Public(), byKey)
-	if err != nil {
-		t.Fatal(err)
-	}
-	private, err := x509.MarshalECPrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if certificate, err = x509.ParseCertificate(raw); err != nil {
-		t.Fatal(err)
-	}
-	return certificate, key, write(t, "cert.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: raw}))), write(t, "key.pem", string(pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: private})))
+	return write(t, "cert.pem", c.Chain), write(t, "key.pem", c.Key)
 }
 
 // Client certificates: of the authority and with a name that may send, or none.
 func TestCurlWithCertificates(t *testing.T) {
-	authority, authorityKey, authorityFile, _ := issue(t, "authority", nil, nil)
-	_, _, serverCert, serverKey := issue(t, "runner", authority, authorityKey)
-	_, _, goodCert, goodKey := issue(t, "sender", authority, authorityKey)
-	_, _, otherCert, otherKey := issue(t, "other", authority, authorityKey)
-	stranger, strangerKey, _, _ := issue(t, "stranger", nil, nil)
-	_, _, falseCert, falseKey := issue(t, "sender", stranger, strangerKey)
+	trusted, stranger := authority.ForTest(t, "authority"), authority.ForTest(t, "stranger")
+	authorityFile := write(t, "authority.pem", trusted.PEM)
+	serverCert, serverKey := files(t, trusted.IssueForTest(t, "runner", "runner", "127.0.0.1"))
+	goodCert, goodKey := files(t, trusted.IssueForTest(t, "sender"))
+	otherCert, otherKey := files(t, trusted.IssueForTest(t, "other"))
+	falseCert, falseKey := files(t, stranger.IssueForTest(t, "sender"))
 	o := take(t, fmt.Sprintf(`{"e":{"auth":"certificate","client_names":["sender"]},"b":{"auth":"bearer","secret_files":[%q]}}`, write(t, "secret", "token")), func(w *settings.Webhook) {
 		w.CertFile, w.KeyFile, w.ClientCAFile = serverCert, serverKey, authorityFile
 	})

@@ -24,6 +24,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"golang.org/x/oauth2"
 
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/authority"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/logtest"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/tlsconfig"
@@ -106,7 +107,7 @@ func TestOAuthBearer(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			endpoint := newTokenEndpoint(t, start)
-			_, authority := selfSigned(t)
+			_, trusted := authority.Localhost(t)
 			c := startCluster(t)
 			b := &bearers{}
 			createTopic(t, c, "t", 1)
@@ -116,8 +117,8 @@ func TestOAuthBearer(t *testing.T) {
 			k.SASL.Mechanism, k.SASL.Username, k.SASL.Password = "oauthbearer", "me", secret
 			k.SASL.TokenURL, k.SASL.Scope, k.SASL.Extensions = endpoint.URL, "kafka orders", []string{"logicalCluster=lkc-1", "pool=p"}
 			if name == "https" { // the brokers' authority is the endpoint's too
-				authority = append(authority, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: endpoint.Certificate().Raw})...)
-				d, err := tlsconfig.Client(withCA(k, authority).TLS.TLS, "SPOUT_KAFKA_TLS")
+				trusted = append(trusted, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: endpoint.Certificate().Raw})...)
+				d, err := tlsconfig.Client(withCA(k, trusted).TLS.TLS, "SPOUT_KAFKA_TLS")
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -4,25 +4,19 @@ package kafka
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"errors"
-	"math/big"
 	"net"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/sasl/plain"
 	"github.com/twmb/franz-go/pkg/sasl/scram"
 
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/authority"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/logtest"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
 )
@@ -31,7 +25,7 @@ const secret = "a-Secret-that-nobody-may-see"
 
 func TestSASLAndTLS(t *testing.T) {
 	t.Parallel()
-	certificate, authority := selfSigned(t)
+	certificate, trusted := authority.Localhost(t)
 	for _, mechanism := range []string{"", "plain", "scram-sha-256", "scram-sha-512"} {
 		for _, withTLS := range []bool{false, true} {
 			name := "mechanism " + mechanism
@@ -56,7 +50,7 @@ func TestSASLAndTLS(t *testing.T) {
 				if withTLS {
 					opts = append(opts, kfake.TLS(&tls.Config{Certificates: []tls.Certificate{certificate}}))
 					roots := x509.NewCertPool()
-					roots.AppendCertsFromPEM(authority)
+					roots.AppendCertsFromPEM(trusted)
 					clientOpts = append(clientOpts, kgo.DialTLSConfig(&tls.Config{RootCAs: roots}))
 				}
 				c := startCluster(t, opts...)
@@ -65,7 +59,7 @@ func TestSASLAndTLS(t *testing.T) {
 				k := config(c, "t")
 				k.SASL.Mechanism, k.SASL.Username, k.SASL.Password = mechanism, "me", secret
 				if withTLS {
-					k.TLS.Enabled, k.TLS.CA = true, string(authority)
+					k.TLS.Enabled, k.TLS.CA = true, string(trusted)
 				}
 				s, _ := open(t, k, nil)
 				wantValues(t, read(t, s, 10), 0, 10)
@@ -162,19 +156,4 @@ func TestCheck(t *testing.T) {
 	if lines, err := s.survey(testContext(t), nil); err == nil || !strings.Contains(err.Error(), "topic u does not exist") {
 		t.Errorf("%v\n%s", err, strings.Join(lines, "\n"))
 	}
-}
-
-func selfSigned(t testing.TB) (tls.Certificate, []byte) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test"}, IsCA: true, BasicConstraintsValid: true,
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, DNSNames: []string{"localhost"}}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 }

@@ -3,10 +3,8 @@
 package kafka
 
 import (
-	"crypto/ecdsa"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/pem"
 	"os"
 	"path/filepath"
 	"testing"
@@ -14,10 +12,11 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/authority"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
 )
 
-// identity is a client certificate with its key, in PEM.
+// identity is a certificate, with who vouches for it, and its key, in PEM.
 type identity struct {
 	certificate tls.Certificate
 	cert, key   []byte
@@ -25,12 +24,12 @@ type identity struct {
 
 func newIdentity(t testing.TB) identity {
 	t.Helper()
-	certificate, cert := selfSigned(t)
-	der, err := x509.MarshalECPrivateKey(certificate.PrivateKey.(*ecdsa.PrivateKey))
+	c := authority.ForTest(t, "authority").IssueForTest(t, "test", "localhost", "127.0.0.1")
+	certificate, err := c.Pair()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return identity{certificate, cert, pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der})}
+	return identity{certificate, []byte(c.Chain), []byte(c.Key)}
 }
 
 func withCA(k settings.Kafka, authorities []byte) settings.Kafka {

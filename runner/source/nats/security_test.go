@@ -3,15 +3,7 @@
 package nats
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
-	"math/big"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -24,6 +16,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nkeys"
 
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/authority"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/natstest"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
 )
@@ -56,7 +49,7 @@ func wantMissing(t testing.TB, s *Source, position []byte, texts ...string) {
 // is a complaint that does not say it.
 func TestLogins(t *testing.T) {
 	t.Parallel()
-	certificate, authority := selfSigned(t)
+	certificate, trusted := authority.Localhost(t)
 	user, err := nkeys.CreateUser()
 	if err != nil {
 		t.Fatal(err)
@@ -102,7 +95,7 @@ func TestLogins(t *testing.T) {
 				c := config.NATS
 				test.right(&c)
 				if withTLS {
-					c.TLS.Enabled, c.TLS.CA = true, string(authority)
+					c.TLS.Enabled, c.TLS.CA = true, string(trusted)
 				}
 				source, _ := newTestSource(t, c)
 				source.running = t.Context()
@@ -307,19 +300,4 @@ func TestCheck(t *testing.T) {
 	c.Servers = []string{"127.0.0.1:1"}
 	checked, _ = newTestSource(t, c)
 	wantMissing(t, checked, nil, "no server can be reached at 127.0.0.1:1")
-}
-
-func selfSigned(t testing.TB) (tls.Certificate, []byte) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test"}, IsCA: true, BasicConstraintsValid: true,
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, DNSNames: []string{"localhost"}}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 }

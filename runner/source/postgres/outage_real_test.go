@@ -16,7 +16,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/kafkacluster"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/authority"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/postgrescluster"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
@@ -241,20 +241,10 @@ func TestIdleSlots(t *testing.T) {
 // password is not shown to whoever asks for it.
 func TestLogins(t *testing.T) {
 	t.Parallel()
-	authority, err := kafkacluster.NewAuthority("postgres")
-	if err != nil {
-		t.Fatal(err)
-	}
-	own, err := authority.Issue("server", net.ParseIP("127.0.0.1"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	client, err := authority.Issue("robot")
-	if err != nil {
-		t.Fatal(err)
-	}
+	trusted := authority.ForTest(t, "postgres")
+	own, client := trusted.IssueForTest(t, "server", "127.0.0.1"), trusted.IssueForTest(t, "robot")
 	server, err := postgrescluster.Start(t.Context(), postgrescluster.Options{Fast: true,
-		Files:  map[string]string{"server.crt": own.Chain, "server.key": own.Key, "ca.crt": authority.PEM},
+		Files:  map[string]string{"server.crt": own.Chain, "server.key": own.Key, "ca.crt": trusted.PEM},
 		Config: map[string]string{"ssl": "on", "ssl_cert_file": "../server.crt", "ssl_key_file": "../server.key", "ssl_ca_file": "../ca.crt"},
 		Access: []string{"hostssl all robot all cert", "hostssl replication robot all cert", "host all clear all password", "host replication clear all password"}})
 	if err != nil {
@@ -272,7 +262,7 @@ func TestLogins(t *testing.T) {
 		return s
 	}
 	withTLS := func(s settings.Settings) settings.Settings {
-		s.Postgres.TLS.Enabled, s.Postgres.TLS.CA, s.Postgres.Slot = true, authority.PEM, s.Postgres.Slot+"_tls"
+		s.Postgres.TLS.Enabled, s.Postgres.TLS.CA, s.Postgres.Slot = true, trusted.PEM, s.Postgres.Slot+"_tls"
 		return s
 	}
 	certified := withTLS(base("robot"))

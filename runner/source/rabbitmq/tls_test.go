@@ -6,11 +6,10 @@ package rabbitmq_test
 
 import (
 	"errors"
-	"net"
 	"strings"
 	"testing"
 
-	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/kafkacluster"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/authority"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/rabbitmqcluster"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
 )
@@ -18,23 +17,13 @@ import (
 // TestTLS: by both protocols, with a password and with a client certificate, in
 // a virtual host of its own; and with nobody else's certificate.
 func TestTLS(t *testing.T) {
-	authority, err := kafkacluster.NewAuthority("rabbitmq")
-	if err != nil {
-		t.Fatal(err)
-	}
+	trusted := authority.ForTest(t, "rabbitmq")
 	host, err := rabbitmqcluster.Loopback()
 	if err != nil {
 		t.Fatal(err)
 	}
-	own, err := authority.Issue("node", net.ParseIP(host))
-	if err != nil {
-		t.Fatal(err)
-	}
-	client, err := authority.Issue("orders-spout")
-	if err != nil {
-		t.Fatal(err)
-	}
-	n, err := rabbitmqcluster.Start(t.Context(), rabbitmqcluster.Options{Host: host, Authority: authority.PEM, Certificate: own.Chain, Key: own.Key})
+	own, client := trusted.IssueForTest(t, "node", host), trusted.IssueForTest(t, "orders-spout")
+	n, err := rabbitmqcluster.Start(t.Context(), rabbitmqcluster.Options{Host: host, Authority: trusted.PEM, Certificate: own.Chain, Key: own.Key})
 	if errors.Is(err, rabbitmqcluster.ErrMissing) {
 		t.Skip(err)
 	}
@@ -64,7 +53,7 @@ func TestTLS(t *testing.T) {
 			} else {
 				send(t, n, queue, bodies("x")...)
 			}
-			s.RabbitMQ.TLS = settings.OptionalTLS{Enabled: true, TLS: settings.TLS{CA: authority.PEM}}
+			s.RabbitMQ.TLS = settings.OptionalTLS{Enabled: true, TLS: settings.TLS{CA: trusted.PEM}}
 			if s.RabbitMQ.Mechanism = mechanism; mechanism == "external" {
 				s.RabbitMQ.Username, s.RabbitMQ.Password = "", ""
 				s.RabbitMQ.TLS.Cert, s.RabbitMQ.TLS.Key = client.Chain, client.Key

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//go:build linux
-
-package kafkacluster
+// Package authority makes certificates for tests: of an authority that nobody
+// trusts yet, for servers and for clients.
+package authority
 
 import (
 	"crypto/ecdsa"
@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"math/big"
 	"net"
+	"testing"
 	"time"
 )
 
@@ -29,8 +30,8 @@ type Authority struct {
 // Certificate is a certificate with its key, both in PEM.
 type Certificate struct{ Chain, Key string }
 
-// NewAuthority returns an authority that nobody trusts yet.
-func NewAuthority(name string) (*Authority, error) {
+// New returns an authority that nobody trusts yet.
+func New(name string) (*Authority, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, err
@@ -49,16 +50,23 @@ func NewAuthority(name string) (*Authority, error) {
 	return a, nil
 }
 
-// Issue returns a certificate for name, as a client, and as a server at
-// addresses. Kafka calls its owner User:CN=name.
-func (a *Authority) Issue(name string, addresses ...net.IP) (Certificate, error) {
+// Issue returns a certificate for name, as a client, and as a server at hosts,
+// which are names or IP addresses. Kafka calls its owner User:CN=name.
+func (a *Authority) Issue(name string, hosts ...string) (Certificate, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return Certificate{}, err
 	}
-	der, err := a.sign(&x509.Certificate{Subject: pkix.Name{CommonName: name}, IPAddresses: addresses,
-		KeyUsage:    x509.KeyUsageDigitalSignature,
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}}, &key.PublicKey)
+	template := &x509.Certificate{Subject: pkix.Name{CommonName: name}, KeyUsage: x509.KeyUsageDigitalSignature,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}}
+	for _, host := range hosts {
+		if ip := net.ParseIP(host); ip != nil {
+			template.IPAddresses = append(template.IPAddresses, ip)
+		} else {
+			template.DNSNames = append(template.DNSNames, host)
+		}
+	}
+	der, err := a.sign(template, &key.PublicKey)
 	if err != nil {
 		return Certificate{}, err
 	}
@@ -83,19 +91,56 @@ func (a *Authority) sign(template *x509.Certificate, public *ecdsa.PublicKey) ([
 	return der, nil
 }
 
+// Pair is c as crypto/tls takes it.
+func (c Certificate) Pair() (tls.Certificate, error) {
+	return tls.X509KeyPair([]byte(c.Chain), []byte(c.Key))
+}
+
 // ClientTLS is the configuration of a client that trusts a and shows the
 // certificates own.
 func (a *Authority) ClientTLS(own ...Certificate) (*tls.Config, error) {
 	config := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: x509.NewCertPool()}
 	config.RootCAs.AddCert(a.certificate)
 	for _, c := range own {
-		pair, err := tls.X509KeyPair([]byte(c.Chain), []byte(c.Key))
+		pair, err := c.Pair()
 		if err != nil {
 			return nil, err
 		}
 		config.Certificates = append(config.Certificates, pair)
 	}
 	return config, nil
+}
+
+// ForTest returns an authority of a test's own.
+func ForTest(t testing.TB, name string) *Authority {
+	t.Helper()
+	a, err := New(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+// IssueForTest is Issue in a test.
+func (a *Authority) IssueForTest(t testing.TB, name string, hosts ...string) Certificate {
+	t.Helper()
+	c, err := a.Issue(name, hosts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// Localhost returns the certificate of a server on this machine, and in PEM who
+// has to be trusted for it.
+func Localhost(t testing.TB) (tls.Certificate, []byte) {
+	t.Helper()
+	a := ForTest(t, "authority")
+	pair, err := a.IssueForTest(t, "localhost", "localhost", "127.0.0.1").Pair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pair, []byte(a.PEM)
 }
 
 func inPEM(kind string, der []byte) string {
