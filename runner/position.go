@@ -24,6 +24,7 @@ import (
 
 type positionCommand struct {
 	Show   showCommand   `cmd:"" help:"Show which part of the stream an output branch holds, and its newest commits."`
+	Rewind rewindCommand `cmd:"" help:"In a spout's pod: go back to an older commit, so that all that came after it is read again. Says what it would do unless --apply is given."`
 	Verify verifyCommand `cmd:"" help:"Read the records of commits again from the source and compare them with the files, record by record. Exit code 0: all the same; 1: something differs; 2: it could not be compared."`
 }
 
@@ -108,6 +109,7 @@ type heldBranch struct {
 	Bytes      int64          `json:"bytes"`
 	Commits    int            `json:"commits"`
 	RolledBack int            `json:"rolled_back"`
+	Behind     int            `json:"left_behind"` // by rewinds
 	Gaps       int            `json:"gaps"`
 	Others     int            `json:"other_commits"` // that are no runner's
 	Open       bool           `json:"head_is_open"`
@@ -165,6 +167,7 @@ func readBranch(ctx context.Context, branch *pachyderm.Branch, newest int) (*hel
 	h.Open = head.Open()
 	var newestPosition json.RawMessage
 	var problem error
+	var rewinds spoutcommit.Rewinds
 	err = branch.Ancestry(ctx, head.ID, func(c *pachyderm.Commit) bool {
 		d, ours, err := spoutcommit.ParseDescription(c.Description)
 		switch {
@@ -173,6 +176,8 @@ func readBranch(ctx context.Context, branch *pachyderm.Branch, newest int) (*hel
 			h.RolledBack++
 		case err != nil:
 			problem = fmt.Errorf("commit %s: %w", c.ID, err)
+		case rewinds.Behind(c.ID, d):
+			h.Behind++
 		case ours && d.Position != nil:
 			if newestPosition == nil {
 				newestPosition, h.Source = d.Position, d.Source
@@ -229,6 +234,9 @@ func (h *heldBranch) print(out io.Writer, now time.Time) error {
 	}
 	if h.RolledBack > 0 {
 		line("%d commits were rolled back and do not count", h.RolledBack)
+	}
+	if h.Behind > 0 {
+		line("%d commits were left behind by a rewind and do not count", h.Behind)
 	}
 	if h.Gaps > 0 {
 		line("%d ranges of records were gone at the source", h.Gaps)

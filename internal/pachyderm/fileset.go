@@ -38,8 +38,7 @@ func (b *Branch) NewFileSet(ctx context.Context) (*FileSet, error) {
 // what the path holds: a delete goes before the add, since pachd appends, and
 // would double the content when it retries a transaction.
 func (f *FileSet) Put(path string, parts ...[]byte) error {
-	request := &pfs.ModifyFileRequest{Body: &pfs.ModifyFileRequest_DeleteFile{DeleteFile: &pfs.DeleteFile{Path: path}}}
-	if err := f.send(request); err != nil {
+	if err := f.Delete(path); err != nil {
 		return err
 	}
 	sent := false
@@ -63,10 +62,19 @@ func (f *FileSet) add(path string, data []byte) error {
 		Path: path, Source: &pfs.AddFile_Raw{Raw: &types.BytesValue{Value: data}}}}})
 }
 
+// Delete removes a file of the commit that the file set is added to.
+func (f *FileSet) Delete(path string) error {
+	return f.send(&pfs.ModifyFileRequest{Body: &pfs.ModifyFileRequest_DeleteFile{DeleteFile: &pfs.DeleteFile{Path: path}}})
+}
+
 // CopyTree copies all files of a commit of the branch's repo; only references move.
-func (f *FileSet) CopyTree(commitID string) error {
+func (f *FileSet) CopyTree(commitID string) error { return f.Copy(commitID, "/") }
+
+// Copy copies a file of a commit of the branch's repo, in place of what the path
+// holds; only references move.
+func (f *FileSet) Copy(commitID, path string) error {
 	return f.send(&pfs.ModifyFileRequest{Body: &pfs.ModifyFileRequest_CopyFile{CopyFile: &pfs.CopyFile{
-		Dst: "/", Src: &pfs.File{Commit: f.branch.commit(commitID), Path: "/"}}}})
+		Dst: path, Src: &pfs.File{Commit: f.branch.commit(commitID), Path: path}}}})
 }
 
 // send reports the server's reason: a client stream that the server has ended

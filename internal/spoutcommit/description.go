@@ -34,7 +34,7 @@ type Description struct {
 	Files        int             `json:"files"`                   // files of this commit, those of dead letters included
 	Bytes        int64           `json:"bytes"`                   // their size
 	Gaps         []StreamGap     `json:"gaps,omitempty"`          // records that were gone at the source
-	Restored     string          `json:"restored,omitempty"`      // the commit whose files a repair brought back
+	Restored     string          `json:"restored,omitempty"`      // the commit whose files a repair brought back, or that was rewound to
 	Position     json.RawMessage `json:"position,omitempty"`      // of the source, after this commit
 }
 
@@ -54,11 +54,12 @@ const (
 	ReasonWindow   Reason = "window full"   // the source gives no more before what it gave is acknowledged
 	ReasonDeadline Reason = "deadline"      // the source waits no longer for an acknowledgement
 	ReasonIdle     Reason = "idle position" // no data: the position has moved without records for a while
+	ReasonRewound  Reason = "rewound"       // no new data: the files and the position of an older commit, so that what came after it is read again
 	ReasonReleased Reason = "released"      // no data: the runner has given up what it had made at the source, since the spout is deleted
 )
 
 // Reasons are all of them, in this order.
-var Reasons = []Reason{ReasonStart, ReasonRepair, ReasonBytes, ReasonRecords, ReasonFiles, ReasonAge, ReasonGaps, ReasonWindow, ReasonDeadline, ReasonIdle, ReasonReleased}
+var Reasons = []Reason{ReasonStart, ReasonRepair, ReasonBytes, ReasonRecords, ReasonFiles, ReasonAge, ReasonGaps, ReasonWindow, ReasonDeadline, ReasonIdle, ReasonRewound, ReasonReleased}
 
 func (d Description) String() string {
 	b, err := json.Marshal(d)

@@ -78,6 +78,7 @@ type Report struct {
 	Commits      int   // that count, those without records included
 	RolledBack   int   // commits with an error
 	Repairs      int   // commits that brought lost files back
+	Rewinds      int   // commits that went back to an older one
 	Records      int64 // in all commits that count
 	Filtered     int64 // left out, as the commits say
 	DeadLettered int64 // in files of dead letters
@@ -121,8 +122,11 @@ type auditor struct {
 	files     map[string]pachyderm.File // of the last commit that counts
 	filesOf   map[string]map[string]pachyderm.File
 	positions map[source.Stream]int64 // after it
-	epoch     int64
-	seen      map[source.Stream]map[int64]bool
+	// after each commit that counts, for those that go back to it
+	positionsOf map[string]map[source.Stream]int64
+	epoch       int64
+	seen        map[source.Stream]map[int64]bool
+	ever        map[source.Stream]map[int64]bool // those of commits that were left behind, too
 
 	// Where new streams begin is taken from the commits that say so, as the
 	// truth does not know it.
@@ -133,7 +137,8 @@ type auditor struct {
 // is wrong with it is in the report.
 func Branch(ctx context.Context, branch *pachyderm.Branch, layout settings.Layout, truth Truth) (*Report, error) {
 	a := &auditor{branch: branch, layout: layout, truth: truth, files: map[string]pachyderm.File{},
-		filesOf: map[string]map[string]pachyderm.File{}, positions: truth.Starts(), seen: map[source.Stream]map[int64]bool{}}
+		filesOf: map[string]map[string]pachyderm.File{}, positionsOf: map[string]map[source.Stream]int64{}, positions: truth.Starts(),
+		seen: map[source.Stream]map[int64]bool{}, ever: map[source.Stream]map[int64]bool{}}
 	commits, err := history(ctx, branch)
 	if err != nil {
 		return nil, err
@@ -197,6 +202,9 @@ func (a *auditor) commit(ctx context.Context, commit *pachyderm.Commit) error {
 			d.DeadLettered, d.Files, d.Bytes = d.DeadLettered+squashed.DeadLettered, d.Files+squashed.Files, d.Bytes+squashed.Bytes
 		}
 	}
+	if d.Reason == spoutcommit.ReasonRewound {
+		a.rewind(commit, d)
+	}
 	added, err := a.compareFiles(ctx, commit, d)
 	if err != nil {
 		return err
@@ -205,7 +213,31 @@ func (a *auditor) commit(ctx context.Context, commit *pachyderm.Commit) error {
 	if err != nil {
 		return err
 	}
-	return a.compareRecords(commit, d, entries)
+	if err := a.compareRecords(commit, d, entries); err != nil {
+		return err
+	}
+	a.positionsOf[commit.ID] = maps.Clone(a.positions)
+	return nil
+}
+
+// rewind forgets what came after the commit that one goes back to: its files
+// are to be the branch's, and the records after it are to come again.
+func (a *auditor) rewind(commit *pachyderm.Commit, d spoutcommit.Description) {
+	a.report.Rewinds++
+	files, ok := a.filesOf[d.Restored]
+	if !ok {
+		a.report.problem(commit, "goes back to commit %s, which does not count.", d.Restored)
+		return
+	}
+	a.files, a.positions = files, maps.Clone(a.positionsOf[d.Restored])
+	for stream, seen := range a.seen {
+		if a.ever[stream] == nil {
+			a.ever[stream] = map[int64]bool{}
+		}
+		maps.Copy(a.ever[stream], seen)
+		a.seen[stream] = maps.Clone(a.ever[stream])
+		maps.DeleteFunc(a.seen[stream], func(offset int64, _ bool) bool { return offset >= a.positions[stream] })
+	}
 }
 
 // foreign takes over what a user has made of the files, perhaps inside of a

@@ -5,6 +5,7 @@ package audit
 import (
 	"context"
 	"encoding/json"
+	"maps"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
@@ -34,13 +35,13 @@ func After(ctx context.Context, branch *pachyderm.Branch, layout settings.Layout
 	}
 	now := byPath(files)
 	return &Part{&auditor{branch: branch, layout: layout, files: now, filesOf: map[string]map[string]pachyderm.File{before.ID: now},
-		positions: positions, epoch: d.Epoch, startsGiven: true}}, nil
+		positions: positions, positionsOf: map[string]map[source.Stream]int64{before.ID: maps.Clone(positions)}, epoch: d.Epoch, startsGiven: true}}, nil
 }
 
 // Audit goes on with finished commits, the oldest first, and what the source
 // holds of them.
 func (p *Part) Audit(ctx context.Context, truth Truth, commits ...*pachyderm.Commit) error {
-	p.a.truth, p.a.seen = truth, map[source.Stream]map[int64]bool{}
+	p.a.truth, p.a.seen, p.a.ever = truth, map[source.Stream]map[int64]bool{}, map[source.Stream]map[int64]bool{}
 	for _, commit := range commits {
 		if err := p.a.commit(ctx, commit); err != nil {
 			return err

@@ -82,8 +82,8 @@ func (b *bench) connect(address string) *pachyderm.Client {
 // branch is the output branch as seen through pachd itself.
 func (b *bench) branch() *pachyderm.Branch { return b.main.Branch(project, pipeline, "master") }
 
-// run starts an ingester. stop ends it abruptly; ended gets its error.
-func (b *bench) run() (stop func(), ended <-chan error) {
+// ingester makes a writer that nobody was before.
+func (b *bench) ingester() *ingest.Ingester {
 	b.t.Helper()
 	client := b.connect(b.server.Sidecar(project, pipeline))
 	b.writers++
@@ -99,6 +99,13 @@ func (b *bench) run() (stop func(), ended <-chan error) {
 	if err != nil {
 		b.t.Fatal(err)
 	}
+	return in
+}
+
+// run starts an ingester. stop ends it abruptly; ended gets its error.
+func (b *bench) run() (stop func(), ended <-chan error) {
+	b.t.Helper()
+	in := b.ingester()
 	ctx, cancel := context.WithCancel(b.t.Context())
 	done := make(chan error, 1)
 	go func() { done <- in.Run(ctx) }()

@@ -96,7 +96,7 @@ func (m *Metrics) update(change func(*tally)) {
 // committed notes a commit that is FINISHED.
 func (m *Metrics) committed(c CommitStatus) {
 	m.histograms[metricCommitDuration].Observe(c.CommitSeconds)
-	if c.Reason != spoutcommit.ReasonStart && c.Reason != spoutcommit.ReasonRepair && c.Reason != spoutcommit.ReasonIdle {
+	if c.Reason != spoutcommit.ReasonStart && c.Reason != spoutcommit.ReasonRepair && c.Reason != spoutcommit.ReasonRewound && c.Reason != spoutcommit.ReasonIdle {
 		m.histograms[metricUploadDuration].Observe(c.UploadSeconds)
 		m.histograms[metricBatchDuration].Observe(c.BatchSeconds)
 	}

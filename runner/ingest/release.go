@@ -14,16 +14,22 @@ import (
 // Release has a source give up what it has made at the other side, and says so
 // in a commit without records. Outages are waited for.
 func (in *Ingester) Release(ctx context.Context, releaser source.Releaser) error {
+	return in.untilDone(ctx, "release", func() error { return in.releaseOnce(ctx, releaser) })
+}
+
+// untilDone tries to do something until it succeeds, or only an operator can
+// help.
+func (in *Ingester) untilDone(ctx context.Context, what string, do func() error) error {
 	pause := minPause
 	for {
-		err := in.releaseOnce(ctx, releaser)
+		err := do()
 		if err == nil || needsOperator(err) {
 			return err
 		}
 		if ctx.Err() != nil {
 			return fmt.Errorf("stopped: %w", context.Cause(ctx))
 		}
-		in.Log.Warn("trying to release again", "reason", err, "in", pause.String())
+		in.Log.Warn("trying to "+what+" again", "reason", err, "in", pause.String())
 		select {
 		case <-ctx.Done():
 		case <-time.After(pause):

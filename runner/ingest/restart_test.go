@@ -4,6 +4,7 @@ package ingest_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -14,6 +15,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/pachtest"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/spoutcommit"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/ingest"
@@ -325,4 +327,64 @@ func TestOtherSource(t *testing.T) {
 	if err := <-ended; !errors.As(err, &stop) || !strings.Contains(err.Error(), "holds a position of the source kafka") {
 		t.Error(err)
 	}
+}
+
+// TestRewind goes back to a commit, reads on, and undoes it.
+func TestRewind(t *testing.T) {
+	t.Parallel()
+	forVersions(t, func(t *testing.T, version string) {
+		b := newIngested(t, version, 20)
+		older, _, err := ingest.LastCommit(t.Context(), b.branch())
+		if err != nil {
+			t.Fatal(err)
+		}
+		files := b.headFiles()
+		// It runs meanwhile, is superseded, and is started again by Pachyderm.
+		stop, ended := b.run()
+		b.log.produce(20)
+		b.awaitAll()
+		newest, _, err := ingest.LastCommit(t.Context(), b.branch())
+		if err != nil {
+			t.Fatal(err)
+		}
+		all := b.headFiles()
+
+		plan, err := b.ingester().PlanRewind(t.Context(), "", func(c *pachyderm.Commit) bool { return !c.Finished.After(older.Finished) })
+		if err != nil || plan.To.ID != older.ID || plan.Commits == 0 || plan.Records != int64(20*len(b.log.partitions)) || len(plan.Leave) != len(all)-len(files) || len(plan.Return) != 0 {
+			t.Fatalf("%+v, %v", plan, err)
+		}
+		if !slices.Equal(b.headFiles(), all) {
+			t.Error("a plan has changed the branch")
+		}
+		if _, err := b.ingester().Rewind(t.Context(), older.ID); err != nil {
+			t.Fatal(err)
+		}
+		if got := b.headFiles(); !slices.Equal(got, files) {
+			t.Errorf("the head has %q, not %q", got, files)
+		}
+		b.log.produce(1)
+		var superseded *ingest.SupersededError
+		if err := <-ended; !errors.As(err, &superseded) {
+			t.Errorf("%v", err)
+		}
+		stop()
+		b.ingestAll()
+		if report := b.audit(); report.Rewinds != 1 {
+			t.Errorf("%s", report)
+		}
+
+		if _, err := b.ingester().Rewind(t.Context(), newest.ID); err != nil {
+			t.Fatal(err)
+		}
+		if got := b.headFiles(); !slices.Equal(got, all) {
+			t.Errorf("the head has %q, not %q", got, all)
+		}
+		b.ingest(3)
+		if report := b.audit(); report.Rewinds != 2 {
+			t.Errorf("%s", report)
+		}
+		if _, err := b.ingester().Rewind(t.Context(), strings.Repeat("0", 32)); err == nil || !source.IsStop(err) {
+			t.Errorf("a commit that is not there: %v", err)
+		}
+	})
 }

@@ -211,6 +211,7 @@ func Range(ctx context.Context, branch *pachyderm.Branch, last string, n int) (b
 		from = head.ID
 	}
 	var all []*pachyderm.Commit // newest first
+	var rewinds spoutcommit.Rewinds
 	counted := 0
 	err = branch.Ancestry(ctx, from, func(c *pachyderm.Commit) bool {
 		if c.Finished.IsZero() {
@@ -218,11 +219,17 @@ func Range(ctx context.Context, branch *pachyderm.Branch, last string, n int) (b
 		}
 		d, ours, err := spoutcommit.ParseDescription(c.Description)
 		positioned := err == nil && ours && c.Error == "" && d.Position != nil
+		if !positioned {
+			d = spoutcommit.Description{}
+		}
+		if rewinds.Behind(c.ID, d) {
+			return true
+		}
 		if positioned && n > 0 && counted >= n {
 			before = c
 			return false
 		}
-		if positioned && d.Reason != spoutcommit.ReasonStart {
+		if positioned && d.Reason != spoutcommit.ReasonStart && d.Reason != spoutcommit.ReasonRewound {
 			counted++
 		}
 		all = append(all, c)
