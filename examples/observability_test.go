@@ -206,3 +206,25 @@ func TestRulesAsPromtoolSeesThem(t *testing.T) {
 	}
 	promtool("check", "rules", "--lint=none", file)
 }
+
+// TestEveryAlertSaysWhatToDo: whoever is woken by one finds a row in the guide.
+func TestEveryAlertSaysWhatToDo(t *testing.T) {
+	t.Parallel()
+	rules, err := os.ReadFile(filepath.Join(observability, "alert-rules.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	guide, err := os.ReadFile("../templates/guides/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	alerts := regexp.MustCompile(`(?m)^ +- alert: (\S+)$`).FindAllSubmatch(rules, -1)
+	if len(alerts) == 0 {
+		t.Fatal("there are no alerts")
+	}
+	for _, alert := range alerts {
+		if !strings.Contains(string(guide), "\n| `"+string(alert[1])+"` |") {
+			t.Errorf("templates/guides/operations.md has no row for %s", alert[1])
+		}
+	}
+}

@@ -80,7 +80,7 @@ func commitFactAttributes() map[string]schema.Attribute {
 		"spout": schema.SingleNestedAttribute{Computed: true, MarkdownDescription: "What the bundled runner says of the commit; null for commits of others.", Attributes: map[string]schema.Attribute{
 			"source":                computedText("Kind of the source: the attribute of `pachyderm_spout` that it is set by."),
 			"writer":                computedText("Pod and process that wrote it."),
-			"reason":                computedText("Why the batch ended: `bytes`, `records`, `files` or `age`; `gaps` where many ranges of records were gone; `window full` and `deadline` where the source asked for it; `start` for one without records that fixes where reading begins, `idle position` for one with a position that has moved without records, and `repair` for one that brings older files back."),
+			"reason":                computedText("Why the batch ended: `bytes`, `records`, `files` or `age`; `gaps` where many ranges of records were gone; `window full` and `deadline` where the source asked for it; `start` for one without records that fixes where reading begins, `idle position` for one with a position that has moved without records, `repair` for one that brings older files back, `rewound` for one that goes back to an older commit, and `released` for the last one of a spout that gave up what it had made at the source."),
 			"records_read":          computedNumber("Records that were taken from the source since the commit before."),
 			"records_written":       computedNumber("Records in this commit's own files."),
 			"records_filtered":      computedNumber("Records that the filter has left out."),
@@ -88,7 +88,7 @@ func commitFactAttributes() map[string]schema.Attribute {
 			"records_redelivered":   computedNumber("Records that came again although they are in an earlier commit, and were left out."),
 			"files":                 computedNumber("Files of this commit itself."),
 			"bytes":                 computedNumber("Their size in bytes."),
-			"restored":              computedText("For a repair, the commit whose files it brought back."),
+			"restored":              computedText("For a repair, the commit whose files it brought back; for `rewound`, the one that it went back to."),
 			"gaps": schema.ListNestedAttribute{Computed: true, MarkdownDescription: "Records that were gone at the source before they could be read, and were passed over as configured.",
 				NestedObject: schema.NestedAttributeObject{Attributes: map[string]schema.Attribute{
 					"stream": computedText("Name of the stream, such as a topic."), "partition": computedNumber("Number of its partition; 0 where there are none."), "from": computedNumber("First offset that was gone."),

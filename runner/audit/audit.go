@@ -75,11 +75,11 @@ const (
 
 // Report is the result of an audit.
 type Report struct {
-	Commits      int   // that count, those without records included
+	Commits      int   // that count, those without records and those that a rewind left behind included
 	RolledBack   int   // commits with an error
 	Repairs      int   // commits that brought lost files back
 	Rewinds      int   // commits that went back to an older one
-	Records      int64 // in all commits that count
+	Records      int64 // in all commits that count and that no rewind left behind; the next two, too
 	Filtered     int64 // left out, as the commits say
 	DeadLettered int64 // in files of dead letters
 	Lost         int64 // records of the source that are in no commit
@@ -122,11 +122,10 @@ type auditor struct {
 	files     map[string]pachyderm.File // of the last commit that counts
 	filesOf   map[string]map[string]pachyderm.File
 	positions map[source.Stream]int64 // after it
-	// after each commit that counts, for those that go back to it
-	positionsOf map[string]map[source.Stream]int64
-	epoch       int64
-	seen        map[source.Stream]map[int64]bool
-	ever        map[source.Stream]map[int64]bool // those of commits that were left behind, too
+	states    map[string]state        // after each commit, for those that go back to it
+	epoch     int64
+	seen      map[source.Stream]map[int64]bool
+	ever      map[source.Stream]map[int64]bool // those of commits that were left behind, too
 
 	// Where new streams begin is taken from the commits that say so, as the
 	// truth does not know it.
@@ -137,7 +136,7 @@ type auditor struct {
 // is wrong with it is in the report.
 func Branch(ctx context.Context, branch *pachyderm.Branch, layout settings.Layout, truth Truth) (*Report, error) {
 	a := &auditor{branch: branch, layout: layout, truth: truth, files: map[string]pachyderm.File{},
-		filesOf: map[string]map[string]pachyderm.File{}, positionsOf: map[string]map[source.Stream]int64{}, positions: truth.Starts(),
+		filesOf: map[string]map[string]pachyderm.File{}, states: map[string]state{}, positions: truth.Starts(),
 		seen: map[source.Stream]map[int64]bool{}, ever: map[source.Stream]map[int64]bool{}}
 	commits, err := history(ctx, branch)
 	if err != nil {
@@ -216,20 +215,27 @@ func (a *auditor) commit(ctx context.Context, commit *pachyderm.Commit) error {
 	if err := a.compareRecords(commit, d, entries); err != nil {
 		return err
 	}
-	a.positionsOf[commit.ID] = maps.Clone(a.positions)
+	a.states[commit.ID] = state{maps.Clone(a.positions), a.report.Records, a.report.Filtered, a.report.DeadLettered}
 	return nil
+}
+
+// state is what is in the branch after a commit.
+type state struct {
+	positions                       map[source.Stream]int64
+	records, filtered, deadLettered int64
 }
 
 // rewind forgets what came after the commit that one goes back to: its files
 // are to be the branch's, and the records after it are to come again.
 func (a *auditor) rewind(commit *pachyderm.Commit, d spoutcommit.Description) {
 	a.report.Rewinds++
-	files, ok := a.filesOf[d.Restored]
+	then, ok := a.states[d.Restored]
 	if !ok {
 		a.report.problem(commit, "goes back to commit %s, which does not count.", d.Restored)
 		return
 	}
-	a.files, a.positions = files, maps.Clone(a.positionsOf[d.Restored])
+	a.files, a.positions = a.filesOf[d.Restored], maps.Clone(then.positions)
+	a.report.Records, a.report.Filtered, a.report.DeadLettered = then.records, then.filtered, then.deadLettered
 	for stream, seen := range a.seen {
 		if a.ever[stream] == nil {
 			a.ever[stream] = map[int64]bool{}

@@ -35,7 +35,7 @@ func After(ctx context.Context, branch *pachyderm.Branch, layout settings.Layout
 	}
 	now := byPath(files)
 	return &Part{&auditor{branch: branch, layout: layout, files: now, filesOf: map[string]map[string]pachyderm.File{before.ID: now},
-		positions: positions, positionsOf: map[string]map[source.Stream]int64{before.ID: maps.Clone(positions)}, epoch: d.Epoch, startsGiven: true}}, nil
+		positions: positions, states: map[string]state{before.ID: {positions: maps.Clone(positions)}}, epoch: d.Epoch, startsGiven: true}}, nil
 }
 
 // Audit goes on with finished commits, the oldest first, and what the source

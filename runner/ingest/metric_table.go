@@ -83,7 +83,7 @@ var MetricTable = []Metric{
 	{metricDamaged, typeCounter, nil, "Record batches whose checksum or form was wrong; they are fetched again."},
 	{metricRefused, typeCounter, []string{"reason"}, "Requests of senders that were not taken: unauthorized, malformed, too large, rate, concurrency, memory, slow, timeout (not committed in time), gone (the sender did not wait), unavailable, method or not found. Only of sources that take requests."},
 
-	{metricCommits, typeCounter, []string{"reason"}, "FINISHED commits by what they were made for: bytes, records, files or age (the limit that ended the batch), gaps (many ranges of records were gone), window full (the source gives no more before it is acknowledged what it gave), deadline (it waits no longer for that), start (fixes where reading begins), idle position (the position has moved without records) or repair (brings back files)."},
+	{metricCommits, typeCounter, []string{"reason"}, "FINISHED commits by what they were made for: bytes, records, files or age (the limit that ended the batch), gaps (many ranges of records were gone), window full (the source gives no more before it is acknowledged what it gave), deadline (it waits no longer for that), start (fixes where reading begins), idle position (the position has moved without records), repair (brings back files), rewound (goes back to an older commit) or released (gives up what was made at the source)."},
 	{metricRecords, typeCounter, nil, "Records in FINISHED commits."},
 	{metricFiltered, typeCounter, nil, "Records that SPOUT_RECORD_FILTER left out, up to the newest FINISHED commit."},
 	{metricDeadLetters, typeCounter, nil, "Records that were refused and are in files of dead letters, in FINISHED commits."},

@@ -112,7 +112,7 @@ type Sample struct {
 type CommitStatus struct {
 	ID            string             `json:"commit" doc:"Id of the commit."`
 	Finished      time.Time          `json:"finished" doc:"When it was seen FINISHED. In the log, this is the line's time."`
-	Reason        spoutcommit.Reason `json:"reason" doc:"Why it was made: bytes, records, files, age, gaps, window full, deadline, start, idle position or repair."`
+	Reason        spoutcommit.Reason `json:"reason" doc:"Why it was made: bytes, records, files, age, gaps, window full, deadline, start, idle position, rewound, released or repair."`
 	Records       int64              `json:"records" doc:"Records in its files."`
 	Filtered      int64              `json:"filtered" doc:"Records that the filter left out."`
 	DeadLettered  int64              `json:"dead_lettered" doc:"Records that were refused and are in its files of dead letters."`

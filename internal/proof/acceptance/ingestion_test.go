@@ -88,8 +88,9 @@ func TestTwoRunners(t *testing.T) {
 	s.audit()
 }
 
-// startRival runs a second runner outside of the pod; the channel gets its end.
-func (s *spout) startRival(ctx context.Context, sidecar string) <-chan error {
+// podCommand is a command of the runner as in the spout's pod, with a sidecar of
+// its own.
+func (s *spout) podCommand(ctx context.Context, sidecar string, arguments ...string) *exec.Cmd {
 	s.t.Helper()
 	out, err := s.cluster.Pachctl(s.t.Context(), "inspect", "pipeline", s.name, "--project", s.project, "--raw", "-o", "json")
 	if err != nil {
@@ -103,16 +104,23 @@ func (s *spout) startRival(ctx context.Context, sidecar string) <-chan error {
 	if err := json.Unmarshal([]byte(out), &info); err != nil {
 		s.t.Fatal(err)
 	}
+	arguments = append(arguments, "--sidecar", sidecar, "--project", s.project, "--pipeline", s.name)
+	cmd := exec.CommandContext(ctx, filepath.Join(built.image, "spout-runner"), arguments...)
+	for name, value := range info.Details.Transform.Env {
+		cmd.Env = append(cmd.Env, name+"="+value)
+	}
+	return cmd
+}
+
+// startRival runs a second runner outside of the pod; the channel gets its end.
+func (s *spout) startRival(ctx context.Context, sidecar string) <-chan error {
+	s.t.Helper()
 	log, err := os.CreateTemp(s.t.TempDir(), "rival-*.log")
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	cmd := exec.CommandContext(ctx, filepath.Join(built.image, "spout-runner"), "run",
-		"--sidecar", sidecar, "--project", s.project, "--pipeline", s.name)
+	cmd := s.podCommand(ctx, sidecar, "run")
 	cmd.Stdout, cmd.Stderr = log, log
-	for name, value := range info.Details.Transform.Env {
-		cmd.Env = append(cmd.Env, name+"="+value)
-	}
 	if err := cmd.Start(); err != nil {
 		s.t.Fatal(err)
 	}

@@ -9,9 +9,14 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"os"
+	"path"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/artifacts"
 )
 
 const downstream = "lines"
@@ -216,4 +221,57 @@ func TestPipelineGeneratedConfig(t *testing.T) {
 		}
 	}()
 	s.testGeneratedConfig("pachyderm_pipeline.lines", downstream)
+}
+
+// TestCompact applies the pipeline of the guide that joins small files, beside a
+// spout of the name that it has there.
+func TestCompact(t *testing.T) {
+	t.Parallel()
+	s := newSpout(t, 3)
+	for range 4 { // four commits with a file of each partition
+		s.produce(300)
+		s.awaitAll()
+	}
+	root, err := artifacts.Root(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	guide, err := os.ReadFile(filepath.Join(root, "templates", "guides", "operations.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(guide), "```terraform\n")
+	block, _, ok := strings.Cut(rest, "```\n")
+	if !ok {
+		t.Fatal("the guide has no configuration")
+	}
+	block = strings.NewReplacer(`name = "orders-compact"`, fmt.Sprintf("name = \"compact\"\nproject = %q\nforce_destroy = true", s.project),
+		`repo = "orders"`, fmt.Sprintf("name = \"orders\", repo = pachyderm_spout.this.output_repo, project = %q", s.project)).Replace(block)
+	s.apply(s.config("") + block)
+	head, err := s.branch.NewestReadable(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	small, err := s.branch.Files(t.Context(), head.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	joined := map[string][]byte{} // by folder
+	for _, file := range small {
+		content, err := s.branch.ReadFile(t.Context(), head.ID, file.Path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		folder := path.Dir(file.Path)
+		joined[folder] = append(joined[folder], content...)
+	}
+	if len(joined) != 3 || len(small) < 12 {
+		t.Fatalf("%d files in %d folders", len(small), len(joined))
+	}
+	for folder, want := range joined {
+		await(t, folder+" is in one file", 2*time.Minute, func() (bool, error) {
+			text, err := s.cluster.Pachctl(t.Context(), "get", "file", "compact@master:"+folder+".jsonl", "--project", s.project)
+			return err == nil && text == string(want), err
+		})
+	}
 }

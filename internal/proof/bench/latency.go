@@ -22,6 +22,7 @@ const (
 	linger        = 500 * time.Millisecond // the spout's batch.max_age
 	singleRecords = 15
 	smallCommits  = 15
+	manyFiles     = 1000 // in a commit, for what each costs
 )
 
 // latency measures how long a single record on an idle topic takes until it
@@ -52,15 +53,21 @@ func latency(ctx context.Context, b *bench) ([]figures.Figure, error) {
 	if err := d.deleteSpout(ctx, name); err != nil {
 		return nil, err
 	}
-	small, err := d.timeSmallCommits(ctx, name+"-small")
+	small, err := d.timeCommits(ctx, name+"-small", 1)
 	if err != nil {
 		return nil, err
 	}
-	fmt.Printf("single record: median %v, worst %v, with a linger of %v; a small commit: %v\n",
-		figures.Median(delays).Round(time.Millisecond), slices.Max(delays).Round(time.Millisecond), linger, small.Round(time.Millisecond))
+	large, err := d.timeCommits(ctx, name+"-files", manyFiles)
+	if err != nil {
+		return nil, err
+	}
+	file := (large - small) / (manyFiles - 1)
+	fmt.Printf("single record: median %v, worst %v, with a linger of %v; a small commit: %v; each file more: %v\n",
+		figures.Median(delays).Round(time.Millisecond), slices.Max(delays).Round(time.Millisecond), linger, small.Round(time.Millisecond), file.Round(time.Microsecond))
 	beyond := func(delay time.Duration) float64 { return float64(delay-linger) / float64(small) }
 	return []figures.Figure{
 		{Name: "small_commit", Value: small.Seconds() * 1e3, Better: figures.Lower, Unit: "ms"},
+		{Name: "file_in_commit", Value: file.Seconds() * 1e3, Better: figures.Lower, Unit: "ms"},
 		{Name: "single_record", Value: figures.Median(delays).Seconds() * 1e3, Better: figures.Lower, Unit: "ms"},
 		{Name: "single_record_beyond_linger", Value: beyond(figures.Median(delays)), Target: figures.Target(3), Better: figures.Lower, Unit: "small commits"},
 		{Name: "single_record_beyond_linger_worst", Value: beyond(slices.Max(delays)), Better: figures.Lower, Unit: "small commits"},
@@ -107,9 +114,9 @@ func awaitRecords(ctx context.Context, branch *pachyderm.Branch, records int64) 
 	}
 }
 
-// timeSmallCommits returns the median time of a commit of one small file, as
-// Pachyderm's own calls make it: start, put, finish, and wait until FINISHED.
-func (d *deployment) timeSmallCommits(ctx context.Context, name string) (time.Duration, error) {
+// timeCommits returns the median time of a commit of small files, as Pachyderm's
+// own calls make it: start, put, finish, and wait until FINISHED.
+func (d *deployment) timeCommits(ctx context.Context, name string, count int) (time.Duration, error) {
 	if err := d.createRepo(ctx, name); err != nil {
 		return 0, err
 	}
@@ -125,8 +132,10 @@ func (d *deployment) timeSmallCommits(ctx context.Context, name string) (time.Du
 		if err != nil {
 			return 0, err
 		}
-		if err := files.Put(fmt.Sprintf("/%d.txt", i), []byte("record\n")); err != nil {
-			return 0, err
+		for n := range count {
+			if err := files.Put(fmt.Sprintf("/%d/%d.txt", i, n), []byte("record\n")); err != nil {
+				return 0, err
+			}
 		}
 		set, err := files.Close()
 		if err == nil {

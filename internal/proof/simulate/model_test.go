@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"math"
+	"strings"
+	"testing"
+	"time"
+)
+
+var measured = Costs{Storage: 80e6, Read: 800e6, Commit: 40 * time.Millisecond, File: 300 * time.Microsecond}
+
+// What one pod can take needs one shard, and twice that needs more.
+func TestPlan(t *testing.T) {
+	t.Parallel()
+	load := Load{Rate: 40e6, Partitions: 100, MaxBytes: 64 << 20, MaxAge: 30 * time.Second, Peak: 1.5, Outage: time.Hour}
+	one, ok := Plan(load, measured)
+	if !ok || one.Shards != 1 || math.Abs(one.Utilisation-0.5) > 0.01 || one.CatchUp.Round(time.Minute) != time.Hour {
+		t.Errorf("%+v", one)
+	}
+	load.Rate = 1e9
+	many, ok := Plan(load, measured)
+	if !ok || many.Shards < 20 || many.Shards > 25 || many.Utilisation*load.Peak > busy {
+		t.Errorf("%+v", many)
+	}
+	load.Partitions = 4
+	if r, ok := Plan(load, measured); ok {
+		t.Errorf("4 partitions of 250 MB/s: %+v", r)
+	}
+}
+
+// A quiet stream's records wait for max_age, half of it in the middle, and a
+// commit; its commits are as many as max_age allows.
+func TestQuiet(t *testing.T) {
+	t.Parallel()
+	load := Load{Rate: 1000, Partitions: 1, MaxBytes: 64 << 20, MaxAge: 10 * time.Second, Peak: 1, Outage: time.Hour}
+	r, ok := Plan(load, measured)
+	if !ok || r.Commits != 8640 || r.Files != 8640 || (r.Median-5*time.Second).Abs() > 300*time.Millisecond || (r.Worst-10*time.Second).Abs() > 100*time.Millisecond {
+		t.Errorf("%+v", r)
+	}
+}
+
+// Files that take Pachyderm longer than the bytes do decide.
+func TestManyPartitions(t *testing.T) {
+	t.Parallel()
+	load := Load{Rate: 10e6, Partitions: 10_000, MaxBytes: 64 << 20, MaxAge: 2 * time.Second, Peak: 1, Outage: time.Hour}
+	r, ok := Plan(load, measured)
+	if !ok || r.Shards != 2 {
+		t.Errorf("%+v", r)
+	}
+}
+
+func TestCommand(t *testing.T) {
+	t.Parallel()
+	var out strings.Builder
+	c := command{Rate: 1 << 30, Peak: 1.5, Partitions: 10_000, MaxBytes: 64 << 20, MaxAge: 30 * time.Second, Outage: time.Hour, Figures: "none.json"}
+	if err := c.run(&out); err != nil || !strings.Contains(out.String(), "of the guide") || strings.Contains(out.String(), "%!") {
+		t.Errorf("%s, %v", out.String(), err)
+	}
+	c.Partitions = 1
+	if err := c.run(&out); err == nil || !strings.Contains(err.Error(), "more partitions") {
+		t.Error(err)
+	}
+}
