@@ -13,6 +13,10 @@ import (
 // heartbeat is asked of nodes, so that one that is gone is noticed.
 const heartbeat = 10 * time.Second
 
+// largestFrame is how long frames may be, as nodes have it by default. Without
+// it, a node could send headers and methods of any length.
+const largestFrame = 128 << 10
+
 // link is a connection by AMQP 0.9.1. The client library is known to wait for
 // ever in some calls, so each is bounded: at the end of its time the connection
 // is closed under it.
@@ -32,7 +36,7 @@ func (d *dialer) openQueue(ctx context.Context, address string, memory int64) (*
 		return nil, err
 	}
 	l := &link{conn: newThrottle(conn, memory)}
-	config := amqp.Config{Vhost: d.config.VHost, Heartbeat: heartbeat, Locale: "en_US",
+	config := amqp.Config{Vhost: d.config.VHost, Heartbeat: heartbeat, Locale: "en_US", FrameSize: largestFrame,
 		SASL:       []amqp.Authentication{&amqp.PlainAuth{Username: d.config.Username, Password: d.config.Password}},
 		Properties: amqp.Table{"product": "spout-runner", "platform": "Go", "connection_name": connectionName}}
 	if d.config.Mechanism == "external" {

@@ -189,7 +189,6 @@ func (q *queue) take(c *queueChunk, d *amqp.Delivery) error {
 		return stopf("queue %s is a stream; name it in SPOUT_RABBITMQ_STREAMS, with the ports of the stream protocol in SPOUT_RABBITMQ_ADDRESSES", q.name)
 	}
 	c.taken++
-	c.bytes += sizeOf(len(d.Body))
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if c.taken == 1 {
@@ -197,6 +196,9 @@ func (q *queue) take(c *queueChunk, d *amqp.Delivery) error {
 	}
 	q.ready = max(q.ready-1, min(q.ready, 0)) // until they are counted again
 	r, same := c.recordOf(d)
+	around := max(int64(len(r.Headers.Raw))-usualProperties, 0)
+	c.link.conn.took(around)
+	c.bytes += sizeOf(len(d.Body)) + around
 	id, state := q.recognise(d, &r, same)
 	switch state {
 	case redelivery.Durable:

@@ -20,6 +20,9 @@ type throttle struct {
 	mu       sync.Mutex
 	wake     sync.Cond
 	held     int64 // by complete messages that were not released
+	tables   int64 // by headers of messages that the client library holds, at most
+	untaken  int64 // such messages
+	partial  int64 // bytes of messages that have not come as a whole
 	total    int64 // bytes that were read
 	tooLarge int64 // a message that is larger than the limit, 0 for none
 	closed   bool
@@ -44,6 +47,12 @@ const (
 
 	// aroundMessage is what a message takes besides its body, about.
 	aroundMessage = 600
+
+	// usualProperties is how long those of a message are that aroundMessage
+	// accounts for. A byte of longer ones takes many times as much in the client
+	// library, which makes maps of them.
+	usualProperties = 256
+	tableMemory     = 32
 )
 
 func newThrottle(conn net.Conn, limit int64) *throttle {
@@ -56,7 +65,7 @@ func newThrottle(conn net.Conn, limit int64) *throttle {
 func (t *throttle) Read(p []byte) (int, error) {
 	t.mu.Lock()
 	waited := false
-	for t.held > t.limit && !t.closed {
+	for t.held+t.tables > t.limit && !t.closed {
 		waited = true
 		t.wake.Wait()
 	}
@@ -102,9 +111,28 @@ func (t *throttle) unblock() {
 func (t *throttle) release(bytes int64) {
 	t.mu.Lock()
 	t.held -= bytes
-	if t.held <= t.limit {
+	t.wakeUp()
+	t.mu.Unlock()
+}
+
+// wakeUp is called with the lock.
+func (t *throttle) wakeUp() {
+	if t.held+t.tables <= t.limit {
 		t.wake.Broadcast()
 	}
+}
+
+// took notes that the headers of a message were made text, which takes so many
+// bytes: the client library does not hold it any more. Which one it was does not
+// matter, as all of them are taken in the end.
+func (t *throttle) took(headers int64) {
+	t.mu.Lock()
+	if t.untaken > 0 {
+		t.tables -= t.tables / t.untaken
+		t.untaken--
+	}
+	t.held += headers
+	t.wakeUp()
 	t.mu.Unlock()
 }
 
@@ -148,8 +176,14 @@ func (t *throttle) frame(size int) {
 	switch t.head[0] {
 	case typeHeader:
 		body := int64(binary.BigEndian.Uint64(t.head[frameHead+4:]))
-		if body > t.limit {
-			t.tooLarge = body
+		if body > t.limit || body < 0 {
+			t.tooLarge = max(body, t.limit+1)
+		}
+		t.untaken++
+		t.tables += min(max(int64(size)-usualProperties, 0)*tableMemory, t.limit/2) // of which the rest is still to be read
+		if before := t.open[channel]; before != nil {                               // it comes no more
+			t.partial -= before.size - before.left
+			delete(t.open, channel)
 		}
 		if body == 0 {
 			t.held += sizeOf(0)
@@ -161,7 +195,12 @@ func (t *throttle) frame(size int) {
 		if c == nil {
 			return
 		}
-		if c.left -= int64(size); c.left <= 0 {
+		c.left -= int64(size)
+		if t.partial += int64(size); t.partial > t.limit { // by several channels in turn, as no node sends them
+			t.tooLarge = t.partial
+		}
+		if c.left <= 0 {
+			t.partial -= c.size - c.left
 			t.held += sizeOf(int(c.size))
 			delete(t.open, channel)
 		}
