@@ -520,7 +520,7 @@ func TestStatesThatFit(t *testing.T) {
 }
 
 // jsonOf is a value as Terraform stores it.
-func jsonOf(t *testing.T, v tftypes.Value) any {
+func jsonOf(t testing.TB, v tftypes.Value) any {
 	t.Helper()
 	if o, ok := v.Type().(tftypes.Object); ok && !v.IsNull() {
 		var children map[string]tftypes.Value
