@@ -24,7 +24,7 @@ const parallelism = 10
 // Terraform needs with a provider that has the same schema and answers at once.
 const maxPlanRatio = 1.15
 
-const spouts = `terraform {
+const spoutsConfig = `terraform {
   required_providers {
     pachyderm = { source = %q }
   }
@@ -60,11 +60,16 @@ func (b *bench) slowServer() (*pachtest.Server, error) {
 
 // workspace prepares a folder with a configuration.
 func (b *bench) workspace(ctx context.Context, name, provider, config string) (*terraformcli.Workspace, error) {
+	return b.workspaceWith(ctx, name, provider, config, nil)
+}
+
+// workspaceWith is workspace, with variables of the environment.
+func (b *bench) workspaceWith(ctx context.Context, name, provider, config string, env map[string]string) (*terraformcli.Workspace, error) {
 	dir := filepath.Join(b.dir, name)
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return nil, err
 	}
-	w, err := b.cli.NewWorkspace(dir, provider, providerVersion, nil)
+	w, err := b.cli.NewWorkspace(dir, provider, providerVersion, env)
 	if err != nil {
 		return nil, err
 	}
@@ -78,7 +83,7 @@ func (b *bench) plan(ctx context.Context) ([]figures.Figure, error) {
 		return nil, err
 	}
 	defer server.Close()
-	config := fmt.Sprintf(spouts, terraformcli.ProviderSource, server.Address(), b.spouts, "created")
+	config := fmt.Sprintf(spoutsConfig, terraformcli.ProviderSource, server.Address(), b.spouts, "created")
 	ours, err := b.workspace(ctx, "plan", b.provider, config)
 	if err != nil {
 		return nil, err
