@@ -14,6 +14,7 @@ import (
 
 	"github.com/hashicorp/terraform-plugin-framework/attr"
 	"github.com/hashicorp/terraform-plugin-framework/attr/xattr"
+	"github.com/hashicorp/terraform-plugin-framework/types/basetypes"
 	"github.com/hashicorp/terraform-plugin-go/tftypes"
 )
 
@@ -40,7 +41,7 @@ func decodeModel(ctx context.Context, types map[string]attr.Type, object tftypes
 		if !ok {
 			return fmt.Errorf("no attribute %s for %T", name, model)
 		}
-		v, err := t.ValueFromTerraform(ctx, values[name])
+		v, err := decodeValue(ctx, t, values[name])
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
@@ -56,6 +57,70 @@ func decodeModel(ctx context.Context, types map[string]attr.Type, object tftypes
 	return nil
 }
 
+// decodeValue is what t's own ValueFromTerraform makes of a value of that type.
+// That of an object makes a description of the whole type first, for each value
+// and for those that are null too, only to compare it.
+func decodeValue(ctx context.Context, t attr.Type, v tftypes.Value) (attr.Value, error) {
+	object, ok := t.(basetypes.ObjectType)
+	switch {
+	case !ok:
+		return t.ValueFromTerraform(ctx, v)
+	case !v.IsKnown():
+		return basetypes.NewObjectUnknown(object.AttrTypes), nil
+	case v.IsNull():
+		return basetypes.NewObjectNull(object.AttrTypes), nil
+	}
+	var values map[string]tftypes.Value
+	if err := v.As(&values); err != nil {
+		return nil, err
+	}
+	attributes := make(map[string]attr.Value, len(values))
+	for name, value := range values {
+		of, ok := object.AttrTypes[name]
+		if !ok {
+			return nil, fmt.Errorf("no attribute %s", name)
+		}
+		var err error
+		if attributes[name], err = decodeValue(ctx, of, value); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	decoded, diags := basetypes.NewObjectValue(object.AttrTypes, attributes)
+	if diags.HasError() {
+		return nil, errors.New(diags[0].Detail())
+	}
+	return decoded, nil
+}
+
+// fullyKnown says whether a value is known, and all that is in it.
+func fullyKnown(v attr.Value) bool {
+	switch {
+	case v.IsUnknown():
+		return false
+	case v.IsNull():
+		return true
+	}
+	for child := range within(v) {
+		if !fullyKnown(child) {
+			return false
+		}
+	}
+	return true
+}
+
+// within are the values in a value.
+func within(v attr.Value) iter.Seq[attr.Value] {
+	switch v := v.(type) {
+	case interface{ Attributes() map[string]attr.Value }:
+		return maps.Values(v.Attributes())
+	case interface{ Elements() map[string]attr.Value }:
+		return maps.Values(v.Elements())
+	case interface{ Elements() []attr.Value }:
+		return slices.Values(v.Elements())
+	}
+	return func(func(attr.Value) bool) {}
+}
+
 // checkTexts finds values that are not what their type asks for, as the
 // framework does whenever it takes one out of a state or plan.
 func checkTexts(ctx context.Context, v attr.Value) error {
@@ -68,18 +133,7 @@ func checkTexts(ctx context.Context, v attr.Value) error {
 			return errors.New(resp.Diagnostics.Errors()[0].Detail())
 		}
 	}
-	var inner iter.Seq[attr.Value]
-	switch v := v.(type) {
-	case interface{ Attributes() map[string]attr.Value }:
-		inner = maps.Values(v.Attributes())
-	case interface{ Elements() map[string]attr.Value }:
-		inner = maps.Values(v.Elements())
-	case interface{ Elements() []attr.Value }:
-		inner = slices.Values(v.Elements())
-	default:
-		return nil
-	}
-	for child := range inner {
+	for child := range within(v) {
 		if err := checkTexts(ctx, child); err != nil {
 			return err
 		}

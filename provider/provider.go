@@ -192,6 +192,10 @@ func (p *pachydermProvider) Configure(ctx context.Context, req provider.Configur
 	if resp.Diagnostics.HasError() {
 		return
 	}
+	if problem := shortcutsProblem(p.getenv); problem != "" {
+		resp.Diagnostics.AddError("Invalid "+EnvShortcuts, problem)
+		return
+	}
 	c := &connection{wait: p.wait, now: p.now, defaultProject: m.DefaultProject, mark: newConfigurationMark(p.configuration(p.getenv))}
 	resp.ResourceData, resp.DataSourceData, resp.EphemeralResourceData, resp.ActionData, resp.ListResourceData = c, c, c, c, c
 	if !c.defaultProject.IsUnknown() && c.defaultProject.ValueString() == "" {

@@ -14,14 +14,14 @@ import (
 // the framework's server, but for what it does at great cost for each object
 // of a state that has not changed.
 //
-// Four calls have a shorter way: [server.valid], [server.upgraded],
-// [server.read] and [server.unchanged]. Each gives the very answer that the framework would
+// Four calls have a shorter way: [server.validateShort], [server.upgradeShort],
+// [server.readShort] and [server.planShort]. Each gives the very answer that the framework would
 // give, or none, and then the framework is asked. TestShorterWays compares the
-// two for all kinds of spouts.
+// two for all kinds of spouts. [EnvShortcuts] says which of them are taken.
 func Server(version string, options ...Option) func() tfprotov6.ProviderServer {
 	return func() tfprotov6.ProviderServer {
 		p := newProvider(version, options...)
-		return &server{framework: providerserver.NewProtocol6(p)().(framework), provider: p, spout: newSpoutShape()}
+		return &server{framework: providerserver.NewProtocol6(p)().(framework), provider: p, spout: newSpoutShape(), taken: shortcutsIn(p.getenv)}
 	}
 }
 
@@ -38,6 +38,7 @@ type server struct {
 	framework
 	provider *pachydermProvider
 	spout    *spoutShape
+	taken    shortcuts
 	settled  stateSet // of spouts, see [spoutModel.settled]
 
 	kindsOnce sync.Once
@@ -48,7 +49,7 @@ type server struct {
 func (s *server) ValidateResourceConfig(ctx context.Context, req *tfprotov6.ValidateResourceConfigRequest) (*tfprotov6.ValidateResourceConfigResponse, error) {
 	ctx, done := s.quiet(ctx)
 	defer done()
-	if s.valid(ctx, req) {
+	if s.taken.validate && s.validateShort(ctx, req) {
 		return &tfprotov6.ValidateResourceConfigResponse{}, nil
 	}
 	return s.framework.ValidateResourceConfig(ctx, req)
@@ -59,8 +60,10 @@ func (s *server) ValidateResourceConfig(ctx context.Context, req *tfprotov6.Vali
 func (s *server) UpgradeResourceState(ctx context.Context, req *tfprotov6.UpgradeResourceStateRequest) (*tfprotov6.UpgradeResourceStateResponse, error) {
 	ctx, done := s.quiet(ctx)
 	defer done()
-	if resp := s.upgraded(req); resp != nil {
-		return resp, nil
+	if s.taken.upgrade {
+		if resp := s.upgradeShort(req); resp != nil {
+			return resp, nil
+		}
 	}
 	return s.framework.UpgradeResourceState(ctx, req)
 }
@@ -69,9 +72,11 @@ func (s *server) UpgradeResourceState(ctx context.Context, req *tfprotov6.Upgrad
 func (s *server) ReadResource(ctx context.Context, req *tfprotov6.ReadResourceRequest) (*tfprotov6.ReadResourceResponse, error) {
 	ctx, done := s.quiet(ctx)
 	defer done()
-	resp, ctx := s.read(ctx, req)
-	if resp != nil {
-		return resp, nil
+	if s.taken.read {
+		var resp *tfprotov6.ReadResourceResponse
+		if resp, ctx = s.readShort(ctx, req); resp != nil {
+			return resp, nil
+		}
 	}
 	return s.framework.ReadResource(ctx, req)
 }
@@ -80,8 +85,10 @@ func (s *server) ReadResource(ctx context.Context, req *tfprotov6.ReadResourceRe
 func (s *server) PlanResourceChange(ctx context.Context, req *tfprotov6.PlanResourceChangeRequest) (*tfprotov6.PlanResourceChangeResponse, error) {
 	ctx, done := s.quiet(ctx)
 	defer done()
-	if resp := s.unchanged(ctx, req); resp != nil {
-		return resp, nil
+	if s.taken.plan {
+		if resp := s.planShort(ctx, req); resp != nil {
+			return resp, nil
+		}
 	}
 	return s.framework.PlanResourceChange(ctx, req)
 }

@@ -21,28 +21,28 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// shortcuts compares the server's shorter ways with the framework.
-type shortcuts struct {
+// compared compares the server's shorter ways with the framework.
+type compared struct {
 	*instance
 	*server
 }
 
-func newShortcuts(t *testing.T, s *pachtest.Server, options ...Option) shortcuts {
+func newCompared(t *testing.T, s *pachtest.Server, options ...Option) compared {
 	t.Helper()
 	i := newInstance(t, s, options...)
-	return shortcuts{i, i.server.(*server)}
+	return compared{i, i.server.(*server)}
 }
 
 // planned compares the plans for a configuration, and says whether the
 // shorter way has one, and what the framework's is.
-func (s shortcuts) planned(config tftypes.Value) (short bool, want *tfprotov6.PlanResourceChangeResponse) {
+func (s compared) planned(config tftypes.Value) (short bool, want *tfprotov6.PlanResourceChangeResponse) {
 	s.t.Helper()
 	return s.plannedFor(s.planRequest(config, proposed(s.t, s.schema.Block.Attributes, s.kind, s.state, config)))
 }
 
 // planRequest encodes what is the same in the same way, as Terraform does;
 // here, maps have any order.
-func (s shortcuts) planRequest(config, proposed tftypes.Value) *tfprotov6.PlanResourceChangeRequest {
+func (s compared) planRequest(config, proposed tftypes.Value) *tfprotov6.PlanResourceChangeRequest {
 	s.t.Helper()
 	req := &tfprotov6.PlanResourceChangeRequest{TypeName: s.typeName, Config: s.dynamic(s.kind, config), PriorState: s.dynamic(s.kind, s.state), PriorIdentity: s.id}
 	req.ProposedNewState = req.PriorState
@@ -52,13 +52,13 @@ func (s shortcuts) planRequest(config, proposed tftypes.Value) *tfprotov6.PlanRe
 	return req
 }
 
-func (s shortcuts) plannedFor(req *tfprotov6.PlanResourceChangeRequest) (short bool, want *tfprotov6.PlanResourceChangeResponse) {
+func (s compared) plannedFor(req *tfprotov6.PlanResourceChangeRequest) (short bool, want *tfprotov6.PlanResourceChangeResponse) {
 	s.t.Helper()
 	want, err := s.framework.PlanResourceChange(s.ctx, req)
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	got := s.unchanged(s.ctx, req)
+	got := s.planShort(s.ctx, req)
 	if got == nil {
 		return false, want
 	}
@@ -72,7 +72,7 @@ func (s shortcuts) plannedFor(req *tfprotov6.PlanResourceChangeRequest) (short b
 	return true, want
 }
 
-func (s shortcuts) sameValue(what string, kind tftypes.Type, got, want *tfprotov6.DynamicValue) {
+func (s compared) sameValue(what string, kind tftypes.Type, got, want *tfprotov6.DynamicValue) {
 	s.t.Helper()
 	g, err := got.Unmarshal(kind)
 	w, err2 := want.Unmarshal(kind)
@@ -82,13 +82,13 @@ func (s shortcuts) sameValue(what string, kind tftypes.Type, got, want *tfprotov
 }
 
 // reread compares what is read, and says whether the shorter way does it.
-func (s shortcuts) reread(req *tfprotov6.ReadResourceRequest) (short bool, want *tfprotov6.ReadResourceResponse) {
+func (s compared) reread(req *tfprotov6.ReadResourceRequest) (short bool, want *tfprotov6.ReadResourceResponse) {
 	s.t.Helper()
 	want, err := s.framework.ReadResource(s.ctx, req)
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	got, _ := s.server.read(s.ctx, req)
+	got, _ := s.readShort(s.ctx, req)
 	if got == nil {
 		return false, want
 	}
@@ -102,25 +102,25 @@ func (s shortcuts) reread(req *tfprotov6.ReadResourceRequest) (short bool, want 
 
 // validated compares what is said of a configuration, and says whether the
 // shorter way finds nothing.
-func (s shortcuts) validated(config tftypes.Value) (short bool, want *tfprotov6.ValidateResourceConfigResponse) {
+func (s compared) validated(config tftypes.Value) (short bool, want *tfprotov6.ValidateResourceConfigResponse) {
 	s.t.Helper()
 	req := &tfprotov6.ValidateResourceConfigRequest{TypeName: s.typeName, Config: s.dynamic(s.kind, config)}
 	want, err := s.framework.ValidateResourceConfig(s.ctx, req)
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	if short = s.valid(s.ctx, req); short && len(want.Diagnostics) > 0 {
+	if short = s.validateShort(s.ctx, req); short && len(want.Diagnostics) > 0 {
 		s.t.Errorf("the framework says: %s%s\nof: %v", errorsIn(want.Diagnostics), warningsIn(want.Diagnostics), plain(s.t, config))
 	}
 	return short, want
 }
 
-func (s shortcuts) readRequest() *tfprotov6.ReadResourceRequest {
+func (s compared) readRequest() *tfprotov6.ReadResourceRequest {
 	return &tfprotov6.ReadResourceRequest{TypeName: s.typeName, CurrentState: s.dynamic(s.kind, s.state), CurrentIdentity: s.id}
 }
 
 // with is the state, or a configuration, with other values at the root.
-func (s shortcuts) with(base tftypes.Value, values map[string]tftypes.Value) tftypes.Value {
+func (s compared) with(base tftypes.Value, values map[string]tftypes.Value) tftypes.Value {
 	s.t.Helper()
 	attributes := map[string]tftypes.Value{}
 	if err := base.As(&attributes); err != nil {
@@ -143,7 +143,7 @@ func TestShorterWays(t *testing.T) {
 		t.Run(l.path, func(t *testing.T) {
 			base := l.base()
 			name := fmt.Sprintf("leaf-%d", n)
-			i := newShortcuts(t, s)
+			i := newCompared(t, s)
 			config := valueOf(t, i.kind, base(object{"name": name, l.path: l.a}))
 			i.must(i.apply(base(object{"name": name, l.path: l.a})))
 			if short, want := i.validated(config); !short && len(want.Diagnostics) == 0 {
@@ -167,7 +167,7 @@ func TestShorterWays(t *testing.T) {
 // A configuration with something wrong anywhere is the framework's matter.
 func TestShorterWayOfWrongConfigurations(t *testing.T) {
 	t.Parallel()
-	i := newShortcuts(t, pachtest.New(t))
+	i := newCompared(t, pachtest.New(t))
 	wrong := 0
 	check := func(config object) {
 		t.Helper()
@@ -243,7 +243,7 @@ func TestShorterWaysOfOddStates(t *testing.T) {
 	} {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
-			i := newShortcuts(t, pachtest.New(t))
+			i := newCompared(t, pachtest.New(t))
 			i.must(i.apply(config))
 			asked := valueOf(t, i.kind, config)
 			applied := i.state
@@ -305,7 +305,7 @@ func TestShorterWayIsNotTaken(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			i := newShortcuts(t, pachtest.New(t))
+			i := newCompared(t, pachtest.New(t))
 			valid := merged(c.config, object{"name": "orders"})
 			if c.config["kafka"] != nil {
 				valid = merged(valid, object{"kafka.isolation": nil})
@@ -348,7 +348,7 @@ func TestShorterWayIsNotTaken(t *testing.T) {
 func TestShorterWaysAndTheProvider(t *testing.T) {
 	t.Parallel()
 	s := pachtest.New(t)
-	i := newShortcuts(t, s)
+	i := newCompared(t, s)
 	i.must(i.apply(kafkaSpout(nil)))
 	config := i.dynamic(i.kind, valueOf(t, i.kind, kafkaSpout(nil)))
 	plan := &tfprotov6.PlanResourceChangeRequest{TypeName: i.typeName, Config: config, PriorState: i.dynamic(i.kind, i.state), ProposedNewState: i.dynamic(i.kind, i.state)}
@@ -367,7 +367,7 @@ func TestShorterWaysAndTheProvider(t *testing.T) {
 			t.Errorf("%s: private data are lost", what)
 		}
 	}
-	later := newShortcuts(t, s)
+	later := newCompared(t, s)
 	provider := later.schemas.Provider.ValueType()
 	configured, err := later.server.ConfigureProvider(later.ctx, &tfprotov6.ConfigureProviderRequest{
 		ClientCapabilities: &tfprotov6.ConfigureProviderClientCapabilities{DeferralAllowed: true},
@@ -405,7 +405,7 @@ func TestReadOfWhatHasChanged(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := pachtest.New(t)
-			i := newShortcuts(t, s)
+			i := newCompared(t, s)
 			i.must(i.apply(kafkaSpout(nil)))
 			i.state, i.id = i.with(i.state, c.state), nil
 			if c.server != nil {
@@ -444,7 +444,7 @@ func TestShorterWayAfterRead(t *testing.T) {
 	if err := client(t, s).CreatePipeline(t.Context(), id, pachyderm.Spec{Image: "myaccount/myimage:0.1", Cmd: []string{"go", "run", "./main.go"}}, ""); err != nil {
 		t.Fatal(err)
 	}
-	i := newShortcuts(t, s)
+	i := newCompared(t, s)
 	i.must(i.importID(id.String(), nil))
 	if short, _ := i.reread(i.readRequest()); !short {
 		t.Fatal("the framework is asked to read what has not changed")
@@ -457,7 +457,7 @@ func TestShorterWayAfterRead(t *testing.T) {
 // A state whose identity is another one is an error, and stays one.
 func TestReadOfAnotherIdentity(t *testing.T) {
 	t.Parallel()
-	i := newShortcuts(t, pachtest.New(t))
+	i := newCompared(t, pachtest.New(t))
 	i.must(i.apply(kafkaSpout(nil)))
 	other := encoded(i.spout.identity, valueOf(t, i.spout.identity, object{"project": "default", "name": "payments"}))
 	i.id = &tfprotov6.ResourceIdentityData{IdentityData: &other}
@@ -470,7 +470,7 @@ func TestReadOfAnotherIdentity(t *testing.T) {
 // framework's matter otherwise; either way it is read for the same.
 func TestStatesThatFit(t *testing.T) {
 	t.Parallel()
-	i := newShortcuts(t, pachtest.New(t))
+	i := newCompared(t, pachtest.New(t))
 	i.must(i.apply(kafkaSpout(object{"env": object{"A": "1"}, "tolerations": []any{object{"operator": "Exists", "toleration_seconds": nil}},
 		"kafka.start_offsets": object{"orders": object{"0": 1200.0}}, "resource_limits": object{"cpu": 0.5, "memory": "1Gi"}})))
 	stored := jsonOf(t, i.state).(object)
@@ -508,7 +508,7 @@ func TestStatesThatFit(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got := i.upgraded(req)
+			got := i.upgradeShort(req)
 			if (got != nil) != c.fits {
 				t.Fatalf("it fits: %v; the framework: %s", got != nil, errorsIn(want.Diagnostics))
 			}
@@ -520,7 +520,7 @@ func TestStatesThatFit(t *testing.T) {
 }
 
 // jsonOf is a value as Terraform stores it.
-func jsonOf(t *testing.T, v tftypes.Value) any {
+func jsonOf(t testing.TB, v tftypes.Value) any {
 	t.Helper()
 	if o, ok := v.Type().(tftypes.Object); ok && !v.IsNull() {
 		var children map[string]tftypes.Value
@@ -555,7 +555,7 @@ func jsonOf(t *testing.T, v tftypes.Value) any {
 func TestWithoutLog(t *testing.T) {
 	t.Parallel()
 	s := pachtest.New(t)
-	i := newShortcuts(t, s, WithoutLog())
+	i := newCompared(t, s, WithoutLog())
 	i.must(i.apply(kafkaSpout(nil)))
 	if i.changes(kafkaSpout(nil)) {
 		t.Error("a second plan changes something")

@@ -89,12 +89,13 @@ func (l leaves) add(at string, v attr.Value) {
 func (l leaves) unknown(at string) bool {
 	for {
 		if v, ok := l[at]; ok {
-			if v.IsUnknown() {
-				return true
-			}
 			switch v.(type) {
 			case types.List, types.Map:
-				if value, err := v.ToTerraformValue(context.Background()); err != nil || !value.IsFullyKnown() {
+				if !fullyKnown(v) {
+					return true
+				}
+			default:
+				if v.IsUnknown() {
 					return true
 				}
 			}
@@ -176,7 +177,9 @@ func readSettings(l leaves, source string) runnerSettings {
 		if v.Source != "" && v.Source != source || v.Attribute == "" {
 			continue
 		}
-		r.unknown[v.Name] = l.unknown(v.Attribute)
+		if l.unknown(v.Attribute) {
+			r.unknown[v.Name] = true
+		}
 		switch {
 		case v.Secret:
 			if l.has(v.Attribute) {

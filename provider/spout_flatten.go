@@ -94,7 +94,7 @@ func askedFor(model types.Object, r *pachyderm.Resources) *pachyderm.Resources {
 
 // means says whether the model asks for just that specification.
 func (m *spoutModel) means(ctx context.Context, s pachyderm.Spec) bool {
-	if !m.known(ctx) {
+	if !m.known() {
 		return false
 	}
 	asked, diags := m.expand(ctx)

@@ -3,7 +3,6 @@
 package provider
 
 import (
-	"context"
 	"reflect"
 	"slices"
 
@@ -146,10 +145,9 @@ func (p specPart) value(m *spoutModel) attr.Value { return p.field(m).Interface(
 func (p specPart) copy(to, from *spoutModel) { p.field(to).Set(p.field(from)) }
 
 // known says whether all of the specification is known already.
-func (m *spoutModel) known(ctx context.Context) bool {
+func (m *spoutModel) known() bool {
 	for _, part := range specParts {
-		v, err := part.value(m).ToTerraformValue(ctx)
-		if err != nil || !v.IsFullyKnown() {
+		if !fullyKnown(part.value(m)) {
 			return false
 		}
 	}

@@ -161,7 +161,7 @@ func warnOfReplace(diags *diag.Diagnostics, attribute path.Path, kind string, ol
 
 // unchanged says whether the plan asks for the specification that the state has.
 func (m *spoutModel) unchanged(ctx context.Context, state *spoutModel) bool {
-	if !m.known(ctx) {
+	if !m.known() {
 		return false
 	}
 	spec, diags := m.expand(ctx)

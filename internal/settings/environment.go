@@ -146,12 +146,18 @@ func (s Settings) Environment() map[string]string {
 		if v.Secret {
 			continue
 		}
-		if value := formatField(s.field(v)); value != v.Default && value != formatField(def.field(v)) {
+		field, usual := s.field(v), def.field(v)
+		if field.Comparable() && field.Equal(usual) || isEmptyList(field) && isEmptyList(usual) {
+			continue // most are, and would be written for nothing
+		}
+		if value := formatField(field); value != v.Default && value != formatField(usual) {
 			out[v.Name] = value
 		}
 	}
 	return out
 }
+
+func isEmptyList(f reflect.Value) bool { return f.Kind() == reflect.Slice && f.Len() == 0 }
 
 func (s *Settings) field(v Variable) reflect.Value {
 	return reflect.ValueOf(s).Elem().FieldByIndex(v.index)

@@ -144,7 +144,7 @@ func (k Kafka) validateTopics() (p Problems) {
 			p.add("SPOUT_KAFKA_TOPICS", topic, "is there twice; name each topic once")
 		}
 	}
-	if _, err := k.pattern(); err != nil {
+	if _, err := k.pattern(); k.Pattern != "" && err != nil {
 		p.add("SPOUT_KAFKA_TOPICS_PATTERN", k.Pattern, "is no regular expression of RE2: "+strings.TrimPrefix(err.Error(), "error parsing regexp: ")+"; write it as orders-.*")
 		return p
 	}

@@ -5,6 +5,7 @@ package settings
 import (
 	"fmt"
 	"strings"
+	"sync"
 )
 
 // Layout is what a source calls the coordinates of its records. Paths, JSON
@@ -57,15 +58,27 @@ func (l Layout) DefaultPath() string {
 	return "{" + strings.Join(parts, "}/{") + "}/{" + l.first() + "}-{" + l.last() + "}.{ext}"
 }
 
+// defaultPaths are the templates of [Layout.DefaultPath], by layout.
+var defaultPaths sync.Map
+
+func defaultPath(l Layout) PathTemplate {
+	if path, ok := defaultPaths.Load(l); ok {
+		return path.(PathTemplate)
+	}
+	path, err := ParsePathTemplate(l.DefaultPath())
+	if err != nil {
+		panic(err) // layouts are constant
+	}
+	defaultPaths.Store(l, path)
+	return path
+}
+
 // FilePath is the template of the files' paths, with the source's names of
 // coordinates.
 func (s Settings) FilePath() PathTemplate {
 	path, l := s.File.Path, s.Layout()
 	if path.text == "" {
-		var err error
-		if path, err = ParsePathTemplate(l.DefaultPath()); err != nil {
-			panic(err) // layouts are constant
-		}
+		path = defaultPath(l)
 	}
 	return path.For(l)
 }

@@ -22,17 +22,17 @@ type Sources struct {
 
 // sources is the list.
 var sources = []source{
-	{"kafka", []Layout{{Stream: "topic", Partition: "partition", Offset: "offset"}}, func(s *Sources) sourceSettings { return s.Kafka }},
-	{"nats", []Layout{{Stream: "stream", Offset: "sequence"}}, func(s *Sources) sourceSettings { return s.NATS }},
-	{"webhook", []Layout{{Stream: "endpoint", Offset: "ordinal", ID: "id"}}, func(s *Sources) sourceSettings { return s.Webhook }},
-	{"rabbitmq", rabbitMQLayouts, func(s *Sources) sourceSettings { return s.RabbitMQ }},
-	{"postgres", []Layout{{Stream: "table", Offset: "ordinal", ID: "lsn"}}, func(s *Sources) sourceSettings { return s.Postgres }},
+	{"kafka", []Layout{{Stream: "topic", Partition: "partition", Offset: "offset"}}, func(s Sources) sourceSettings { return s.Kafka }},
+	{"nats", []Layout{{Stream: "stream", Offset: "sequence"}}, func(s Sources) sourceSettings { return s.NATS }},
+	{"webhook", []Layout{{Stream: "endpoint", Offset: "ordinal", ID: "id"}}, func(s Sources) sourceSettings { return s.Webhook }},
+	{"rabbitmq", rabbitMQLayouts, func(s Sources) sourceSettings { return s.RabbitMQ }},
+	{"postgres", []Layout{{Stream: "table", Offset: "ordinal", ID: "lsn"}}, func(s Sources) sourceSettings { return s.Postgres }},
 }
 
 type source struct {
 	name    string
 	layouts []Layout // one of each kind of streams that it reads, the first for all that say no kind
-	of      func(*Sources) sourceSettings
+	of      func(Sources) sourceSettings
 }
 
 // layout is the one of a kind.
@@ -104,7 +104,7 @@ func (s Settings) chosen() (settings sourceSettings, ok bool) {
 	if at < 0 {
 		return nil, false
 	}
-	return sources[at].of(&s.Sources), true
+	return sources[at].of(s.Sources), true
 }
 
 // streams are those of the chosen source.

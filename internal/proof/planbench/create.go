@@ -72,7 +72,7 @@ func (b *bench) createOnReal(ctx context.Context) ([]figures.Figure, error) {
 // compare creates spouts at both addresses, and returns how long Terraform
 // took for it, as a multiple of what pachctl did one after the other.
 func (b *bench) compare(ctx context.Context, name, waitFor string, creates int, forTerraform, forPachctl string) (float64, error) {
-	w, err := b.workspace(ctx, name, b.provider, fmt.Sprintf(spouts, terraformcli.ProviderSource, forTerraform, creates, waitFor))
+	w, err := b.workspace(ctx, name, b.provider, fmt.Sprintf(spoutsConfig, terraformcli.ProviderSource, forTerraform, creates, waitFor))
 	if err != nil {
 		return 0, err
 	}

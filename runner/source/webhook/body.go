@@ -10,12 +10,14 @@ import (
 	"mime"
 	"mime/multipart"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/strictjson"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source/redelivery"
 )
@@ -57,8 +59,12 @@ type received struct {
 	most     int              // memory that records may take besides the body
 }
 
-// recordMemory is about what a record takes besides its bytes.
-const recordMemory = 192
+// About what is taken besides the bytes of the body.
+const (
+	recordMemory = 112 // a record
+	detailMemory = 96  // its detail, without the id
+	eventMemory  = 256 // an event that is one of many, with its id
+)
 
 // events takes the body apart. The error is a *refusal.
 func (r *received) events() ([]event, error) {
@@ -89,20 +95,36 @@ func (r *received) events() ([]event, error) {
 	e := event{records: records, identified: identified}
 	if identified {
 		e.id = redelivery.Hash(r.endpoint.name, []byte(id))
-		for i := range records {
-			detail := &source.Detail{ID: []byte(id)}
-			if len(records) > 1 {
-				detail.ID = fmt.Appendf(detail.ID, "#%d", i)
-			}
-			records[i].Key, records[i].Detail = []byte(id), detail
+		if err := r.name(records, []byte(id)); err != nil {
+			return nil, err
 		}
 	}
 	return []event{e}, nil
 }
 
+// name gives the records of a request its id: as key, and with their numbers
+// behind it if there are several.
+func (r *received) name(records []source.Record, id []byte) error {
+	if len(records) == 1 {
+		records[0].Key, records[0].Detail = id, &source.Detail{ID: id}
+		return nil
+	}
+	each := len(id) + len("#") + len(strconv.Itoa(len(records)))
+	if err := r.need(len(records) * (detailMemory + each)); err != nil {
+		return err
+	}
+	details, names := make([]source.Detail, len(records)), make([]byte, 0, len(records)*each)
+	for i := range records {
+		from := len(names)
+		names = strconv.AppendInt(append(append(names, id...), '#'), int64(i), 10)
+		details[i].ID = names[from:len(names):len(names)]
+		records[i].Key, records[i].Detail = id, &details[i]
+	}
+	return nil
+}
+
 // each makes an event of each record, which have ids of their own.
 func (r *received) each(records []source.Record) ([]event, error) {
-	const eventMemory = 192
 	if err := r.need(len(records) * eventMemory); err != nil {
 		return nil, err
 	}
@@ -214,16 +236,23 @@ func (r *received) lines() ([]source.Record, error) {
 	if err != nil {
 		return nil, err
 	}
-	headers, number := r.headers(), 0
-	for line := range bytes.SplitSeq(r.body, []byte{'\n'}) {
+	headers, at, number := r.headers(), r.at.UnixMilli(), 0
+	var checker strictjson.Checker
+	for rest := r.body; len(rest) > 0; {
+		line := rest
+		if end := bytes.IndexByte(rest, '\n'); end >= 0 {
+			line, rest = rest[:end:end], rest[end+1:]
+		} else {
+			rest = nil
+		}
 		number++
 		if line = bytes.TrimSpace(line); len(line) == 0 {
 			continue
 		}
-		if !isValue(line) {
+		if checker.CheckSyntax(line) != nil {
 			return nil, malformed("line %d is not JSON, or nested too deep; nothing of the request was taken", number)
 		}
-		records = append(records, r.record(line[:len(line):len(line)], headers))
+		records = append(records, source.Record{Timestamp: at, Value: line[:len(line):len(line)], Headers: headers})
 	}
 	if len(records) == 0 {
 		return nil, malformed("the body has no record")
@@ -284,7 +313,7 @@ func (r *received) parts() (records []source.Record, err error) {
 			headers.Append("filename", []byte(name))
 		}
 		headers = r.chosen(headers)
-		if err := r.need(recordMemory + len(headers.Raw)); err != nil {
+		if err := r.need(2*recordMemory + len(headers.Raw)); err != nil { // the list grows
 			return nil, err
 		}
 		value, err := io.ReadAll(part)

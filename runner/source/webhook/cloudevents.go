@@ -119,7 +119,7 @@ func (r *received) add(list []event, e *cloudEvent, what string) ([]event, error
 		headers.Append("ce_"+a[0], []byte(a[1]))
 	}
 	headers = r.chosen(headers)
-	if err := r.need(recordMemory + cap(headers.Raw)); err != nil {
+	if err := r.need(recordMemory + eventMemory + cap(headers.Raw)); err != nil {
 		return nil, err
 	}
 	origin, id := e.attribute("source"), e.attribute("id")

@@ -13,7 +13,8 @@ import (
 // delivery are the records of one request on their way to a commit.
 type delivery struct {
 	endpoint *endpoint
-	records  []source.Record
+	records  []source.Record // nil once the loop is done with them
+	count    int             // of records
 	ids      []redelivery.ID // of the request, or of each event in it
 	arrived  time.Time
 	answered bool // at once: nobody waits
@@ -35,8 +36,10 @@ const (
 	ended
 )
 
-// release gives the memory of the records back.
+// release gives the memory of the records back, and lets go of them: whoever
+// waits for the answer keeps the delivery for much longer.
 func (d *delivery) release() {
+	d.records = nil
 	if d.back != nil {
 		d.back(d.memory)
 		d.back = nil
@@ -56,14 +59,15 @@ func (s *Source) offer(d *delivery, events []event) (waitFor []*delivery, known 
 	now := time.Now()
 	for _, e := range events {
 		if !e.identified || s.config.IDs == 0 {
-			d.records = append(d.records, e.records...)
+			d.add(e.records, len(events))
 			continue
 		}
 		switch s.window.State(e.id) {
 		case redelivery.Unknown:
 			s.window.Give(e.id)
 			s.waiting[e.id] = d
-			d.ids, d.records = append(d.ids, e.id), append(d.records, e.records...)
+			d.ids = append(d.ids, e.id)
+			d.add(e.records, len(events))
 			continue
 		case redelivery.Waiting:
 			if first := s.waiting[e.id]; first != nil && first != d {
@@ -75,12 +79,25 @@ func (s *Source) offer(d *delivery, events []event) (waitFor []*delivery, known 
 		known += len(e.records)
 	}
 	d.endpoint.redelivered += int64(known)
-	if len(d.records) > 0 {
+	if d.count = len(d.records); d.count > 0 {
 		d.endpoint.queue = append(d.endpoint.queue, d)
 		waitFor = append(waitFor, d)
 	}
 	s.wakeUp()
 	return waitFor, known, true
+}
+
+// add adds records of one of so many events. Those of the only one are taken as
+// they are: there may be many.
+func (d *delivery) add(records []source.Record, events int) {
+	switch {
+	case events == 1:
+		d.records = records
+		return
+	case d.records == nil:
+		d.records = make([]source.Record, 0, events)
+	}
+	d.records = append(d.records, records...)
 }
 
 // withdraw takes a delivery back that was not given to the loop yet, so that

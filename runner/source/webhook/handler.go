@@ -117,7 +117,7 @@ func (s *Source) serve(e *endpoint, w http.ResponseWriter, r *http.Request, cont
 	control.SetReadDeadline(time.Time{}) //nolint:errcheck // the connection is gone, as will be seen
 	d := &delivery{endpoint: e, arrived: arrived, answered: e.Ack == "received", memory: held, back: s.memory.give, done: make(chan struct{})}
 	waitFor, known, ok := s.offer(d, events)
-	if len(d.records) == 0 {
+	if d.count == 0 {
 		giveBack()
 	}
 	if !ok {
@@ -133,7 +133,7 @@ func (s *Source) serve(e *endpoint, w http.ResponseWriter, r *http.Request, cont
 	if d.answered {
 		w.WriteHeader(http.StatusAccepted)
 	}
-	fmt.Fprintf(w, `{"records":%d,"known":%d}`+"\n", len(d.records), known)
+	fmt.Fprintf(w, `{"records":%d,"known":%d}`+"\n", d.count, known)
 	return nil
 }
 

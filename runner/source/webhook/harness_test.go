@@ -38,7 +38,7 @@ type opened struct {
 	position json.RawMessage
 	chunks   int
 	stop     context.CancelFunc
-	done     chan struct{}
+	done     chan struct{} // nil without the loop
 }
 
 // secretFile is a file with a secret.
@@ -69,6 +69,16 @@ func endpoints(t testing.TB, text string) settings.Settings {
 // open opens a source, at a position or at none.
 func open(t testing.TB, s settings.Settings, position json.RawMessage) *opened {
 	t.Helper()
+	o := listening(t, s, position)
+	ctx, cancel := context.WithCancel(context.Background())
+	o.stop, o.done = cancel, make(chan struct{})
+	go o.loop(ctx)
+	return o
+}
+
+// listening is open without the loop.
+func listening(t testing.TB, s settings.Settings, position json.RawMessage) *opened {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -85,13 +95,10 @@ func open(t testing.TB, s settings.Settings, position json.RawMessage) *opened {
 	if s.Webhook.HasTLS() {
 		scheme = "https"
 	}
-	o := &opened{Source: made.(*Source), t: t, base: fmt.Sprintf("%s://127.0.0.1:%d", scheme, s.Webhook.Port), done: make(chan struct{})}
+	o := &opened{Source: made.(*Source), t: t, base: fmt.Sprintf("%s://127.0.0.1:%d", scheme, s.Webhook.Port), stop: func() {}}
 	if err := o.Open(t.Context(), position); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	o.stop = cancel
-	go o.loop(ctx)
 	t.Cleanup(o.end)
 	return o
 }
@@ -99,7 +106,9 @@ func open(t testing.TB, s settings.Settings, position json.RawMessage) *opened {
 // end is a clean end; the position is that of what was acknowledged.
 func (o *opened) end() {
 	o.stop()
-	<-o.done
+	if o.done != nil {
+		<-o.done
+	}
 	if err := o.Close(); err != nil {
 		o.t.Error(err)
 	}

@@ -161,11 +161,11 @@ func (s *Source) cutOf(e *endpoint) *source.Chunk {
 	var taken []*delivery
 	records, size := 0, 0
 	for _, d := range e.queue {
-		if len(taken) > 0 && (size+d.memory > chunkBytes || records+len(d.records) > chunkRecords) {
+		if len(taken) > 0 && (size+d.memory > chunkBytes || records+d.count > chunkRecords) {
 			break
 		}
 		taken = append(taken, d)
-		records, size = records+len(d.records), size+d.memory
+		records, size = records+d.count, size+d.memory
 	}
 	e.queue = e.queue[len(taken):]
 	chunk := source.NewChunk(source.Stream{Name: e.name}, func() {
@@ -227,7 +227,7 @@ func (s *Source) Consume(chunk *source.Chunk, n int) {
 		for _, id := range d.ids {
 			s.window.Add(id, now)
 		}
-		s.took += int64(len(d.records))
+		s.took += int64(d.count)
 	}
 	if len(chunk.Records) > 0 {
 		s.positions[chunk.Stream.Name] = chunk.Next
@@ -293,7 +293,7 @@ func (s *Source) Observe() source.Observation {
 	for _, e := range s.endpoints {
 		lag := source.Lag{Stream: source.Stream{Name: e.name}}
 		for _, d := range append(slices.Clip(e.given), e.queue...) {
-			lag.Records += int64(len(d.records))
+			lag.Records += int64(d.count)
 			lag.Age = max(lag.Age, now.Sub(d.arrived))
 		}
 		seen.Lags = append(seen.Lags, lag)

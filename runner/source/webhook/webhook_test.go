@@ -132,6 +132,27 @@ func TestTimeout(t *testing.T) {
 	}
 }
 
+// Senders wait for a commit long after their records are in a file: what waits is
+// the request, without what was in it.
+func TestRecordsAreLetGoBeforeTheCommit(t *testing.T) {
+	t.Parallel()
+	o := open(t, anyEndpoint(t, `,"body":"ndjson"`), nil)
+	release := o.holdBack()
+	answers := make(chan answer, 1)
+	go func() { answers <- o.post("/e", "", strings.Repeat("{}\n", 1000)) }()
+	await(t, "the records", func() bool { return len(o.values()) == 1000 && o.memory.used() == 0 })
+	o.Source.mu.Lock()
+	if given := o.endpoints[0].given; len(given) != 1 || given[0].records != nil {
+		t.Errorf("%d requests wait for the commit, and the first has its records still", len(given))
+	}
+	o.Source.mu.Unlock()
+	if lag := o.Observe().Lags[0].Records; lag != 1000 {
+		t.Errorf("%d records are said to wait", lag)
+	}
+	release()
+	o.want(<-answers, http.StatusOK, `{"records":1000,"known":0}`)
+}
+
 // Closing tells those who wait to come again.
 func TestClose(t *testing.T) {
 	t.Parallel()

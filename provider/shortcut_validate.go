@@ -16,7 +16,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
 )
 
-// valid says whether the framework has nothing to say about a spout's
+// validateShort says whether the framework has nothing to say about a spout's
 // configuration: whether what each attribute must be, what its validators look
 // at, and what [spoutModel.validate] does, is all in order. The framework
 // does the same; what it takes its time for are the paths to attributes that
@@ -24,7 +24,7 @@ import (
 //
 // Validators look at what is set only; TestShorterWays has one of each kind.
 // What is not known yet, and what is found wrong, is left to the framework.
-func (s *server) valid(ctx context.Context, req *tfprotov6.ValidateResourceConfigRequest) bool {
+func (s *server) validateShort(ctx context.Context, req *tfprotov6.ValidateResourceConfigRequest) bool {
 	if req.TypeName != spoutTypeName || req.Config == nil || len(req.Config.MsgPack) == 0 {
 		return false
 	}

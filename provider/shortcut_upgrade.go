@@ -32,12 +32,12 @@ func (s *server) stateKinds() map[string]stateKind {
 	return s.kinds
 }
 
-// upgraded is a state of the current version, as it is, in the JSON that
+// upgradeShort is a state of the current version, as it is, in the JSON that
 // Terraform keeps it in. What the framework would do is to write it in another
 // form; it would also leave out what is not in the schema, so that a state
 // with such is left to it, as is one that does not fit. Attributes that are
 // missing are null, to Terraform as to the framework.
-func (s *server) upgraded(req *tfprotov6.UpgradeResourceStateRequest) *tfprotov6.UpgradeResourceStateResponse {
+func (s *server) upgradeShort(req *tfprotov6.UpgradeResourceStateRequest) *tfprotov6.UpgradeResourceStateResponse {
 	current, ok := s.stateKinds()[req.TypeName]
 	if !ok || req.Version != current.version || req.RawState == nil || len(req.RawState.JSON) == 0 || !fits(req.RawState.JSON, current.kind) {
 		return nil
