@@ -242,7 +242,7 @@ func leaf(t *Type) (parquet.Node, error) {
 		case "date":
 			return parquet.Date(), nil
 		case "time-millis":
-			return parquet.Time(parquet.Millisecond), nil
+			return parquet.TimeAdjusted(parquet.Millisecond, false), nil // of no time zone, as Avro says
 		}
 		return parquet.Int(32), nil
 	case Long:
@@ -279,7 +279,7 @@ func (t *Type) isDecimal() bool { return t.Logical == "decimal" && t.Precision <
 func longLeaf(logical string) parquet.Node {
 	switch logical {
 	case "time-micros":
-		return parquet.Time(parquet.Microsecond)
+		return parquet.TimeAdjusted(parquet.Microsecond, false)
 	case "timestamp-millis":
 		return parquet.Timestamp(parquet.Millisecond)
 	case "timestamp-micros":

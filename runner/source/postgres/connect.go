@@ -63,11 +63,13 @@ func (v *server) makeConfig() (*pgconn.Config, error) {
 			c.TLSConfig.ServerName = s.Host
 		}
 	}
-	// The text of values depends on these, wherever they come from.
+	// The text of values depends on these, and how long a copy may take, wherever
+	// they come from.
 	c.RuntimeParams = map[string]string{
 		"application_name": v.appName[:min(len(v.appName), 63)], "client_encoding": "UTF8", "datestyle": "ISO", "intervalstyle": "iso_8601", "timezone": "UTC",
 		"extra_float_digits": "3", "bytea_output": "hex", "search_path": "", "standard_conforming_strings": "on", "lc_monetary": "C",
 		"statement_timeout": "0", "lock_timeout": "0", "idle_in_transaction_session_timeout": "0", "row_security": "off",
+		"default_transaction_read_only": "off", "default_transaction_isolation": "read committed",
 	}
 	return c, nil
 }
@@ -113,8 +115,16 @@ func (v *server) open(ctx context.Context, params map[string]string, frontend pg
 	if err != nil {
 		return nil, v.explained(err)
 	}
+	if _, err := query(ctx, conn, noTimeouts); err != nil {
+		hangUp(conn)
+		return nil, v.explained(err)
+	}
 	return conn, nil
 }
+
+// noTimeouts unsets those that not all versions know, which would refuse a
+// connection that names them.
+const noTimeouts = "SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings WHERE name IN ('idle_session_timeout', 'transaction_timeout') AND setting <> '0'"
 
 // Codes of errors that trying again does not solve.
 const (

@@ -2,33 +2,27 @@
 
 package postgres
 
-import (
-	"bytes"
-	"math"
-	"math/bits"
-)
+import "bytes"
 
-// Dates and times are read by hand: Go's parser knows neither years before
-// Christ nor those of more than four digits.
+// Dates and times are read by hand, for speed. Columns hold the years 1 to 9999:
+// Python, and with it pyarrow, pandas, Polars and fastavro, knows no others, and
+// refuses a whole file for one of them.
 
 const (
 	microsPerDay  = 24 * 3600 * 1_000_000
 	microsPerHour = 3600 * 1_000_000
 )
 
-// parseDate reads 2026-01-31, with as many digits of the year as it has.
-func parseDate(b []byte, beforeChrist bool) (days int64, rest []byte, ok bool) {
+// parseDate reads 2026-01-31.
+func parseDate(b []byte) (days int64, rest []byte, ok bool) {
 	year, b, digits := parseDigits(b)
-	if digits < 4 || digits > 6 && year > math.MaxInt32 || len(b) < 6 || b[0] != '-' || b[3] != '-' {
+	if digits != 4 || year == 0 || len(b) < 6 || b[0] != '-' || b[3] != '-' {
 		return 0, nil, false
 	}
 	month, _, m := parseDigits(b[1:3])
 	day, _, d := parseDigits(b[4:6])
 	if m != 2 || d != 2 || month < 1 || month > 12 || day < 1 || day > 31 {
 		return 0, nil, false
-	}
-	if beforeChrist {
-		year = 1 - year // there is no year 0
 	}
 	return daysFromCivil(year, month, day), b[6:], true
 }
@@ -39,9 +33,6 @@ func daysFromCivil(year, month, day int64) int64 {
 		year--
 	}
 	era := year / 400
-	if year < 0 {
-		era = (year - 399) / 400
-	}
 	ofEra := year - era*400
 	ofYear := (153*((month+9)%12)+2)/5 + day - 1
 	return era*146097 + ofEra*365 + ofEra/4 - ofEra/100 + ofYear - 719468
@@ -80,16 +71,13 @@ func parseClock(b []byte) (micros int64, rest []byte, ok bool) {
 	return micros, b, true
 }
 
-var (
-	beforeChrist = []byte(" BC")
-	utc          = []byte("+00")
-)
+var utc = []byte("+00")
 
-// dateOf reads a date; it is not ok if it is infinite.
+// dateOf reads a date; it is not ok if it is infinite, or of a year that columns
+// do not hold, as 0044-03-15 BC.
 func dateOf(text []byte) (days int64, ok bool) {
-	b, bc := bytes.CutSuffix(text, beforeChrist)
-	days, rest, ok := parseDate(b, bc)
-	return days, ok && len(rest) == 0 && days == int64(int32(days))
+	days, rest, ok := parseDate(text)
+	return days, ok && len(rest) == 0
 }
 
 // timeOf reads a time of day; 24:00:00 is none that readers take.
@@ -98,29 +86,18 @@ func timeOf(text []byte) (micros int64, ok bool) {
 	return micros, ok && len(rest) == 0 && micros < microsPerDay
 }
 
-// timestampOf reads a timestamp; it is not ok if it is infinite, or so late that
-// 64 bits do not hold it.
+// timestampOf reads a timestamp; it is not ok if it is infinite, or of a year
+// that columns do not hold.
 func timestampOf(text []byte, zone bool) (micros int64, ok bool) {
-	b, bc := bytes.CutSuffix(text, beforeChrist)
 	if zone {
-		if b, ok = bytes.CutSuffix(b, utc); !ok {
+		if text, ok = bytes.CutSuffix(text, utc); !ok {
 			return 0, false
 		}
 	}
-	days, b, ok := parseDate(b, bc)
-	if !ok || len(b) == 0 || b[0] != ' ' {
+	days, text, ok := parseDate(text)
+	if !ok || len(text) == 0 || text[0] != ' ' {
 		return 0, false
 	}
-	clock, rest, ok := parseClock(b[1:])
-	if !ok || len(rest) > 0 {
-		return 0, false
-	}
-	high, low := bits.Mul64(uint64(max(days, -days)), microsPerDay)
-	if high != 0 || low > math.MaxInt64-microsPerDay {
-		return 0, false
-	}
-	if micros = int64(low); days < 0 {
-		micros = -micros
-	}
-	return micros + clock, true
+	clock, rest, ok := parseClock(text[1:])
+	return days*microsPerDay + clock, ok && len(rest) == 0 && clock < microsPerDay
 }

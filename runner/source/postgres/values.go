@@ -230,7 +230,7 @@ func appendJSONValue(dst []byte, t columnType, text []byte) []byte {
 			}
 		}
 	case kindTimestamp, kindInstant:
-		if _, ok := timestampOf(text, t.kind == kindInstant); ok && !bytes.HasSuffix(text, beforeChrist) {
+		if _, ok := timestampOf(text, t.kind == kindInstant); ok {
 			dst = append(dst, '"')
 			for _, b := range bytes.TrimSuffix(text, utc) {
 				if b == ' ' {
