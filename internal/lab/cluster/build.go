@@ -38,7 +38,6 @@ var programs = []program{
 var imagePrograms = []program{
 	{"init", pachyderm + "/etc/worker"},
 	{"pachctl", pachyderm + "/src/server/cmd/pachctl"},
-	{"pachtf", pachyderm + "/src/server/cmd/pachtf"},
 	{"worker", pachyderm + "/src/server/cmd/worker"},
 	{"pachd", pachyderm + "/src/server/cmd/pachd"},
 }

@@ -160,7 +160,7 @@ func (c *Cluster) setPachydermImages(programs, kube string) error {
 	for name, files := range map[string]map[string]string{
 		"pachyderm/pachd:" + c.Version(): {"/pachd": filepath.Join(programs, "pachd")},
 		"pachyderm/worker:" + c.Version(): {"/app/init": filepath.Join(programs, "init"), "/app/worker": filepath.Join(programs, "worker"),
-			"/app/pachctl": filepath.Join(programs, "pachctl"), "/app/pachtf": filepath.Join(programs, "pachtf"),
+			"/app/pachctl": filepath.Join(programs, "pachctl"), "/app/pachtf": filepath.Join(kube, "contained"), // only jobs that load tables run it
 			"/app/dumb-init-amd64": filepath.Join(kube, "contained"), "/app/dumb-init-arm64": filepath.Join(kube, "contained")},
 	} {
 		image, err := kubernetes.NewImage(c.lab.ImageDir(), files, kubernetes.ImageConfig{User: workerUser})

@@ -115,7 +115,13 @@ func (l *Lab) start(ctx context.Context) error {
 			return err
 		}
 	}
-	return l.await(ctx, "kubelet", l.nodeReady)
+	if err := l.await(ctx, "kubelet", l.nodeReady); err != nil {
+		return err
+	}
+	return l.await(ctx, "kube-controller-manager", func(ctx context.Context) error { // no pod is taken before
+		_, err := l.client.get(ctx, "/api/v1/namespaces/default/serviceaccounts/default")
+		return err
+	})
 }
 
 const pauseImage = "lab.local/pause:1"
