@@ -114,9 +114,6 @@ func (c *Cluster) startInKubernetes(ctx context.Context) error {
 	if err := errors.Join(os.MkdirAll(storage, 0o777), os.Chmod(storage, 0o777)); err != nil {
 		return err
 	}
-	if err := openPath(storage); err != nil {
-		return err
-	}
 	text, err := c.manifests()
 	if err != nil {
 		return err
@@ -128,16 +125,6 @@ func (c *Cluster) startInKubernetes(ctx context.Context) error {
 		return err
 	}
 	say(c.opts.Log, "Pachyderm %s in Kubernetes is ready at %s after %s", c.Version(), c.Address(), time.Since(began).Round(100*time.Millisecond))
-	return nil
-}
-
-// openPath lets other users pass the folders above dir.
-func openPath(dir string) error {
-	for ; dir != "/" && dir != os.TempDir(); dir = filepath.Dir(dir) {
-		if err := os.Chmod(dir, 0o777&^0o022|0o055); err != nil {
-			return err
-		}
-	}
 	return nil
 }
 

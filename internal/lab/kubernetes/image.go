@@ -25,6 +25,7 @@ import (
 // Image is a container image of one layer, or one that another program made.
 type Image struct {
 	digest, mediaType string
+	architecture      string
 	manifest          []byte
 	blobs             map[string]blob // by digest
 }
@@ -47,6 +48,7 @@ type ImageConfig struct {
 }
 
 const (
+	ociIndex    = "application/vnd.oci.image.index.v1+json"
 	ociManifest = "application/vnd.oci.image.manifest.v1+json"
 	ociConfig   = "application/vnd.oci.image.config.v1+json"
 	ociLayer    = "application/vnd.oci.image.layer.v1.tar"
@@ -98,11 +100,27 @@ func NewImage(dir string, files map[string]string, config ImageConfig) (*Image, 
 	if err != nil {
 		return nil, err
 	}
-	return &Image{digest: digestOf(manifest), mediaType: ociManifest, manifest: manifest, blobs: map[string]blob{
+	return &Image{architecture: architecture, digest: digestOf(manifest), mediaType: ociManifest, manifest: manifest, blobs: map[string]blob{
 		digestOf(about):    {content: about, size: int64(len(about))},
 		layerDigest:        {path: f.Name(), size: size},
 		digestOf(manifest): {content: manifest, size: int64(len(manifest))},
 	}}, nil
+}
+
+// NewIndex makes an image that holds, for each of its platforms, one of the images.
+func NewIndex(images ...*Image) (*Image, error) {
+	index := &Image{mediaType: ociIndex, blobs: map[string]blob{}}
+	var manifests []any
+	for _, i := range images {
+		maps.Copy(index.blobs, i.blobs)
+		manifests = append(manifests, map[string]any{"mediaType": i.mediaType, "digest": i.digest, "size": len(i.manifest),
+			"platform": map[string]string{"os": "linux", "architecture": i.architecture}})
+	}
+	var err error
+	index.manifest, err = json.Marshal(map[string]any{"schemaVersion": 2, "mediaType": ociIndex, "manifests": manifests})
+	index.digest = digestOf(index.manifest)
+	index.blobs[index.digest] = blob{content: index.manifest, size: int64(len(index.manifest))}
+	return index, err
 }
 
 // ImageFromLayout returns the image that an OCI layout folder holds, as make image writes one.

@@ -200,7 +200,7 @@ func TestPulls(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.SetImage("foreign.example/tools:1", func() (*kubernetes.Image, error) { return foreign, nil })
+	l.SetImage("foreign.example/tools:1", func() (*kubernetes.Image, error) { return kubernetes.NewIndex(foreign) })
 	if _, err := l.Kubectl(t.Context(), "create", "secret", "docker-registry", "puller", "--docker-server="+kubernetes.RegistryName, "--docker-username=puller", "--docker-password=secret"); err != nil {
 		t.Fatal(err)
 	}
@@ -213,7 +213,7 @@ func TestPulls(t *testing.T) {
 		"login":   {kubernetes.RegistryName + "/tools:1", "puller", ""},
 		"refused": {kubernetes.RegistryName + "/tools:1", "", "ErrImagePull"},
 		"foreign": {"foreign.example/tools:1", "", "ErrImagePull"},
-		"invalid": {"Registry.example/tools:1", "", "InvalidImageName"},
+		"invalid": {"registry.example/Tools:1", "", "InvalidImageName"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
