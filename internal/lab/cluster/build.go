@@ -22,24 +22,48 @@ import (
 
 const pachyderm = "github.com/pachyderm/pachyderm/v2"
 
-// programs are the packages that are built, by the name of the program.
-var programs = []struct{ name, pkg string }{
+// program is a package that is built, with the name of the program.
+type program struct{ name, pkg string }
+
+// programs are those of a cluster on this machine.
+var programs = []program{
 	{"etcd", "go.etcd.io/etcd/server/v3"},
 	{"pachctl", pachyderm + "/src/server/cmd/pachctl"},
 	{"worker", pachyderm + "/src/server/cmd/worker"},
 	{"pachd", pachyderm + "/src/server/cmd/pachd"},
 }
 
+// imagePrograms are those that are in Pachyderm's images, built as they are released: they listen on all interfaces of
+// their pod.
+var imagePrograms = []program{
+	{"init", pachyderm + "/etc/worker"},
+	{"pachctl", pachyderm + "/src/server/cmd/pachctl"},
+	{"worker", pachyderm + "/src/server/cmd/worker"},
+	{"pachd", pachyderm + "/src/server/cmd/pachd"},
+}
+
+// programSet are programs that are built together, and what is changed for them in Pachyderm's source.
+type programSet struct {
+	name     string
+	programs []program
+	changes  []change
+}
+
+var (
+	localSet = programSet{"pachyderm", programs, onLoopback}
+	imageSet = programSet{"pachyderm-images", imagePrograms, nil}
+)
+
 // buildFlags make the same programs on every machine. Without the version pachd calls itself 0.0.0.
 var buildFlags = []string{"-mod=readonly", "-buildvcs=false", "-trimpath", "-ldflags=-s -w -X " + pachyderm + "/src/version.AppVersion=" + Version}
 
-// build builds the programs of Pachyderm unless that was done before, and returns the folder they are in.
-func build(ctx context.Context, progress io.Writer) (string, error) {
+// build builds programs of Pachyderm unless that was done before, and returns the folder they are in.
+func build(ctx context.Context, set programSet, progress io.Writer) (string, error) {
 	source, err := moduleDir(ctx)
 	if err != nil {
 		return "", err
 	}
-	version, err := buildKey(source)
+	version, err := set.key(source)
 	if err != nil {
 		return "", err
 	}
@@ -59,11 +83,11 @@ func build(ctx context.Context, progress io.Writer) (string, error) {
 	if _, err := os.Stat(dir); err == nil {
 		return dir, nil // by the other process
 	}
-	return dir, buildInto(ctx, dir, source, progress)
+	return dir, set.buildInto(ctx, dir, source, progress)
 }
 
 // buildInto builds in a folder beside dir, so that dir is there only once it is complete.
-func buildInto(ctx context.Context, dir, source string, progress io.Writer) error {
+func (set programSet) buildInto(ctx context.Context, dir, source string, progress io.Writer) error {
 	if _, err := exec.LookPath("go"); err != nil {
 		return fmt.Errorf("building Pachyderm's programs takes the Go toolchain: %w", err)
 	}
@@ -79,11 +103,11 @@ func buildInto(ctx context.Context, dir, source string, progress io.Writer) erro
 		return err
 	}
 	defer func() { _ = os.RemoveAll(sources) }()
-	modFile, err := changedModule(ctx, sources, source)
+	modFile, err := changedModule(ctx, sources, source, set.changes)
 	if err != nil {
 		return err
 	}
-	for _, p := range programs {
+	for _, p := range set.programs {
 		if err := buildOne(ctx, filepath.Join(unfinished, p.name), p.pkg, source, modFile, progress); err != nil {
 			return fmt.Errorf("building %s: %w", p.name, err)
 		}
@@ -150,8 +174,8 @@ func download(ctx context.Context, source string) (string, error) {
 	return module.Dir, nil
 }
 
-// buildKey names what is built from the module at source.
-func buildKey(source string) (string, error) {
+// key names what is built from the module at source.
+func (set programSet) key(source string) (string, error) {
 	sum := sha256.New()
 	for _, name := range []string{"go.mod", "go.sum"} {
 		b, err := os.ReadFile(filepath.Join(source, name))
@@ -160,8 +184,8 @@ func buildKey(source string) (string, error) {
 		}
 		sum.Write(b)
 	}
-	_, _ = fmt.Fprint(sum, programs, buildFlags, onLoopback, runtime.GOOS, runtime.GOARCH)
-	return fmt.Sprintf("pachyderm-%s-%x", Version, sum.Sum(nil)[:6]), nil
+	_, _ = fmt.Fprint(sum, set.programs, buildFlags, set.changes, runtime.GOOS, runtime.GOARCH)
+	return fmt.Sprintf("%s-%s-%x", set.name, Version, sum.Sum(nil)[:6]), nil
 }
 
 // moduleDir finds the nested module, which cannot be embedded as Go leaves nested modules out of packages. It is beside

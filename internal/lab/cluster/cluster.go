@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/cluster/kubesim"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/kubernetes"
 )
 
 // Cluster is a running Pachyderm. Its methods may be called at the same time, except that servers must be stopped and
@@ -35,6 +36,8 @@ type Cluster struct {
 
 	postgres, etcd, pachd atomic.Pointer[process]
 	kube                  *kubesim.Server
+	lab                   *kubernetes.Lab // in place of kube, if not nil
+	listen                []string        // addresses of PostgreSQL and etcd
 	kubeLog               *os.File
 	locks                 *workerLocks
 	sidecarCount          atomic.Int32
@@ -60,7 +63,7 @@ func start(ctx context.Context, opts Options, detached bool, busy func()) (*Clus
 	if opts.BackOff == 0 {
 		opts.BackOff = time.Second
 	}
-	c := &Cluster{opts: opts, sidecars: map[*process]bool{}}
+	c := &Cluster{opts: opts, sidecars: map[*process]bool{}, listen: []string{loopback}}
 	var err error
 	if c.programs, err = FindPrograms(ctx, opts.Log); err != nil {
 		return nil, err
@@ -76,6 +79,9 @@ func start(ctx context.Context, opts Options, detached bool, busy func()) (*Clus
 }
 
 func (c *Cluster) start(ctx context.Context) error {
+	if kubernetes.Inside() {
+		return c.startInKubernetes(ctx)
+	}
 	if err := checkPorts(); err != nil {
 		return err
 	}
@@ -169,6 +175,9 @@ func (c *Cluster) stopAll() error {
 	c.pachd.Load().stop(syscall.SIGKILL) // it would take its time, and is made to be killed
 	if c.kube != nil {
 		errs = append(errs, c.kube.Stop())
+	}
+	if c.lab != nil {
+		errs = append(errs, c.lab.Stop())
 	}
 	var servers sync.WaitGroup
 	servers.Go(c.stopEtcd)

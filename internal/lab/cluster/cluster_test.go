@@ -66,7 +66,7 @@ func TestLoopback(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	if _, err := changedModule(t.Context(), dir, source); err != nil {
+	if _, err := changedModule(t.Context(), dir, source, onLoopback); err != nil {
 		t.Fatal(err)
 	}
 	for _, change := range onLoopback {
@@ -313,7 +313,7 @@ func TestModule(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if key, err := buildKey(dir); err != nil || !strings.HasPrefix(key, "pachyderm-"+Version+"-") {
+	if key, err := localSet.key(dir); err != nil || !strings.HasPrefix(key, "pachyderm-"+Version+"-") {
 		t.Errorf("key %q, %v", key, err)
 	}
 }

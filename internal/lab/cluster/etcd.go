@@ -24,7 +24,7 @@ import (
 func (c *Cluster) startEtcd(ctx context.Context) error {
 	client, peer := "http://"+addr(portEtcd), "http://"+addr(portEtcdPeer)
 	cmd := exec.Command(filepath.Join(c.programs.Dir, "etcd"), "--name", "cluster", "--data-dir", c.layout.data("etcd"),
-		"--listen-client-urls", client, "--advertise-client-urls", client,
+		"--listen-client-urls", "http://"+strings.Join(c.listen, fmt.Sprintf(":%d,http://", portEtcd))+fmt.Sprintf(":%d", portEtcd), "--advertise-client-urls", client,
 		"--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", "cluster="+peer,
 		"--max-txn-ops=10000", "--max-request-bytes=33554432", "--log-level=warn")
 	cmd.Dir, cmd.Env = "/", []string{}

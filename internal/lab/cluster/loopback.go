@@ -16,10 +16,13 @@ import (
 	"strings"
 )
 
+// change is a line of Pachyderm's source that is another here.
+type change struct{ file, all, loopback string }
+
 // Pachyderm's programs listen on all interfaces and cannot be told otherwise. Here nothing is authenticated, and whoever
 // reaches pachd runs commands as the user who has started the cluster. So the programs are built with these lines of
 // theirs changed, and with nothing else changed.
-var onLoopback = []struct{ file, all, loopback string }{
+var onLoopback = []change{
 	{"src/internal/grpcutil/server.go", `fmt.Sprintf("%s:%d", host, port)`, `fmt.Sprintf("127.0.0.1:%d", port)`},
 	{"src/internal/pachd/prometheus.go", `fmt.Sprintf(":%v", ps.port)`, `fmt.Sprintf("127.0.0.1:%v", ps.port)`},
 	{"src/internal/archiveserver/http.go", `fmt.Sprintf(":%d", port)`, `fmt.Sprintf("127.0.0.1:%d", port)`},
@@ -32,7 +35,7 @@ var onLoopback = []struct{ file, all, loopback string }{
 // changedModule makes, in dir, a copy of Pachyderm's source with these changes, and returns the module file that names it
 // in place of the original: Go lets nobody build a changed file of its module cache. source is the module that names the
 // version.
-func changedModule(ctx context.Context, dir, source string) (modFile string, err error) {
+func changedModule(ctx context.Context, dir, source string, changes []change) (modFile string, err error) {
 	original, err := download(ctx, source)
 	if err != nil {
 		return "", err
@@ -41,7 +44,7 @@ func changedModule(ctx context.Context, dir, source string) (modFile string, err
 	if err := os.CopyFS(module, os.DirFS(original)); err != nil {
 		return "", fmt.Errorf("copying Pachyderm's source: %w", err)
 	}
-	for _, change := range onLoopback {
+	for _, change := range changes {
 		path := filepath.Join(module, filepath.FromSlash(change.file))
 		text, err := os.ReadFile(path)
 		if err != nil {

@@ -20,6 +20,8 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/health/grpc_health_v1"
+
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/kubernetes"
 )
 
 // Kubernetes names that pachd is told.
@@ -37,6 +39,9 @@ const maxSidecars = 150
 
 // StartPachd starts pachd and returns once it is ready.
 func (c *Cluster) StartPachd(ctx context.Context) error {
+	if c.lab != nil {
+		return c.scalePachd(ctx, 1)
+	}
 	if c.pachd.Load().running() {
 		return errors.New("pachd runs already")
 	}
@@ -73,6 +78,11 @@ func (c *Cluster) persist(ctx context.Context, start func() (*process, error), r
 
 // StopPachd kills pachd as a crash would, and takes its locks back, so that the next one needn't wait for them to expire.
 func (c *Cluster) StopPachd() error {
+	if c.lab != nil {
+		if err := c.scalePachd(context.Background(), 0); err != nil {
+			return err
+		}
+	}
 	c.pachd.Load().stop(syscall.SIGKILL)
 	if err := revokeLocks(context.Background(), "", isPachdLock); err != nil {
 		return fmt.Errorf("taking back pachd's locks: %w", err)
@@ -92,6 +102,9 @@ func (c *Cluster) RestartPachd(ctx context.Context) error {
 // and what ends it. A spout's output branch can be written through such a pachd only; this one is for programs that
 // run outside a pod.
 func (c *Cluster) StartSidecar(ctx context.Context, project, pipeline string) (address string, stop func(), err error) {
+	if c.lab != nil {
+		return c.startSidecarPod(ctx, project, pipeline)
+	}
 	specCommit, err := c.specCommit(ctx, project, pipeline)
 	if err != nil {
 		return "", nil, fmt.Errorf("sidecar of %s/%s: %w", project, pipeline, err)
@@ -211,6 +224,9 @@ func (c *Cluster) writeConfig() error {
 
 // Address is where pachd listens, as PACHD_ADDRESS wants it.
 func (c *Cluster) Address() string {
+	if kubernetes.Inside() {
+		return KubernetesAddress()
+	}
 	return "grpc://" + net.JoinHostPort(loopback, strconv.Itoa(portPachd))
 }
 

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/cluster/kubesim"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/kubernetes"
 )
 
 // Pod is a pod of a pipeline.
@@ -32,13 +33,32 @@ const (
 )
 
 // SetImage says which folder stands for an image from now on; see Options.Images.
-func (c *Cluster) SetImage(name, dir string) error { return c.kube.SetImage(name, dir) }
+func (c *Cluster) SetImage(name, dir string) error {
+	if c.lab != nil {
+		c.lab.SetImage(name, func() (*kubernetes.Image, error) { return c.imageOf(dir) })
+		return nil
+	}
+	return c.kube.SetImage(name, dir)
+}
 
 // RemoveImage takes SetImage back: the image cannot be pulled any more.
-func (c *Cluster) RemoveImage(name string) { c.kube.RemoveImage(name) }
+func (c *Cluster) RemoveImage(name string) {
+	if c.lab != nil {
+		c.lab.RemoveImage(name)
+		return
+	}
+	c.kube.RemoveImage(name)
+}
 
 // Pods returns the pods of a pipeline, of which a running spout has one.
 func (c *Cluster) Pods(project, pipeline string) []Pod {
+	if c.lab != nil {
+		pods, err := c.podsInKubernetes(project, pipeline)
+		if err != nil {
+			say(c.opts.Log, "pods of %s/%s: %v", project, pipeline, err)
+		}
+		return pods
+	}
 	var out []Pod
 	for _, pod := range c.kube.Pods() {
 		if pod.Project == project && pod.Pipeline == pipeline {
@@ -50,13 +70,22 @@ func (c *Cluster) Pods(project, pipeline string) []Pod {
 
 // PodLog returns what a container has logged so far, also after the pod has gone.
 func (c *Cluster) PodLog(pod, container string) ([]byte, error) {
+	if c.lab != nil {
+		return c.lab.Log(context.Background(), namespace, pod, container)
+	}
 	return os.ReadFile(c.kube.LogPath(pod, container))
 }
 
 // UserLogPath returns the file with the log of a pipeline's worker, which includes what the user's command prints.
 func (c *Cluster) UserLogPath(project, pipeline string) (string, error) {
 	pod, err := c.pod(project, pipeline)
-	return c.kube.LogPath(pod.Name, UserContainer), err
+	if err != nil {
+		return "", err
+	}
+	if c.lab != nil {
+		return c.lab.FollowLog(namespace, pod.Name, UserContainer)
+	}
+	return c.kube.LogPath(pod.Name, UserContainer), nil
 }
 
 // UserCodePIDs returns the processes that run a pipeline's transform.cmd itself. There are none while the worker waits
@@ -138,6 +167,9 @@ func (c *Cluster) KillContainer(project, pipeline, container string, sig syscall
 	if err != nil {
 		return err
 	}
+	if c.lab != nil {
+		return signalContainer(pod, container, sig)
+	}
 	return c.kube.Signal(pod.Name, container, sig)
 }
 
@@ -146,6 +178,9 @@ func (c *Cluster) DeletePod(project, pipeline string) error {
 	pod, err := c.pod(project, pipeline)
 	if err != nil {
 		return err
+	}
+	if c.lab != nil {
+		return c.lab.DeletePod(context.Background(), namespace, pod.Name, -1)
 	}
 	return c.kube.DeletePod(pod.Name)
 }
@@ -160,6 +195,20 @@ func (c *Cluster) pod(project, pipeline string) (Pod, error) {
 
 // AwaitPod waits until a pipeline has a pod that satisfies the condition, and returns it.
 func (c *Cluster) AwaitPod(ctx context.Context, project, pipeline string, condition func(Pod) bool) (Pod, error) {
+	if c.lab != nil {
+		var found Pod
+		err := kubernetes.Await(ctx, func(context.Context) error {
+			pods := c.Pods(project, pipeline)
+			for _, pod := range pods {
+				if condition(pod) {
+					found = pod
+					return nil
+				}
+			}
+			return fmt.Errorf("no pod of %s/%s is as awaited: %+v", project, pipeline, pods)
+		})
+		return found, err
+	}
 	return c.kube.Await(ctx, func(pod Pod) bool {
 		return pod.Project == project && pod.Pipeline == pipeline && condition(pod)
 	})

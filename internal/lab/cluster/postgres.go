@@ -75,7 +75,7 @@ func (c *Cluster) startPostgres(ctx context.Context) error {
 	if err := removeStaleLock(filepath.Join(data, "postmaster.pid")); err != nil {
 		return err
 	}
-	args := []string{"-D", data, "-p", strconv.Itoa(portPostgres), "-c", "listen_addresses=" + loopback,
+	args := []string{"-D", data, "-p", strconv.Itoa(portPostgres), "-c", "listen_addresses=" + strings.Join(c.listen, ","),
 		"-c", "unix_socket_directories=", "-c", "max_connections=200"}
 	if c.opts.Fast {
 		args = append(args, "-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off")
@@ -125,7 +125,19 @@ func (c *Cluster) initPostgres(ctx context.Context, data string) error {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("initdb: %w:\n%s", err, out)
 	}
+	if len(c.listen) > 1 { // for pods
+		return appendTo(filepath.Join(data, "pg_hba.conf"), "host all all 0.0.0.0/0 trust\n")
+	}
 	return nil
+}
+
+func appendTo(path, text string) error {
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(text)
+	return errors.Join(err, f.Close())
 }
 
 // postgresCommand prepares one of PostgreSQL's programs. They refuse to run as root; as root they therefore get a user

@@ -27,7 +27,7 @@ func FindPrograms(ctx context.Context, progress io.Writer) (Programs, error) {
 	if dir := os.Getenv(programsVariable); dir != "" {
 		return programsIn(ctx, dir)
 	}
-	dir, err := build(ctx, progress)
+	dir, err := build(ctx, localSet, progress)
 	return Programs{dir, Version}, err
 }
 

@@ -56,6 +56,9 @@ func startForTests(ctx context.Context) (*Cluster, error) {
 // Main runs a test binary's tests and ends the shared cluster. Its result is for os.Exit. If a test has failed or
 // PACHCLUSTER_KEEP is set, the cluster's logs are kept.
 func Main(m *testing.M) int {
+	if code, ran := Isolate(context.Background()); ran {
+		return code
+	}
 	code := m.Run()
 	shared.Lock()
 	defer shared.Unlock()

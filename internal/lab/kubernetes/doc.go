@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package kubernetes runs a real Kubernetes of one node on this machine, without Docker and without a virtual machine:
+// etcd, kube-apiserver with RBAC, kube-controller-manager, kube-scheduler, kube-proxy and a kubelet, whose pods containerd
+// and runc run.
+//
+// It is for tests that the single-machine cluster of package cluster cannot make: what names, labels, quantities and pod
+// specifications Kubernetes takes, how images are pulled, and what limits, security contexts, Services and deleted pods do.
+//
+// The programs of Kubernetes are built once from the nested module in folder binaries and kept in the user's cache folder,
+// which takes about five minutes on two processors. containerd, runc, the network plugins, iptables and iproute2 are
+// Debian's; CheckPackages says what is missing. It takes root.
+//
+// All of it runs in namespaces of its own, for processes, mounts and the network: Isolate runs the calling program again
+// inside. So a lab sees no other lab and none of the machine's network, its addresses are the same everywhere, labs run
+// side by side, and the kernel ends everything with it: processes, mounts, network devices and firewall rules. What the
+// kernel would leave behind, control groups and a folder, is removed by the process outside or, if that was killed, by the
+// next lab.
+//
+// Inside, the program reaches pods and Services at their own addresses. A pod reaches what listens on the loopback address
+// of the program, so that the servers for trials need not know where they are used: connections of a pod to a port of
+// 127.0.0.1 from HostPorts on go to the program's.
+//
+// What is not there: a second node, DNS, load balancers, storage classes, the network outside. Control groups are those of
+// version 1 or 2, as the machine has them; the limits of version 2 have not been tried.
+package kubernetes

@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build kubernetes
+
+package kubernetes_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/cluster"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/kubernetes"
+)
+
+func TestMain(m *testing.M) {
+	_ = os.Setenv(cluster.LabVariable, "kubernetes")
+	if code, ran := cluster.Isolate(context.Background()); ran {
+		os.Exit(code)
+	}
+	code := m.Run()
+	if shared.lab != nil {
+		if err := shared.lab.Stop(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = max(code, 1)
+		}
+	}
+	os.Exit(code)
+}
+
+var shared struct {
+	sync.Once
+	lab *kubernetes.Lab
+	err error
+}
+
+// start returns the lab of these tests.
+func start(t *testing.T) *kubernetes.Lab {
+	t.Helper()
+	shared.Do(func() {
+		ctx := context.Background() // the lab outlives the test
+		var programs cluster.Programs
+		if programs, shared.err = cluster.FindPrograms(ctx, os.Stderr); shared.err != nil {
+			return
+		}
+		var kube string
+		if kube, shared.err = kubernetes.Programs(ctx, os.Stderr); shared.err != nil {
+			return
+		}
+		shared.lab, shared.err = kubernetes.Start(ctx, kubernetes.Options{Programs: kube, Etcd: filepath.Join(programs.Dir, "etcd"), Log: os.Stderr})
+	})
+	if shared.err != nil {
+		t.Fatal(shared.err)
+	}
+	return shared.lab
+}
+
+// setTools gives the registry an image with busy hands: the programs that containers of these tests run.
+func setTools(t *testing.T, l *kubernetes.Lab, name string) *kubernetes.Image {
+	t.Helper()
+	image, err := cluster.ToolsImage(l.ImageDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.SetImage(name, func() (*kubernetes.Image, error) { return image, nil })
+	return image
+}
+
+// apply creates what a manifest says, and deletes it with the test.
+func apply(t *testing.T, l *kubernetes.Lab, manifest any) {
+	t.Helper()
+	text, err := json.Marshal(manifest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.KubectlInput(t.Context(), string(text), "apply", "-f", "-"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if _, err := l.KubectlInput(context.Background(), string(text), "delete", "--grace-period=0", "--force", "--wait=false", "-f", "-"); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+type object = map[string]any
+
+// pod is a pod of one container that runs a shell script.
+func pod(name, image, script string) object {
+	return object{"apiVersion": "v1", "kind": "Pod", "metadata": object{"name": name, "labels": object{"app": name}}, "spec": object{
+		"restartPolicy": "Never", "terminationGracePeriodSeconds": 0,
+		"containers": []any{object{"name": "main", "image": image, "command": []string{"/bin/sh", "-c", script}}}}}
+}
+
+// await waits until a pod is as awaited.
+func await(t *testing.T, l *kubernetes.Lab, name string, as func(kubernetes.Pod) bool) kubernetes.Pod {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	var found kubernetes.Pod
+	err := kubernetes.Await(ctx, func(ctx context.Context) error {
+		pods, err := l.Pods(ctx, "default", "app="+name)
+		if err != nil {
+			return err
+		}
+		for _, p := range pods {
+			if as(p) {
+				found = p
+				return nil
+			}
+		}
+		return fmt.Errorf("pods: %+v", pods)
+	})
+	if err != nil {
+		events, _ := l.Kubectl(context.Background(), "describe", "pod", name)
+		t.Fatalf("%v\n%s", err, events)
+	}
+	return found
+}
+
+func ended(p kubernetes.Pod) bool { return p.Status.Phase == "Succeeded" || p.Status.Phase == "Failed" }
+
+// TestPodReachesTheLab: a pod runs to its end, has reached what listens on the lab's loopback address and the API server at
+// its Service, and its log can be read.
+func TestPodReachesTheLab(t *testing.T) {
+	l := start(t)
+	setTools(t, l, "tools.example:1")
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close() //nolint:errcheck // the test is over
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = conn.Write([]byte("from the lab\n"))
+			_ = conn.Close()
+		}
+	}()
+	_, port, _ := net.SplitHostPort(listener.Addr().String())
+	script := "exec 3<>/dev/tcp/127.0.0.1/" + port + "; cat <&3; exec 4<>/dev/tcp/$KUBERNETES_SERVICE_HOST/$KUBERNETES_SERVICE_PORT && echo connected; id -u"
+	p := pod("reaches", "tools.example:1", "exec bash -c '"+script+"'")
+	apply(t, l, p)
+	state := await(t, l, "reaches", ended)
+	log, err := l.Log(t.Context(), "default", "reaches", "main")
+	if state.Status.Phase != "Succeeded" || err != nil || string(log) != "from the lab\nconnected\n0\n" {
+		t.Errorf("the pod %s and logged %q, %v", state.Status.Phase, log, err)
+	}
+}
+
+// TestService: a Service of a pod can be reached from the lab and from another pod.
+func TestService(t *testing.T) {
+	l := start(t)
+	setTools(t, l, "tools.example:1")
+	apply(t, l, object{"apiVersion": "v1", "kind": "Service", "metadata": object{"name": "answers"}, "spec": object{
+		"selector": object{"app": "answers"}, "clusterIP": "10.96.0.77", "ports": []any{object{"port": 80, "targetPort": 8080}}}})
+	image := setTools(t, l, "tools.example:1")
+	_ = image
+	apply(t, l, pod("answers", "tools.example:1", "exec "+answer))
+	await(t, l, "answers", func(p kubernetes.Pod) bool { return p.Status.Phase == "Running" })
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := kubernetes.Await(ctx, func(ctx context.Context) error {
+		conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", "10.96.0.77:80")
+		if err != nil {
+			return err
+		}
+		return conn.Close()
+	}); err != nil {
+		t.Error(err)
+	}
+	apply(t, l, pod("asks", "tools.example:1", "exec bash -c 'exec 3<>/dev/tcp/10.96.0.77/80 && echo reached'"))
+	await(t, l, "asks", ended)
+	if log, err := l.Log(t.Context(), "default", "asks", "main"); err != nil || string(log) != "reached\n" {
+		t.Errorf("another pod logged %q, %v", log, err)
+	}
+}
+
+// answer listens at port 8080.
+const answer = `perl -MIO::Socket::INET -e '$s = IO::Socket::INET->new(LocalPort => 8080, Listen => 5, ReuseAddr => 1) or die $!; while ($c = $s->accept) { print $c "hello\n"; close $c }'`
+
+// TestPulls: an image is had by tag and by digest, and with a password where one is asked for; what isn't there, and
+// what is for another processor, is told as everywhere.
+func TestPulls(t *testing.T) {
+	l := start(t)
+	image := setTools(t, l, "registry.example/tools:1")
+	setTools(t, l, kubernetes.RegistryName+"/tools:1")
+	l.SetLogin(kubernetes.RegistryName, "puller", "secret")
+	foreign, err := kubernetes.NewImage(l.ImageDir(), map[string]string{"/bin/sh": "/bin/sh"}, kubernetes.ImageConfig{Architecture: "s390x"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.SetImage("foreign.example/tools:1", func() (*kubernetes.Image, error) { return kubernetes.NewIndex(foreign) })
+	if _, err := l.Kubectl(t.Context(), "create", "secret", "docker-registry", "puller", "--docker-server="+kubernetes.RegistryName, "--docker-username=puller", "--docker-password=secret"); err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct {
+		image, secret, waiting string
+	}{
+		"tag":     {"registry.example/tools:1", "", ""},
+		"digest":  {"registry.example/tools@" + image.Digest(), "", ""},
+		"missing": {"registry.example/tools:2", "", "ErrImagePull"},
+		"login":   {kubernetes.RegistryName + "/tools:1", "puller", ""},
+		"refused": {kubernetes.RegistryName + "/tools:1", "", "ErrImagePull"},
+		"foreign": {"foreign.example/tools:1", "", "ErrImagePull"},
+		"invalid": {"registry.example/Tools:1", "", "InvalidImageName"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := pod("pull-"+name, test.image, "echo ran")
+			if test.secret != "" {
+				p["spec"].(object)["imagePullSecrets"] = []any{object{"name": test.secret}}
+			}
+			if name == "refused" { // the node has it from the pod with the secret
+				p["spec"].(object)["containers"].([]any)[0].(object)["imagePullPolicy"] = "Always"
+			}
+			apply(t, l, p)
+			state := await(t, l, "pull-"+name, func(p kubernetes.Pod) bool {
+				return ended(p) || len(p.Status.ContainerStatuses) > 0 && p.Status.ContainerStatuses[0].State.Waiting != nil &&
+					p.Status.ContainerStatuses[0].State.Waiting.Reason != "ContainerCreating"
+			})
+			if test.waiting == "" && state.Status.Phase != "Succeeded" {
+				t.Errorf("the pod is %+v", state.Status)
+			}
+			if test.waiting != "" {
+				got := state.Status.ContainerStatuses[0].State.Waiting
+				if got == nil || got.Reason != test.waiting && !(test.waiting == "ErrImagePull" && got.Reason == "ImagePullBackOff") {
+					t.Errorf("it waits for %+v, not %s", got, test.waiting)
+				} else {
+					t.Logf("%s: %s", got.Reason, got.Message)
+				}
+			}
+		})
+	}
+}
+
+// TestLimits: a container that takes more memory than its limit is killed, and the status says so.
+func TestLimits(t *testing.T) {
+	l := start(t)
+	setTools(t, l, "tools.example:1")
+	p := pod("hungry", "tools.example:1", `x=1234567890; while :; do x="$x$x"; done`)
+	p["spec"].(object)["containers"].([]any)[0].(object)["resources"] = object{"limits": object{"memory": "32Mi"}}
+	apply(t, l, p)
+	state := await(t, l, "hungry", ended)
+	if len(state.Status.ContainerStatuses) == 0 || state.Status.ContainerStatuses[0].State.Terminated == nil || state.Status.ContainerStatuses[0].State.Terminated.Reason != "OOMKilled" {
+		t.Errorf("the container ended so: %+v", state.Status.ContainerStatuses)
+	}
+}
+
+// TestNowhere: a pod that asks for more than the node has waits, and is told why.
+func TestNowhere(t *testing.T) {
+	l := start(t)
+	p := pod("large", "tools.example:1", "exit 1")
+	p["spec"].(object)["containers"].([]any)[0].(object)["resources"] = object{"requests": object{"memory": "1Ti"}}
+	apply(t, l, p)
+	await(t, l, "large", func(p kubernetes.Pod) bool {
+		for _, c := range p.Status.Conditions {
+			if c.Type == "PodScheduled" && c.Reason == "Unschedulable" && strings.Contains(c.Message, "Insufficient memory") {
+				return true
+			}
+		}
+		return false
+	})
+}
+
+// TestRestarts: pods run on while a server of the node is started again.
+func TestRestarts(t *testing.T) {
+	l := start(t)
+	setTools(t, l, "tools.example:1")
+	apply(t, l, pod("steady", "tools.example:1", "exec sleep 1000"))
+	before := await(t, l, "steady", func(p kubernetes.Pod) bool {
+		return p.Status.Phase == "Running" && len(p.Status.ContainerStatuses) == 1
+	})
+	for _, name := range []string{"kubelet", "kube-apiserver", "etcd"} {
+		if err := l.Restart(t.Context(), name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	after := await(t, l, "steady", func(p kubernetes.Pod) bool { return p.Status.Phase == "Running" })
+	if a, b := before.Status.ContainerStatuses[0], after.Status.ContainerStatuses[0]; a.ContainerID != b.ContainerID || b.RestartCount != 0 {
+		t.Errorf("the container was %+v and is %+v", a, b)
+	}
+}
