@@ -36,7 +36,7 @@ type place struct {
 	names map[string]*name
 	other *name // stands for names that are not kept
 
-	references, masks *Fields // nil for none
+	single, everywhere *Fields // what is sought here, nil for nothing
 }
 
 // name is the name of a member.
@@ -52,9 +52,9 @@ type name struct {
 
 	object, elements *place // of objects that are its value, or are in lists that are
 
-	isWanted          bool    // the value, or something in it, is to be found
-	references, masks *Fields // what of its value, nil for nothing
-	inList            *name   // stands for the elements of a list
+	isSought           bool    // the value, or something in it, is sought
+	single, everywhere *Fields // what of its value, nil for nothing
+	inList             *name   // stands for the elements of a list
 }
 
 func (n *name) text() string { return n.quoted[1 : len(n.quoted)-1] }
@@ -74,11 +74,8 @@ func (k *known) begin(f *found) *name {
 	if k.strange > maxStrange {
 		*k = known{values: k.values}
 	}
-	if k.root == nil && (k.values > 1 || f.fields != nil) {
-		k.root = &name{}
-		if f.fields != nil {
-			k.root.references, k.root.masks = f.fields.references, f.fields.masks
-		}
+	if k.root == nil && (k.values > 1 || !f.nothing()) {
+		k.root = &name{single: f.single, everywhere: f.everywhere}
 	}
 	return k.root
 }
@@ -89,30 +86,37 @@ func (k *known) object(of *name) *place {
 		return nil
 	}
 	if of.object == nil {
-		of.object = k.newPlace(of.references, of.masks)
+		everywhere := of.everywhere
+		if everywhere != nil && len(everywhere.here) > 0 {
+			everywhere = nil // it has been found as a whole
+		}
+		of.object = k.newPlace(of.single, everywhere)
 	}
 	return of.object
 }
 
-// elements returns what stands for the name of a list's elements. What a
-// reference is for is in no list.
+// elements returns what stands for the name of a list's elements. No single
+// field is in a list.
 func (k *known) elements(of *name) *name {
 	if of == nil {
 		return nil
 	}
 	if of.inList == nil {
-		of.inList = &name{masks: of.masks}
+		of.inList = &name{}
+		if of.everywhere != nil && len(of.everywhere.here) == 0 { // otherwise it has been found as a whole
+			of.inList.everywhere = of.everywhere
+		}
 		of.inList.inList = of.inList
 	}
 	return of.inList
 }
 
-// isWide says whether more is wanted of a place than is kept of one.
+// isWide says whether more is sought at a place than is kept of one.
 func (p *place) isWide() bool { return len(p.names) > namesPerPlace }
 
-func (k *known) newPlace(references, masks *Fields) *place {
-	p := &place{names: map[string]*name{}, references: references, masks: masks}
-	for _, fields := range []*Fields{references, masks} { // what is wanted is always kept
+func (k *known) newPlace(single, everywhere *Fields) *place {
+	p := &place{names: map[string]*name{}, single: single, everywhere: everywhere}
+	for _, fields := range []*Fields{single, everywhere} { // what is sought is always kept
 		if fields == nil {
 			continue
 		}
@@ -127,11 +131,8 @@ func (k *known) newPlace(references, masks *Fields) *place {
 
 // add keeps a name.
 func (k *known) add(p *place, text string) *name {
-	n := &name{quoted: `"` + text + `"`, length: len(text) + 2, number: uint8(len(p.names)), bit: 1 << (len(p.names) % 64), references: p.references.named(text), masks: p.masks.named(text)}
-	n.isWanted = n.references != nil || n.masks != nil && n.masks.index != 0
-	if n.masks != nil && n.masks.index != 0 {
-		n.masks = &Fields{index: n.masks.index} // it is masked as a whole
-	}
+	n := &name{quoted: `"` + text + `"`, length: len(text) + 2, number: uint8(len(p.names)), bit: 1 << (len(p.names) % 64), single: p.single.named(text), everywhere: p.everywhere.named(text)}
+	n.isSought = n.single != nil || n.everywhere != nil && len(n.everywhere.here) > 0
 	n.reach, n.mask = max(n.length, 8), ^uint64(0)>>(64-8*min(n.length, 8))
 	n.head = binary.LittleEndian.Uint64([]byte(n.quoted + "\x00\x00\x00\x00\x00\x00"))
 	if n.length >= 8 {

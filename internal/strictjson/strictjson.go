@@ -236,8 +236,8 @@ func (c *Checker) object(data []byte, at, depth int, in *place) int {
 			at = c.space(data, at)
 		}
 		switch {
-		case n.isWanted:
-			at = c.wanted(data, at, depth, n)
+		case n.isSought:
+			at = c.sought(data, at, depth, n)
 		case at < len(data) && data[at] == '"':
 			at = c.text(data, at)
 		default:
@@ -265,14 +265,16 @@ func (c *Checker) object(data []byte, at, depth int, in *place) int {
 	}
 }
 
-// wanted goes over a member's value, and notes where it is if that is wanted.
-func (c *Checker) wanted(data []byte, at, depth int, n *name) int {
-	if !n.isWanted {
+// sought goes over a member's value, and notes where it is if that is sought.
+func (c *Checker) sought(data []byte, at, depth int, n *name) int {
+	if !n.isSought {
 		return c.value(data, at, depth, n)
 	}
 	c.found.forget(n)
 	end := c.value(data, at, depth, n)
-	c.found.note(n, at, end)
+	if end >= 0 {
+		c.found.note(n, at, end)
+	}
 	return end
 }
 
@@ -317,7 +319,7 @@ func (c *Checker) rest(data []byte, at, depth int, in *place, first int) int {
 		}
 		at = c.space(data, at+1)
 		if n := c.known.other(in, text); n != nil {
-			at = c.wanted(data, at, depth, n)
+			at = c.sought(data, at, depth, n)
 		} else {
 			at = c.value(data, at, depth, nil)
 		}
