@@ -3,6 +3,7 @@
 package strictjson
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -119,6 +120,69 @@ func FuzzCheck(f *testing.F) {
 	})
 }
 
+// agree holds a checker that knows another value, and the same one, against
+// the reference.
+func agree(t *testing.T, other, data []byte) {
+	t.Helper()
+	var r reference
+	var c Checker
+	_ = c.Check(other) //nolint:errcheck // what is known by then is all that counts
+	_ = c.Check(other) //nolint:errcheck // the same
+	for range 3 {
+		if got, want := c.Check(data) == nil, r.Check(data) == nil; got != want {
+			t.Fatalf("%q after %q is taken: %t, want %t", data, other, got, want)
+		}
+		loose := r.CheckSyntax(data)
+		if got := c.CheckSyntax(data); !errors.Is(got, loose) {
+			t.Fatalf("%q after %q: %v, want %v", data, other, got, loose)
+		}
+		if got := c.check(data, both); !errors.Is(got, loose) || loose == nil && (c.unfit == nil) != (r.Check(data) == nil) {
+			t.Fatalf("%q after %q: %v, and %v for others; want %v", data, other, got, c.unfit, loose)
+		}
+		if loose == nil && c.HasLines() != bytes.ContainsAny(data, "\r\n") {
+			t.Fatalf("%q is on several lines: %t", data, c.HasLines())
+		}
+	}
+}
+
+// FuzzReference: what is known of values before does not matter.
+func FuzzReference(f *testing.F) {
+	for _, seed := range [][2]string{
+		{`{"id":1,"customer":{"email":"a"},"items":[{"sku":"a","quantity":1}]}`, `{"id":22,"customer":{"id":1},"items":[{"sku":"a"},[{"sku":1,"sku":2}]]}`},
+		{`{"a":1}`, `{"a":1,"b":2,"a":3}`}, {`{"a":1}`, `{"\u0061":1,"a":2}`}, {`{"a":1,"b":2}`, `{"b":1,"\u0062":1}`}, {`{"long_name_of_a_member":1}`, `{"long_name_of_a_membes":1,"long_name_of_a_member" : 1}`},
+		{`{"a":[1,2]}`, "{\"a\":[1\n,\"\xff\"],\"\xff\":1}"}, {`[{"a":1}]`, `[{"a":1,"b":1e999},{"a":"\ud800"}]`},
+	} {
+		f.Add([]byte(seed[0]), []byte(seed[1]))
+		f.Add([]byte(seed[1]), []byte(seed[0]))
+	}
+	f.Fuzz(agree)
+}
+
+// TestManyNames: places have more names than are kept, and values more than all
+// places may.
+func TestManyNames(t *testing.T) {
+	t.Parallel()
+	object := func(from, to int, last string) string {
+		var b strings.Builder
+		for i := from; i < to; i++ {
+			fmt.Fprintf(&b, `"m%d":{"x%d":%d},`, i, i, i)
+		}
+		return "{" + b.String() + last + "}"
+	}
+	for _, data := range []string{object(0, 300, `"z":1`), object(0, 300, `"m0":1`), object(0, 300, `"m299":1`), object(250, 270, `"m251":{}`), object(0, 2000, `"\u006d7":1`), object(1000, 1300, `"m1000":1`)} {
+		agree(t, []byte(object(0, 270, `"y":0`)), []byte(data))
+	}
+	var c Checker
+	for i := range 3 * maxStrange / 300 {
+		if err := c.Check([]byte(object(300*i, 300*i+300, `"y":0`))); err != nil || c.known.names > maxNames+1 {
+			t.Fatal(err, c.known.names)
+		}
+	}
+	if c.known.strange > 2*maxStrange {
+		t.Error("what is known is never forgotten")
+	}
+}
+
 // TestHostile: what is made to be slow costs no more than its length.
 func TestHostile(t *testing.T) {
 	t.Parallel()
@@ -140,6 +204,7 @@ func TestHostile(t *testing.T) {
 	} {
 		began := time.Now()
 		var c Checker
+		_ = c.Check([]byte(value)) //nolint:errcheck // the first value teaches nothing
 		_ = c.Check([]byte(value)) //nolint:errcheck // some are fine
 		if took := time.Since(began); took > 5*time.Second {
 			t.Errorf("%s: %v", name, took)

@@ -176,7 +176,10 @@ func (l *jsonLines) appendValue(dst []byte, name string, value []byte) []byte {
 	case value == nil:
 		return append(dst, `":null`...)
 	case l.isJSON(value):
-		return appendOneLine(append(dst, `":`...), value)
+		if dst = append(dst, `":`...); l.checker.HasLines() {
+			return appendCompact(dst, value)
+		}
+		return append(dst, value...)
 	}
 	return appendBase64(append(dst, `_base64":`...), value)
 }
@@ -184,7 +187,7 @@ func (l *jsonLines) appendValue(dst []byte, name string, value []byte) []byte {
 // isJSON says whether data is one JSON value that every reader takes, and that
 // says something: null would look as if there were no value.
 func (l *jsonLines) isJSON(data []byte) bool {
-	return len(data) > 0 && mayBeginJSON(data[0]) && l.checker.Check(data) == nil && string(bytes.TrimSpace(data)) != "null"
+	return len(data) > 0 && mayBeginJSON(data[0]) && l.checker.Check(data) == nil && (data[0] == '{' || string(bytes.TrimSpace(data)) != "null")
 }
 
 // mayBeginJSON turns away most other data by its first byte.
@@ -196,12 +199,8 @@ func mayBeginJSON(c byte) bool {
 	return '0' <= c && c <= '9'
 }
 
-// appendOneLine appends a JSON value as it is or, if it is on several lines,
-// without the white space between its tokens.
-func appendOneLine(dst, value []byte) []byte {
-	if bytes.IndexByte(value, '\n') < 0 && bytes.IndexByte(value, '\r') < 0 {
-		return append(dst, value...)
-	}
+// appendCompact appends a JSON value without the white space between its tokens.
+func appendCompact(dst, value []byte) []byte {
 	buffer := bytes.NewBuffer(dst)
 	if err := json.Compact(buffer, value); err != nil {
 		panic(err) // isJSON has said that it is valid

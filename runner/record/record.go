@@ -38,6 +38,7 @@ type Rules struct {
 	value, before shaper
 	detail        source.Detail
 	path          []byte // reused from record to record
+	sought        sought
 }
 
 // NewRules returns the rules of validated settings, nil if there are none: all
@@ -63,6 +64,7 @@ func NewRules(s settings.Settings) *Rules {
 	if r.filter == nil && r.fields == nil && r.masks == nil && r.route == nil && r.maxBytes == 0 && !r.dropNull {
 		return nil
 	}
+	r.seek(s)
 	return r
 }
 
@@ -80,7 +82,8 @@ func (r *Rules) Apply(rec *source.Record) (keep bool, err error) {
 		return false, &Refused{fmt.Sprintf("it has %d bytes, more than the %d that are allowed", size, r.maxBytes)}
 	}
 	hasValue := r.readsValue && rec.Value != nil
-	if hasValue {
+	if r.sought.value = nil; hasValue {
+		r.sought.value, r.sought.shaped = rec.Value, rec.Value
 		if err := r.json.CheckSyntax(rec.Value); errors.Is(err, strictjson.ErrDepth) {
 			return false, &Refused{fmt.Sprintf("its value is JSON that is nested more than %d deep", settings.MaxDepth)}
 		} else if err != nil {
@@ -95,7 +98,7 @@ func (r *Rules) Apply(rec *source.Record) (keep bool, err error) {
 	if !hasValue {
 		return true, nil
 	}
-	if rec.Value, err = r.value.shape(r, rec.Value); err != nil {
+	if rec.Value, err = r.shapeFound(rec.Value); err != nil {
 		return false, err
 	}
 	if d := rec.Detail; d != nil && d.Before != nil && (r.fields != nil || r.masks != nil) { // what is not to be seen of the row is not to be seen of the row before
@@ -141,7 +144,7 @@ func (r *Rules) Route(rec *source.Record) []byte {
 		if i > 0 {
 			r.path = append(r.path, '/')
 		}
-		if value, ok := look(&r.route[i], rec); ok {
+		if value, ok := r.look(&r.route[i], rec); ok {
 			r.path = settings.AppendPathValue(r.path, value)
 		} else {
 			r.path = append(r.path, settings.MissingPathValue...)
@@ -152,7 +155,7 @@ func (r *Rules) Route(rec *source.Record) []byte {
 
 // holds says whether a record meets a condition.
 func (r *Rules) holds(c *settings.Condition, rec *source.Record) bool {
-	value, ok := look(&c.Of, rec)
+	value, ok := r.look(&c.Of, rec)
 	switch c.Operator {
 	case "exists":
 		return ok
@@ -165,7 +168,7 @@ func (r *Rules) holds(c *settings.Condition, rec *source.Record) bool {
 }
 
 // look returns a part of a record; ok is false if it is missing.
-func look(of *settings.Reference, rec *source.Record) (part []byte, ok bool) {
+func (r *Rules) look(of *settings.Reference, rec *source.Record) (part []byte, ok bool) {
 	switch of.Kind {
 	case "key":
 		return rec.Key, rec.Key != nil
@@ -180,7 +183,7 @@ func look(of *settings.Reference, rec *source.Record) (part []byte, ok bool) {
 	if rec.Value == nil {
 		return nil, false
 	}
-	if part = find(rec.Value, of.Field); part == nil {
+	if part = r.find(of, rec.Value); part == nil {
 		return nil, false
 	}
 	return text(part), true

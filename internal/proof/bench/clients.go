@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -71,23 +72,17 @@ type used struct {
 // beClient is the process of a client. Once it is warm, and after each turn,
 // it rests, writes what it has used, and waits for a line that starts a turn.
 func beClient(ctx context.Context, client string, brokers []string, partitions int, profile string) error {
-	if profile != "" {
-		file, err := os.Create(profile)
-		if err != nil {
-			return err
-		}
-		defer file.Close() //nolint:errcheck // a profile that is cut off says so itself
-		if err := pprof.StartCPUProfile(file); err != nil {
-			return err
-		}
-		defer pprof.StopCPUProfile()
+	stopProfile, err := startProfile(profile)
+	if err != nil {
+		return err
 	}
+	defer stopProfile()
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	turns, answers := bufio.NewScanner(os.Stdin), json.NewEncoder(os.Stdout)
 	records, least, until := 0, warmUpRecords, time.Now().Add(warmUp)
 	var failure error
-	err := consumers[client](ctx, brokers, partitions, func(n int) {
+	err = consumers[client](ctx, brokers, partitions, func(n int) {
 		if records += n; records < least {
 			return
 		}
@@ -107,6 +102,24 @@ func beClient(ctx context.Context, client string, brokers []string, partitions i
 		failure = err
 	}
 	return failure
+}
+
+// startProfile profiles this process until stop is called; no file, no profile.
+func startProfile(name string) (stop func(), err error) {
+	if name == "" {
+		return func() {}, nil
+	}
+	file, err := os.Create(name)
+	if err != nil {
+		return nil, err
+	}
+	if err := pprof.StartCPUProfile(file); err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return func() {
+		pprof.StopCPUProfile()
+		file.Close() //nolint:errcheck // a profile that is cut off says so itself
+	}, nil
 }
 
 // rest blocks until this process does nothing any more: a client reads ahead

@@ -40,6 +40,7 @@ func measurements() []measurement {
 			p.source + " to FINISHED commits, against a plain put and against consuming alone", p.endToEnd})
 	}
 	return append(list,
+		measurement{"formats", "processor time a record of the formats, of rules and of a registry's values", formatsTime},
 		measurement{"processor", "processor time a record, against franz-go and kafka-go, and with 1,000 partitions", processorTime},
 		measurement{"latency", "a single record on an idle topic, until it is in a FINISHED commit", latency})
 }
@@ -54,7 +55,8 @@ func main() {
 	batch := flag.Int("batch", 1<<20, "bytes of the batches of -serve")
 	client := flag.String("consume", "", "be a client (the same): each line on its input begins a turn")
 	brokers := flag.String("brokers", "", "brokers of -consume")
-	profile := flag.String("profile", "", "file for a profile of -consume's processor time")
+	making := flag.String("make", "", "be a maker of files (what -run formats starts): each line on its input begins a turn")
+	profile := flag.String("profile", "", "file for a profile of the processor time of -consume and -make")
 	count := flag.Int("partitions", partitions, "partitions of -serve and -consume")
 	flag.Usage = usage
 	flag.Parse()
@@ -66,6 +68,8 @@ func main() {
 		err = beBroker(*serve, *batch, *count)
 	case *client != "":
 		err = beClient(ctx, *client, strings.Split(*brokers, ","), *count, *profile)
+	case *making != "":
+		err = beMaker(ctx, *making, *profile)
 	default:
 		err = run(ctx, b, *pattern, *output)
 	}

@@ -71,8 +71,15 @@ type contender struct {
 	end     func() error
 }
 
-// contend starts the processes of a workload, and returns when they are warm.
-func contend(ctx context.Context, w workload) (c *contender, err error) {
+// contestant is what takes turns with others.
+type contestant interface {
+	fmt.Stringer
+	// contend starts the contestant's processes, and returns when they are warm.
+	contend(ctx context.Context) (*contender, error)
+}
+
+// contend implements [contestant].
+func (w workload) contend(ctx context.Context) (c *contender, err error) {
 	partitions := fmt.Sprint(w.partitions)
 	broker, brokerInput, addresses, err := child(ctx, "-serve", fmt.Sprint(w.record), "-batch", fmt.Sprint(w.batch), "-partitions", partitions)
 	if err != nil {
@@ -110,7 +117,7 @@ func (c *contender) turn() (cost, error) {
 }
 
 // compare lets clients take turns, and returns what each took in each turn.
-func compare(ctx context.Context, rounds int, workloads ...workload) ([][]cost, error) {
+func compare[C contestant](ctx context.Context, rounds int, workloads ...C) ([][]cost, error) {
 	costs := make([][]cost, len(workloads))
 	for round := range rounds {
 		took, err := compareOnce(ctx, workloads)
@@ -127,7 +134,7 @@ func compare(ctx context.Context, rounds int, workloads ...workload) ([][]cost, 
 }
 
 // compareOnce is a round of compare.
-func compareOnce(ctx context.Context, workloads []workload) (costs [][]cost, err error) {
+func compareOnce[C contestant](ctx context.Context, workloads []C) (costs [][]cost, err error) {
 	ctx, cancel := context.WithTimeout(ctx, roundTime)
 	defer cancel()
 	var all []*contender
@@ -137,7 +144,7 @@ func compareOnce(ctx context.Context, workloads []workload) (costs [][]cost, err
 		}
 	}()
 	for _, w := range workloads {
-		c, err := contend(ctx, w)
+		c, err := w.contend(ctx)
 		if err != nil {
 			return nil, err
 		}
