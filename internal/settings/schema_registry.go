@@ -20,9 +20,8 @@ type SchemaRegistry struct {
 	Folder string `env:"SPOUT_SCHEMA_REGISTRY_FOLDER" attribute:"folder" default:"_schemas" doc:"Folder of the output repo for the schemas, as ´ID.avsc´, in the same commit as the first records of each. Globs of downstream pipelines should name the folders of the data."`
 }
 
-// validate is given whether files of a format take schemas, and whether
-// something looks into values as JSON.
-func (r SchemaRegistry) validate(file File, readsJSON bool) (p Problems) {
+// validate is given which files are written: some take no schemas.
+func (r SchemaRegistry) validate(file File) (p Problems) {
 	if !folderName.MatchString(r.Folder) {
 		p.add("SPOUT_SCHEMA_REGISTRY_FOLDER", r.Folder, "must be one folder's name: letters, digits, '.', '_' and '-', no '.' at the beginning, at most 100")
 	}
@@ -42,8 +41,6 @@ func (r SchemaRegistry) validate(file File, readsJSON bool) (p Problems) {
 		p.add("SPOUT_SCHEMA_REGISTRY_URL", r.URL, "must begin with https://, since TLS settings are given")
 	case !file.HasRows():
 		p.add("SPOUT_SCHEMA_REGISTRY_URL", r.URL, "is for avro and parquet files; set SPOUT_FILE_FORMAT to one of them, or leave the registry out", "SPOUT_FILE_FORMAT")
-	case readsJSON:
-		p.add("SPOUT_SCHEMA_REGISTRY_URL", r.URL, "does not go together with what looks into values that are JSON: value:FIELD in SPOUT_FILE_PATH or SPOUT_RECORD_FILTER, SPOUT_RECORD_FIELDS and SPOUT_RECORD_MASK")
 	}
 	return p
 }

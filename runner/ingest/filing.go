@@ -139,8 +139,14 @@ func (b *batcher) addEach(ctx context.Context, chunk *source.Chunk, records []so
 // to be left out.
 func (b *batcher) addOne(ctx context.Context, chunk *source.Chunk, records []source.Record) (keep bool, err error) {
 	r := records[0]
+	decoded := b.schemas != nil || chunk.Schema != nil
 	if b.rules != nil {
-		if keep, err := b.rules.Apply(&r); !keep || err != nil {
+		if decoded {
+			keep, err = b.rules.ApplyUndecoded(&r)
+		} else {
+			keep, err = b.rules.Apply(&r)
+		}
+		if !keep || err != nil {
 			return false, err
 		}
 	}
@@ -157,11 +163,20 @@ func (b *batcher) addOne(ctx context.Context, chunk *source.Chunk, records []sou
 			return false, err
 		}
 	}
-	b.begin()
 	var values []byte
-	if b.rules != nil {
+	switch {
+	case b.rules == nil:
+	case decoded:
+		if rows, keep, err = b.rules.ApplyRows(&r, rows); !keep || err != nil {
+			return false, err
+		}
+		if values, err = b.rules.RouteRow(&r); err != nil {
+			return false, err
+		}
+	default:
 		values = b.rules.Route(&r)
 	}
+	b.begin()
 	if len(r.Value) > largeRecord {
 		if err := b.makeRoom(ctx, len(r.Value)); err != nil {
 			return false, err

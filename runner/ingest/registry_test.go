@@ -126,6 +126,39 @@ func TestSchemaRegistry(t *testing.T) {
 	}
 }
 
+// TestRulesOfDecodedValues: filter, fields, masks and paths look into decoded
+// values.
+func TestRulesOfDecodedValues(t *testing.T) {
+	t.Parallel()
+	for _, format := range []string{"avro", "parquet"} {
+		t.Run(format, func(t *testing.T) {
+			t.Parallel()
+			b, _ := newRegistryBench(t, format, "SPOUT_RECORD_FILTER=value:o != 1 and value:o != 6 and value:o != 11 and value:o != 16", "SPOUT_RECORD_FIELDS=o,note", "SPOUT_RECORD_MASK=note=redact",
+				"SPOUT_FILE_PATH={topic}/{value:o}/{value:note}/{partition}-{first_offset}.{ext}")
+			b.expect = func(e *audit.Entry) {
+				expectRegistry(e)
+				switch e.Offset % 5 {
+				case 1:
+					e.Fate = audit.Filtered
+				case 2:
+					e.Value = fmt.Sprintf(`{"note":"***","o":%d}`, e.Offset)
+				}
+			}
+			b.produceRegistered(20)
+			b.ingestAll()
+			if report := b.audit(); report.Records != 36 || report.Filtered != 12 || report.DeadLettered != 12 {
+				t.Error(report)
+			}
+			paths := strings.Join(b.headFiles(), " ")
+			for _, part := range []string{"/t/12/%2A%2A%2A/", "/t/15/__HIVE_DEFAULT_PARTITION__/", "/t/__HIVE_DEFAULT_PARTITION__/__HIVE_DEFAULT_PARTITION__/"} {
+				if !strings.Contains(paths, part) {
+					t.Errorf("no file %s among %s", part, paths)
+				}
+			}
+		})
+	}
+}
+
 // TestRegistryAway: the runner waits for the registry, and goes on; what was
 // read before is committed meanwhile. Nothing is refused because of it.
 func TestRegistryAway(t *testing.T) {

@@ -70,7 +70,7 @@ const (
 )
 
 // anything is what has no other shape: JSON text.
-var anything = jsonUse{of: &jsonType{kind: String, text: true, linked: true, leaves: 1, avro: primitive(String)}}
+var anything = jsonUse{of: &jsonType{kind: String, text: true, linked: true, leaves: 1, avro: &Type{Kind: String, json: true}}}
 
 // parseJSONSchema returns the shape of values of a schema. It ends with ctx.
 func parseJSONSchema(ctx context.Context, sources []Source) (jsonUse, error) {
