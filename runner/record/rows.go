@@ -3,6 +3,7 @@
 package record
 
 import (
+	"bytes"
 	"fmt"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
@@ -208,6 +209,10 @@ func (r *Rules) inRow(of *settings.Reference, in *schema.Finder, value []byte) (
 	content, ok = r.part(of, d.found)
 	return content, ok, nil
 }
+
+// Content is what a JSON value says: a string's content, or the value as it is
+// written. It is valid as long as the value.
+func Content(value []byte) []byte { return text(bytes.TrimSpace(value)) }
 
 // inJSON looks into columns whose text is JSON.
 type inJSON struct{}

@@ -32,6 +32,9 @@ func appendContent(dst []byte, t *Type, data []byte) (_, rest []byte, quoted boo
 		return strconv.AppendBool(dst, data[0] != 0), data[1:], false, nil
 	case Int, Long:
 		n, rest := long(data)
+		if t.unsigned {
+			return strconv.AppendUint(dst, uint64(n), 10), rest, false, nil
+		}
 		dst, quoted = appendWhole(dst, t.Logical, n)
 		return dst, rest, quoted, nil
 	case Float:

@@ -46,18 +46,23 @@ func (r *Rows) Finder(field []string, in JSONText) *Finder {
 
 // own is the type of a row's value alone: a record of its fields.
 func (r *Rows) own() *Type {
-	t := &Type{Kind: Record, Name: r.Type.Name}
-	if r.value == valueFirst {
-		fields := r.Type.Fields
-		t.Fields = fields[:len(fields)-r.beside()]
+	if r.plain == nil {
+		r.plain = &Type{Kind: Record, Name: r.Type.Name}
+		if r.value == valueFirst {
+			fields := r.Type.Fields
+			r.plain.Fields = fields[:len(fields)-r.beside()]
+		}
 	}
-	return t
+	return r.plain
 }
 
 // beside is how many fields of a row are none of the value's.
 func (r *Rows) beside() int {
 	n := 1 // the coordinates
 	if r.before {
+		n++
+	}
+	if r.keyed {
 		n++
 	}
 	return n
@@ -190,4 +195,26 @@ func entry(t *Type, data []byte, key string) (at []byte, ok bool) {
 			data = pass(t.Element, data)
 		}
 	}
+}
+
+// AppendContent appends what a value of the rows says, as [appendContent] has
+// it, or its JSON if it has parts. A text that is too long is a [*Refused].
+func (r *Rows) AppendContent(dst, value []byte, most int) ([]byte, error) {
+	t := r.valueType()
+	for t.Kind == Union {
+		var branch int64
+		branch, value = long(value)
+		t = t.Branches[branch]
+	}
+	var err error
+	switch t.Kind {
+	case Record, Array, Map:
+		dst, _, err = t.AppendJSON(dst, value, most)
+	default:
+		dst, _, _, err = appendContent(dst, t, value)
+	}
+	if err != nil {
+		return nil, refusef("it cannot be written as text: %v", err)
+	}
+	return dst, nil
 }

@@ -123,5 +123,5 @@ func (f *protoField) single() *Type {
 	case protoreflect.BytesKind:
 		return primitive(Bytes)
 	}
-	return primitive(Long)
+	return &Type{Kind: Long, unsigned: f.kind == protoreflect.Uint64Kind || f.kind == protoreflect.Fixed64Kind}
 }

@@ -168,7 +168,7 @@ func (r *Rows) with(value *Type) (*Rows, error) {
 	if err != nil {
 		return nil, err
 	}
-	n.ID, n.change, n.before, n.version = r.ID, r.change, r.before, r.version
+	n.ID, n.change, n.before, n.version, n.wrapped = r.ID, r.change, r.before, r.version, r.wrapped && len(value.Fields) == 1
 	if r.nulls != nil {
 		n.nulls = make([]byte, len(value.Fields)) // they begin with null
 	}

@@ -53,6 +53,8 @@ type Type struct {
 	also  []attribute
 	width int  // columns of Parquet, 0 if they are not made
 	json  bool // a string's text is JSON
+
+	unsigned bool // a long is one of 64 bits without a sign
 }
 
 // Field is a field of a record.
