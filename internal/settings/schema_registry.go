@@ -19,6 +19,8 @@ type SchemaRegistry struct {
 
 	Keys string `env:"SPOUT_SCHEMA_REGISTRY_KEYS" attribute:"keys" default:"bytes" doc:"What to do with the keys of records." values:"bytes: they are left as they are|decode: they have a schema in the registry too. A key becomes a column called ´_key´, or JSON in ´jsonl´, and filters and paths see what it says"`
 
+	LogicalTypes string `env:"SPOUT_SCHEMA_REGISTRY_LOGICAL_TYPES" attribute:"logical_types" default:"micros" doc:"What becomes of times, decimals, UUIDs and bytes that Protobuf and JSON Schema write as messages and text: Protobuf's ´Timestamp´, ´Duration´ and wrappers, ´google.type.Decimal´ and ´confluent.type.Decimal´, and JSON Schema's formats ´date-time´, ´date´, ´time´ and ´uuid´ and its ´contentEncoding´. Avro says it by itself." values:"micros: columns of their types, with times in microseconds; finer digits are cut off|nanos: the same with times in nanoseconds, which reach from 1677 to 2262; others are refused|none: they stay messages and text"`
+
 	Folder string `env:"SPOUT_SCHEMA_REGISTRY_FOLDER" attribute:"folder" default:"_schemas" doc:"Folder of the output repo for the schemas, as ´ID.avsc´, in the same commit as the first records of each. Globs of downstream pipelines should name the folders of the data."`
 }
 

@@ -93,7 +93,7 @@ func (u *jsonUse) bound(beside int) {
 func (u *jsonUse) shape(count *int) *Type {
 	t := u.of
 	if t.avro == nil {
-		t.avro = primitive(t.kind)
+		t.avro = &Type{Kind: t.kind, Logical: t.logical}
 		switch t.kind {
 		case Array, Map:
 			t.avro.Element = t.element.shape(count)

@@ -82,6 +82,7 @@ type maker struct {
 	columns int  // of Parquet that rows may have, 0 if they need not fit into any
 	largest int  // bytes that a value may become
 	json    bool // values become JSON in the end
+	logical Logical
 }
 
 // newValues returns what a schema makes of values, which take at most largest
@@ -110,14 +111,14 @@ func (m *maker) values(ctx context.Context, id int, kind sr.SchemaType, sources 
 		v.decode, err = avroValues(ctx, sources, rows, m.json)
 	case sr.TypeProtobuf:
 		v.ending = "proto"
-		v.decode, v.fields, err = protobufValues(ctx, sources, rows, m.largest)
+		v.decode, v.fields, err = protobufValues(ctx, sources, rows, m.largest, m.logical)
 	case sr.TypeJSON:
 		v.ending = "json"
 		if m.json {
 			v.decode = plainJSON
 			break
 		}
-		v.decode, err = jsonValues(ctx, sources, rows, m.largest)
+		v.decode, err = jsonValues(ctx, sources, rows, m.largest, m.logical)
 	default:
 		err = fmt.Errorf("its kind %v is not known", kind)
 	}
