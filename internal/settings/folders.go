@@ -20,7 +20,7 @@ type ownFolder struct {
 
 // ownFolders lists the folders that are used.
 func (s Settings) ownFolders() (list []ownFolder) {
-	if s.SchemaRegistry.URL != "" && s.File.HasRows() {
+	if s.SchemaRegistry.URL != "" && s.File.takesSchemas() {
 		list = append(list, ownFolder{"SPOUT_SCHEMA_REGISTRY_FOLDER", s.SchemaRegistry.Folder, "the schemas",
 			[]string{"SPOUT_SCHEMA_REGISTRY_URL", "SPOUT_FILE_FORMAT"}})
 	}

@@ -131,10 +131,6 @@ func (p Postgres) validate(all Settings) (list Problems) {
 	if all.File.HasRows() && p.Shape != "" {
 		list.add("SPOUT_POSTGRES_SHAPE", p.Shape, "is for jsonl, lines and raw; leave it out, since SPOUT_FILE_FORMAT is "+all.File.Format, "SPOUT_FILE_FORMAT")
 	}
-	if all.File.HasRows() && all.ReadsJSON() {
-		list.add("SPOUT_FILE_FORMAT", all.File.Format, "has rows, which nothing can look into: value:FIELD in SPOUT_FILE_PATH or SPOUT_RECORD_FILTER, SPOUT_RECORD_FIELDS and SPOUT_RECORD_MASK are for jsonl; leave columns and rows out in a publication",
-			"SPOUT_FILE_PATH", "SPOUT_RECORD_FILTER", "SPOUT_RECORD_FIELDS", "SPOUT_RECORD_MASK")
-	}
 	if all.SchemaRegistry.URL != "" {
 		list.add("SPOUT_SCHEMA_REGISTRY_URL", all.SchemaRegistry.URL, "is for values that were made with a schema registry; the database has its own schemas, so leave the registry out", "SPOUT_SOURCE")
 	}

@@ -43,7 +43,7 @@ func TestPostgresProblems(t *testing.T) {
 		"SPOUT_POSTGRES_IDLE_INTERVAL=10ms":                   "must be at least 1s",
 		"SPOUT_POSTGRES_TLS_SERVER_NAME=x":                    "must be true, since other TLS settings",
 		"SPOUT_SCHEMA_REGISTRY_URL=http://x":                  "the database has its own schemas",
-		"SPOUT_FILE_FORMAT=avro SPOUT_RECORD_MASK=a=hash":     "which nothing can look into",
+		"SPOUT_FILE_FORMAT=avro SPOUT_RECORD_MASK=a=hide":     "must be FIELD=hash or FIELD=redact",
 		"SPOUT_FILE_FORMAT=parquet SPOUT_POSTGRES_SHAPE=flat": "leave it out",
 		"SPOUT_KAFKA_BROKERS=a:1":                             "is a setting of the source kafka",
 	} {

@@ -78,8 +78,7 @@ func TestSchemaRegistryProblems(t *testing.T) {
 	}{
 		{"must be like https://registry.example.com", []string{"SPOUT_SCHEMA_REGISTRY_URL=registry:8081", "SPOUT_FILE_FORMAT=avro"}},
 		{"must not hold a user name or password", []string{"SPOUT_SCHEMA_REGISTRY_URL=https://u:planted@registry", "SPOUT_FILE_FORMAT=avro"}},
-		{"is for avro and parquet files", []string{registry}},
-		{"does not go together with", []string{registry, "SPOUT_FILE_FORMAT=avro", "SPOUT_RECORD_MASK=a=hash"}},
+		{"is for avro, parquet and jsonl files", []string{registry}},
 		{"must begin with https://", []string{"SPOUT_SCHEMA_REGISTRY_URL=http://r", "SPOUT_FILE_FORMAT=avro", "SPOUT_SCHEMA_REGISTRY_TLS_SERVER_NAME=x"}},
 		{"can begin with the folder of the schemas", []string{registry, "SPOUT_FILE_FORMAT=avro", "SPOUT_FILE_PATH=_schemas/{partition}-{first_offset}"}},
 		{"must be one folder's name", []string{"SPOUT_SCHEMA_REGISTRY_FOLDER=a/b"}},

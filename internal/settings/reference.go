@@ -9,15 +9,28 @@ import (
 )
 
 // Reference names a part of a record, as key, header:NAME or
-// value:FIELD.FIELD; the last is a field of a value that is JSON.
+// value:FIELD.FIELD; the last is a field of a value that is JSON or decoded. Of
+// a time it may be a part, as value:created_at|day.
 type Reference struct {
 	Kind   string   // key, header or value
 	Header string   // the header's name, if Kind is header
 	Field  []string // names of members from the outside in, if Kind is value
+	Unit   string   // year, month, day, hour or minute, down to which a time is shown; "" for all of it
 }
+
+// unitLengths are how much of a time as 2006-01-02-15-04 goes down to a unit.
+var unitLengths = map[string]int{"year": len("2006"), "month": len("2006-01"), "day": len("2006-01-02"), "hour": len("2006-01-02-15"), "minute": len("2006-01-02-15-04")}
+
+// UnitLength is how long a time is that is shown down to a unit.
+func UnitLength(unit string) int { return unitLengths[unit] }
 
 // ParseReference parses the text form of a reference.
 func ParseReference(text string) (Reference, error) {
+	if at := strings.LastIndexByte(text, '|'); at > 0 && unitLengths[text[at+1:]] > 0 {
+		r, err := ParseReference(text[:at])
+		r.Unit = text[at+1:]
+		return r, err
+	}
 	kind, name, named := strings.Cut(text, ":")
 	switch {
 	case kind == "key" && !named:
@@ -41,11 +54,15 @@ func ParseField(text string) ([]string, error) {
 }
 
 func (r Reference) String() string {
+	text := r.Kind
 	switch r.Kind {
 	case "header":
-		return "header:" + r.Header
+		text += ":" + r.Header
 	case "value":
-		return "value:" + strings.Join(r.Field, ".")
+		text += ":" + strings.Join(r.Field, ".")
 	}
-	return r.Kind
+	if r.Unit != "" {
+		text += "|" + r.Unit
+	}
+	return text
 }

@@ -10,19 +10,22 @@ import (
 
 // SchemaRegistry says where the schemas of values are, and how it is reached.
 type SchemaRegistry struct {
-	URL         string `env:"SPOUT_SCHEMA_REGISTRY_URL" attribute:"url" required:"true" address:"true" doc:"Confluent-compatible schema registry, for example ´https://registry.example.com´. With it, values of ´avro´ and ´parquet´ files are decoded: they must begin with a zero byte and the number of their schema, as the registry's serializers write them. A value's fields become columns, the record's coordinates one called ´_record´. Records of different schemas go into different files, and null values into files with ´_record´ alone. While the registry cannot be reached, reading waits."`
+	URL         string `env:"SPOUT_SCHEMA_REGISTRY_URL" attribute:"url" required:"true" address:"true" doc:"Confluent-compatible schema registry, for example ´https://registry.example.com´. With it, values of ´avro´, ´parquet´ and ´jsonl´ files are decoded: they must begin with a zero byte and the number of their schema, as the registry's serializers write them. A value's fields become columns, and the record's coordinates one called ´_record´; in ´jsonl´, the value becomes JSON. Records of different schemas go into different files, and null values into files with ´_record´ alone. While the registry cannot be reached, reading waits."`
 	Credentials `attribute:"credentials_secret" prefix:"SPOUT_SCHEMA_REGISTRY" doc:"Kubernetes secret with the user name and the password of HTTP basic authentication."`
 	Token       string `env:"SPOUT_SCHEMA_REGISTRY_TOKEN" attribute:"token_secret.key" secret:"token" line:"true" doc:"Bearer token, in place of a user name and password."`
 	TLS         TLS    `attribute:"tls" prefix:"SPOUT_SCHEMA_REGISTRY_TLS" doc:"TLS, which a URL with ´https://´ uses. ´{}´, or left out, trusts the system's authorities."`
 
 	AllowCleartext bool `env:"SPOUT_SCHEMA_REGISTRY_ALLOW_CLEARTEXT_CREDENTIALS" attribute:"allow_cleartext_credentials" default:"false" doc:"Whether the user name and password, or the token, may be sent to a registry at ´http://´. Everybody on the way can read them. Without it, that is allowed to this machine only."`
 
+	Keys string `env:"SPOUT_SCHEMA_REGISTRY_KEYS" attribute:"keys" default:"bytes" doc:"What to do with the keys of records." values:"bytes: they are left as they are|decode: they have a schema in the registry too. A key becomes a column called ´_key´, or JSON in ´jsonl´, and filters and paths see what it says"`
+
+	LogicalTypes string `env:"SPOUT_SCHEMA_REGISTRY_LOGICAL_TYPES" attribute:"logical_types" default:"micros" doc:"What becomes of times, decimals, UUIDs and bytes that Protobuf and JSON Schema write as messages and text: Protobuf's ´Timestamp´, ´Duration´ and wrappers, ´google.type.Decimal´ and ´confluent.type.Decimal´, and JSON Schema's formats ´date-time´, ´date´, ´time´ and ´uuid´ and its ´contentEncoding´. Avro says it by itself." values:"micros: columns of their types, with times in microseconds; finer digits are cut off|nanos: the same with times in nanoseconds, which reach from 1677 to 2262; others are refused|none: they stay messages and text"`
+
 	Folder string `env:"SPOUT_SCHEMA_REGISTRY_FOLDER" attribute:"folder" default:"_schemas" doc:"Folder of the output repo for the schemas, as ´ID.avsc´, in the same commit as the first records of each. Globs of downstream pipelines should name the folders of the data."`
 }
 
-// validate is given whether files of a format take schemas, and whether
-// something looks into values as JSON.
-func (r SchemaRegistry) validate(file File, readsJSON bool) (p Problems) {
+// validate is given which files are written: some take no schemas.
+func (r SchemaRegistry) validate(file File) (p Problems) {
 	if !folderName.MatchString(r.Folder) {
 		p.add("SPOUT_SCHEMA_REGISTRY_FOLDER", r.Folder, "must be one folder's name: letters, digits, '.', '_' and '-', no '.' at the beginning, at most 100")
 	}
@@ -40,10 +43,8 @@ func (r SchemaRegistry) validate(file File, readsJSON bool) (p Problems) {
 		p.add("SPOUT_SCHEMA_REGISTRY_URL", r.URL, "must end after the path, without ? or #")
 	case u.Scheme == "http" && r.TLS.any():
 		p.add("SPOUT_SCHEMA_REGISTRY_URL", r.URL, "must begin with https://, since TLS settings are given")
-	case !file.HasRows():
-		p.add("SPOUT_SCHEMA_REGISTRY_URL", r.URL, "is for avro and parquet files; set SPOUT_FILE_FORMAT to one of them, or leave the registry out", "SPOUT_FILE_FORMAT")
-	case readsJSON:
-		p.add("SPOUT_SCHEMA_REGISTRY_URL", r.URL, "does not go together with what looks into values that are JSON: value:FIELD in SPOUT_FILE_PATH or SPOUT_RECORD_FILTER, SPOUT_RECORD_FIELDS and SPOUT_RECORD_MASK")
+	case !file.takesSchemas():
+		p.add("SPOUT_SCHEMA_REGISTRY_URL", r.URL, "is for avro, parquet and jsonl files; set SPOUT_FILE_FORMAT to one of them, or leave the registry out", "SPOUT_FILE_FORMAT")
 	}
 	return p
 }
@@ -68,3 +69,9 @@ func (r SchemaRegistry) exposures() []exposure {
 		what:  "gets the credentials so that everybody on the way can read them, since there is no TLS",
 		allow: "SPOUT_SCHEMA_REGISTRY_ALLOW_CLEARTEXT_CREDENTIALS", allowed: r.AllowCleartext, with: []string{"SPOUT_SCHEMA_REGISTRY_USERNAME", "SPOUT_SCHEMA_REGISTRY_TOKEN"}}}
 }
+
+// takesSchemas says whether values that have a schema are decoded for the format.
+func (f File) takesSchemas() bool { return f.HasRows() || f.Format == "jsonl" }
+
+// DecodesKeys says whether keys are decoded by schemas of a registry.
+func (r SchemaRegistry) DecodesKeys() bool { return r.URL != "" && r.Keys == "decode" }

@@ -89,7 +89,7 @@ func (s Settings) validate() (p Problems) {
 	}
 	p = append(p, s.Record.validate()...)
 	p = append(p, s.HTTP.validate()...)
-	p = append(p, s.SchemaRegistry.validate(s.File, s.ReadsJSON())...)
+	p = append(p, s.SchemaRegistry.validate(s.File)...)
 	p = append(p, s.validateLimits()...)
 	p = append(p, s.validateFolders()...)
 	return append(p, s.validatePath()...)

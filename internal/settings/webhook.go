@@ -314,7 +314,7 @@ func (e WebhookEndpoint) idProblems() []string {
 	case kind == "value" && e.Body == "multipart":
 		return []string{"has an id in the value, for which body must be whole, ndjson or json_array"}
 	case kind == "value":
-		if _, err := ParseField(name); err == nil {
+		if of, err := ParseReference(e.ID); err == nil && of.Unit == "" {
 			return nil
 		}
 	}

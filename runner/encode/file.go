@@ -43,7 +43,7 @@ func NewEncoder(s settings.Settings) (*Encoder, error) {
 		return nil, err
 	}
 	if kind.text != nil {
-		e.text = &textKind{kind.text(layout), kind.extension, e.compression, e.path, e.largest}
+		e.text = &textKind{kind.text(s), kind.extension, e.compression, e.path, e.largest}
 	}
 	return e, nil
 }

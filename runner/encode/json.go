@@ -54,6 +54,17 @@ func appendKeyAndHeaders(dst []byte, r *source.Record) []byte {
 	return appendHeaders(appendText(append(dst, ','), "key", r.Key), r.Headers)
 }
 
+// appendDecodedKeyAndHeaders is appendKeyAndHeaders for keys that are JSON.
+func appendDecodedKeyAndHeaders(dst []byte, r *source.Record) []byte {
+	dst = append(dst, `,"key":`...)
+	if r.Key == nil {
+		dst = append(dst, "null"...)
+	} else {
+		dst = appendOneLine(dst, r.Key)
+	}
+	return appendHeaders(dst, r.Headers)
+}
+
 // appendDetail appends what has become of a row, as far as it is told.
 func appendDetail(dst []byte, d *source.Detail) []byte {
 	if d.Op != source.OpNone {
@@ -127,10 +138,10 @@ func lengthOfText(text []byte) int {
 // jsonFiles are the files of JSON lines.
 type jsonFiles struct{ pool sync.Pool }
 
-func newJSONFiles(l settings.Layout) *jsonFiles {
-	words := newJSONWords(l)
+func newJSONFiles(s settings.Settings) *jsonFiles {
+	words := newJSONWords(s.Layout())
 	return &jsonFiles{sync.Pool{New: func() any {
-		l := &jsonLines{words: words}
+		l := &jsonLines{words: words, decoded: s.SchemaRegistry.URL != "", decodedKeys: s.SchemaRegistry.DecodesKeys()}
 		l.fill = oneByOne(l.append, mostJSON)
 		return l
 	}}}
@@ -148,6 +159,8 @@ type jsonLines struct {
 	words   *jsonWords
 	checker strictjson.Checker
 	fill    fill
+
+	decoded, decodedKeys bool // values, and keys, are JSON that every reader takes
 }
 
 // append appends one JSON object and a newline.
@@ -162,7 +175,11 @@ type jsonLines struct {
 // strings, or in base64 under a name that ends in _base64. That a key looks
 // like a number does not make it one.
 func (l *jsonLines) append(dst []byte, stream *source.Stream, r *source.Record) []byte {
-	dst = l.words.appendCoordinates(append(dst, '{'), stream, r, appendKeyAndHeaders)
+	keyAndHeaders := appendKeyAndHeaders
+	if l.decodedKeys {
+		keyAndHeaders = appendDecodedKeyAndHeaders
+	}
+	dst = l.words.appendCoordinates(append(dst, '{'), stream, r, keyAndHeaders)
 	if r.Detail != nil && r.Detail.Before != nil {
 		dst = l.appendValue(append(dst, ','), "before", r.Detail.Before)
 	}
@@ -175,6 +192,8 @@ func (l *jsonLines) appendValue(dst []byte, name string, value []byte) []byte {
 	switch {
 	case value == nil:
 		return append(dst, `":null`...)
+	case l.decoded:
+		return appendOneLine(append(dst, `":`...), value)
 	case l.isJSON(value):
 		if dst = append(dst, `":`...); l.checker.HasLines() {
 			return appendCompact(dst, value)
@@ -197,6 +216,15 @@ func mayBeginJSON(c byte) bool {
 		return true
 	}
 	return '0' <= c && c <= '9'
+}
+
+// appendOneLine appends a JSON value as it is or, if it is on several lines,
+// without the white space between its tokens.
+func appendOneLine(dst, value []byte) []byte {
+	if bytes.IndexByte(value, '\n') < 0 && bytes.IndexByte(value, '\r') < 0 {
+		return append(dst, value...)
+	}
+	return appendCompact(dst, value)
 }
 
 // appendCompact appends a JSON value without the white space between its tokens.

@@ -16,7 +16,7 @@ type kind struct {
 	extension   string
 	coordinates bool // a record's are in the file, and not only in its path
 
-	text func(settings.Layout) format                                             // one record after the other
+	text func(settings.Settings) format                                           // one record after the other
 	rows func(compression string, budget settings.Bytes) (containerWriter, error) // rows with a schema, compressed inside
 	each bool                                                                     // a file for each record
 
@@ -27,8 +27,8 @@ type kind struct {
 
 // kinds are all formats. Dead letters are jsonl, too.
 var kinds = []kind{
-	{name: "lines", extension: "txt", text: func(settings.Layout) format { return format{fill: fillLines, most: mostLine} }, read: readLines},
-	{name: "jsonl", extension: "jsonl", coordinates: true, text: func(l settings.Layout) format { return format{fill: newJSONFiles(l).fill, most: mostJSON} }, read: readJSONLines},
+	{name: "lines", extension: "txt", text: func(settings.Settings) format { return format{fill: fillLines, most: mostLine} }, read: readLines},
+	{name: "jsonl", extension: "jsonl", coordinates: true, text: func(s settings.Settings) format { return format{fill: newJSONFiles(s).fill, most: mostJSON} }, read: readJSONLines},
 	{name: "raw", extension: "bin", each: true, read: readRaw},
 	{name: "avro", extension: "avro", coordinates: true, rows: avroCodec, read: readAvro},
 	{name: "parquet", extension: "parquet", coordinates: true, rows: newParquetFiles, columns: true, read: readParquet},

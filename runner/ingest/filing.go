@@ -138,9 +138,22 @@ func (b *batcher) addEach(ctx context.Context, chunk *source.Chunk, records []so
 // addOne puts the first of some records into its file; keep is false if it is
 // to be left out.
 func (b *batcher) addOne(ctx context.Context, chunk *source.Chunk, records []source.Record) (keep bool, err error) {
-	r := records[0]
+	b.single[0] = records[0]
+	r := &b.single[0]
+	if b.schemas == nil && chunk.Schema == nil {
+		return b.addPlain(ctx, chunk, r)
+	}
+	due, _ := b.due()
+	if b.schemas != nil && b.schemas.keys {
+		fresh := b.schemas.freshBytes
+		err = b.schemas.decodeKey(ctx, due, chunk.Stream.Name, r)
+		b.memory += b.schemas.freshBytes - fresh
+		if err != nil {
+			return false, err
+		}
+	}
 	if b.rules != nil {
-		if keep, err := b.rules.Apply(&r); !keep || err != nil {
+		if keep, err := b.rules.ApplyUndecoded(r); !keep || err != nil {
 			return false, err
 		}
 	}
@@ -149,27 +162,74 @@ func (b *batcher) addOne(ctx context.Context, chunk *source.Chunk, records []sou
 		return false, err
 	}
 	if b.schemas != nil {
-		due, _ := b.due()
 		fresh := b.schemas.freshBytes
-		rows, err = b.schemas.decode(ctx, due, chunk.Stream.Name, &r, records[1:])
+		rows, err = b.schemas.decode(ctx, due, chunk.Stream.Name, r, records[1:])
 		b.memory += b.schemas.freshBytes - fresh
 		if err != nil {
 			return false, err
 		}
 	}
-	b.begin()
+	return b.addDecoded(ctx, chunk, r, rows)
+}
+
+// addPlain puts a record whose value is bytes into its file.
+func (b *batcher) addPlain(ctx context.Context, chunk *source.Chunk, r *source.Record) (keep bool, err error) {
 	var values []byte
 	if b.rules != nil {
-		values = b.rules.Route(&r)
+		if keep, err := b.rules.Apply(r); !keep || err != nil {
+			return false, err
+		}
+		values = b.rules.Route(r)
 	}
-	if len(r.Value) > largeRecord {
-		if err := b.makeRoom(ctx, len(r.Value)); err != nil {
+	return true, b.put(ctx, chunk, r, values, nil)
+}
+
+// addDecoded puts a record whose value is one of rows, or JSON or nothing if
+// there are none, into its file.
+func (b *batcher) addDecoded(ctx context.Context, chunk *source.Chunk, r *source.Record, rows *schema.Rows) (keep bool, err error) {
+	var values []byte
+	switch {
+	case b.rules == nil:
+	case rows == nil:
+		if keep, err := b.rules.Apply(r); !keep || err != nil {
+			return false, err
+		}
+		values = b.rules.Route(r)
+	default:
+		if rows, keep, err = b.rules.ApplyRows(r, rows); !keep || err != nil {
+			return false, err
+		}
+		if values, err = b.rules.RouteRow(r); err != nil {
 			return false, err
 		}
 	}
-	b.single[0] = r
-	_, err = b.append(b.file(chunk, b.span(&r), values, rows), b.single[:])
-	return true, err
+	if s := b.schemas; s != nil {
+		if s.json && rows != nil {
+			if err := s.jsonOf(r, rows); err != nil {
+				return false, err
+			}
+			rows = nil
+		}
+		if s.keys {
+			if rows, err = s.placeKey(chunk.Stream.Name, r, rows); err != nil {
+				return false, err
+			}
+		}
+	}
+	return true, b.put(ctx, chunk, r, values, rows)
+}
+
+// put puts the single record, as it is now, into the file for those values and
+// rows.
+func (b *batcher) put(ctx context.Context, chunk *source.Chunk, r *source.Record, values []byte, rows *schema.Rows) error {
+	b.begin()
+	if len(r.Value) > largeRecord {
+		if err := b.makeRoom(ctx, len(r.Value)); err != nil {
+			return err
+		}
+	}
+	_, err := b.append(b.file(chunk, b.span(r), values, rows), b.single[:])
+	return err
 }
 
 // largeRecord is how large records are that find room, or wait for it.

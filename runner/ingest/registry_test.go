@@ -58,6 +58,17 @@ func expectRegistry(e *audit.Entry) {
 	}
 }
 
+// expectJSON is the same of JSON lines.
+func expectJSON(e *audit.Entry) {
+	expectRegistry(e)
+	switch e.Offset % 5 {
+	case 1, 2:
+		e.Value = fmt.Sprintf(`{"o":%d,"note":"n"}`, e.Offset)
+	case 3:
+		e.Value = "null"
+	}
+}
+
 // newRegistryBench is a bench whose records have schemas.
 func newRegistryBench(t *testing.T, format string, settings ...string) (*bench, *srfake.Registry) {
 	t.Helper()
@@ -67,9 +78,16 @@ func newRegistryBench(t *testing.T, format string, settings ...string) (*bench, 
 		registry.SeedSchema("orders-value", i+1, 11+i, sr.Schema{Schema: text})
 	}
 	b := newBench(t, "2.6.0")
-	b.with(append(settings, "SPOUT_FILE_FORMAT="+format, "SPOUT_FILE_COMPRESSION=snappy", "SPOUT_SCHEMA_REGISTRY_URL="+registry.URL(), "SPOUT_RECORD_ON_REFUSED=dead_letter")...)
+	compression := "snappy"
+	if format == "jsonl" {
+		compression = "zstd"
+	}
+	b.with(append([]string{"SPOUT_FILE_FORMAT=" + format, "SPOUT_FILE_COMPRESSION=" + compression, "SPOUT_SCHEMA_REGISTRY_URL=" + registry.URL(), "SPOUT_RECORD_ON_REFUSED=dead_letter"}, settings...)...)
 	b.settings.SchemaRegistry.Username, b.settings.SchemaRegistry.Password = "user", "pass"
 	b.expect = expectRegistry
+	if format == "jsonl" {
+		b.expect = expectJSON
+	}
 	return b, registry
 }
 
@@ -88,7 +106,7 @@ func (b *bench) produceRegistered(n int) {
 // letters, the schemas are beside them, and no crash or lost reply changes that.
 func TestSchemaRegistry(t *testing.T) {
 	t.Parallel()
-	for _, format := range []string{"avro", "parquet"} {
+	for _, format := range []string{"avro", "parquet", "jsonl"} {
 		t.Run(format, func(t *testing.T) {
 			t.Parallel()
 			b, _ := newRegistryBench(t, format)
@@ -121,6 +139,113 @@ func TestSchemaRegistry(t *testing.T) {
 				if err != nil || string(content) != want {
 					t.Errorf("schema %d is %s (%v)", id, content, err)
 				}
+			}
+		})
+	}
+}
+
+// TestRulesOfDecodedValues: filter, fields, masks and paths look into decoded
+// values.
+func TestRulesOfDecodedValues(t *testing.T) {
+	t.Parallel()
+	for _, format := range []string{"avro", "parquet", "jsonl"} {
+		t.Run(format, func(t *testing.T) {
+			t.Parallel()
+			b, _ := newRegistryBench(t, format, "SPOUT_RECORD_FILTER=value:o != 1 and value:o != 6 and value:o != 11 and value:o != 16", "SPOUT_RECORD_FIELDS=o,note", "SPOUT_RECORD_MASK=note=redact",
+				"SPOUT_FILE_PATH={topic}/{value:o}/{value:note}/{partition}-{first_offset}.{ext}")
+			before := b.expect
+			b.expect = func(e *audit.Entry) {
+				before(e)
+				switch e.Offset % 5 {
+				case 1:
+					e.Fate = audit.Filtered
+				case 2:
+					e.Value = strings.Replace(e.Value, `"n"`, `"***"`, 1)
+				}
+			}
+			b.produceRegistered(20)
+			b.ingestAll()
+			if report := b.audit(); report.Records != 36 || report.Filtered != 12 || report.DeadLettered != 12 {
+				t.Error(report)
+			}
+			paths := strings.Join(b.headFiles(), " ")
+			for _, part := range []string{"/t/12/%2A%2A%2A/", "/t/15/__HIVE_DEFAULT_PARTITION__/", "/t/__HIVE_DEFAULT_PARTITION__/__HIVE_DEFAULT_PARTITION__/"} {
+				if !strings.Contains(paths, part) {
+					t.Errorf("no file %s among %s", part, paths)
+				}
+			}
+		})
+	}
+}
+
+// TestDecodedKeys: keys have schemas of their own; filters and paths see what
+// they say.
+func TestDecodedKeys(t *testing.T) {
+	t.Parallel()
+	for _, format := range []string{"avro", "parquet", "jsonl"} {
+		t.Run(format, func(t *testing.T) {
+			t.Parallel()
+			b, registry := newRegistryBench(t, format, "SPOUT_SCHEMA_REGISTRY_KEYS=decode", "SPOUT_RECORD_FILTER=key != k1", "SPOUT_FILE_COMPRESSION=none",
+				"SPOUT_FILE_PATH={topic}/{key}/{partition}-{first_offset}.{ext}")
+			registry.SeedSchema("t-key", 1, 21, sr.Schema{Schema: `"string"`})
+			registry.SeedSchema("t-key", 2, 22, sr.Schema{Schema: `{"type":"record","name":"Order","fields":[{"name":"k","type":"int"}]}`})
+			b.produceRegistered(20)
+			for _, records := range b.log.partitions {
+				for i := range records {
+					switch n := records[i].Offset; {
+					case n == 10:
+						records[i].Key = nil
+					case n == 19 || n == 18:
+						records[i].Key = append([]byte("\x00\x00\x00\x00\x16"), byte(2*n))
+					case n == 17:
+						records[i].Key = []byte("no header")
+					default:
+						records[i].Key = append([]byte("\x00\x00\x00\x00\x15\x04k"), byte('0'+n%10))
+					}
+				}
+			}
+			before := b.expect
+			b.expect = func(e *audit.Entry) {
+				raw := e.Value
+				before(e)
+				n, key := e.Offset, fmt.Sprintf(`"k%d"`, e.Offset%10)
+				switch n {
+				case 17:
+					e.Fate, e.Value = audit.DeadLettered, raw
+				case 1, 11:
+					e.Fate = audit.Filtered
+				case 10:
+					key = "null"
+				case 18, 19:
+					key = fmt.Sprintf(`{"k":%d}`, n)
+				}
+				switch {
+				case e.Fate != audit.Written || format == "jsonl":
+				case n%5 == 3: // beside a key, there are the fields of the value that there is not
+					e.Value = `{"_key":` + key + `,"note":null,"o":null}`
+				default:
+					e.Value = `{"_key":` + key + `,` + e.Value[1:]
+				}
+			}
+			b.ingestAll()
+			b.audit()
+			paths := strings.Join(b.headFiles(), " ")
+			for _, part := range []string{"/t/k2/", "/t/__HIVE_DEFAULT_PARTITION__/", "/t/%7B%22k%22%3A18%7D/", "/_schemas/21.avsc", "/_schemas/22.avsc"} {
+				if !strings.Contains(paths, part) {
+					t.Errorf("no file %s among %s", part, paths)
+				}
+			}
+			if format != "jsonl" {
+				return
+			}
+			last, _, err := ingest.LastCommit(t.Context(), b.branch())
+			if err != nil {
+				t.Fatal(err)
+			}
+			paths = paths[strings.Index(paths, "/t/k2/"):]
+			content, err := b.branch().ReadFile(t.Context(), last.ID, strings.Fields(paths)[0])
+			if err != nil || !strings.Contains(string(content), `"key":"k2","value":{"o":2,"note":"n"}}`) {
+				t.Errorf("%s, %v", content, err)
 			}
 		})
 	}

@@ -20,14 +20,23 @@ type schemas struct {
 	folder   string
 	waiting  func(format string, args ...any) (done func())
 
-	tombstones map[string]*tombstones // by topic
-	recent     *tombstones            // of the last record
-	written    map[int]bool           // schemas that are in the branch, or on their way
-	inUse      map[int]*schema.Values // of the open files, whether or not the registry's client keeps them
-	last       *schema.Values         // the last that was used
-	fresh      []schemaFile           // to go with the next segment
-	freshBytes int                    // of these, and of what is in use
+	tombstones map[string]*tombstones           // by topic
+	recent     *tombstones                      // of the last record
+	written    map[int]bool                     // schemas that are in the branch, or on their way
+	inUse      map[int]*schema.Values           // of the open files, whether or not the registry's client keeps them
+	last       *schema.Values                   // the last that was used
+	keyed      map[[2]*schema.Rows]*schema.Rows // rows of values with a column for keys of other rows
+	keyedSize  int                              // memory of these
+	fresh      []schemaFile                     // to go with the next segment
+	freshBytes int                              // of these, and of what is in use
 	scratch    []byte
+
+	json    bool // values, and keys that are decoded, become JSON
+	keys    bool // keys are decoded
+	largest int  // bytes that a value may become
+	check   func(*schema.Rows) error
+	key     key // of the present record
+	line    []byte
 }
 
 // tombstones are the rows for records of a topic without values: those of the
@@ -37,6 +46,8 @@ type tombstones struct {
 	of    *schema.Rows // of the last value, nil before the first
 	rows  *schema.Rows
 	asked time.Time // when the registry was asked for the newest schema
+
+	keys *schema.Rows // of the last key, nil before the first
 }
 
 // askedFor is how long it counts that the registry has no schema for a topic.
@@ -92,6 +103,9 @@ var errDue = errors.New("the batch is due")
 func (s *schemas) decode(ctx context.Context, due time.Time, topic string, r *source.Record, next []source.Record) (*schema.Rows, error) {
 	without := s.tombstonesOf(topic)
 	if r.Value == nil {
+		if s.json {
+			return nil, nil
+		}
 		return s.rowsWithout(ctx, due, without), nil
 	}
 	id, payload, err := schema.Split(r.Value)
@@ -106,19 +120,26 @@ func (s *schemas) decode(ctx context.Context, due time.Time, topic string, r *so
 	if err != nil {
 		return nil, asRefused(err)
 	}
-	if inPayload := len(value) > 0 && len(payload) > 0 && &value[0] == &payload[0]; !inPayload && cap(value) > cap(s.scratch) {
-		s.scratch = value[:0]
-	}
+	s.scratch = scratchOf(s.scratch, value, payload)
 	r.Value = value
 	if value == nil {
 		r.Value = []byte{} // null has been dealt with
 	}
-	if without.of != rows {
+	if rows != nil && without.of != rows {
 		without.of, without.rows = rows, nil
 	}
 	s.write(values)
 	s.use(values)
 	return rows, nil
+}
+
+// scratchOf is memory for the next value that is decoded: what this one is in,
+// unless that is the payload's.
+func scratchOf(scratch, value, payload []byte) []byte {
+	if inPayload := len(value) > 0 && len(payload) > 0 && &value[0] == &payload[0]; !inPayload && cap(value) > cap(scratch) {
+		return value[:0]
+	}
+	return scratch
 }
 
 // use notes that open files are of a schema. It may be forgotten while they are:

@@ -8,12 +8,16 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"hash"
+
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/schema"
 )
 
 // masks writes something in place of a field's content.
 type masks interface {
 	append(dst, value []byte) []byte
 	length(value []byte) int // of what append appends
+
+	schema.Mask // the same for what a field of a row says
 }
 
 // newMasks returns the masks of a method of settings.MaskMethods.
@@ -35,6 +39,9 @@ func (redact) append(dst, value []byte) []byte {
 	}
 	return append(dst, `"***"`...)
 }
+
+// Mask implements [schema.Mask].
+func (redact) Mask(dst, _ []byte) []byte { return append(dst, "***"...) }
 
 func (redact) length(value []byte) int {
 	if kind(value) == 'n' {
@@ -60,6 +67,13 @@ func (h *hashed) append(dst, value []byte) []byte {
 	h.hash.Write(text(value))
 	dst = hex.AppendEncode(append(dst, '"'), h.hash.Sum(h.sum[:0]))
 	return append(dst, '"')
+}
+
+// Mask implements [schema.Mask].
+func (h *hashed) Mask(dst, content []byte) []byte {
+	h.hash.Reset()
+	h.hash.Write(content)
+	return hex.AppendEncode(dst, h.hash.Sum(h.sum[:0]))
 }
 
 func (*hashed) length(value []byte) int {

@@ -39,12 +39,15 @@ type Rules struct {
 	detail        source.Detail
 	path          []byte // reused from record to record
 	sought        sought
+
+	decoded         decodedRules
+	moment, instant []byte
 }
 
 // NewRules returns the rules of validated settings, nil if there are none: all
 // records are kept as they are, and their paths do not depend on what is in them.
 func NewRules(s settings.Settings) *Rules {
-	r := &Rules{filter: s.Record.Filter.Conditions, route: s.FilePath().References(), maxBytes: int(s.Record.MaxBytes), largest: s.LargestRecord(), readsValue: s.ReadsJSON(), dropNull: s.Record.OnNull == "drop"}
+	r := &Rules{filter: s.Record.Filter.Conditions, route: s.FilePath().References(), maxBytes: int(s.Record.MaxBytes), largest: s.LargestRecord(), readsValue: s.ReadsJSON(), dropNull: s.Record.OnNull == "drop", decoded: newDecodedRules(s)}
 	for _, text := range s.Record.Fields {
 		field, err := settings.ParseField(text)
 		if err != nil {
@@ -78,8 +81,8 @@ func (r *Rules) Apply(rec *source.Record) (keep bool, err error) {
 	if r.dropNull && rec.Value == nil {
 		return false, nil
 	}
-	if size := len(rec.Key) + len(rec.Value) + len(rec.Headers.Raw); r.maxBytes > 0 && size > r.maxBytes {
-		return false, &Refused{fmt.Sprintf("it has %d bytes, more than the %d that are allowed", size, r.maxBytes)}
+	if err := r.checkSize(rec); err != nil {
+		return false, err
 	}
 	hasValue := r.readsValue && rec.Value != nil
 	if r.sought.value = nil; hasValue {
@@ -109,6 +112,13 @@ func (r *Rules) Apply(rec *source.Record) (keep bool, err error) {
 		rec.Detail = &r.detail
 	}
 	return true, nil
+}
+
+func (r *Rules) checkSize(rec *source.Record) error {
+	if size := len(rec.Key) + len(rec.Value) + len(rec.Headers.Raw); r.maxBytes > 0 && size > r.maxBytes {
+		return &Refused{fmt.Sprintf("it has %d bytes, more than the %d that are allowed", size, r.maxBytes)}
+	}
+	return nil
 }
 
 // shaper selects and masks fields of JSON values. What it returns is valid until
@@ -141,21 +151,32 @@ func (s *shaper) shape(r *Rules, value []byte) ([]byte, error) {
 func (r *Rules) Route(rec *source.Record) []byte {
 	r.path = r.path[:0]
 	for i := range r.route {
-		if i > 0 {
-			r.path = append(r.path, '/')
-		}
-		if value, ok := r.look(&r.route[i], rec); ok {
-			r.path = settings.AppendPathValue(r.path, value)
-		} else {
-			r.path = append(r.path, settings.MissingPathValue...)
-		}
+		value, ok := r.look(&r.route[i], rec)
+		r.showInPath(i, value, ok)
 	}
 	return r.path
+}
+
+// showInPath appends a part of a record that the path shows.
+func (r *Rules) showInPath(i int, value []byte, ok bool) {
+	if i > 0 {
+		r.path = append(r.path, '/')
+	}
+	if ok {
+		r.path = settings.AppendPathValue(r.path, value)
+	} else {
+		r.path = append(r.path, settings.MissingPathValue...)
+	}
 }
 
 // holds says whether a record meets a condition.
 func (r *Rules) holds(c *settings.Condition, rec *source.Record) bool {
 	value, ok := r.look(&c.Of, rec)
+	return meets(c, value, ok)
+}
+
+// meets says whether a part of a record, which may be missing, meets a condition.
+func meets(c *settings.Condition, value []byte, ok bool) bool {
 	switch c.Operator {
 	case "exists":
 		return ok
@@ -168,23 +189,26 @@ func (r *Rules) holds(c *settings.Condition, rec *source.Record) bool {
 }
 
 // look returns a part of a record; ok is false if it is missing.
-func (r *Rules) look(of *settings.Reference, rec *source.Record) (part []byte, ok bool) {
+func (r *Rules) look(of *settings.Reference, rec *source.Record) (content []byte, ok bool) {
 	switch of.Kind {
 	case "key":
-		return rec.Key, rec.Key != nil
+		content = rec.Key
 	case "header":
 		for key, value := range rec.Headers.All() {
 			if string(key) == of.Header {
-				part = value
+				content = value
 			}
 		}
-		return part, part != nil
+	default:
+		if rec.Value == nil {
+			return nil, false
+		}
+		if content = r.find(of, rec.Value); content != nil {
+			content = text(content)
+		}
 	}
-	if rec.Value == nil {
+	if content == nil {
 		return nil, false
 	}
-	if part = r.find(of, rec.Value); part == nil {
-		return nil, false
-	}
-	return text(part), true
+	return r.part(of, content)
 }

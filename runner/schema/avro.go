@@ -18,7 +18,7 @@ import (
 )
 
 // avroValues are in Avro's encoding already: they are only checked.
-func avroValues(ctx context.Context, sources []Source, rows rowsMaker) (decoder, error) {
+func avroValues(ctx context.Context, sources []Source, rows rowsMaker, unique bool) (decoder, error) {
 	t, err := parseAvroUntil(ctx, sources)
 	if err != nil {
 		return nil, err
@@ -27,7 +27,7 @@ func avroValues(ctx context.Context, sources []Source, rows rowsMaker) (decoder,
 	if t.Kind == Bytes {
 		return rawBytes(r), err
 	}
-	return func(_, payload []byte) (*Rows, []byte, error) { return r, payload, t.Check(payload) }, err
+	return func(_, payload []byte) (*Rows, []byte, error) { return r, payload, t.check(payload, unique) }, err
 }
 
 // rawBytes takes values whose whole schema is bytes: the serializer of the

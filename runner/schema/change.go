@@ -26,6 +26,10 @@ func OfSource(of *source.RowSchema, l settings.Layout) (*Rows, error) {
 			return nil, fmt.Errorf("its field %s is no union that begins with null", f.Name)
 		}
 	}
+	for i := range value.Fields {
+		f := &value.Fields[i]
+		f.member, f.texts = f.column(), of.Texts != "" && f.Name == of.Texts
+	}
 	c := CoordinatesOf(l)
 	rows := *value
 	rows.Fields = append([]Field{}, value.Fields...)
@@ -45,6 +49,17 @@ func OfSource(of *source.RowSchema, l settings.Layout) (*Rows, error) {
 		r.version = binary.AppendVarint([]byte{2}, int64(of.Version))
 	}
 	return r, nil
+}
+
+// column is what the column was called that the source made the field of, "" if
+// it does not say so.
+func (f *Field) column() (name string) {
+	for _, a := range f.also {
+		if a.name == `"column"` {
+			name, _ = unquote(a.value) //nolint:errcheck // what is none is not looked for
+		}
+	}
+	return name
 }
 
 func appendBefore(dst []byte, d *source.Detail) []byte {

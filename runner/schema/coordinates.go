@@ -113,7 +113,8 @@ func (t *Type) addField(name string, of *Type) {
 	t.Fields = append(t.Fields, Field{Name: name, Type: of})
 }
 
-func (c *Coordinates) append(dst []byte, stream source.Stream, rec *source.Record) []byte {
+// append appends the coordinates. A key that has a column of its own is null.
+func (c *Coordinates) append(dst []byte, stream source.Stream, rec *source.Record, keyed bool) []byte {
 	dst = appendText(dst, stream.Name)
 	if c.layout.Partition != "" {
 		dst = binary.AppendVarint(dst, int64(stream.Partition))
@@ -127,7 +128,11 @@ func (c *Coordinates) append(dst []byte, stream source.Stream, rec *source.Recor
 		}
 	}
 	dst = binary.AppendVarint(dst, rec.Timestamp)
-	dst = appendOptional(dst, rec.Key)
+	if keyed {
+		dst = append(dst, 0)
+	} else {
+		dst = appendOptional(dst, rec.Key)
+	}
 	if rec.Headers.Count > 0 {
 		dst = binary.AppendVarint(dst, int64(rec.Headers.Count))
 		for key, value := range rec.Headers.All() {

@@ -95,7 +95,7 @@ func TestMessageIndex(t *testing.T) {
 			return nil, errDeep
 		}
 		return CoordinatesOf(kafkaWords).newRows(of, valueFirst)
-	}, largest)
+	}, largest, LogicalMicros)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -93,7 +93,7 @@ func (u *jsonUse) bound(beside int) {
 func (u *jsonUse) shape(count *int) *Type {
 	t := u.of
 	if t.avro == nil {
-		t.avro = primitive(t.kind)
+		t.avro = &Type{Kind: t.kind, Logical: t.logical}
 		switch t.kind {
 		case Array, Map:
 			t.avro.Element = t.element.shape(count)
@@ -101,10 +101,10 @@ func (u *jsonUse) shape(count *int) *Type {
 			*count++
 			t.avro.Name = namespace + ".Object" + strconv.Itoa(*count)
 			for i := range t.fields {
-				t.avro.Fields = append(t.avro.Fields, Field{Name: t.fields[i].column, Type: t.fields[i].shape(count)})
+				t.avro.Fields = append(t.avro.Fields, Field{Name: t.fields[i].column, Type: t.fields[i].shape(count), member: t.fields[i].name})
 			}
 			if t.others != "" {
-				t.avro.Fields = append(t.avro.Fields, Field{Name: t.others, Type: nullable(primitive(String))})
+				t.avro.Fields = append(t.avro.Fields, Field{Name: t.others, Type: nullable(&Type{Kind: String, json: true}), others: true})
 			}
 		}
 	}

@@ -14,6 +14,8 @@ import (
 type jsonType struct {
 	kind    Kind // String for strings, and for JSON text if text is set
 	text    bool
+	format  string // of a string that becomes something else
+	logical string // the type that it becomes
 	fields  []jsonField
 	index   map[string]int // of the fields by their names
 	others  string         // column of an object's other members, "" if there are none
@@ -58,6 +60,7 @@ type jsonShape struct {
 	unread      []*definition
 	reading     *definition
 	schemas     int
+	logical     Logical
 }
 
 const (
@@ -70,15 +73,15 @@ const (
 )
 
 // anything is what has no other shape: JSON text.
-var anything = jsonUse{of: &jsonType{kind: String, text: true, linked: true, leaves: 1, avro: primitive(String)}}
+var anything = jsonUse{of: &jsonType{kind: String, text: true, linked: true, leaves: 1, avro: &Type{Kind: String, json: true}}}
 
 // parseJSONSchema returns the shape of values of a schema. It ends with ctx.
-func parseJSONSchema(ctx context.Context, sources []Source) (jsonUse, error) {
+func parseJSONSchema(ctx context.Context, sources []Source, logical Logical) (jsonUse, error) {
 	documents, err := readDocuments(sources)
 	if err != nil {
 		return jsonUse{}, err
 	}
-	s := &jsonShape{jsonDocuments: documents, definitions: map[position]*definition{}}
+	s := &jsonShape{jsonDocuments: documents, definitions: map[position]*definition{}, logical: logical}
 	root := s.define(documents.main)
 	for len(s.unread) > 0 && s.schemas <= maxSchemas {
 		if ctx.Err() != nil {
@@ -108,11 +111,11 @@ func (s *jsonShape) define(at place) *definition {
 
 // keywords are the parts of a JSON Schema that give values a shape.
 type keywords struct {
-	ref, kind, oneOf, anyOf, allOf, properties, patternProperties, required, additionalProperties, items, prefixItems node
+	ref, kind, oneOf, anyOf, allOf, properties, patternProperties, required, additionalProperties, items, prefixItems, format, contentEncoding node
 }
 
 func keywordsOf(at position) keywords {
-	k := keywords{nowhere, nowhere, nowhere, nowhere, nowhere, nowhere, nowhere, nowhere, nowhere, nowhere, nowhere}
+	k := keywords{nowhere, nowhere, nowhere, nowhere, nowhere, nowhere, nowhere, nowhere, nowhere, nowhere, nowhere, nowhere, nowhere}
 	for it := at.document.items(at.node); it.isObject && it.advance(); {
 		name, _ := unquote(it.name)
 		switch name {
@@ -138,6 +141,10 @@ func keywordsOf(at position) keywords {
 			k.items = it.value
 		case "prefixItems":
 			k.prefixItems = it.value
+		case "format":
+			k.format = it.value
+		case "contentEncoding":
+			k.contentEncoding = it.value
 		}
 	}
 	return k
@@ -225,7 +232,7 @@ func (s *jsonShape) single(at place, kind string, k *keywords) jsonUse {
 	doc := at.document
 	switch kind {
 	case "string":
-		return jsonUse{of: &jsonType{kind: String}}
+		return jsonUse{of: s.string(doc, k)}
 	case "boolean":
 		return jsonUse{of: &jsonType{kind: Boolean}}
 	case "integer":

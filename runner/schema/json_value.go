@@ -17,14 +17,14 @@ import (
 
 // jsonValues are JSON text. Only what the columns need is checked, not all that
 // the schema demands.
-func jsonValues(ctx context.Context, sources []Source, rows rowsMaker, largest int) (decoder, error) {
-	use, err := parseJSONSchema(ctx, sources)
+func jsonValues(ctx context.Context, sources []Source, rows rowsMaker, largest int, logical Logical) (decoder, error) {
+	use, err := parseJSONSchema(ctx, sources, logical)
 	if err != nil {
 		return nil, err
 	}
 	t := use.shape(new(int))
 	r, err := rows(t)
-	w := &jsonWriter{largest: largest}
+	w := &jsonWriter{largest: largest, logical: logical}
 	return func(scratch, payload []byte) (*Rows, []byte, error) {
 		value, err := w.write(scratch[:0], &use, payload)
 		if err == nil {
@@ -40,6 +40,7 @@ type jsonWriter struct {
 	found []node  // of the fields of the objects around
 	keys  []keyAt // of the members of the maps around
 
+	logical Logical
 	largest int // bytes that a value may become
 	limit   int // bytes that this one may become
 }
@@ -93,6 +94,9 @@ func (w *jsonWriter) value(dst []byte, use *jsonUse, n node) ([]byte, error) {
 	t := use.of
 	if t.text {
 		return appendText(dst, w.raw(n)), nil
+	}
+	if t.format != "" {
+		return w.formatted(dst, t, n)
 	}
 	switch t.kind {
 	case String:

@@ -26,12 +26,12 @@ const maxProtobuf = 256 << 10
 // protobufValues are messages of a .proto file. Which one of the file's messages
 // a value is, is written before it; each has rows of its own. How many fields
 // those have that are kept is counted.
-func protobufValues(ctx context.Context, sources []Source, rows rowsMaker, largest int) (decoder, *int, error) {
+func protobufValues(ctx context.Context, sources []Source, rows rowsMaker, largest int, logical Logical) (decoder, *int, error) {
 	file, err := compileProtobuf(ctx, sources)
 	if err != nil {
 		return nil, nil, err
 	}
-	p := &protobufFile{file: file, rows: rows, messages: map[string]*protobufMessage{}, writer: protoWriter{largest: largest}}
+	p := &protobufFile{file: file, rows: rows, logical: logical, messages: map[string]*protobufMessage{}, writer: protoWriter{largest: largest}}
 	return p.decode, &p.fields, nil
 }
 
@@ -107,6 +107,7 @@ type protobufFile struct {
 	messages map[string]*protobufMessage // by what is written before them
 	fields   int                         // of these
 	writer   protoWriter
+	logical  Logical
 }
 
 // protobufMessage is one of the messages of a file, in use, or why it cannot be.
@@ -187,7 +188,7 @@ func (p *protobufFile) message(indexes []int64) *protobufMessage {
 		found = messages.Get(int(index))
 		messages = found.Messages()
 	}
-	of := protoShape{}.message(found)
+	of := (&protoShape{map[protoreflect.FullName]*protoMessage{}, p.logical}).message(found)
 	rows, err := p.rows(of.avro)
 	if err != nil {
 		return &protobufMessage{err: err}

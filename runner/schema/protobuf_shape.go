@@ -29,13 +29,20 @@ type protoField struct {
 	enum     map[protoreflect.EnumNumber]string
 	missing  string // the value of an enum that is not there, which is its first
 	oneof    int    // number of the oneof, from 1
+
+	known   knownMessage // what else a message is than a record
+	instead *Type        // what it becomes
+	logical Logical
 }
 
 // protoShape gives messages the shape of Avro records, each once.
-type protoShape map[protoreflect.FullName]*protoMessage
+type protoShape struct {
+	messages map[protoreflect.FullName]*protoMessage
+	logical  Logical
+}
 
-func (p protoShape) message(m protoreflect.MessageDescriptor) *protoMessage {
-	if known := p[m.FullName()]; known != nil {
+func (p *protoShape) message(m protoreflect.MessageDescriptor) *protoMessage {
+	if known := p.messages[m.FullName()]; known != nil {
 		return known
 	}
 	s := &protoMessage{avro: &Type{Kind: Record, Name: string(m.FullName())}, byNumber: map[protowire.Number]int{}, oneofs: m.Oneofs().Len()}
@@ -44,7 +51,7 @@ func (p protoShape) message(m protoreflect.MessageDescriptor) *protoMessage {
 		// one of Avro's own.
 		s.avro.Name = "protobuf." + s.avro.Name
 	}
-	p[m.FullName()] = s
+	p.messages[m.FullName()] = s
 	for i := range m.Fields().Len() {
 		d := m.Fields().Get(i)
 		f := p.field(d)
@@ -62,10 +69,11 @@ var wireTypes = map[protoreflect.Kind]protowire.Type{
 	protoreflect.StringKind: protowire.BytesType, protoreflect.BytesKind: protowire.BytesType, protoreflect.MessageKind: protowire.BytesType,
 	protoreflect.GroupKind: protowire.StartGroupType}
 
-func (p protoShape) field(d protoreflect.FieldDescriptor) protoField {
+func (p *protoShape) field(d protoreflect.FieldDescriptor) protoField {
 	f := protoField{name: string(d.Name()), kind: d.Kind(), wire: wireTypes[d.Kind()], list: d.IsList(), presence: d.HasPresence(), isMap: d.IsMap()}
 	if of := d.Message(); of != nil {
 		f.message = p.message(of)
+		p.known(d, &f)
 	}
 	if of := d.Enum(); of != nil {
 		f.enum = map[protoreflect.EnumNumber]string{}
@@ -107,6 +115,9 @@ func (f *protoField) shape() *Type {
 // single is the shape of one value. Enums are strings; the largest numbers of
 // 64 bits without sign become negative.
 func (f *protoField) single() *Type {
+	if f.instead != nil {
+		return f.instead
+	}
 	switch f.kind {
 	case protoreflect.MessageKind, protoreflect.GroupKind:
 		return f.message.avro
@@ -123,5 +134,5 @@ func (f *protoField) single() *Type {
 	case protoreflect.BytesKind:
 		return primitive(Bytes)
 	}
-	return primitive(Long)
+	return &Type{Kind: Long, unsigned: f.kind == protoreflect.Uint64Kind || f.kind == protoreflect.Fixed64Kind}
 }

@@ -200,6 +200,8 @@ func (w *protoWriter) field(dst []byte, f *protoField, c chain, depth int) ([]by
 // single appends a value: of several the last, of messages all together.
 func (w *protoWriter) single(dst []byte, f *protoField, c chain, depth int) ([]byte, error) {
 	switch {
+	case f.known != ordinary:
+		return w.instead(dst, f, c)
 	case f.message != nil:
 		return w.message(dst, f.message, c.first, depth+1)
 	case c.first >= 0:
@@ -234,7 +236,7 @@ func (w *protoWriter) list(dst []byte, f *protoField, c chain, depth int) (_ []b
 		switch {
 		case f.message != nil:
 			err = w.alone(at, func() (err error) {
-				dst, err = w.message(dst, f.message, at, depth+1)
+				dst, err = w.single(dst, f, chain{at, at}, depth)
 				return err
 			})
 		case f.isPacked(w.found[at].wire):

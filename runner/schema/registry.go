@@ -31,20 +31,18 @@ func refusef(format string, args ...any) error { return &Refused{fmt.Sprintf(for
 
 // Registry looks schemas up and keeps them. It is used by one goroutine.
 type Registry struct {
-	client      *sr.Client
-	prober      *sr.Client // for what may be many at once
-	url         string
-	coordinates *Coordinates
-	columns     int // of Parquet that rows may have, 0 if they need not fit into any
-	largest     int // bytes that a value may become
-	log         hclog.Logger
-	known       map[int]known
-	size        int           // of the schemas that are known
-	most        int           // that this may be
-	unknown     map[int]known // that the registry does not have
-	there       map[int]bool  // that were foreseen, and are not unknown
-	secrets     []string      // which it is sent, and might repeat
-	proven      bool          // it has answered with a schema: its URL is right
+	client  *sr.Client
+	prober  *sr.Client // for what may be many at once
+	url     string
+	maker   maker
+	log     hclog.Logger
+	known   map[int]known
+	size    int           // of the schemas that are known
+	most    int           // that this may be
+	unknown map[int]known // that the registry does not have
+	there   map[int]bool  // that were foreseen, and are not unknown
+	secrets []string      // which it is sent, and might repeat
+	proven  bool          // it has answered with a schema: its URL is right
 
 	// Making is called before a schema is made use of, which is work rather
 	// than something to wait for, and what it returns afterwards; nil for nothing.
@@ -95,13 +93,13 @@ func NewRegistry(s settings.Settings, log hclog.Logger) (*Registry, error) {
 		columns = MaxColumns(s.MemoryBudget)
 	}
 	secrets := []string{c.Token, base64.StdEncoding.EncodeToString([]byte(c.Username + ":" + c.Password)), c.Password}
-	return &Registry{client: client, prober: prober, coordinates: CoordinatesOf(s.Layout()), url: address.Redacted(c.URL),
-		columns: columns, most: int(max(s.MemoryBudget/knownInBudget, leastKnown)), largest: s.LargestRecord(), log: log,
+	return &Registry{client: client, prober: prober, url: address.Redacted(c.URL), most: int(max(s.MemoryBudget/knownInBudget, leastKnown)), log: log,
+		maker: maker{of: CoordinatesOf(s.Layout()), columns: columns, largest: s.LargestRecord(), json: s.File.Format == "jsonl", logical: logicalTypes[s.SchemaRegistry.LogicalTypes]},
 		known: map[int]known{}, unknown: map[int]known{}, there: map[int]bool{}, secrets: secrets}, nil
 }
 
 // Tombstones are rows of records without values of which no schema is known.
-func (r *Registry) Tombstones() *Rows { return r.coordinates.tombstones }
+func (r *Registry) Tombstones() *Rows { return r.maker.of.tombstones }
 
 // header is the length of what goes before a value: a zero byte and the
 // number of the schema.
@@ -289,7 +287,7 @@ func (r *Registry) ask(ctx context.Context, id int) (*Values, error) {
 	if r.Making != nil {
 		defer r.Making()()
 	}
-	values, err := newValues(ctx, r.coordinates, id, s.Type, c.sources, r.columns, r.largest)
+	values, err := r.maker.values(ctx, id, s.Type, c.sources)
 	if err != nil && ctx.Err() != nil {
 		return nil, fmt.Errorf("%w", ctx.Err())
 	}

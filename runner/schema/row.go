@@ -25,6 +25,9 @@ type Rows struct {
 	multiplies  bool                     // see Columns
 	laid        *Columns                 // nil if they are not made, or not yet
 	without     *Rows                    // of records without values; nil if they are not made yet
+	wrapped     bool                     // the value is in one field, since it is no record that can be the row
+	keyed       bool                     // there is a column with the key
+	plain       *Type                    // of the value, once it was asked for
 }
 
 // Columns is how the rows are laid out in Parquet files.
@@ -96,7 +99,10 @@ func (r *Rows) Append(dst []byte, stream source.Stream, rec *source.Record) []by
 	if r.before {
 		dst = appendBefore(dst, rec.Detail)
 	}
-	dst = r.coordinates.append(dst, stream, rec)
+	if r.keyed {
+		dst = appendKey(dst, rec.Key)
+	}
+	dst = r.coordinates.append(dst, stream, rec, r.keyed)
 	if r.change {
 		dst = appendChange(dst, rec.Detail, r.version)
 	}

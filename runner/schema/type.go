@@ -51,7 +51,10 @@ type Type struct {
 	Branches         []*Type
 
 	also  []attribute
-	width int // columns of Parquet, 0 if they are not made
+	width int  // columns of Parquet, 0 if they are not made
+	json  bool // a string's text is JSON
+
+	unsigned bool // a long is one of 64 bits without a sign
 }
 
 // Field is a field of a record.
@@ -59,7 +62,18 @@ type Field struct {
 	Name string
 	Type *Type
 
-	also []attribute
+	also   []attribute
+	member string // what it was made of is called, "" if that is its name
+	others bool   // it has the members that the schema does not name, as an object in JSON
+	texts  bool   // it has the text of what other fields cannot hold, by their names
+}
+
+// called is the name of what the field was made of.
+func (f *Field) called() string {
+	if f.member != "" {
+		return f.member
+	}
+	return f.Name
 }
 
 // isCalled says whether name is another name of the field.

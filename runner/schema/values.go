@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/sr"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/strictjson"
 )
 
 // Values is what a schema of the registry makes of values.
@@ -75,26 +76,30 @@ func (v *Values) Files() map[string]string {
 	return files
 }
 
+// maker makes use of schemas: it says what the files need of values.
+type maker struct {
+	of      *Coordinates
+	columns int  // of Parquet that rows may have, 0 if they need not fit into any
+	largest int  // bytes that a value may become
+	json    bool // values become JSON in the end
+	logical Logical
+}
+
 // newValues returns what a schema makes of values, which take at most largest
 // bytes then, and so many columns of Parquet; 0 if they need not fit into any.
-func newValues(ctx context.Context, of *Coordinates, id int, kind sr.SchemaType, sources []Source, columns, largest int) (v *Values, err error) {
+func newValues(ctx context.Context, of *Coordinates, id int, kind sr.SchemaType, sources []Source, columns, largest int) (*Values, error) {
+	return (&maker{of: of, columns: columns, largest: largest}).values(ctx, id, kind, sources)
+}
+
+// values returns what a schema makes of values.
+func (m *maker) values(ctx context.Context, id int, kind sr.SchemaType, sources []Source) (v *Values, err error) {
 	v = &Values{id: id, sources: sources}
 	rows := func(t *Type) (*Rows, error) {
-		r, err := of.newRows(of.beside(t, ""), valueFirst)
+		r, err := m.rows(t)
 		if err != nil {
 			return nil, err
 		}
 		r.ID = id
-		if columns > 0 {
-			layout, err := r.Columns()
-			if err == nil {
-				err = r.CheckColumns(columns)
-			}
-			if err != nil {
-				return nil, err
-			}
-			r.multiplies, r.laid = layout.multiplies, layout
-		}
 		if kind != sr.TypeProtobuf {
 			v.rows = r
 		}
@@ -103,15 +108,66 @@ func newValues(ctx context.Context, of *Coordinates, id int, kind sr.SchemaType,
 	switch kind {
 	case sr.TypeAvro:
 		v.ending = "avsc"
-		v.decode, err = avroValues(ctx, sources, rows)
+		v.decode, err = avroValues(ctx, sources, rows, m.json)
 	case sr.TypeProtobuf:
 		v.ending = "proto"
-		v.decode, v.fields, err = protobufValues(ctx, sources, rows, largest)
+		v.decode, v.fields, err = protobufValues(ctx, sources, rows, m.largest, m.logical)
 	case sr.TypeJSON:
 		v.ending = "json"
-		v.decode, err = jsonValues(ctx, sources, rows, largest)
+		if m.json {
+			v.decode = plainJSON
+			break
+		}
+		v.decode, err = jsonValues(ctx, sources, rows, m.largest, m.logical)
 	default:
 		err = fmt.Errorf("its kind %v is not known", kind)
 	}
 	return v, err
+}
+
+// rows makes rows for values of a type.
+func (m *maker) rows(t *Type) (*Rows, error) {
+	r, err := m.of.newRows(m.of.beside(t, ""), valueFirst)
+	if err != nil {
+		return nil, err
+	}
+	if r.wrapped = r.Type.Fields[0].Type == t; m.columns > 0 {
+		layout, err := r.Columns()
+		if err == nil {
+			err = r.CheckColumns(m.columns)
+		}
+		if err != nil {
+			return nil, err
+		}
+		r.multiplies, r.laid = layout.multiplies, layout
+	}
+	return r, nil
+}
+
+// plainJSON leaves JSON as it is.
+func plainJSON(_, payload []byte) (*Rows, []byte, error) {
+	var c strictjson.Checker
+	if err := c.Check(payload); err != nil {
+		return nil, nil, fmt.Errorf("%w", err)
+	}
+	return nil, payload, nil
+}
+
+// AppendJSON appends a value of the rows as one line of JSON of at most so many
+// bytes. If it cannot be, that is a [*Refused].
+func (r *Rows) AppendJSON(dst, value []byte, most int) ([]byte, error) {
+	dst, _, err := r.valueType().AppendJSON(dst, value, most)
+	if err != nil {
+		return nil, refusef("its value cannot be written as JSON: %v", err)
+	}
+	return dst, nil
+}
+
+// valueType is the type of a row's value: a record of the fields, but for what
+// is in a field alone.
+func (r *Rows) valueType() *Type {
+	if r.wrapped {
+		return r.Type.Fields[0].Type
+	}
+	return r.own()
 }

@@ -31,8 +31,12 @@ const (
 var errSteps = errors.New("it has too many parts for its length")
 
 // Check makes sure that data is one value of the type and nothing else.
-func (t *Type) Check(data []byte) error {
-	c := checker{steps: freeSteps + stepsPerByte*len(data)}
+func (t *Type) Check(data []byte) error { return t.check(data, false) }
+
+// check is Check that refuses maps that have a key twice, even if they are not
+// made columns.
+func (t *Type) check(data []byte, unique bool) error {
+	c := checker{steps: freeSteps + stepsPerByte*len(data), unique: unique}
 	rest, err := c.skip(t, data, 0)
 	if err == nil && len(rest) > 0 {
 		err = fmt.Errorf("%d bytes are left over", len(rest))
@@ -43,6 +47,8 @@ func (t *Type) Check(data []byte) error {
 type checker struct {
 	steps int      // that are left
 	keys  []uint64 // hashes of the keys of maps around
+
+	unique bool // maps of all types must not have a key twice
 }
 
 var keySeed = maphash.MakeSeed()
@@ -131,7 +137,7 @@ func (c *checker) skipBlocks(t *Type, data []byte, depth int) (rest []byte, err 
 				if data, err = c.skip(stringType, data, depth); err != nil {
 					return nil, err
 				}
-				if t.width > 0 { // readers of Parquet refuse maps that have a key twice
+				if t.width > 0 || c.unique { // readers of Parquet, and of JSON, refuse maps that have a key twice
 					key, _ := text(before)
 					c.keys = append(c.keys, maphash.Bytes(keySeed, key))
 				}

@@ -103,4 +103,7 @@ type RowSchema struct {
 	// Before says that rows have one more column, _before, with the row as it
 	// was before: [Detail.Before].
 	Before bool
+	// Texts is the name of a field, of all the last, with the text of values that
+	// the others cannot hold, by the names of their columns; "" if there is none.
+	Texts string
 }

@@ -25,6 +25,7 @@ type relation struct {
 	fingerprint  string
 	number       int // of its schema, among those of the stream
 	avro         [2]string
+	texts        string                      // the field with the text of what others cannot hold
 	schemas      [variants]*source.RowSchema // made when they are first needed
 	stream       *stream
 
@@ -91,6 +92,7 @@ func (r *relation) describe() {
 		fields.WriteByte('}')
 	}
 	text := fieldName(textField, taken)
+	r.texts = text
 	separator := ","
 	if len(r.columns) == 0 {
 		separator = ""
@@ -129,6 +131,9 @@ func fieldName(name string, taken map[string]bool) string {
 func (r *relation) rowSchema(variant int) *source.RowSchema {
 	if r.schemas[variant] == nil {
 		r.schemas[variant] = &source.RowSchema{Avro: r.avro[variant/withText], Version: r.number, Before: variant&withBefore != 0}
+		if variant&withText != 0 {
+			r.schemas[variant].Texts = r.texts
+		}
 	}
 	return r.schemas[variant]
 }
