@@ -94,7 +94,7 @@ func NewRegistry(s settings.Settings, log hclog.Logger) (*Registry, error) {
 	}
 	secrets := []string{c.Token, base64.StdEncoding.EncodeToString([]byte(c.Username + ":" + c.Password)), c.Password}
 	return &Registry{client: client, prober: prober, url: address.Redacted(c.URL), most: int(max(s.MemoryBudget/knownInBudget, leastKnown)), log: log,
-		maker: maker{of: CoordinatesOf(s.Layout()), columns: columns, largest: s.LargestRecord(), json: s.File.Format == "jsonl", logical: logicalTypes[s.SchemaRegistry.LogicalTypes]},
+		maker: maker{of: CoordinatesOf(s.Layout()), columns: columns, largest: s.LargestRecord(), json: s.File.Format == "jsonl", logical: logicalTypes[s.SchemaRegistry.LogicalTypes], depth: s.File.RecursionDepth},
 		known: map[int]known{}, unknown: map[int]known{}, there: map[int]bool{}, secrets: secrets}, nil
 }
 
