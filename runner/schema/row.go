@@ -12,7 +12,7 @@ import (
 // Rows is the schema of a file's rows.
 type Rows struct {
 	Text string // the Avro schema in JSON
-	ID   int    // of the registry, 0 if there is none
+	ID   string // of the registry, "" if there is none
 	Type *Type
 
 	coordinates *Coordinates

@@ -87,7 +87,7 @@ func TestUnfold(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			m := &maker{of: CoordinatesOf(kafkaWords), columns: test.columns, largest: largest, depth: test.depth}
-			v, err := m.values(t.Context(), 1, test.kind, []Source{{Text: test.schema}})
+			v, err := m.values(t.Context(), 1, "1", test.kind, []Source{{Text: test.schema}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -127,7 +127,7 @@ func TestUnfoldedRules(t *testing.T) {
 	t.Parallel()
 	for _, columns := range []int{0, maxColumns} {
 		m := &maker{of: CoordinatesOf(kafkaWords), columns: columns, largest: largest, depth: 1}
-		v, err := m.values(t.Context(), 1, sr.TypeAvro, []Source{{Text: treeAvro}})
+		v, err := m.values(t.Context(), 1, "1", sr.TypeAvro, []Source{{Text: treeAvro}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -195,7 +195,7 @@ func TestHostileTrees(t *testing.T) {
 	for _, schema := range []string{wide.String(), deep} {
 		began := time.Now()
 		m := &maker{of: CoordinatesOf(kafkaWords), columns: maxColumns, largest: largest, depth: 10}
-		v, err := m.values(t.Context(), 1, sr.TypeAvro, []Source{{Text: schema}})
+		v, err := m.values(t.Context(), 1, "1", sr.TypeAvro, []Source{{Text: schema}})
 		if took := time.Since(began); took > 20*time.Second {
 			t.Errorf("it took %v", took)
 		}
@@ -208,7 +208,7 @@ func TestHostileTrees(t *testing.T) {
 	// A long list is JSON of about its own length.
 	const list = `{"type":"record","name":"L","fields":[{"name":"next","type":{"type":"array","items":"L"}}]}`
 	m := &maker{of: CoordinatesOf(kafkaWords), columns: maxColumns, largest: 1 << 20, depth: 1}
-	v, err := m.values(t.Context(), 1, sr.TypeAvro, []Source{{Text: list}})
+	v, err := m.values(t.Context(), 1, "1", sr.TypeAvro, []Source{{Text: list}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,6 +16,7 @@ import (
 // Values is what a schema of the registry makes of values.
 type Values struct {
 	id      int
+	name    string // in files, and in the registry
 	sources []Source
 	ending  string
 	decode  decoder
@@ -53,19 +54,23 @@ type rowsMaker func(*Type) (*Rows, error)
 func (v *Values) Decode(scratch, payload []byte) (*Rows, []byte, error) {
 	rows, value, err := v.decode(scratch, payload)
 	if err != nil {
-		return nil, nil, refusef("its value does not fit its schema %d: %.500v", v.id, err)
+		return nil, nil, refusef("its value does not fit its schema %s: %.500v", v.name, err)
 	}
 	return rows, value, nil
 }
 
-// ID is the schema's number in the registry.
+// ID is the schema's number in the registry; negative if it is called by
+// something else.
 func (v *Values) ID() int { return v.id }
+
+// Name is what the schema is called in files: its number as a rule.
+func (v *Values) Name() string { return v.name }
 
 // Files are the schema and all that it refers to as files: ID.avsc, ID.json or
 // ID.proto, and ID/NAME for the others. Paths are relative to the schemas' folder.
 func (v *Values) Files() map[string]string {
 	files := map[string]string{}
-	name := strconv.Itoa(v.id)
+	name := v.name
 	for _, s := range v.sources {
 		if s.Name == "" {
 			files[name+"."+v.ending] = s.Text
@@ -90,20 +95,20 @@ type maker struct {
 // newValues returns what a schema makes of values, which take at most largest
 // bytes then, and so many columns of Parquet; 0 if they need not fit into any.
 func newValues(ctx context.Context, of *Coordinates, id int, kind sr.SchemaType, sources []Source, columns, largest int) (*Values, error) {
-	return (&maker{of: of, columns: columns, largest: largest}).values(ctx, id, kind, sources)
+	return (&maker{of: of, columns: columns, largest: largest}).values(ctx, id, strconv.Itoa(id), kind, sources)
 }
 
 // values returns what a schema makes of values.
-func (m *maker) values(ctx context.Context, id int, kind sr.SchemaType, sources []Source) (v *Values, err error) {
-	v = &Values{id: id, sources: sources}
+func (m *maker) values(ctx context.Context, id int, name string, kind sr.SchemaType, sources []Source) (v *Values, err error) {
+	v = &Values{id: id, name: name, sources: sources}
 	rows := func(t *Type) (*Rows, error) {
 		r, err := m.rows(t)
 		if err != nil {
 			return nil, err
 		}
-		r.ID = id
+		r.ID = name
 		if r.unfolded != nil {
-			r.unfolded.Rows.ID = id
+			r.unfolded.Rows.ID = name
 		}
 		if v.rows = r; r.unfolded != nil {
 			v.rows = r.unfolded.Rows
