@@ -8,6 +8,8 @@ import (
 	"iter"
 	"time"
 
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/encode"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/record"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/schema"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
@@ -37,6 +39,11 @@ type schemas struct {
 	check   func(*schema.Rows) error
 	key     key // of the present record
 	line    []byte
+}
+
+func newSchemas(s settings.Settings, registry *schema.Registry, encoder *encode.Encoder, waiting func(format string, args ...any) (done func())) *schemas {
+	return &schemas{registry: registry, folder: s.SchemaRegistry.Folder, waiting: waiting, written: map[string]bool{}, inUse: map[int]*schema.Values{}, tombstones: map[string]*tombstones{},
+		json: s.File.Format == "jsonl", keys: s.SchemaRegistry.DecodesKeys(), largest: s.LargestRecord(), check: encoder.CheckRows}
 }
 
 // tombstones are the rows for records of a topic without values: those of the
