@@ -66,6 +66,17 @@ var (
 // azureType begins the content type of values that Azure's serializers have made.
 const azureType = "avro/binary+"
 
+// Split takes a value apart that begins with a zero byte and the number of its
+// schema.
+func Split(value []byte) (id int, payload []byte, err error) {
+	if len(value) < numberPrefix || value[0] != 0 {
+		return 0, nil, refusef(notSplit, "value")
+	}
+	return int(binary.BigEndian.Uint32(value[1:])), value[numberPrefix:], nil
+}
+
+const notSplit = "its %s does not begin with a zero byte and the number of a schema, as serializers with a schema registry write it"
+
 // Split takes a record's value, or its key, apart into the number of its schema
 // and the rest, which is valid until the next call. A schema that is called by
 // something else than a number of 32 bits gets a negative one for the time being.
@@ -94,14 +105,14 @@ func (r *Registry) Split(rec *source.Record, key bool) (id int, payload []byte, 
 	}
 	switch {
 	case len(value) >= numberPrefix && value[0] == 0:
-		if id = int(binary.BigEndian.Uint32(value[1:])); id == 0 && len(value) >= globalPrefix {
+		if id, payload, err = Split(value); id == 0 && len(value) >= globalPrefix {
 			return r.number(numbered(byGlobal, value[1:globalPrefix])), value[globalPrefix:], nil
 		}
-		return id, value[numberPrefix:], nil
+		return id, payload, err
 	case len(value) >= guidPrefix && value[0] == guidByte:
 		return r.number(wireID{byGUID, [16]byte(value[1:guidPrefix])}), value[guidPrefix:], nil
 	}
-	return 0, nil, refusef("its %s does not begin with a zero byte and the number of a schema, as serializers with a schema registry write it", which)
+	return 0, nil, refusef(notSplit, which)
 }
 
 // inHeaders looks for what headers say of a schema; rest is what else they say
