@@ -4,7 +4,6 @@ package encode
 
 import (
 	"fmt"
-	"strconv"
 
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/compress"
@@ -78,8 +77,8 @@ func (p parquetFiles) write(out *blocks, of *schema.Rows, rows *rowBlocks) error
 	}
 	w := parquet.NewGenericWriter[any](out, append(options, layout.Schema)...)
 	w.SetKeyValueMetadata("avro.schema", of.Text)
-	if of.ID != 0 {
-		w.SetKeyValueMetadata(schemaIDProperty, strconv.Itoa(of.ID))
+	if of.ID != "" {
+		w.SetKeyValueMetadata(schemaIDProperty, of.ID)
 	}
 	g := &rowGroupWriter{group: p.group, layout: layout, to: w, columns: make([][]parquet.Value, layout.Leaves), unflushed: make([]int, layout.Leaves)}
 	if err := rows.each(g.add); err != nil {
