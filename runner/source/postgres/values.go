@@ -130,7 +130,7 @@ func parseInt(text []byte) (n int64, ok bool) {
 func (c *converter) appendDecimal(dst []byte, t columnType, text []byte) ([]byte, bool) {
 	digits, negative := bytes.CutPrefix(text, []byte("-"))
 	whole, fraction, _ := bytes.Cut(digits, []byte("."))
-	if len(fraction) > t.scale || len(whole) == 0 || len(whole) > mostDigits {
+	if len(fraction) > t.scale || len(whole) == 0 || len(whole) > 2*mostDigits {
 		return dst, false // also NaN
 	}
 	var room [mostDigits + 2]byte
