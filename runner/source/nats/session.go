@@ -103,7 +103,7 @@ func (s *Source) begin(ctx context.Context) (*session, error) {
 	}
 	s.mu.Unlock()
 	if ss.sub, err = s.conn.Subscribe(ss.inbox+".*", func(m *client.Msg) { s.receive(ss, m) }); err == nil {
-		err = ss.sub.SetPendingLimits(-1, -1) // what is asked for is limited
+		err = ss.sub.SetPendingLimits(-1, 2*s.most) // what is asked for is less, unless the server does not mind
 	}
 	if err != nil {
 		s.finish(ss)
