@@ -60,8 +60,14 @@ type received struct {
 // recordMemory is about what a record takes besides its bytes.
 const recordMemory = 192
 
+// byteOrderMark is what some senders write in front of JSON.
+var byteOrderMark = []byte("\ufeff")
+
 // events takes the body apart. The error is a *refusal.
 func (r *received) events() ([]event, error) {
+	if kind := r.endpoint.Body; kind == "ndjson" || kind == "json_array" || isJSON(r.header.Get("Content-Type")) {
+		r.body = bytes.TrimPrefix(r.body, byteOrderMark)
+	}
 	if r.endpoint.Body == "cloudevents" {
 		return r.cloudEvents()
 	}
