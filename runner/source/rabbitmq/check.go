@@ -105,7 +105,7 @@ func (s *Streams) Check(ctx context.Context, position json.RawMessage) []source.
 		f.ok("super stream %s: %d partitions", super, len(partitions))
 		for _, name := range partitions {
 			if !settings.IsQueueName(name) {
-				f.missing("partition %q of super stream %s: names become folders, so they must have letters, digits, '.', '_' and '-' only; name it otherwise", name, super)
+				f.missing("partition %q of super stream %s: names must have 1 to 249 bytes of UTF-8, and no control characters; name it otherwise", name, super)
 			} else if !slices.Contains(names, name) {
 				names = append(names, name)
 			}
