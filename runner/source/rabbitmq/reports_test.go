@@ -5,6 +5,7 @@
 package rabbitmq_test
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/rabbitmqcluster"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/source/rabbitmq"
 )
 
 // These are cases of what others have reported of readers of RabbitMQ, and name
@@ -228,4 +230,32 @@ func TestNames(t *testing.T) {
 	s := settingsOf(n)
 	s.RabbitMQ.VHost, s.RabbitMQ.Queues = "team/a b%", []string{"q"}
 	mustRead(t, opened(t, s, nil), 1)
+}
+
+// A super stream with many empty partitions is looked at in time.
+func TestCheckOfManyPartitions(t *testing.T) {
+	n := startNode(t)
+	if _, err := n.SuperStream("reports-many", 20); err != nil {
+		t.Fatal(err)
+	}
+	s := ofStreams(n)
+	s.RabbitMQ.SuperStreams = []string{"reports-many"}
+	src, err := rabbitmq.Make(s, source.Options{Memory: 16 << 20, Log: quiet})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	good := 0
+	for _, f := range src.(source.Checker).Check(ctx, nil) {
+		if !f.OK {
+			t.Error(f.Text)
+		}
+		if strings.Contains(f.Text, "stream reports-many-") {
+			good++
+		}
+	}
+	if good != 20 {
+		t.Errorf("%d partitions were looked at", good)
+	}
 }
