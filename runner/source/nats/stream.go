@@ -183,7 +183,7 @@ func (s *Source) start(ctx context.Context, stream jetstream.Stream, info *jetst
 	defer cancel()
 	config := s.consumerConfig()
 	config.DeliverPolicy, config.OptStartTime = jetstream.DeliverByStartTimePolicy, &at
-	config.AckPolicy, config.AckWait, config.MaxAckPending, config.MaxDeliver, config.InactiveThreshold = jetstream.AckNonePolicy, 0, 0, 0, unusedConsumer
+	config.AckPolicy, config.AckWait, config.MaxAckPending, config.MaxDeliver, config.InactiveThreshold = jetstream.AckNonePolicy, 0, 0, 0, unusedWithin(unusedConsumer, stream)
 	config.Name = consumerName()
 	consumer, err := stream.CreateConsumer(ctx, config)
 	if err != nil {
