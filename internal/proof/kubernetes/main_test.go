@@ -9,10 +9,12 @@ package kubernetes
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -66,6 +68,8 @@ func TestMain(m *testing.M) {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}
+		// Tests wait, for Kubernetes and for time-outs, much more than they work.
+		_ = flag.Set("test.parallel", "16")
 		return cluster.Main(m)
 	}())
 }
@@ -125,8 +129,11 @@ func written(t *testing.T, c *cluster.Cluster, text string) *terraformcli.Worksp
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := w.Destroy(context.Background()); err != nil {
-			t.Errorf("destroy: %v", err)
+		if err := w.Write("main.tf", head); err != nil { // what is refused cannot be destroyed as it stands
+			t.Error(err)
+		}
+		if err := w.Apply(context.Background()); err != nil {
+			t.Errorf("removing what is left: %v", err)
 		}
 	})
 	return w
@@ -164,3 +171,5 @@ func kubectl(t *testing.T, l *kubernetes.Lab, args ...string) string {
 	}
 	return strings.TrimSpace(out)
 }
+
+func matches(pattern, text string) bool { return regexp.MustCompile(pattern).MatchString(text) }
