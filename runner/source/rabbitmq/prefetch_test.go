@@ -23,7 +23,7 @@ func TestHalfOfThePrefetchEndsTheBatch(t *testing.T) {
 	sent := 0
 	arrive := func(n int) *queueChunk {
 		t.Helper()
-		c := q.newChunk(nil)
+		c := q.newChunk(&link{conn: newThrottle(nil, 1<<20)})
 		for range n {
 			sent++
 			if err := q.take(c, &amqp.Delivery{MessageId: fmt.Sprint(sent), DeliveryTag: uint64(sent), Body: []byte("x")}); err != nil {
