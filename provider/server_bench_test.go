@@ -12,7 +12,7 @@ import (
 )
 
 // What a plan without a change asks of the provider for one spout, each call
-// the shorter way and the framework's. Validation is asked for twice.
+// the shorter way and the framework's.
 func BenchmarkUnchangedSpout(b *testing.B) {
 	i := newInstance(b, pachtest.New(b))
 	config := kafkaSpout(object{"kafka": object{"brokers": []any{"kafka-0:9092", "kafka-1:9092"}, "topics": []any{"topic-1"}}})
