@@ -291,6 +291,19 @@ func TestLogins(t *testing.T) {
 	}
 }
 
+// How much log the server keeps for the slot can be seen.
+func TestRetained(t *testing.T) {
+	t.Parallel()
+	database, conn := newDatabase(t)
+	run(t, conn, "CREATE TABLE t (id int PRIMARY KEY)")
+	r := start(t, configure(database, "t"))
+	for deadline := time.Now().Add(patience); r.Source.(source.Observed).Observe().Retained <= 0; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("it is not known")
+		}
+	}
+}
+
 // What is missing is found by a check, which changes nothing.
 func TestCheck(t *testing.T) {
 	t.Parallel()
