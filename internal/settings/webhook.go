@@ -50,7 +50,7 @@ type WebhookEndpoint struct {
 	ID   string `attribute:"id" doc:"Where a request's id is, by which one that comes again is recognised: ´header:NAME´, ´value:FIELD´ of a body in JSON, or ´none´. With ´ndjson´ and ´json_array´, ´value:FIELD´ is of each record. Default: what ´auth´ has for it. CloudEvents have ids of their own."`
 	Ack  string `attribute:"ack" default:"committed" doc:"When a request is answered." values:"committed: with 200 once its records are in a FINISHED commit|received: with 202 at once. What is not committed yet when the pod dies is lost"`
 
-	Handshakes []string `attribute:"handshakes" set:"true" doc:"Questions of senders to answer, by which they find out whether they may send: ´slack´ (´url_verification´), ´cloudevents´ (´OPTIONS´ with ´WebHook-Request-Origin´), ´challenge´ (´GET´ with ´hub.challenge´ and ´hub.verify_token´, of Meta and WebSub) or ´head´ (´HEAD´, for example of Trello and Mailchimp). Left out, none."`
+	Handshakes []string `attribute:"handshakes" set:"true" doc:"Questions of senders to answer, by which they find out whether they may send: ´slack´ (´url_verification´), ´cloudevents´ (´OPTIONS´ with ´WebHook-Request-Origin´), ´challenge´ (´GET´ with ´hub.challenge´ and ´hub.verify_token´, of Meta and WebSub), ´head´ (´HEAD´, for example of Trello and Mailchimp) or ´sns´ (´SubscriptionConfirmation´ of Amazon SNS, whose link the runner fetches if it is one of ´https://sns.REGION.amazonaws.com´). Left out, none."`
 	TokenFiles []string `attribute:"verify_token_files" set:"true" doc:"With the handshake ´challenge´: files with one token each that ´hub.verify_token´ may be."`
 	Headers    []string `attribute:"headers" set:"true" doc:"Headers of requests to keep in records, besides ´Content-Type´ and those by which the sender of ´auth´ names the event. ´:path´, ´:query´ and ´:remote´ stand for the request's path, query and sender."`
 
@@ -67,7 +67,7 @@ type WebhookEndpoint struct {
 }
 
 // WebhookHandshakes are the values of handshakes.
-var WebhookHandshakes = []string{"slack", "cloudevents", "challenge", "head"}
+var WebhookHandshakes = []string{"slack", "cloudevents", "challenge", "head", "sns"}
 
 // WebhookHealth is the path that no endpoint may have.
 const WebhookHealth = "/healthz"
@@ -206,6 +206,8 @@ func (e WebhookEndpoint) problems(name string) (wrong []string) {
 			add("has the handshake %q; it must be one of %s", handshake, strings.Join(WebhookHandshakes, ", "))
 		case handshake == "slack" && e.Auth != "slack":
 			add("has the handshake slack, which goes with the auth slack only: Slack signs it")
+		case handshake == "sns" && e.Auth != "basic":
+			add("has the handshake sns, which goes with the auth basic only: Amazon SNS proves who it is by the user name and password in the address of the subscription")
 		case handshake == "challenge" && len(e.TokenFiles) == 0:
 			add("has the handshake challenge, but no verify_token_files; without a token, anybody could have the endpoint confirm a subscription")
 		}
