@@ -17,7 +17,7 @@ import (
 // Postgres says which tables of a PostgreSQL database are read, and how the
 // server is reached.
 type Postgres struct {
-	Host     string `env:"SPOUT_POSTGRES_HOST" attribute:"host" required:"true" address:"true" doc:"Host name or address of the primary server, for example ´db.example.com´."`
+	Host     string `env:"SPOUT_POSTGRES_HOST" attribute:"host" required:"true" address:"true" doc:"Host name or address of the primary server, for example ´db.example.com´. Of several, with commas between them, the first that can be reached and is no standby is taken; they share one port."`
 	Port     int    `env:"SPOUT_POSTGRES_PORT" attribute:"port" default:"5432" doc:"Port of the server. A connection pooler does not understand replication, so name the port of the server itself."`
 	Database string `env:"SPOUT_POSTGRES_DATABASE" attribute:"database" required:"true" doc:"Database to read."`
 	User     string `env:"SPOUT_POSTGRES_USER" attribute:"user" doc:"User name, if no secret holds it, for example with a client certificate. The user needs the attribute REPLICATION and SELECT on the tables. To make the publication of SPOUT_POSTGRES_TABLES, it must own them and have CREATE on the database."`
@@ -98,8 +98,11 @@ func (p Postgres) streams() streams {
 var slotName = regexp.MustCompile(`^[a-z0-9_]{1,63}$`)
 
 func (p Postgres) validate(all Settings) (list Problems) {
-	if p.Host == "" || strings.ContainsAny(p.Host, "/,@ ") || strings.Contains(p.Host, ":") && net.ParseIP(p.Host) == nil {
-		list.add("SPOUT_POSTGRES_HOST", p.Host, "must be one host name or address, as db.example.com, without a port, user or password")
+	for _, host := range p.Hosts() {
+		if host == "" || strings.ContainsAny(host, "/@ ") || strings.Contains(host, ":") && net.ParseIP(host) == nil {
+			list.add("SPOUT_POSTGRES_HOST", p.Host, "must be a host name or address, as db.example.com, or several with commas between them, without a port, user or password")
+			break
+		}
 	}
 	if p.Port < 1 || p.Port > 65535 {
 		list.add("SPOUT_POSTGRES_PORT", strconv.Itoa(p.Port), "must be a port from 1 to 65535")
@@ -162,13 +165,19 @@ func (p Postgres) validateSecrets() (list Problems) {
 	return append(list, p.TLS.validateSecrets("SPOUT_POSTGRES_TLS")...)
 }
 
+// Hosts are those of which one is the primary.
+func (p Postgres) Hosts() []string { return strings.Split(p.Host, ",") }
+
 // MayShowPassword says whether the server may be given the password.
-func (p Postgres) MayShowPassword() bool {
-	return p.TLS.Enabled || p.AllowCleartext || address.IsLoopback(net.JoinHostPort(p.Host, strconv.Itoa(p.Port)))
+func (p Postgres) MayShowPassword() bool { return p.TLS.Enabled || p.AllowCleartext || p.isLocal() }
+
+// isLocal says whether all servers are on this machine.
+func (p Postgres) isLocal() bool {
+	return !slices.ContainsFunc(p.Hosts(), func(host string) bool { return !address.IsLoopback(net.JoinHostPort(host, strconv.Itoa(p.Port))) })
 }
 
 func (p Postgres) exposures() []exposure {
-	if p.TLS.Enabled || p.Host == "" || address.IsLoopback(net.JoinHostPort(p.Host, strconv.Itoa(p.Port))) {
+	if p.TLS.Enabled || p.Host == "" || p.isLocal() {
 		return nil
 	}
 	e := exposure{variable: "SPOUT_POSTGRES_HOST", value: address.Redacted(p.Host), fix: "use TLS (SPOUT_POSTGRES_TLS)", with: []string{"SPOUT_POSTGRES_TLS"},

@@ -26,9 +26,10 @@ func TestPostgresProblems(t *testing.T) {
 		t.Errorf("it does not warn of rows that others can read: %s", w)
 	}
 	for setting, want := range map[string]string{
-		"SPOUT_POSTGRES_HOST=":                                "must be one host name",
-		"SPOUT_POSTGRES_HOST=db:5432":                         `SPOUT_POSTGRES_HOST="db:5432" must be one host name`,
-		"SPOUT_POSTGRES_HOST=a,b":                             "must be one host name",
+		"SPOUT_POSTGRES_HOST=":                                "must be a host name",
+		"SPOUT_POSTGRES_HOST=db:5432":                         `SPOUT_POSTGRES_HOST="db:5432" must be a host name`,
+		"SPOUT_POSTGRES_HOST=a,":                              "must be a host name",
+		"SPOUT_POSTGRES_HOST=a,u@b":                           "must be a host name",
 		"SPOUT_POSTGRES_PORT=0":                               "must be a port",
 		"SPOUT_POSTGRES_DATABASE=":                            "must name the database",
 		"SPOUT_POSTGRES_SLOT=My-Slot":                         `SPOUT_POSTGRES_SLOT="My-Slot" must be 1 to 63 lower-case`,

@@ -35,6 +35,7 @@ const (
 	metricSkipped       = "spout_source_skipped_batches_total"
 	metricDamaged       = "spout_source_damaged_batches_total"
 	metricRefused       = "spout_source_refused_requests_total"
+	metricRetained      = "spout_source_retained_bytes"
 
 	metricCommits         = "spout_commits_total"
 	metricRecords         = "spout_committed_records_total"
@@ -82,6 +83,7 @@ var MetricTable = []Metric{
 	{metricSkipped, typeCounter, nil, "Record batches that were left out: markers and aborted transactions."},
 	{metricDamaged, typeCounter, nil, "Record batches whose checksum or form was wrong; they are fetched again."},
 	{metricRefused, typeCounter, []string{"reason"}, "Requests of senders that were not taken: unauthorized, malformed, too large, rate, concurrency, memory, slow, timeout (not committed in time), gone (the sender did not wait), unavailable, method or not found. Only of sources that take requests."},
+	{metricRetained, typeGauge, nil, "Bytes of log that the source keeps for the spout, as WAL of PostgreSQL for its slot. They grow while the spout does not read, and fill the server's disk in the end. Only of such sources, and absent until it is known."},
 
 	{metricCommits, typeCounter, []string{"reason"}, "FINISHED commits by what they were made for: bytes, records, files or age (the limit that ended the batch), gaps (many ranges of records were gone), window full (the source gives no more before it is acknowledged what it gave), deadline (it waits no longer for that), start (fixes where reading begins), idle position (the position has moved without records), repair (brings back files), rewound (goes back to an older commit) or released (gives up what was made at the source)."},
 	{metricRecords, typeCounter, nil, "Records in FINISHED commits."},

@@ -222,6 +222,9 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	for reason, n := range seen.Totals.Refused {
 		emit(metricRefused, float64(n), reason)
 	}
+	if seen.Retained > 0 {
+		emit(metricRetained, float64(seen.Retained))
+	}
 	emit(metricMemoryUsed, float64(seen.Memory), "source")
 	emit(metricMemoryUsed, float64(m.filesMemory.Load()), "files")
 	if in := n.ingester; in != nil {

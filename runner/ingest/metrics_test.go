@@ -40,7 +40,8 @@ func newObserved(t *testing.T) (*Ingester, *observedSource) {
 		t.Fatal(err)
 	}
 	s := &observedSource{seen: source.Observation{Memory: 100, Unreadable: 1,
-		Totals: source.Totals{Fetches: 10, FetchedBytes: 2000, Reconnects: 1, LeaderChanges: 2, Skipped: 3, Damaged: 4, Refused: map[string]int64{"rate": 5}},
+		Retained: 7,
+		Totals:   source.Totals{Fetches: 10, FetchedBytes: 2000, Reconnects: 1, LeaderChanges: 2, Skipped: 3, Damaged: 4, Refused: map[string]int64{"rate": 5}},
 		Lags: []source.Lag{{Stream: source.Stream{Name: "a", Partition: 0}, Records: 5, Age: 90 * time.Second},
 			{Stream: source.Stream{Name: "b", Partition: 7}, Records: 9, Age: -1}}}}
 	in.Metrics.watch(s)
@@ -125,7 +126,7 @@ func TestMetricsCount(t *testing.T) {
 		`spout_lag_records{partition="0",topic="a"} 5`, `spout_lag_seconds{partition="0",topic="a"} 90`, `spout_lag_records{partition="7",topic="b"} 9`,
 		"spout_source_fetches_total 20", "spout_source_partitions 2", "spout_source_unreadable_partitions 1", "spout_source_leader_changes_total 4",
 		"spout_batch_duration_seconds_count 2", "spout_commit_duration_seconds_count 3", "spout_ready 0", `spout_build_info{version="1.2.3"} 1`,
-		`spout_memory_used_bytes{use="source"} 100`, "spout_memory_budget_bytes 2.68435456e+08",
+		`spout_memory_used_bytes{use="source"} 100`, "spout_memory_budget_bytes 2.68435456e+08", "spout_source_retained_bytes 7",
 	} {
 		if !strings.Contains(page.Body.String(), line+"\n") {
 			t.Errorf("no line %q", line)

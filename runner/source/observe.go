@@ -18,6 +18,7 @@ type Observed interface {
 type Observation struct {
 	Totals     Totals
 	Memory     int64     // bytes held
+	Retained   int64     // bytes of log that the other side keeps until they are acknowledged; 0 if it keeps none or that is not known
 	Lags       []Lag     // of all streams, by topic and partition
 	Unreadable int       // streams that cannot be read at the moment
 	Troubles   []Trouble // what keeps it from reading, the longest first

@@ -5,6 +5,7 @@ package postgres
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -48,7 +49,8 @@ func (v *server) makeConfig() (*pgconn.Config, error) {
 		return nil, err
 	}
 	s := v.settings
-	c.Host, c.Port, c.Database, c.User, c.Password = s.Host, uint16(s.Port), s.Database, s.Name(), s.Password
+	hosts := s.Hosts()
+	c.Host, c.Port, c.Database, c.User, c.Password = hosts[0], uint16(s.Port), s.Database, s.Name(), s.Password
 	c.Fallbacks, c.RequireAuth, c.ConnectTimeout = nil, "", connectTimeout
 	c.MaxProtocolMessageBodyLen = v.largest
 	c.DialFunc = (&net.Dialer{KeepAlive: senderTimeout / 2}).DialContext
@@ -59,9 +61,12 @@ func (v *server) makeConfig() (*pgconn.Config, error) {
 		if c.TLSConfig, err = tlsconfig.Client(s.TLS.TLS, "SPOUT_POSTGRES_TLS"); err != nil {
 			return nil, err
 		}
-		if c.TLSConfig.ServerName == "" {
-			c.TLSConfig.ServerName = s.Host
-		}
+	}
+	named := c.TLSConfig
+	c.TLSConfig = certifiedAs(named, hosts[0])
+	for _, host := range hosts[1:] {
+		c.Fallbacks = append(c.Fallbacks, &pgconn.FallbackConfig{Host: host, Port: c.Port, TLSConfig: certifiedAs(named, host)})
+		c.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsPrimary
 	}
 	// The text of values depends on these, and how long a copy may take, wherever
 	// they come from.
@@ -72,6 +77,17 @@ func (v *server) makeConfig() (*pgconn.Config, error) {
 		"default_transaction_read_only": "off", "default_transaction_isolation": "read committed",
 	}
 	return c, nil
+}
+
+// certifiedAs is a configuration of TLS for a server, whose certificate has its
+// name unless another one is set.
+func certifiedAs(config *tls.Config, host string) *tls.Config {
+	if config == nil || config.ServerName != "" {
+		return config
+	}
+	config = config.Clone()
+	config.ServerName = host
+	return config
 }
 
 // connect opens a connection for queries.

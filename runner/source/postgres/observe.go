@@ -20,6 +20,7 @@ type observed struct {
 	waiting  []committed // transactions that are not durable, the oldest first
 	troubles map[string]source.Trouble
 	totals   source.Totals
+	retained int64 // bytes of log that the server keeps, 0 if that is not known
 }
 
 // committed is when something was committed at the server.
@@ -97,7 +98,7 @@ func (s *Source) Observe() source.Observation {
 	o := &s.seen
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	seen := source.Observation{Memory: s.memory.Load(), Totals: o.totals}
+	seen := source.Observation{Memory: s.memory.Load(), Totals: o.totals, Retained: o.retained}
 	age := time.Duration(0)
 	if len(o.waiting) > 0 {
 		age = max(time.Since(time.UnixMilli(o.waiting[0].millis)), 0)

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -288,6 +289,49 @@ func TestLogins(t *testing.T) {
 	defer cancel()
 	if err := newReader(t, name).Open(ctx, nil); err == nil {
 		t.Error("a server with another name was taken")
+	}
+}
+
+// Of several hosts, one that does not answer and a standby are passed over.
+func TestHosts(t *testing.T) {
+	t.Parallel()
+	primary, err := postgrescluster.Start(t.Context(), postgrescluster.Options{Fast: true, Programs: os.Getenv("POSTGRES_PROGRAMS")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(primary.Stop)
+	standby, err := postgrescluster.Start(t.Context(), postgrescluster.Options{Fast: true, Programs: os.Getenv("POSTGRES_PROGRAMS"), Address: net.JoinHostPort("127.0.0.2", strconv.Itoa(primary.Port))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(standby.Stop)
+	standby.Shutdown()
+	if err := os.WriteFile(standby.Path("data/standby.signal"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := standby.Launch(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := primary.Exec(t.Context(), "CREATE TABLE t (id int PRIMARY KEY)", "INSERT INTO t VALUES (1)"); err != nil {
+		t.Fatal(err)
+	}
+	s := configure(postgrescluster.Database, "t")
+	s.Postgres.Host, s.Postgres.Port = "127.0.0.3,127.0.0.2,"+primary.Host, primary.Port
+	if got := start(t, s).read(1); got[0].value != `{"id":1}` {
+		t.Errorf("%v", got)
+	}
+}
+
+// How much log the server keeps for the slot can be seen.
+func TestRetained(t *testing.T) {
+	t.Parallel()
+	database, conn := newDatabase(t)
+	run(t, conn, "CREATE TABLE t (id int PRIMARY KEY)")
+	r := start(t, configure(database, "t"))
+	for deadline := time.Now().Add(patience); r.Source.(source.Observed).Observe().Retained <= 0; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("it is not known")
+		}
 	}
 }
 

@@ -120,8 +120,15 @@ func (s *Source) Open(ctx context.Context, raw json.RawMessage) error {
 	running, cancel := context.WithCancel(context.Background())
 	s.cancel = cancel
 	s.worker.begin(p, known != nil)
+	watching := make(chan struct{})
+	go func() {
+		defer close(watching)
+		s.watchSlot(running)
+	}()
 	go func() {
 		defer close(s.done)
+		defer func() { <-watching }()
+		defer cancel()
 		defer s.worker.end()
 		s.err = s.worker.run(running)
 	}()

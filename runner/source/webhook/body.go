@@ -10,6 +10,7 @@ import (
 	"mime"
 	"mime/multipart"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -89,6 +90,8 @@ func (r *received) events() ([]event, error) {
 		records, err = r.array()
 	case "multipart":
 		records, err = r.parts()
+	case "form_payload":
+		records, err = r.formPayload()
 	default:
 		records, err = r.whole()
 	}
@@ -287,6 +290,33 @@ func (r *received) array() ([]source.Record, error) {
 		records = append(records, r.record(element, headers))
 	}
 	return records, nil
+}
+
+// formPayload is the field payload of a form, or a body that is JSON already:
+// senders as GitHub leave the choice to who sets them up.
+func (r *received) formPayload() ([]source.Record, error) {
+	contentType := r.header.Get("Content-Type")
+	if isJSON(contentType) {
+		return r.whole()
+	}
+	if kind, _, err := mime.ParseMediaType(contentType); err != nil || kind != "application/x-www-form-urlencoded" {
+		return nil, &refusal{status: http.StatusUnsupportedMediaType, reason: "malformed", text: "the body must be a form (application/x-www-form-urlencoded) or JSON"}
+	}
+	const inForm = 3 // names and values are copied
+	if !r.room(inForm * len(r.body)) {
+		return nil, errNoRoom
+	}
+	form, err := url.ParseQuery(string(r.body))
+	if err != nil || len(form["payload"]) != 1 {
+		return nil, malformed("the body is no form with one field payload")
+	}
+	records, err := r.makeRoom(1)
+	if err != nil {
+		return nil, err
+	}
+	var headers source.Headers
+	headers.Append("content-type", []byte("application/json"))
+	return append(records, r.record([]byte(form.Get("payload")), r.chosen(headers))), nil
 }
 
 // parts are those of a multipart body. Their content is copied.

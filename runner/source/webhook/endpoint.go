@@ -4,6 +4,7 @@ package webhook
 
 import (
 	"fmt"
+	"net/http"
 	"slices"
 	"sync"
 	"time"
@@ -22,6 +23,9 @@ type endpoint struct {
 	tokens  *secrets // of the handshake challenge
 	id      settings.Reference
 	rate    rate
+	log     hclog.Logger
+
+	confirmer *http.Client // of the handshake sns
 
 	// Guarded by the source's mutex.
 	next        int64 // ordinal of the next record that is given out
@@ -34,7 +38,7 @@ type endpoint struct {
 }
 
 func newEndpoint(name string, e settings.WebhookEndpoint, log hclog.Logger) *endpoint {
-	out := &endpoint{WebhookEndpoint: e, name: name, scheme: schemeOf(e), rate: rate{perSecond: float64(e.MaxRate)},
+	out := &endpoint{WebhookEndpoint: e, name: name, scheme: schemeOf(e), rate: rate{perSecond: float64(e.MaxRate)}, log: log, confirmer: newConfirmer(),
 		secrets: newSecrets(e.SecretFiles, e.Auth, log), tokens: newSecrets(e.TokenFiles, "token", log)}
 	if ref, err := settings.ParseReference(e.ID); err == nil {
 		out.id = ref

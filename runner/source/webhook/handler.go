@@ -106,7 +106,10 @@ func (s *Source) serve(e *endpoint, w http.ResponseWriter, r *http.Request, cont
 	read()
 	if err == nil {
 		var answered bool
-		if answered, err = e.slackChallenge(w, events); answered {
+		if answered, err = e.slackChallenge(w, events); !answered {
+			answered, err = e.confirmSubscription(r.Context(), w, r, events)
+		}
+		if answered {
 			giveBack()
 			return err
 		}

@@ -204,6 +204,12 @@ func TestBodies(t *testing.T) {
 		{"multipart", "Content-Type: multipart/form-data", parts, 415, []string{"boundary"}},
 		{"multipart", "Content-Type: text/plain", parts, 415, []string{"multipart"}},
 		{"multipart", "Content-Type: multipart/form-data; boundary=B", "--B--\r\n", 400, []string{"no part"}},
+		{"form_payload", "Content-Type: application/x-www-form-urlencoded; charset=utf-8", "payload=%7B%22a%22%3A+%22%C3%A9+%26%22%7D&token=x", 200, []string{`{"a": "é &"}`}},
+		{"form_payload", "Content-Type: application/json", `{"a":1}`, 200, []string{`{"a":1}`}},
+		{"form_payload", "Content-Type: application/x-www-form-urlencoded", "other=1", 400, []string{"one field payload"}},
+		{"form_payload", "Content-Type: application/x-www-form-urlencoded", "payload=1&payload=2", 400, []string{"one field payload"}},
+		{"form_payload", "Content-Type: application/x-www-form-urlencoded", "payload=%zz", 400, []string{"one field payload"}},
+		{"form_payload", "Content-Type: text/plain", "payload=1", 415, []string{"must be a form"}},
 	} {
 		o := open(t, anyEndpoint(t, `,"body":"`+c.kind+`","id":"header:X-Id"`), nil)
 		a := o.post("/e", "X-Id: i\n"+c.headers, c.body)
