@@ -62,7 +62,7 @@ func Isolate(ctx context.Context) (code int, ran bool) {
 	return code, true
 }
 
-// nodePortPachd is the port of the node at which Pachyderm's chart has pachd.
+// nodePortPachd is the port of the node, also of its loopback address, at which Pachyderm's chart has pachd.
 const nodePortPachd = 30650
 
 // workerUser is the user that Pachyderm's images run as.
@@ -225,7 +225,7 @@ func ToolsImage(dir string) (*kubernetes.Image, error) {
 
 // KubernetesAddress is Address in a real Kubernetes.
 func KubernetesAddress() string {
-	return fmt.Sprintf("grpc://%s", net.JoinHostPort(kubernetes.NodeIP, fmt.Sprint(nodePortPachd)))
+	return fmt.Sprintf("grpc://%s", net.JoinHostPort(loopback, fmt.Sprint(nodePortPachd)))
 }
 
 // scalePachd starts or ends pachd, as a crash would.
