@@ -10,7 +10,9 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -22,7 +24,14 @@ import (
 
 func TestMain(m *testing.M) {
 	_ = os.Setenv(cluster.LabVariable, "kubernetes")
+	before := traces()
 	if code, ran := cluster.Isolate(context.Background()); ran {
+		for what := range traces() {
+			if !before[what] {
+				fmt.Println("FAIL: the lab has left", what)
+				code = 1
+			}
+		}
 		os.Exit(code)
 	}
 	code := m.Run()
@@ -33,6 +42,33 @@ func TestMain(m *testing.M) {
 		}
 	}
 	os.Exit(code)
+}
+
+// traces are what a lab could leave on the machine.
+func traces() map[string]bool {
+	found := map[string]bool{}
+	folders, _ := filepath.Glob(filepath.Join(os.TempDir(), "kubernetes-lab-*"))
+	groups, _ := filepath.Glob("/sys/fs/cgroup/*/kubernetes-lab-*")
+	groups2, _ := filepath.Glob("/sys/fs/cgroup/kubernetes-lab-*")
+	state, _ := filepath.Glob("/var/lib/cni/*")
+	logs, _ := filepath.Glob("/var/log/containers/*")
+	spaces, _ := filepath.Glob("/run/netns/*")
+	for _, path := range slices.Concat(folders, groups, groups2, state, logs, spaces) {
+		found[path] = true
+	}
+	for what, command := range map[string][]string{"network device": {"ip", "-o", "link"}, "firewall rule": {"iptables-save"}, "mount": {"cat", "/proc/self/mounts"}, "process": {"ps", "-eo", "args"}} {
+		out, _ := exec.Command(command[0], command[1:]...).Output()
+		for line := range strings.Lines(string(out)) {
+			if strings.Contains(line, "kubernetes-lab-") || what == "firewall rule" && strings.HasPrefix(line, "-A ") || what == "network device" && strings.Contains(line, "lab-") {
+				found[what+" "+strings.TrimSpace(line)] = true
+			}
+		}
+	}
+	for _, name := range []string{"vm/overcommit_memory", "kernel/panic", "kernel/panic_on_oops", "kernel/keys/root_maxkeys", "net/ipv4/ip_forward", "net/ipv4/conf/all/route_localnet"} {
+		value, _ := os.ReadFile("/proc/sys/" + name)
+		found[fmt.Sprintf("the kernel's setting %s=%s", name, strings.TrimSpace(string(value)))] = true
+	}
+	return found
 }
 
 var shared struct {

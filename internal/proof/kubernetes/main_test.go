@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -164,3 +165,5 @@ func kubectl(t *testing.T, l *kubernetes.Lab, args ...string) string {
 	}
 	return strings.TrimSpace(out)
 }
+
+func matches(pattern, text string) bool { return regexp.MustCompile(pattern).MatchString(text) }
