@@ -106,6 +106,10 @@ if has mvn; then ok Maven "is here"; else want Maven "a real Apache Kafka and Ap
 if has rabbitmq-server || ls /usr/lib/rabbitmq/lib/rabbitmq_server-*/sbin/rabbitmq-server /opt/rabbitmq/sbin/rabbitmq-server >/dev/null 2>&1; then ok RabbitMQ "is here"; else want RabbitMQ "a real RabbitMQ" "$(get rabbitmq-server rabbitmq)"; fi
 if has nats-server; then ok NATS "is here"; else want NATS "a real NATS" "$(get nats-server)"; fi
 
+printf '\nFor make test-kubernetes and make testacc LAB=kubernetes\n'
+if [ $linux = yes ] && [ "$(id -u)" -eq 0 ]; then ok root "for control groups and network devices of its own"; else want root "a real Kubernetes" "Run them as root, on Linux."; fi
+if has containerd && has runc && has iptables && has ip && [ -x /usr/lib/cni/bridge ]; then ok containerd "runc, network plugins, iptables and ip"; else want containerd "a real Kubernetes" "$(get 'containerd runc containernetworking-plugins iptables iproute2')"; fi
+
 printf '\nFor make test-readers\n'
 if has python3 && python3 -m pip --version >/dev/null 2>&1; then ok Python "$(first python3 --version)"; else want "Python with pip" "pyarrow, DuckDB and others, which read our files" "$(get python3-pip python)"; fi
 
