@@ -9,6 +9,7 @@ package kubernetes
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -67,6 +68,8 @@ func TestMain(m *testing.M) {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}
+		// Tests wait, for Kubernetes and for time-outs, much more than they work.
+		_ = flag.Set("test.parallel", "16")
 		return cluster.Main(m)
 	}())
 }
@@ -126,8 +129,11 @@ func written(t *testing.T, c *cluster.Cluster, text string) *terraformcli.Worksp
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := w.Destroy(context.Background()); err != nil {
-			t.Errorf("destroy: %v", err)
+		if err := w.Write("main.tf", head); err != nil { // what is refused cannot be destroyed as it stands
+			t.Error(err)
+		}
+		if err := w.Apply(context.Background()); err != nil {
+			t.Errorf("removing what is left: %v", err)
 		}
 	})
 	return w

@@ -20,20 +20,20 @@ import (
 
 // spout is a spout of webhooks that everybody may send to, with more
 // attributes.
-func spout(name, more string) string {
+func spout(name, create, more string) string {
 	return fmt.Sprintf(`
 resource "pachyderm_spout" "this" {
   name          = %q
   image         = %q
   force_destroy = true
-  timeouts      = { create = "90s", update = "90s", delete = "2m" }
+  timeouts      = { create = "%s", update = "2m", delete = "2m" }
   webhook = {
     endpoints = { in = { auth = "none", allow_unauthenticated = true, body = "ndjson" } }
   }
   batch = { max_age = "300ms" }
   %s
 }
-`, name, image, more)
+`, name, image, create, more)
 }
 
 // apply applies a configuration and returns what is said, in one line.
@@ -70,9 +70,9 @@ func TestRefused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			text := spout("refused-"+name, test.more)
+			text := spout("refused-"+name, "40s", test.more)
 			if name == "image" {
-				text = strings.Replace(spout("refused-image", ""), image, repository+":missing", 1)
+				text = strings.Replace(text, image, repository+":missing", 1)
 			}
 			w := written(t, c, text)
 			began := time.Now()
@@ -89,9 +89,13 @@ func TestRefused(t *testing.T) {
 			if state, err := w.Show(t.Context()); err != nil || state.Values != nil && state.Values.RootModule != nil && len(state.Values.RootModule.Resources) > 0 {
 				t.Errorf("something is in the state, %v", err)
 			}
-			if left := kubectl(t, l, "get", "replicationcontrollers", "--selector=pipelineName=refused-"+name, "--output=name"); left != "" {
-				t.Errorf("it is there: %s", left)
-			}
+			eventually(t, "nothing is left of it", func(ctx context.Context) error {
+				left, err := l.Kubectl(ctx, "get", "replicationcontrollers,pods", "--selector=pipelineName=refused-"+name, "--output=name")
+				if err == nil && left != "" {
+					err = errors.New(left)
+				}
+				return err
+			})
 		})
 	}
 }
@@ -140,7 +144,7 @@ func post(t *testing.T, l *kubernetes.Lab, name, lines string) {
 // capabilities and the default seccomp profile, the runner does all it does.
 func TestRestrictedPod(t *testing.T) {
 	c, l, _ := start(t)
-	w := written(t, c, spout("restricted", `pod_patch = jsonencode([
+	w := written(t, c, spout("restricted", "2m", `pod_patch = jsonencode([
     { op = "add", path = "/securityContext", value = { runAsNonRoot = true, seccompProfile = { type = "RuntimeDefault" } } },
     { op = "add", path = "/containers/0/securityContext", value = {
       runAsUser = 12345, runAsGroup = 12345, readOnlyRootFilesystem = true, allowPrivilegeEscalation = false, capabilities = { drop = ["ALL"] }
@@ -180,7 +184,7 @@ func TestPodMemory(t *testing.T) {
 	for _, format := range []string{"jsonl", "parquet"} {
 		t.Run(format, func(t *testing.T) {
 			name := "memory-" + format
-			w := written(t, c, spout(name, fmt.Sprintf(`file = { format = %q }
+			w := written(t, c, spout(name, "2m", fmt.Sprintf(`file = { format = %q }
   resource_requests = { cpu = 0, memory = "512Mi" }
   resource_limits   = { memory = "512Mi" }`, format)))
 			if said, err := apply(t, w); err != nil {
