@@ -229,7 +229,15 @@ func (c run) Run() error {
 		return err
 	}
 	args := append([]string{"nsenter", "--target=" + strconv.Itoa(inner), "--mount", "--net", "--pid", "--ipc", "--uts", "--wdns=" + workingDirectory(), "--"}, c.Command...)
-	environment = append(append(os.Environ(), environment...), "PATH="+kube+":"+programs.Dir+":"+os.Getenv("PATH"), "PACHD_ADDRESS="+cluster.KubernetesAddress())
+	environment = append(environment, "PATH="+kube+":"+programs.Dir+":"+os.Getenv("PATH"), "PACHD_ADDRESS="+cluster.KubernetesAddress())
+	for _, v := range os.Environ() { // of two, programs take the first
+		if name, _, _ := strings.Cut(v, "="); name != "PATH" && name != "KUBECONFIG" && name != "PACHD_ADDRESS" {
+			environment = append(environment, v)
+		}
+	}
+	if err := os.Setenv("PATH", kube+":"+programs.Dir+":"+os.Getenv("PATH")); err != nil {
+		return err
+	}
 	return fmt.Errorf("%s: %w", nsenter, syscall.Exec(nsenter, args, environment))
 }
 
