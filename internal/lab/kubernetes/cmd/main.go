@@ -235,9 +235,6 @@ func (c run) Run() error {
 			environment = append(environment, v)
 		}
 	}
-	if err := os.Setenv("PATH", kube+":"+programs.Dir+":"+os.Getenv("PATH")); err != nil {
-		return err
-	}
 	return fmt.Errorf("%s: %w", nsenter, syscall.Exec(nsenter, args, environment))
 }
 
