@@ -177,6 +177,9 @@ func (c *Cluster) stopAll() error {
 		errs = append(errs, c.kube.Stop())
 	}
 	if c.lab != nil {
+		if c.opts.KeepLogs {
+			errs = append(errs, c.lab.CopyLogs(c.layout.path("log", "kubernetes")))
+		}
 		errs = append(errs, c.lab.Stop())
 	}
 	var servers sync.WaitGroup

@@ -181,7 +181,7 @@ func (c *Cluster) Kubernetes() *kubernetes.Lab {
 }
 
 // hostTools are what an image of this machine's own files has, in a real Kubernetes.
-var hostTools = []string{"perl", "sh", "bash", "cat", "cp", "date", "env", "false", "grep", "head", "id", "ls", "mkdir", "mv", "nc", "ps", "rm", "sed", "seq", "sleep", "sort", "stat", "tail", "tee", "test", "touch", "tr", "true", "wc", "curl"}
+var hostTools = strings.Fields("perl sh bash awk base64 basename cat cp curl date dd dirname echo env expr false find grep head id kill ls mkdir mktemp mv printf ps rm sed seq sha256sum sleep sort stat tail tee test timeout touch tr true uname wc xargs")
 
 // imageOf makes the image that a folder stands for: see Options.Images. What has nothing of its own gets a shell and the
 // usual small programs.

@@ -67,6 +67,7 @@ func (*Cluster) PachctlInput(context.Context, string, ...string) (string, error)
 	return "", errLinuxOnly
 }
 func (*Cluster) SetImage(string, string) error                        { return errLinuxOnly }
+func (*Cluster) Kubernetes() any                                      { return nil }
 func (*Cluster) RemoveImage(string)                                   {}
 func (*Cluster) Pods(string, string) []Pod                            { return nil }
 func (*Cluster) PodLog(string, string) ([]byte, error)                { return nil, errLinuxOnly }

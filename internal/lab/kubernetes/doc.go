@@ -21,6 +21,19 @@
 // of the program, so that the servers for trials need not know where they are used: connections of a pod to a port of
 // 127.0.0.1 from HostPorts on go to the program's.
 //
+// A lab is ready after 10 seconds, and Pachyderm in it after 20, on two processors; that its folder and control groups are
+// gone takes 3 more. Command cmd starts one to look at. Package cluster runs Pachyderm in one, for tests with LAB=kubernetes.
+// To them it differs from the single-machine cluster in this:
+//
+//   - A container has the files of its image and no others. The images of a folder have what is in it, and those of the
+//     machine's own files a shell and small programs. What was pulled stays: an image that changes takes another tag.
+//   - A pod has its own address, loopback address and ports. The webhook of a spout is at the pod's address, or at that of
+//     a Service, and not at the program's 127.0.0.1.
+//   - The lock of a worker that was killed lasts for 15 seconds, in which the next one waits. A container that ends again and
+//     again is started again after 10 seconds and more.
+//   - Whatever does not suit Kubernetes is refused by it, in its own words; the imitation takes all.
+//   - The node has this machine's processors: pachd is told to ask for little where a spout says nothing.
+//
 // What is not there: a second node, DNS, load balancers, storage classes, the network outside. Control groups are those of
 // version 1 or 2, as the machine has them; the limits of version 2 have not been tried.
 package kubernetes

@@ -13,7 +13,6 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -56,7 +55,7 @@ func init() {
 // Inside says whether this process is in namespaces that Isolate has made.
 func Inside() bool { return os.Getenv(stageVariable) == stageInside }
 
-// Isolate runs this program again, with the same arguments and files, in namespaces of its own, and returns its exit code.
+// Isolate runs this program again, with the same arguments and standard files, in namespaces of its own, and returns its exit code.
 // Signals to end are passed on. Nothing that was started inside outlives it.
 func Isolate() (code int, err error) {
 	if err := CheckPackages(); err != nil {
@@ -84,9 +83,6 @@ func Isolate() (code int, err error) {
 	cmd := exec.Command(program, os.Args[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.Env = append(os.Environ(), stageVariable+"="+stageInit, dirVariable+"="+dir)
-	for fd := 3; fd < 3+inherited(); fd++ {
-		cmd.ExtraFiles = append(cmd.ExtraFiles, os.NewFile(uintptr(fd), "inherited"))
-	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNS | syscall.CLONE_NEWNET | syscall.CLONE_NEWIPC | syscall.CLONE_NEWUTS}
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
@@ -113,14 +109,6 @@ func Isolate() (code int, err error) {
 	return 1, fmt.Errorf("the program inside ended: %s", cmd.ProcessState)
 }
 
-// inheritedVariable says how many files after the standard ones the program inside gets.
-const inheritedVariable = "KUBERNETES_LAB_FILES"
-
-func inherited() int {
-	n, _ := strconv.Atoi(os.Getenv(inheritedVariable))
-	return n
-}
-
 // initProcess is the life of process 1. When it ends, the kernel ends all the others.
 func initProcess() (code int, err error) {
 	dir := os.Getenv(dirVariable)
@@ -139,17 +127,13 @@ func initProcess() (code int, err error) {
 	}
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
-	files := []*os.File{os.Stdin, os.Stdout, os.Stderr}
-	for fd := 3; fd < 3+inherited(); fd++ {
-		files = append(files, os.NewFile(uintptr(fd), "inherited"))
-	}
 	var env []string
 	for _, v := range os.Environ() {
 		if !strings.HasPrefix(v, stageVariable+"=") {
 			env = append(env, v)
 		}
 	}
-	process, err := os.StartProcess(program, os.Args, &os.ProcAttr{Env: append(env, stageVariable+"="+stageInside), Files: files})
+	process, err := os.StartProcess(program, os.Args, &os.ProcAttr{Env: append(env, stageVariable+"="+stageInside), Files: []*os.File{os.Stdin, os.Stdout, os.Stderr}})
 	if err != nil {
 		return 1, err
 	}

@@ -253,6 +253,15 @@ func (l *Lab) Restart(ctx context.Context, name string) error {
 // LogPath is the log of a server.
 func (l *Lab) LogPath(name string) string { return l.path("log", name+".log") }
 
+// CopyLogs copies the logs of the servers and of pods to a folder that outlives the lab.
+func (l *Lab) CopyLogs(dir string) error {
+	var errs []error
+	for _, name := range []string{"log", "pod-logs"} {
+		errs = append(errs, os.CopyFS(filepath.Join(dir, name), os.DirFS(l.path(name))))
+	}
+	return errors.Join(errs...)
+}
+
 // Dir is the lab's folder, which is removed with it.
 func (l *Lab) Dir() string { return l.dir }
 

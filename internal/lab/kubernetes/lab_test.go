@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//go:build kubernetes
+//go:build kubernetes && linux
 
 package kubernetes_test
 

@@ -32,7 +32,7 @@ func mistakes(plain, login *kafkatest.Broker) []mistake {
   image  = %q
   runner = { http_port = 0 } # pods share the machine's ports here`, brokers, topic, more, image)
 	}
-	transform := func(cmd string) string { return fmt.Sprintf(`transform = { image = %q, cmd = %s }`, image, cmd) }
+	transform := func(cmd string) string { return fmt.Sprintf(`transform = { image = %q, cmd = %s }`, "debian:12", cmd) }
 	right := kafka(plain.AddressList(), "records", "")
 	sasl := func(secret string) string {
 		return kafka(login.AddressList(), "records", `sasl = { mechanism = "plain", credentials_secret = { name = pachyderm_secret.`+secret+`.name } }`)

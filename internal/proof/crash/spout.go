@@ -116,7 +116,14 @@ func (s *spout) sidecar() (string, error) {
 	if len(pods) == 0 {
 		return "", errors.New("the spout has no pod")
 	}
-	return fmt.Sprintf("127.0.0.1:%d", pods[0].SidecarPort), nil
+	host := "127.0.0.1"
+	if s.Cluster.Kubernetes() != nil {
+		host = pods[0].IP // which is a pod's own there
+	}
+	if host == "" {
+		return "", errors.New("the spout's pod has no address yet")
+	}
+	return fmt.Sprintf("%s:%d", host, pods[0].SidecarPort), nil
 }
 
 // later does something while the round goes on; the round waits for it.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//go:build kubernetes
+//go:build kubernetes && linux
 
 // Package kubernetes proves what only a real Kubernetes can show of the
 // provider and the runner's image: it is applied by Terraform to a Pachyderm in

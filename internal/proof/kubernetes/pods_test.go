@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//go:build kubernetes
+//go:build kubernetes && linux
 
 package kubernetes
 
@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -219,9 +220,53 @@ func TestPodMemory(t *testing.T) {
 					t.Errorf("container %s was started again: %+v", s.Name, s.LastState.Terminated)
 				}
 			}
+			t.Logf("the containers took at most: %s", peaks(l, podOf(t, l, name)))
 			if out := kubectl(t, l, "get", "events", "--field-selector=reason=OOMKilling", "--output=name"); out != "" {
 				t.Errorf("processes were killed: %s", out)
 			}
 		})
+	}
+}
+
+// peaks says how much memory the containers of a pod have had at most, their
+// files in memory included.
+func peaks(l *kubernetes.Lab, pod kubernetes.Pod) string {
+	var out []string
+	for _, s := range pod.Status.ContainerStatuses {
+		pid, err := l.ContainerPID(s.ContainerID)
+		if err != nil {
+			continue // it has just ended
+		}
+		groups, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
+		for line := range strings.Lines(string(groups)) {
+			parts := strings.SplitN(strings.TrimSpace(line), ":", 3)
+			if len(parts) != 3 || parts[1] != "memory" {
+				continue
+			}
+			peak, _ := os.ReadFile("/sys/fs/cgroup/memory" + parts[2] + "/memory.max_usage_in_bytes")
+			if bytes, err := strconv.Atoi(strings.TrimSpace(string(peak))); err == nil {
+				out = append(out, fmt.Sprintf("%s %d MiB", s.Name, bytes>>20))
+			}
+		}
+	}
+	return strings.Join(out, ", ")
+}
+
+// TestMemoryLimitTooSmall: a spout whose container is killed for memory again
+// and again says so.
+func TestMemoryLimitTooSmall(t *testing.T) {
+	c, l, _ := start(t)
+	w := written(t, c, spout("small", "40s", `resource_requests = { cpu = 0, memory = "24Mi" }
+  resource_limits   = { memory = "24Mi" }`))
+	said, err := apply(t, w)
+	t.Logf("%v: %.1500s", err, said)
+	pods, podsErr := l.Pods(t.Context(), "default", "pipelineName=small")
+	for _, pod := range pods {
+		for _, s := range pod.Status.ContainerStatuses {
+			t.Logf("%s: %d restarts, %+v, %+v", s.Name, s.RestartCount, s.State, s.LastState.Terminated)
+		}
+	}
+	if podsErr != nil || err == nil && !matches("OOMKilled|memory", said) {
+		t.Errorf("it is not said, %v", podsErr)
 	}
 }

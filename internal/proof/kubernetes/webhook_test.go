@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//go:build kubernetes
+//go:build kubernetes && linux
 
 package kubernetes
 
@@ -10,6 +10,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -38,7 +39,7 @@ func TestWebhookBehindService(t *testing.T) {
 		t.Fatal(err)
 	}
 	w := workspace(t, c, dir)
-	text := fmt.Sprintf("image = %q\nforce_destroy = true\nsecrets = { github = \"g\", github-next = \"g\", shop = \"s\", cloudevents = \"whsec_c2VjcmV0\" }\n", repository+"@"+runner.Digest())
+	text := fmt.Sprintf("image = %q\nforce_destroy = true\nsecrets = { github = \"g\", github-next = \"g\", shop = \"s\", cloudevents = \"whsec_YSBzZWNyZXQgb2YgdGhpcnR5LXR3byBieXRlcyAuLi4u\" }\n", repository+"@"+runner.Digest())
 	if err := w.Write("terraform.tfvars", text); err != nil {
 		t.Fatal(err)
 	}
@@ -166,6 +167,7 @@ func send(t *testing.T, address string, sender, n int) bool {
 	body := event(sender, n)
 	mac := hmac.New(sha256.New, []byte("g"))
 	mac.Write([]byte(body))
+	last := ""
 	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		req, err := http.NewRequest(http.MethodPost, "http://"+address+"/github", strings.NewReader(body))
 		if err != nil {
@@ -177,14 +179,17 @@ func send(t *testing.T, address string, sender, n int) bool {
 		req.Header.Set("X-Hub-Signature-256", fmt.Sprintf("sha256=%x", mac.Sum(nil)))
 		resp, err := client.Do(req)
 		if err != nil {
+			last = err.Error()
 			continue
 		}
+		text, _ := io.ReadAll(resp.Body)
 		_ = resp.Body.Close()
 		if resp.StatusCode == http.StatusOK {
 			return true
 		}
+		last = resp.Status + ": " + string(text)
 	}
-	t.Errorf("%s was not taken within two minutes", body)
+	t.Errorf("%s was not taken within two minutes: %s", body, last)
 	return false
 }
 

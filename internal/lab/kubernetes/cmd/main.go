@@ -68,10 +68,8 @@ func running() (outer, inner int, err error) {
 		return 0, 0, nil // that process is gone
 	}
 	for pid := outer; ; { // the only child of the only child: process 1, then the program inside
-		children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", pid))
-		_ = err
-		var child int
-		if _, err := fmt.Sscan(string(children), &child); err != nil {
+		child := childOf(pid)
+		if child == 0 {
 			return outer, inner, nil
 		}
 		if pid != outer {
@@ -79,6 +77,22 @@ func running() (outer, inner int, err error) {
 		}
 		pid, inner = child, child
 	}
+}
+
+// childOf returns a child of a process, whichever of its threads has made it; 0 if there is none.
+func childOf(pid int) int {
+	lists, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+	for _, list := range lists {
+		text, err := os.ReadFile(list)
+		if err != nil {
+			continue // that thread has ended
+		}
+		var child int
+		if _, err := fmt.Sscan(string(text), &child); err == nil {
+			return child
+		}
+	}
+	return 0
 }
 
 // startOf tells processes of the same number apart.
@@ -124,7 +138,7 @@ func (c *up) Run() error {
 		return err
 	}
 	cmd := exec.Command(program, args...)
-	cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = log, childEnd, nil
+	cmd.Stdout, cmd.Stderr = log, childEnd
 	cmd.Env = append(os.Environ(), cluster.LabVariable+"=kubernetes")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
@@ -215,7 +229,12 @@ func (c run) Run() error {
 		return err
 	}
 	args := append([]string{"nsenter", "--target=" + strconv.Itoa(inner), "--mount", "--net", "--pid", "--ipc", "--uts", "--wdns=" + workingDirectory(), "--"}, c.Command...)
-	environment = append(append(os.Environ(), environment...), "PATH="+kube+":"+programs.Dir+":"+os.Getenv("PATH"), "PACHD_ADDRESS="+cluster.KubernetesAddress())
+	environment = append(environment, "PATH="+kube+":"+programs.Dir+":"+os.Getenv("PATH"), "PACHD_ADDRESS="+cluster.KubernetesAddress())
+	for _, v := range os.Environ() { // of two, programs take the first
+		if name, _, _ := strings.Cut(v, "="); name != "PATH" && name != "KUBECONFIG" && name != "PACHD_ADDRESS" {
+			environment = append(environment, v)
+		}
+	}
 	return fmt.Errorf("%s: %w", nsenter, syscall.Exec(nsenter, args, environment))
 }
 
