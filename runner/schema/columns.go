@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"math/bits"
 	"slices"
 
 	"github.com/parquet-go/parquet-go"
@@ -387,6 +388,12 @@ func (s *shredder) put(column int, v parquet.Value, repetition, definition byte)
 
 // nulls fills all columns of a plan that has no value.
 func (s *shredder) nulls(p *plan, repetition, definition byte) {
+	if s.extent == nil && p.last == p.first+1 {
+		s.values++
+		column := &s.columns[p.first]
+		*column = append(*column, parquet.Value{}.Level(int(repetition), int(definition), p.first))
+		return
+	}
 	for column := p.first; column < p.last; column++ {
 		s.put(column, parquet.Value{}, repetition, definition)
 	}
@@ -528,6 +535,17 @@ func long(data []byte) (int64, []byte) {
 }
 
 func longer(data []byte) (int64, []byte) {
+	if len(data) >= 8 {
+		const high = 0x8080808080808080
+		word := binary.LittleEndian.Uint64(data)
+		if last := ^word & high; last != 0 { // it has at most eight bytes: 56 bits
+			word &= last&-last - 1
+			word = word&0x7f007f007f007f | word>>1&0x3f803f803f803f80
+			word = word&0x3fff00003fff | word>>2&0x0fffc0000fffc000
+			word = word&0xfffffff | word>>4&0xfffffff0000000
+			return int64(word>>1) ^ -int64(word&1), data[bits.TrailingZeros64(last)/8+1:]
+		}
+	}
 	n, length := binary.Varint(data)
 	return n, data[length:]
 }
