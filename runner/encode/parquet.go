@@ -9,6 +9,7 @@ import (
 
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/compress"
+	"github.com/parquet-go/parquet-go/compress/zstd"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/schema"
@@ -33,7 +34,7 @@ type parquetWriter struct {
 
 // newParquetFiles returns the writer for a compression of settings.
 func newParquetFiles(compression string, budget settings.Bytes) (containerWriter, error) {
-	codecs := map[string]compress.Codec{"none": &parquet.Uncompressed, "snappy": &parquet.Snappy, "gzip": &parquet.Gzip, "zstd": &parquet.Zstd}
+	codecs := map[string]compress.Codec{"none": &parquet.Uncompressed, "snappy": &parquet.Snappy, "gzip": &parquet.Gzip, "zstd": &zstd.Codec{Level: zstdLevel}}
 	codec, ok := codecs[compression]
 	if !ok {
 		return parquetFiles{}, fmt.Errorf("unknown compression %q of Parquet", compression)

@@ -7,6 +7,9 @@ import (
 	"fmt"
 	"math/rand/v2"
 
+	"github.com/parquet-go/parquet-go"
+	"github.com/parquet-go/parquet-go/compress/zstd"
+
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/strictjson"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/encode"
@@ -46,7 +49,14 @@ var makers = map[string]func(context.Context) (step func() (records int, err err
 	},
 	"json schema to parquet": func(ctx context.Context) (func() (int, error), error) { return makeRows(ctx, "parquet", jsonOrders) },
 	"avro to avro":           func(ctx context.Context) (func() (int, error), error) { return makeRows(ctx, "avro", avroOrders) },
-	"typed rows to parquet":  func(context.Context) (func() (int, error), error) { return makeTyped() },
+	"jsonl zstd 1024 B": func(context.Context) (func() (int, error), error) {
+		return makeFiles("jsonl", "zstd", jsonValues(1024))
+	},
+	// The library's own level of zstd, and the one that the runner takes.
+	"typed rows to parquet": func(context.Context) (func() (int, error), error) { return makeTyped(&parquet.Zstd) },
+	"typed rows to parquet, same zstd": func(context.Context) (func() (int, error), error) {
+		return makeTyped(&zstd.Codec{Level: zstd.SpeedFastest})
+	},
 }
 
 // jsonValues are 4,000 orders in JSON, of 100 bytes or of 1 KiB, as services
