@@ -61,9 +61,12 @@ var makers = map[string]func(context.Context) (step func() (records int, err err
 
 // jsonValues are 4,000 orders in JSON, of 100 bytes or of 1 KiB, as services
 // send them: numbers, short strings, a time, a list of objects, a text.
-func jsonValues(size int) (values [][]byte) {
-	random := rand.New(rand.NewPCG(1, uint64(size)))
-	for range 4 * recordsPerStep {
+func jsonValues(size int) [][]byte {
+	return newJSONValues(rand.New(rand.NewPCG(1, uint64(size))), size, 4*recordsPerStep)
+}
+
+func newJSONValues(random *rand.Rand, size, count int) (values [][]byte) {
+	for range count {
 		if size == 100 {
 			values = append(values, fmt.Appendf(nil, `{"id":%09d,"type":"order","country":"%s","customer":%06d,"total":%d.%02d,"paid":%5t,"sku":"S-%06d"}`,
 				random.IntN(9e8)+1e8, country(random), random.IntN(9e5)+1e5, random.IntN(900)+100, random.IntN(100), true, random.IntN(1e6)))

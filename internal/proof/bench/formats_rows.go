@@ -64,8 +64,9 @@ type typedOrder struct {
 	} `parquet:"_record"`
 }
 
-func newOrders() (list []Order) {
-	random := rand.New(rand.NewPCG(3, 4))
+func newOrders() []Order { return randomOrders(rand.New(rand.NewPCG(3, 4))) }
+
+func randomOrders(random *rand.Rand) (list []Order) {
 	pick := func(texts ...string) string { return texts[random.IntN(len(texts))] }
 	for i := range orders {
 		created := 1_790_000_000_000_000 + int64(i)*1_700_003
