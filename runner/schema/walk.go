@@ -103,16 +103,21 @@ func (c *checker) skip(t *Type, data []byte, depth int) (rest []byte, err error)
 		for i := range t.Fields {
 			of := t.Fields[i].Type
 			switch { // what most fields are
+			case depth >= settings.MaxDepth: // it is too deep
 			case of.Kind == Long:
 				c.steps--
 				if n := lengthOfLong(data); n > 0 {
 					data = data[n:]
 					continue
 				}
-			case of.Kind == String && len(data) > 0 && data[0] < 0x80 && data[0]&1 == 0 && len(data) > int(data[0]>>1):
+			case of.Kind == Double && len(data) >= 8:
+				c.steps--
+				data = data[8:]
+				continue
+			case (of.Kind == String || of.Kind == Bytes) && len(data) > 0 && data[0] < 0x80 && data[0]&1 == 0 && len(data) > int(data[0]>>1):
 				c.steps--
 				end := 1 + int(data[0]>>1)
-				if isASCII(data[1:end]) || utf8.Valid(data[1:end]) {
+				if of.Kind == Bytes || isASCII(data[1:end]) || utf8.Valid(data[1:end]) {
 					data = data[end:]
 					continue
 				}
@@ -196,16 +201,19 @@ func lengthOfLong(data []byte) int {
 
 // isASCII says whether all of a short text is.
 func isASCII(text []byte) bool {
-	above := byte(0)
-	for ; len(text) >= 8; text = text[8:] {
-		if binary.LittleEndian.Uint64(text)&0x8080808080808080 != 0 {
-			return false
+	const high = 0x8080808080808080
+	if len(text) < 8 {
+		above := byte(0)
+		for _, c := range text {
+			above |= c
 		}
+		return above < utf8.RuneSelf
 	}
-	for _, c := range text {
-		above |= c
+	above := binary.LittleEndian.Uint64(text[len(text)-8:])
+	for ; len(text) >= 8; text = text[8:] {
+		above |= binary.LittleEndian.Uint64(text)
 	}
-	return above < utf8.RuneSelf
+	return above&high == 0
 }
 
 // takeLong takes a zigzag varint off data.
