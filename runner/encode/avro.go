@@ -27,7 +27,7 @@ func avroCodec(compression string, _ settings.Bytes) (containerWriter, error) {
 		return avroFiles{func() (ocf.Codec, error) { return ocf.DeflateCodec(-1), nil }}, nil
 	case "zstd":
 		return avroFiles{func() (ocf.Codec, error) {
-			return ocf.ZstdCodec([]zstd.EOption{zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(zstdWindow), zstd.WithLowerEncoderMem(true)}, []zstd.DOption{zstd.WithDecoderConcurrency(1)})
+			return ocf.ZstdCodec([]zstd.EOption{zstd.WithEncoderLevel(zstdLevel), zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(zstdWindow), zstd.WithLowerEncoderMem(true)}, []zstd.DOption{zstd.WithDecoderConcurrency(1)})
 		}}, nil
 	}
 	return avroFiles{}, fmt.Errorf("unknown compression %q of Avro", compression)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/compress"
+	"github.com/parquet-go/parquet-go/compress/zstd"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/schema"
@@ -18,6 +19,7 @@ import (
 type parquetFiles struct {
 	codec compress.Codec
 	group int        // bytes of rows that make a row group
+	few   int        // columns that a writer may have which is kept for the next file
 	idle  *sync.Pool // of [parquetWriter]
 }
 
@@ -33,12 +35,12 @@ type parquetWriter struct {
 
 // newParquetFiles returns the writer for a compression of settings.
 func newParquetFiles(compression string, budget settings.Bytes) (containerWriter, error) {
-	codecs := map[string]compress.Codec{"none": &parquet.Uncompressed, "snappy": &parquet.Snappy, "gzip": &parquet.Gzip, "zstd": &parquet.Zstd}
+	codecs := map[string]compress.Codec{"none": &parquet.Uncompressed, "snappy": &parquet.Snappy, "gzip": &parquet.Gzip, "zstd": &zstd.Codec{Level: zstdLevel}}
 	codec, ok := codecs[compression]
 	if !ok {
 		return parquetFiles{}, fmt.Errorf("unknown compression %q of Parquet", compression)
 	}
-	return parquetFiles{codec, groupBytes(budget), &sync.Pool{}}, nil
+	return parquetFiles{codec, groupBytes(budget), int(min(budget/idleColumn, fewColumns)), &sync.Pool{}}, nil
 }
 
 const (
@@ -88,16 +90,20 @@ func (p parquetFiles) write(out *blocks, of *schema.Rows, rows *rowBlocks) error
 	if err := w.Close(); err != nil {
 		return err
 	}
-	if layout.Leaves <= fewColumns && rows.longest == 0 { // others take memory that nobody counts while they are idle
+	if layout.Leaves <= p.few && rows.longest == 0 { // others take memory that nobody counts while they are idle
 		w.scratch = g.scratch
 		p.idle.Put(w)
 	}
 	return dropColumnIndexes(out, unbounded)
 }
 
-// fewColumns is how many columns a writer may have that is kept for the next
-// file, each with a page and a dictionary.
-const fewColumns = 64
+const (
+	// fewColumns is how many columns a writer may have that is kept for the next
+	// file, each with a page and a dictionary, which a row group bounds.
+	fewColumns = 64
+	// idleColumn is what of the memory budget there has to be for each.
+	idleColumn = 4 << 20
+)
 
 // writer returns a writer that writes to out.
 func (p parquetFiles) writer(out *blocks, of *schema.Rows, layout *schema.Columns, unbounded []int) *parquetWriter {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"math/bits"
 	"slices"
 
 	"github.com/parquet-go/parquet-go"
@@ -54,13 +55,21 @@ func (r *Rows) CheckColumns(most int) error {
 // plan is how values of a type are taken apart into columns.
 type plan struct {
 	of          *Type
-	first, last int     // the columns below, last not included
-	least       int     // bytes that a value takes
-	below       []*plan // fields; the one element; what is optional; a map's value; a union's branches
-	repetition  byte    // of the elements after the first
-	nullable    bool    // a union of more than one type has null too
-	branch      int     // of what is optional
-	flat        bool    // one column that has a value in each row: its levels are 0
+	first, last int         // the columns below, last not included
+	least       int         // bytes that a value takes
+	below       []*plan     // fields; the one element; what is optional; a map's value; a union's branches
+	repetition  byte        // of the elements after the first
+	nullable    bool        // a union of more than one type has null too
+	branch      int         // of what is optional
+	flat        bool        // one column that has a value in each row: its levels are 0
+	steps       []shredStep // of a record's fields
+}
+
+// shredStep is what is to be known of a field at once.
+type shredStep struct {
+	kind   Kind // of a flat column, Null for all else
+	column int
+	field  *plan
 }
 
 var errRecursive = errors.New("its schema has a type that contains itself, which Parquet has no columns for; write avro")
@@ -83,6 +92,11 @@ func (p *plan) flatten() {
 	case Record:
 		for _, field := range p.below {
 			field.flatten()
+			next := shredStep{field: field, column: field.first}
+			if field.flat {
+				next.kind = field.of.Kind
+			}
+			p.steps = append(p.steps, next)
 		}
 	case Union, Array, Map, Null:
 	default:
@@ -387,6 +401,12 @@ func (s *shredder) put(column int, v parquet.Value, repetition, definition byte)
 
 // nulls fills all columns of a plan that has no value.
 func (s *shredder) nulls(p *plan, repetition, definition byte) {
+	if s.extent == nil && p.last == p.first+1 {
+		s.values++
+		column := &s.columns[p.first]
+		*column = append(*column, parquet.Value{}.Level(int(repetition), int(definition), p.first))
+		return
+	}
 	for column := p.first; column < p.last; column++ {
 		s.put(column, parquet.Value{}, repetition, definition)
 	}
@@ -400,12 +420,11 @@ func (s *shredder) shred(p *plan, data []byte, repetition, definition byte) (res
 		if len(p.below) == 0 {
 			s.put(p.first, parquet.BooleanValue(true), repetition, definition)
 		}
+		if p.steps != nil && s.extent == nil {
+			return s.flatRecord(p, data)
+		}
 		for _, field := range p.below {
-			if field.flat && s.extent == nil {
-				data = s.shredFlat(field, data)
-			} else {
-				data = s.shred(field, data, repetition, definition)
-			}
+			data = s.shred(field, data, repetition, definition)
 		}
 		return data
 	case Union:
@@ -421,23 +440,33 @@ func (s *shredder) shred(p *plan, data []byte, repetition, definition byte) (res
 	return rest
 }
 
-// shredFlat is shred for a flat column.
-func (s *shredder) shredFlat(p *plan, data []byte) (rest []byte) {
-	column := &s.columns[p.first]
-	s.flat++
-	switch p.of.Kind {
-	case Long:
-		n, rest := long(data)
-		*column = append(*column, parquet.Int64Value(n))
-		return rest
-	case String, Bytes:
-		b, rest := text(data)
-		*column = append(*column, parquet.ByteArrayValue(b))
-		return rest
+// flatRecord is shred for a record that is in each row.
+func (s *shredder) flatRecord(p *plan, data []byte) (rest []byte) {
+	for i := range p.steps {
+		next := &p.steps[i]
+		switch next.kind {
+		case Null:
+			data = s.shred(next.field, data, 0, 0)
+			continue
+		case Long:
+			var n int64
+			n, data = long(data)
+			column := &s.columns[next.column]
+			*column = append(*column, parquet.Int64Value(n))
+		case String, Bytes:
+			var b []byte
+			b, data = text(data)
+			column := &s.columns[next.column]
+			*column = append(*column, parquet.ByteArrayValue(b))
+		default:
+			var v parquet.Value
+			v, data = value(next.field.of, data)
+			column := &s.columns[next.column]
+			*column = append(*column, v)
+		}
+		s.flat++
 	}
-	v, rest := value(p.of, data)
-	*column = append(*column, v)
-	return rest
+	return data
 }
 
 func (s *shredder) union(p *plan, data []byte, repetition, definition byte) []byte {
@@ -528,6 +557,17 @@ func long(data []byte) (int64, []byte) {
 }
 
 func longer(data []byte) (int64, []byte) {
+	if len(data) >= 8 {
+		const high = 0x8080808080808080
+		word := binary.LittleEndian.Uint64(data)
+		if last := ^word & high; last != 0 { // it has at most eight bytes: 56 bits
+			word &= last&-last - 1
+			word = word&0x7f007f007f007f | word>>1&0x3f803f803f803f80
+			word = word&0x3fff00003fff | word>>2&0x0fffc0000fffc000
+			word = word&0xfffffff | word>>4&0xfffffff0000000
+			return int64(word>>1) ^ -int64(word&1), data[bits.TrailingZeros64(last)/8+1:]
+		}
+	}
 	n, length := binary.Varint(data)
 	return n, data[length:]
 }

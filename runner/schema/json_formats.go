@@ -7,7 +7,6 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
-	"time"
 )
 
 // string is the shape of strings: those of some formats become times, UUIDs or
@@ -42,11 +41,15 @@ func (w *jsonWriter) formatted(dst []byte, t *jsonType, n node) ([]byte, error) 
 	if w.kind(n) != '"' {
 		return nil, w.not(n, "no string")
 	}
-	said, err := unquote(w.raw(n))
-	if err != nil {
-		return nil, err
+	quoted := w.raw(n)
+	text := quoted[1 : len(quoted)-1]
+	if bytes.IndexByte(text, '\\') >= 0 {
+		said, err := unquote(quoted)
+		if err != nil {
+			return nil, err
+		}
+		text = []byte(said)
 	}
-	text := []byte(said)
 	switch t.format {
 	case "date-time":
 		if seconds, nanos, ok := parseDateTime(text); ok {
@@ -73,7 +76,7 @@ func (w *jsonWriter) formatted(dst []byte, t *jsonType, n node) ([]byte, error) 
 		if len(text)%4 != 0 {
 			encoding = encoding.WithPadding(base64.NoPadding)
 		}
-		if decoded, err := encoding.DecodeString(said); err == nil {
+		if decoded, err := encoding.DecodeString(string(text)); err == nil {
 			return appendText(dst, decoded), nil
 		}
 	}
@@ -104,15 +107,39 @@ func after(text []byte, any string) (rest []byte, ok bool) {
 
 // parseDate takes a date, as 2006-01-02, off a text as days since 1970.
 func parseDate(text []byte) (days int64, rest []byte, ok bool) {
-	if len(text) < len(time.DateOnly) {
+	var part [3]int64
+	for i, n := range []int{4, 2, 2} {
+		if i > 0 {
+			if text, ok = after(text, "-"); !ok {
+				return 0, nil, false
+			}
+		}
+		if part[i], text, ok = digits(text, n); !ok {
+			return 0, nil, false
+		}
+	}
+	year, month, day := part[0], part[1], part[2]
+	if month < 1 || month > 12 || day < 1 || day > daysOf(year, month) {
 		return 0, nil, false
 	}
-	at, err := time.Parse(time.DateOnly, string(text[:len(time.DateOnly)]))
-	if err != nil {
-		return 0, nil, false
+	if month -= 3; month < 0 { // years begin in March, so that their last day is the one that is not in all
+		year, month = year-1, month+12
 	}
-	days, _ = floorDiv(at.Unix(), secondsOfDay)
-	return days, text[len(time.DateOnly):], true
+	century, year := floorDiv(year, 100)
+	return century*146097>>2 + year*1461/4 + (153*month+2)/5 + day - 719469, text, true
+}
+
+// daysOf is how many days a month has.
+func daysOf(year, month int64) int64 {
+	switch {
+	case month == 2 && year%4 == 0 && (year%100 != 0 || year%400 == 0):
+		return 29
+	case month == 2:
+		return 28
+	case month == 4 || month == 6 || month == 9 || month == 11:
+		return 30
+	}
+	return 31
 }
 
 // parseClock reads a time of day, as 15:04:05.999+02:00, in seconds since

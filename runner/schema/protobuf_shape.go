@@ -3,6 +3,7 @@
 package schema
 
 import (
+	"math"
 	"strconv"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -15,6 +16,7 @@ type protoMessage struct {
 	avro     *Type
 	fields   []protoField
 	byNumber map[protowire.Number]int
+	small    [32]int8 // the same of small numbers and first fields, from 1
 	oneofs   int
 }
 
@@ -56,6 +58,9 @@ func (p *protoShape) message(m protoreflect.MessageDescriptor) *protoMessage {
 		d := m.Fields().Get(i)
 		f := p.field(d)
 		s.byNumber[d.Number()] = i
+		if int(d.Number()) < len(s.small) && i < math.MaxInt8 {
+			s.small[d.Number()] = int8(i + 1)
+		}
 		s.fields = append(s.fields, f)
 		s.avro.Fields = append(s.avro.Fields, Field{Name: string(d.Name()), Type: f.shape()})
 	}

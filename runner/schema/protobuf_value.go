@@ -129,7 +129,7 @@ func (w *protoWriter) scan(m *protoMessage, first int32) error {
 				return protoError(n)
 			}
 			begin += n
-			if i, ok := m.byNumber[number]; ok && m.fields[i].takes(wire) { // others are unknown
+			if i, ok := m.field(number); ok && m.fields[i].takes(wire) { // others are unknown
 				if len(w.found)*occurrenceMemory > w.largest {
 					return errParts
 				}
@@ -138,6 +138,15 @@ func (w *protoWriter) scan(m *protoMessage, first int32) error {
 		}
 	}
 	return nil
+}
+
+// field returns which field has a number.
+func (m *protoMessage) field(number protowire.Number) (i int, ok bool) {
+	if int(number) < len(m.small) && m.small[number] > 0 {
+		return int(m.small[number]) - 1, true
+	}
+	i, ok = m.byNumber[number]
+	return i, ok
 }
 
 // note adds an occurrence to a field's chain, and forgets what was noted of

@@ -124,9 +124,11 @@ func (d *document) after(n node) (at, next int32) {
 	case '"':
 		return int32(d.endOfString(int(n.at))), n.container
 	}
-	at = n.at
-	for int(at) < len(d.text) && bytes.IndexByte([]byte(",]} \n\r\t"), d.text[at]) < 0 {
-		at++
+	for at = n.at; int(at) < len(d.text); at++ {
+		switch d.text[at] {
+		case ',', ']', '}', ' ', '\n', '\r', '\t':
+			return at, n.container
+		}
 	}
 	return at, n.container
 }

@@ -128,7 +128,7 @@ func (m *maker) values(ctx context.Context, id int, name string, kind sr.SchemaT
 	case sr.TypeJSON:
 		v.ending = "json"
 		if m.json {
-			v.decode = plainJSON
+			v.decode = plainJSON()
 			break
 		}
 		v.decode, err = jsonValues(ctx, sources, rows, m.largest, m.logical)
@@ -213,12 +213,14 @@ func (t *Type) containsItself() bool {
 }
 
 // plainJSON leaves JSON as it is.
-func plainJSON(_, payload []byte) (*Rows, []byte, error) {
+func plainJSON() decoder {
 	var c strictjson.Checker
-	if err := c.Check(payload); err != nil {
-		return nil, nil, fmt.Errorf("%w", err)
+	return func(_, payload []byte) (*Rows, []byte, error) {
+		if err := c.Check(payload); err != nil {
+			return nil, nil, fmt.Errorf("%w", err)
+		}
+		return nil, payload, nil
 	}
-	return nil, payload, nil
 }
 
 // AppendJSON appends a value of the rows as one line of JSON of at most so many

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"math/bits"
 	"slices"
 	"unicode/utf8"
 
@@ -100,7 +101,28 @@ func (c *checker) skip(t *Type, data []byte, depth int) (rest []byte, err error)
 		return rest, err
 	case Record:
 		for i := range t.Fields {
-			if data, err = c.skip(t.Fields[i].Type, data, depth+1); err != nil {
+			of := t.Fields[i].Type
+			switch { // what most fields are
+			case depth >= settings.MaxDepth: // it is too deep
+			case of.Kind == Long:
+				c.steps--
+				if n := lengthOfLong(data); n > 0 {
+					data = data[n:]
+					continue
+				}
+			case of.Kind == Double && len(data) >= 8:
+				c.steps--
+				data = data[8:]
+				continue
+			case (of.Kind == String || of.Kind == Bytes) && len(data) > 0 && data[0] < 0x80 && data[0]&1 == 0 && len(data) > int(data[0]>>1):
+				c.steps--
+				end := 1 + int(data[0]>>1)
+				if of.Kind == Bytes || isASCII(data[1:end]) || utf8.Valid(data[1:end]) {
+					data = data[end:]
+					continue
+				}
+			}
+			if data, err = c.skip(of, data, depth+1); err != nil {
 				return nil, fmt.Errorf("field %.100s: %w", t.Fields[i].Name, err)
 			}
 		}
@@ -163,6 +185,36 @@ func (c *checker) endMap(from int) error {
 }
 
 var stringType = &Type{Kind: String}
+
+// lengthOfLong is how long the varint is that data begins with, if it has at most
+// eight bytes; 0 otherwise.
+func lengthOfLong(data []byte) int {
+	if len(data) < 8 {
+		return 0
+	}
+	const high = 0x8080808080808080
+	if last := ^binary.LittleEndian.Uint64(data) & high; last != 0 {
+		return bits.TrailingZeros64(last)/8 + 1
+	}
+	return 0
+}
+
+// isASCII says whether all of a short text is.
+func isASCII(text []byte) bool {
+	const high = 0x8080808080808080
+	if len(text) < 8 {
+		above := byte(0)
+		for _, c := range text {
+			above |= c
+		}
+		return above < utf8.RuneSelf
+	}
+	above := binary.LittleEndian.Uint64(text[len(text)-8:])
+	for ; len(text) >= 8; text = text[8:] {
+		above |= binary.LittleEndian.Uint64(text)
+	}
+	return above&high == 0
+}
 
 // takeLong takes a zigzag varint off data.
 func takeLong(data []byte) (n int64, rest []byte, err error) {

@@ -129,16 +129,18 @@ func (d *deployment) round(ctx context.Context, p supplier, name string, record,
 	supply.configure(&s)
 	s.Batch.MaxBytes = batchBytes
 	s.HTTPPort = 0
-	if r.endToEnd, err = d.ingest(ctx, s, supply, name, size/record); err != nil {
+	ingested, err := d.ingest(ctx, s, supply, name, size/record)
+	if err != nil {
 		return r, err
 	}
+	r.endToEnd = float64(ingested.bytes) / 1e6 / ingested.took().Seconds()
 	// Through a sidecar, as the runner writes; other bytes, as Pachyderm keeps equal chunks once.
 	address, stopSidecar, err := d.StartSidecar(ctx, pachyderm.DefaultProject, name)
 	if err != nil {
 		return r, err
 	}
 	defer stopSidecar()
-	if r.put, err = d.plainPut(ctx, address, name+"-put", size+size/record); err != nil {
+	if r.put, err = d.plainPut(ctx, address, name+"-put", incompressible(size+size/record)); err != nil {
 		return r, err
 	}
 	if err := errors.Join(d.deleteSpout(ctx, name), d.deleteRepo(ctx, name+"-put")); err != nil {
@@ -164,39 +166,38 @@ func fill(random *rand.Rand, text []byte) {
 
 // ingest runs a spout in its pod until all records are in FINISHED commits. The
 // time is Pachyderm's own, from the commit that fixes the start to the last.
-func (d *deployment) ingest(ctx context.Context, s settings.Settings, from supply, name string, records int) (rate float64, err error) {
+func (d *deployment) ingest(ctx context.Context, s settings.Settings, from supply, name string, records int) (t tally, err error) {
 	env := s.Environment()
 	if login, ok := from.(withSecrets); ok {
 		maps.Copy(env, login.secrets())
 	}
 	branch, err := d.createSpout(ctx, name, s.OutputBranch, env)
 	if err != nil {
-		return 0, err
+		return t, err
 	}
 	ticker := time.NewTicker(lookEvery)
 	defer ticker.Stop()
-	var t tally
 	for {
 		select {
 		case <-ctx.Done():
-			return 0, ctx.Err()
+			return t, ctx.Err()
 		case <-ticker.C:
 		}
 		last, _, err := ingest.LastCommit(ctx, branch)
 		if err != nil {
-			return 0, err
+			return t, err
 		}
 		if last == nil || last.ID == t.seen {
 			continue
 		}
 		if err := t.add(ctx, branch, last.ID); err != nil {
-			return 0, err
+			return t, err
 		}
 		switch {
 		case t.records > int64(records):
-			return 0, fmt.Errorf("%d records in the commits, produced %d", t.records, records)
+			return t, fmt.Errorf("%d records in the commits, produced %d", t.records, records)
 		case t.records == int64(records):
-			return float64(t.bytes) / 1e6 / t.ended.Sub(t.began).Seconds(), nil
+			return t, nil
 		}
 	}
 }
@@ -210,8 +211,12 @@ const lookEvery = time.Second
 type tally struct {
 	seen           string // the newest commit that it has
 	records, bytes int64
+	timed          int64     // of the records, those of whole batches, as the bytes are
 	began, ended   time.Time // the last batch is left out: it waits for its age
 }
+
+// took is how long whole batches took.
+func (t tally) took() time.Duration { return t.ended.Sub(t.began) }
 
 // add adds the commits up to the last one that it does not have yet.
 func (t *tally) add(ctx context.Context, branch *pachyderm.Branch, last string) error {
@@ -231,7 +236,7 @@ func (t *tally) add(ctx context.Context, branch *pachyderm.Branch, last string) 
 		case d.Reason == spoutcommit.ReasonStart:
 			t.began = c.Finished
 		case d.Reason == spoutcommit.ReasonBytes || d.Reason == spoutcommit.ReasonWindow:
-			t.bytes += d.Bytes
+			t.bytes, t.timed = t.bytes+d.Bytes, t.timed+d.Written
 			if newest {
 				t.ended, newest = c.Finished, false
 			}

@@ -7,6 +7,9 @@ import (
 	"fmt"
 	"math/rand/v2"
 
+	"github.com/parquet-go/parquet-go"
+	"github.com/parquet-go/parquet-go/compress/zstd"
+
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/strictjson"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/encode"
@@ -46,14 +49,24 @@ var makers = map[string]func(context.Context) (step func() (records int, err err
 	},
 	"json schema to parquet": func(ctx context.Context) (func() (int, error), error) { return makeRows(ctx, "parquet", jsonOrders) },
 	"avro to avro":           func(ctx context.Context) (func() (int, error), error) { return makeRows(ctx, "avro", avroOrders) },
-	"typed rows to parquet":  func(context.Context) (func() (int, error), error) { return makeTyped() },
+	"jsonl zstd 1024 B": func(context.Context) (func() (int, error), error) {
+		return makeFiles("jsonl", "zstd", jsonValues(1024))
+	},
+	// The library's own level of zstd, and the one that the runner takes.
+	"typed rows to parquet": func(context.Context) (func() (int, error), error) { return makeTyped(&parquet.Zstd) },
+	"typed rows to parquet, same zstd": func(context.Context) (func() (int, error), error) {
+		return makeTyped(&zstd.Codec{Level: zstd.SpeedFastest})
+	},
 }
 
 // jsonValues are 4,000 orders in JSON, of 100 bytes or of 1 KiB, as services
 // send them: numbers, short strings, a time, a list of objects, a text.
-func jsonValues(size int) (values [][]byte) {
-	random := rand.New(rand.NewPCG(1, uint64(size)))
-	for range 4 * recordsPerStep {
+func jsonValues(size int) [][]byte {
+	return newJSONValues(rand.New(rand.NewPCG(1, uint64(size))), size, 4*recordsPerStep)
+}
+
+func newJSONValues(random *rand.Rand, size, count int) (values [][]byte) {
+	for range count {
 		if size == 100 {
 			values = append(values, fmt.Appendf(nil, `{"id":%09d,"type":"order","country":"%s","customer":%06d,"total":%d.%02d,"paid":%5t,"sku":"S-%06d"}`,
 				random.IntN(9e8)+1e8, country(random), random.IntN(9e5)+1e5, random.IntN(900)+100, random.IntN(100), true, random.IntN(1e6)))

@@ -13,6 +13,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/parquet-go/parquet-go"
+	"github.com/parquet-go/parquet-go/compress"
 	"github.com/twmb/avro"
 	"github.com/twmb/franz-go/pkg/sr"
 	"github.com/twmb/franz-go/pkg/sr/srfake"
@@ -63,8 +64,9 @@ type typedOrder struct {
 	} `parquet:"_record"`
 }
 
-func newOrders() (list []Order) {
-	random := rand.New(rand.NewPCG(3, 4))
+func newOrders() []Order { return randomOrders(rand.New(rand.NewPCG(3, 4))) }
+
+func randomOrders(random *rand.Rand) (list []Order) {
 	pick := func(texts ...string) string { return texts[random.IntN(len(texts))] }
 	for i := range orders {
 		created := 1_790_000_000_000_000 + int64(i)*1_700_003
@@ -244,7 +246,7 @@ func makeRows(ctx context.Context, format string, of registered) (func() (int, e
 
 // makeTyped makes the same Parquet files of the same rows with the library's own
 // writer, of rows that are Go's structs already.
-func makeTyped() (func() (int, error), error) {
+func makeTyped(codec compress.Codec) (func() (int, error), error) {
 	var rows []typedOrder
 	for i, o := range newOrders() {
 		row := typedOrder{Order: o}
@@ -252,7 +254,7 @@ func makeTyped() (func() (int, error), error) {
 		row.Record.Timestamp, row.Record.Key = 1_790_000_000_000+int64(i), fmt.Appendf(nil, "%06d", i*7919%1_000_000)
 		rows = append(rows, row)
 	}
-	w := parquet.NewGenericWriter[typedOrder](io.Discard, parquet.Compression(&parquet.Zstd), parquet.DataPageVersion(1), parquet.DefaultEncodingFor(parquet.ByteArray, &parquet.Plain),
+	w := parquet.NewGenericWriter[typedOrder](io.Discard, parquet.Compression(codec), parquet.DataPageVersion(1), parquet.DefaultEncodingFor(parquet.ByteArray, &parquet.Plain),
 		parquet.DictionaryMaxBytes(1<<20), parquet.DataPageStatistics(false))
 	next := 0
 	return func() (int, error) {

@@ -32,22 +32,26 @@ func supplyKafka(ctx context.Context, name string, size, count int) (supply, err
 		return nil, err
 	}
 	k := &kafkaSupply{Broker: broker, topic: name, records: count}
-	if err := k.produce(ctx, size); err != nil {
+	random := rand.New(rand.NewPCG(rand.Uint64(), 0))
+	err = k.produce(ctx, func() []byte {
+		value := make([]byte, size)
+		fill(random, value)
+		return value
+	})
+	if err != nil {
 		broker.Stop()
 		return nil, err
 	}
 	return k, nil
 }
 
-func (k *kafkaSupply) produce(ctx context.Context, size int) error {
-	random := rand.New(rand.NewPCG(rand.Uint64(), 0))
+// produce fills the topic with what next returns.
+func (k *kafkaSupply) produce(ctx context.Context, next func() []byte) error {
 	for left, n := k.records, 0; left > 0; {
 		batch := make([]*kgo.Record, min(left, 50_000))
 		for i := range batch {
-			value := make([]byte, size)
-			fill(random, value)
 			// Runs of one partition, as producers with sticky partitioners send them.
-			batch[i] = &kgo.Record{Topic: k.topic, Partition: int32(n/1000) % partitions, Value: value}
+			batch[i] = &kgo.Record{Topic: k.topic, Partition: int32(n/1000) % partitions, Value: next()}
 			n++
 		}
 		if err := k.Produce(ctx, nil, batch...); err != nil {

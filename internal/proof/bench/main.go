@@ -40,6 +40,7 @@ func measurements() []measurement {
 			p.source + " to FINISHED commits, against a plain put and against consuming alone", p.endToEnd})
 	}
 	return append(list,
+		measurement{"end-to-end formats", "JSON to compressed JSON lines, and a registry's Avro to Parquet, to FINISHED commits", formatsEndToEnd},
 		measurement{"formats", "processor time a record of the formats, of rules and of a registry's values", formatsTime},
 		measurement{"processor", "processor time a record, against franz-go and kafka-go, and with 1,000 partitions", processorTime},
 		measurement{"latency", "a single record on an idle topic, until it is in a FINISHED commit", latency})

@@ -15,10 +15,10 @@ import (
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
 )
 
-// plainPut writes size bytes into a new repo through the sidecar at address, in
+// plainPut writes content into a new repo through the sidecar at address, in
 // commits of the same size as the runner's, one call each, and waits until the last is FINISHED. The rate
 // is in MB (1e6 bytes) a second.
-func (d *deployment) plainPut(ctx context.Context, address, name string, size int) (rate float64, err error) {
+func (d *deployment) plainPut(ctx context.Context, address, name string, content []byte) (rate float64, err error) {
 	if err := d.createRepo(ctx, name); err != nil {
 		return 0, err
 	}
@@ -27,8 +27,7 @@ func (d *deployment) plainPut(ctx context.Context, address, name string, size in
 		return 0, err
 	}
 	defer client.Close() //nolint:errcheck // a measurement
-	content := make([]byte, size)
-	fill(rand.New(rand.NewPCG(rand.Uint64(), 0)), content)
+	size := len(content)
 	began := time.Now()
 	for at := 0; at < size; at += batchBytes {
 		if err := putOne(ctx, client, repo(name), fmt.Sprintf("/%012d", at), content[at:min(at+batchBytes, size)]); err != nil {
@@ -44,6 +43,12 @@ func (d *deployment) plainPut(ctx context.Context, address, name string, size in
 		return 0, err
 	}
 	return float64(size) / 1e6 / time.Since(began).Seconds(), nil
+}
+
+func incompressible(size int) []byte {
+	content := make([]byte, size)
+	fill(rand.New(rand.NewPCG(rand.Uint64(), 0)), content)
+	return content
 }
 
 func putOne(ctx context.Context, client *pachyderm.Client, repo *pfs.Repo, path string, content []byte) error {
