@@ -17,12 +17,12 @@ import (
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 )
 
-func readAvro(l settings.Layout, _ string, content []byte) ([]Read, error) {
+func readAvro(l settings.Layout, _ coordinatesOf, _ string, content []byte) ([]Read, error) {
 	rows, err := avroRows(content)
 	return recordsOfRows(l, rows, err)
 }
 
-func readParquet(l settings.Layout, _ string, content []byte) ([]Read, error) {
+func readParquet(l settings.Layout, _ coordinatesOf, _ string, content []byte) ([]Read, error) {
 	rows, err := parquetRows(content)
 	return recordsOfRows(l, rows, err)
 }
