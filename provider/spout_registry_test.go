@@ -17,6 +17,8 @@ var registryCases = []object{
 	{"url": "https://registry.example.com", "tls": object{"client_certificate_secret": object{"name": "registry-tls"}}},
 	{"url": "http://registry.example.com"},
 	{"url": "https://registry.example.com", "keys": "decode", "logical_types": "nanos"},
+	{"url": "https://registry.example.com", "api": "azure", "token_url": "https://login.example.com/token", "scope": "a b", "credentials_secret": object{"name": "registry", "username_key": "user", "password_key": "pass"}},
+	{"url": "https://glue.eu-west-1.amazonaws.com", "credentials_secret": object{"name": "registry", "username_key": "user", "password_key": "pass"}, "token_secret": object{"name": "registry", "key": "key"}},
 	{"url": "http://registry.example.com", "allow_cleartext_credentials": true, "credentials_secret": object{"name": "registry", "username_key": "user", "password_key": "pass"}},
 }
 

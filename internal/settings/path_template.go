@@ -224,6 +224,68 @@ func (t PathTemplate) check(l Layout, several bool) string {
 	return ""
 }
 
+// Coordinates takes a path of the template apart: which records a file of it
+// holds, as far as it shows. A stream that it does not show is "". The template
+// must be one for a layout.
+func (t PathTemplate) Coordinates(path string) (stream string, partition int32, first int64, ok bool) {
+	if !strings.HasPrefix(t.text, "/") {
+		path = strings.TrimPrefix(path, "/")
+	}
+	found := t.pattern().FindStringSubmatch(path)
+	if found == nil {
+		return "", 0, 0, false
+	}
+	at := 0
+	for _, p := range t.parts {
+		if p.role == literally {
+			continue
+		}
+		at++
+		var n int64
+		var err error
+		switch p.role {
+		case ofStream:
+			stream = found[at]
+		case ofPartition:
+			n, err = strconv.ParseInt(found[at], 10, 32)
+			partition = int32(n)
+		case ofFirst:
+			first, err = strconv.ParseInt(found[at], 10, 64)
+		}
+		if err != nil {
+			return "", 0, 0, false
+		}
+	}
+	return stream, partition, first, true
+}
+
+// pattern is what paths of the template look like, with a group for each
+// placeholder.
+func (t PathTemplate) pattern() *regexp.Regexp {
+	groups := map[role]string{ofStream: `([^/]+)`, ofPartition: `([0-9]{5,})`, ofFirst: `([0-9]{20,})`, ofLast: `([0-9]{20,})`, ofExt: `([^/]+)`, ofTime: `(-?[0-9]{2,})`}
+	var text strings.Builder
+	for _, p := range t.parts {
+		switch group, ok := groups[p.role]; {
+		case p.role == literally:
+			text.WriteString(regexp.QuoteMeta(p.literal))
+		case ok:
+			text.WriteString(group)
+		default:
+			text.WriteString(`([^/]*)`)
+		}
+	}
+	return regexp.MustCompile("^" + text.String() + "$")
+}
+
+// Orders says whether files of a stream's records, in the order of their paths,
+// have the records in their order, and each those that follow each other.
+func (t PathTemplate) Orders() bool {
+	return !slices.ContainsFunc(t.parts, func(p part) bool { return p.role == ofRecord || p.role == ofTime })
+}
+
+// ShowsStream says whether paths of the template name the stream.
+func (t PathTemplate) ShowsStream() bool { return t.has(ofStream) }
+
 func (t PathTemplate) has(r role) bool {
 	return slices.ContainsFunc(t.parts, func(p part) bool { return p.role == r })
 }

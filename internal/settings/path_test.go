@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 )
@@ -160,6 +161,36 @@ func TestReferencesInPaths(t *testing.T) {
 		_, err := Parse(least("SPOUT_FILE_PATH="+template, "SPOUT_RECORD_ON_REFUSED=dead_letter"))
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %s", template, err, want)
+		}
+	}
+}
+
+// What a path shows is found in it again.
+func TestCoordinates(t *testing.T) {
+	t.Parallel()
+	kafka := LayoutOf("kafka", "")
+	for _, test := range []struct {
+		template  string
+		stream    string
+		partition int32
+		first     int64
+	}{
+		{"{topic}/{partition}/{first_offset}-{last_offset}.{ext}", "a.b", 3, 7},
+		{"/data/{value:x}/{year}-{month}/{topic}={partition}/{first_offset}", "t", 123456, 1 << 60},
+		{"{partition}/{first_offset}.{ext}", "", 0, 0},
+	} {
+		parsed, err := ParsePathTemplate(test.template)
+		if err != nil {
+			t.Fatal(err)
+		}
+		of := parsed.For(kafka)
+		path := of.Render(PathFields{Stream: test.stream, Partition: test.partition, FirstOffset: test.first, LastOffset: test.first + 5, Ext: "txt.zst", Time: time.Unix(0, 0), Values: "a%2Fb"})
+		stream, partition, first, ok := of.Coordinates(path)
+		if stream != test.stream || partition != test.partition || first != test.first || !ok {
+			t.Errorf("%s: %q %d %d %v", path, stream, partition, first, ok)
+		}
+		if _, _, _, ok := of.Coordinates("/other" + path); ok && test.stream != "" {
+			t.Errorf("/other%s is taken for one", path)
 		}
 	}
 }

@@ -4,6 +4,7 @@ package settings
 
 import (
 	"net/url"
+	"strings"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/address"
 )
@@ -11,8 +12,11 @@ import (
 // SchemaRegistry says where the schemas of values are, and how it is reached.
 type SchemaRegistry struct {
 	URL         string `env:"SPOUT_SCHEMA_REGISTRY_URL" attribute:"url" required:"true" address:"true" doc:"Confluent-compatible schema registry, for example ´https://registry.example.com´. With it, values of ´avro´, ´parquet´ and ´jsonl´ files are decoded: they must begin with a zero byte and the number of their schema, as the registry's serializers write them. A value's fields become columns, and the record's coordinates one called ´_record´; in ´jsonl´, the value becomes JSON. Records of different schemas go into different files, and null values into files with ´_record´ alone. While the registry cannot be reached, reading waits."`
-	Credentials `attribute:"credentials_secret" prefix:"SPOUT_SCHEMA_REGISTRY" doc:"Kubernetes secret with the user name and the password of HTTP basic authentication."`
-	Token       string `env:"SPOUT_SCHEMA_REGISTRY_TOKEN" attribute:"token_secret.key" secret:"token" line:"true" doc:"Bearer token, in place of a user name and password."`
+	API         string `env:"SPOUT_SCHEMA_REGISTRY_API" attribute:"api" default:"auto" doc:"Which API the registry has." values:"auto: by the host of SPOUT_SCHEMA_REGISTRY_URL: ´glue.REGION.amazonaws.com´ is Glue's, ´NAMESPACE.servicebus.windows.net´ Azure's, and any other Confluent's|confluent: Confluent's, which most registries have|azure: that of Azure Event Hubs, for values of its Avro serializers|glue: that of AWS Glue, for values of its Avro and JSON serializers"`
+	Credentials `attribute:"credentials_secret" prefix:"SPOUT_SCHEMA_REGISTRY" doc:"Kubernetes secret with the user name and the password of HTTP basic authentication, with the client id and secret for SPOUT_SCHEMA_REGISTRY_TOKEN_URL, or with the access key's id and secret for Glue."`
+	Token       string `env:"SPOUT_SCHEMA_REGISTRY_TOKEN" attribute:"token_secret.key" secret:"token" line:"true" doc:"Bearer token, in place of a user name and password. For Glue, the session token that goes with a temporary access key."`
+	TokenURL    string `env:"SPOUT_SCHEMA_REGISTRY_TOKEN_URL" attribute:"token_url" address:"true" doc:"Endpoint that gives tokens to clients (OAuth 2.0, client credentials), for example ´https://login.microsoftonline.com/TENANT/oauth2/v2.0/token´. The user name and password are then the client id and the client secret. Its certificate is checked as the registry's is."`
+	Scope       string `env:"SPOUT_SCHEMA_REGISTRY_SCOPE" attribute:"scope" doc:"Scopes to ask SPOUT_SCHEMA_REGISTRY_TOKEN_URL for, separated by blanks, for example ´https://eventhubs.azure.net/.default´."`
 	TLS         TLS    `attribute:"tls" prefix:"SPOUT_SCHEMA_REGISTRY_TLS" doc:"TLS, which a URL with ´https://´ uses. ´{}´, or left out, trusts the system's authorities."`
 
 	AllowCleartext bool `env:"SPOUT_SCHEMA_REGISTRY_ALLOW_CLEARTEXT_CREDENTIALS" attribute:"allow_cleartext_credentials" default:"false" doc:"Whether the user name and password, or the token, may be sent to a registry at ´http://´. Everybody on the way can read them. Without it, that is allowed to this machine only."`
@@ -33,6 +37,7 @@ func (r SchemaRegistry) validate(file File) (p Problems) {
 	if r.URL == "" {
 		return p
 	}
+	p = append(p, r.validateTokens()...)
 	u, err := url.Parse(r.URL)
 	switch {
 	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
@@ -51,7 +56,13 @@ func (r SchemaRegistry) validate(file File) (p Problems) {
 
 func (r SchemaRegistry) validateSecrets() (p Problems) {
 	p = append(p, r.Credentials.complete("SPOUT_SCHEMA_REGISTRY")...)
-	if r.Username != "" && r.Token != "" {
+	if r.TokenURL != "" && r.Username == "" {
+		p.add("SPOUT_SCHEMA_REGISTRY_USERNAME", "", "must be set, since SPOUT_SCHEMA_REGISTRY_TOKEN_URL is: it is the client id", "SPOUT_SCHEMA_REGISTRY_TOKEN_URL")
+	}
+	if r.Kind() == "glue" && r.URL != "" && r.Username == "" {
+		p.add("SPOUT_SCHEMA_REGISTRY_USERNAME", "", "must be set to the id of an access key, and SPOUT_SCHEMA_REGISTRY_PASSWORD to its secret: Glue takes signed requests only", "SPOUT_SCHEMA_REGISTRY_URL")
+	}
+	if r.Username != "" && r.Token != "" && r.Kind() != "glue" {
 		p.add("SPOUT_SCHEMA_REGISTRY_TOKEN", "", "takes the place of a user name: set one of them")
 	}
 	p = append(p, r.TLS.validateSecrets("SPOUT_SCHEMA_REGISTRY_TLS")...)
@@ -61,13 +72,18 @@ func (r SchemaRegistry) validateSecrets() (p Problems) {
 	return p
 }
 
-func (r SchemaRegistry) exposures() []exposure {
-	if !address.IsClearHTTP(r.URL) || r.Username+r.Token == "" {
+func (r SchemaRegistry) exposures() (list []exposure) {
+	if r.Username+r.Token == "" {
 		return nil
 	}
-	return []exposure{{variable: "SPOUT_SCHEMA_REGISTRY_URL", value: address.Redacted(r.URL), fix: "use https://",
-		what:  "gets the credentials so that everybody on the way can read them, since there is no TLS",
-		allow: "SPOUT_SCHEMA_REGISTRY_ALLOW_CLEARTEXT_CREDENTIALS", allowed: r.AllowCleartext, with: []string{"SPOUT_SCHEMA_REGISTRY_USERNAME", "SPOUT_SCHEMA_REGISTRY_TOKEN"}}}
+	const what = "gets the credentials so that everybody on the way can read them, since there is no TLS"
+	for variable, value := range map[string]string{"SPOUT_SCHEMA_REGISTRY_URL": r.URL, "SPOUT_SCHEMA_REGISTRY_TOKEN_URL": r.TokenURL} {
+		if address.IsClearHTTP(value) {
+			list = append(list, exposure{variable: variable, value: address.Redacted(value), fix: "use https://", what: what,
+				allow: "SPOUT_SCHEMA_REGISTRY_ALLOW_CLEARTEXT_CREDENTIALS", allowed: r.AllowCleartext, with: []string{"SPOUT_SCHEMA_REGISTRY_USERNAME", "SPOUT_SCHEMA_REGISTRY_TOKEN"}})
+		}
+	}
+	return list
 }
 
 // takesSchemas says whether values that have a schema are decoded for the format.
@@ -75,3 +91,39 @@ func (f File) takesSchemas() bool { return f.HasRows() || f.Format == "jsonl" }
 
 // DecodesKeys says whether keys are decoded by schemas of a registry.
 func (r SchemaRegistry) DecodesKeys() bool { return r.URL != "" && r.Keys == "decode" }
+
+// validateTokens checks where tokens come from.
+func (r SchemaRegistry) validateTokens() (p Problems) {
+	if r.TokenURL == "" {
+		if r.Scope != "" {
+			p.add("SPOUT_SCHEMA_REGISTRY_SCOPE", r.Scope, "is for SPOUT_SCHEMA_REGISTRY_TOKEN_URL; set that, or take it out", "SPOUT_SCHEMA_REGISTRY_TOKEN_URL")
+		}
+		return p
+	}
+	if u, err := url.Parse(r.TokenURL); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.User != nil {
+		p.add("SPOUT_SCHEMA_REGISTRY_TOKEN_URL", r.TokenURL, "must be the URL of the token endpoint without a user or password, as https://login.example.com/oauth2/token")
+	}
+	if r.Kind() == "glue" {
+		p.add("SPOUT_SCHEMA_REGISTRY_TOKEN_URL", r.TokenURL, "is not for Glue, which takes requests that an access key has signed", "SPOUT_SCHEMA_REGISTRY_API")
+	}
+	return p
+}
+
+// Kind is which API the registry has: confluent, azure or glue.
+func (r SchemaRegistry) Kind() string {
+	if r.API != "auto" && r.API != "" {
+		return r.API
+	}
+	u, err := url.Parse(r.URL)
+	if err != nil {
+		return "confluent"
+	}
+	host := u.Hostname()
+	switch {
+	case strings.HasSuffix(host, ".servicebus.windows.net"):
+		return "azure"
+	case (strings.HasPrefix(host, "glue.") || strings.HasPrefix(host, "glue-fips.") || strings.Contains(host, ".glue.")) && strings.Contains(host, ".amazonaws.com"):
+		return "glue"
+	}
+	return "confluent"
+}

@@ -119,3 +119,11 @@ func (s Settings) streams() streams {
 func sourceAt(name string) int {
 	return slices.IndexFunc(sources, func(s source) bool { return s.name == name })
 }
+
+// OnlyStream is the stream that is read, if the settings name just one.
+func (s Settings) OnlyStream() string {
+	if read := s.streams(); len(read.names) == 1 && !read.others {
+		return read.names[0]
+	}
+	return ""
+}

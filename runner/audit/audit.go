@@ -114,11 +114,11 @@ func (r *Report) problem(commit *pachyderm.Commit, format string, args ...any) {
 
 // auditor walks a branch from its first commit on.
 type auditor struct {
-	branch  *pachyderm.Branch
-	schemas string // folder of a registry's schemas, "" for the usual one
-	layout  settings.Layout
-	truth   Truth
-	report  Report
+	branch   *pachyderm.Branch
+	settings *settings.Settings // that files were written with, nil for the usual paths
+	layout   settings.Layout
+	truth    Truth
+	report   Report
 
 	files     map[string]pachyderm.File // of the last commit that counts
 	filesOf   map[string]map[string]pachyderm.File
@@ -263,8 +263,8 @@ func (a *auditor) foreign(ctx context.Context, commit *pachyderm.Commit) error {
 // schemaFolder is where schemas of a registry are beside the data; they are not
 // counted in descriptions.
 func (a *auditor) schemaFolder() string {
-	if a.schemas != "" {
-		return "/" + a.schemas + "/"
+	if a.settings != nil {
+		return "/" + a.settings.SchemaRegistry.Folder + "/"
 	}
 	return "/_schemas/"
 }
@@ -319,6 +319,14 @@ func (a *auditor) compareFiles(ctx context.Context, commit *pachyderm.Commit, d 
 	return added, nil
 }
 
+// entries are the records of a file.
+func (a *auditor) entries(path string, content []byte) ([]Entry, error) {
+	if a.settings != nil {
+		return RecordsOf(*a.settings, path, content)
+	}
+	return Records(a.layout, path, content)
+}
+
 // read returns the records of files, per stream in the order of the paths.
 func (a *auditor) read(ctx context.Context, commit *pachyderm.Commit, files []pachyderm.File) (map[source.Stream][]Entry, error) {
 	out := map[source.Stream][]Entry{}
@@ -327,7 +335,7 @@ func (a *auditor) read(ctx context.Context, commit *pachyderm.Commit, files []pa
 		if err != nil {
 			return nil, err
 		}
-		entries, err := Records(a.layout, file.Path, content)
+		entries, err := a.entries(file.Path, content)
 		if err != nil {
 			a.report.problem(commit, "has a file that cannot be read, %s: %v.", file.Path, err)
 		}

@@ -38,8 +38,9 @@ func After(ctx context.Context, branch *pachyderm.Branch, layout settings.Layout
 		positions: positions, states: map[string]state{before.ID: {positions: maps.Clone(positions)}}, epoch: d.Epoch, startsGiven: true}}, nil
 }
 
-// SchemasIn says in which folder schemas of a registry are, if not the usual one.
-func (p *Part) SchemasIn(folder string) { p.a.schemas = folder }
+// WrittenWith says with which settings the files were written: what their paths
+// look like, and in which folder schemas of a registry are.
+func (p *Part) WrittenWith(s settings.Settings) { p.a.settings = &s }
 
 // Audit goes on with finished commits, the oldest first, and what the source
 // holds of them.

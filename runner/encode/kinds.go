@@ -22,7 +22,7 @@ type kind struct {
 
 	columns bool // rows are taken apart into columns
 
-	read func(l settings.Layout, path string, content []byte) ([]Read, error)
+	read func(l settings.Layout, where coordinatesOf, path string, content []byte) ([]Read, error)
 }
 
 // kinds are all formats. Dead letters are jsonl, too.

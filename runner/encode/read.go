@@ -29,17 +29,48 @@ type Read struct {
 // of a source with that layout. What has no coordinates inside must have them
 // in its path, as the layout's default path does.
 func ReadFile(l settings.Layout, path string, content []byte) ([]Read, error) {
+	return readFile(l, "", path, content, coordinatesIn)
+}
+
+// ReadFileOf is ReadFile for files that were written with validated settings,
+// whatever their paths look like.
+func ReadFileOf(s settings.Settings, path string, content []byte) ([]Read, error) {
+	template := s.FilePath()
+	if template.String() == "" || template.String() == s.Layout().DefaultPath() {
+		return ReadFile(s.Layout(), path, content)
+	}
+	return readFile(s.Layout(), s.File.Format, path, content, func(_ settings.Layout, path string) (source.Stream, int64, error) {
+		name, partition, first, ok := template.Coordinates(path)
+		if !ok {
+			return source.Stream{}, 0, fmt.Errorf("its path is not like %s", template)
+		}
+		if only := s.OnlyStream(); name == "" {
+			name = only
+		}
+		return source.Stream{Name: name, Partition: partition}, first, nil
+	})
+}
+
+// coordinatesOf takes the stream and the first offset from a path.
+type coordinatesOf func(l settings.Layout, path string) (stream source.Stream, first int64, err error)
+
+// readFile reads a file, which is of the format, if there is one, unless its name
+// tells of another.
+func readFile(l settings.Layout, format, path string, content []byte, where coordinatesOf) ([]Read, error) {
 	name, content, err := unpacked(path, content)
 	if err != nil {
 		return nil, err
 	}
 	for _, k := range kinds {
 		if strings.HasSuffix(name, "."+k.extension) {
-			return k.read(l, name, content)
+			return k.read(l, where, name, content)
 		}
 	}
+	if k, err := kindNamed(format); err == nil {
+		return k.read(l, where, name, content)
+	}
 	if k, ok := kindByContent(content); ok {
-		return k.read(l, name, content)
+		return k.read(l, where, name, content)
 	}
 	return nil, fmt.Errorf("unknown kind of file")
 }
@@ -89,7 +120,7 @@ func isNameless(path string) bool {
 	return true
 }
 
-func readJSONLines(l settings.Layout, _ string, content []byte) ([]Read, error) {
+func readJSONLines(l settings.Layout, _ coordinatesOf, _ string, content []byte) ([]Read, error) {
 	var records []Read
 	for line := range bytes.Lines(content) {
 		r, err := readJSONLine(l, line)
@@ -126,8 +157,8 @@ func readJSONLine(l settings.Layout, line []byte) (r Read, err error) {
 	return r, nil
 }
 
-func readLines(l settings.Layout, path string, content []byte) ([]Read, error) {
-	stream, _, err := coordinatesIn(l, path)
+func readLines(l settings.Layout, where coordinatesOf, path string, content []byte) ([]Read, error) {
+	stream, _, err := where(l, path)
 	if err != nil {
 		return nil, err
 	}
@@ -138,8 +169,8 @@ func readLines(l settings.Layout, path string, content []byte) ([]Read, error) {
 	return records, nil
 }
 
-func readRaw(l settings.Layout, path string, content []byte) ([]Read, error) {
-	stream, offset, err := coordinatesIn(l, path)
+func readRaw(l settings.Layout, where coordinatesOf, path string, content []byte) ([]Read, error) {
+	stream, offset, err := where(l, path)
 	return []Read{{Stream: stream, Offset: offset, Value: string(content)}}, err
 }
 

@@ -17,20 +17,28 @@ import (
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 )
 
-func readAvro(l settings.Layout, _ string, content []byte) ([]Read, error) {
+func readAvro(l settings.Layout, _ coordinatesOf, _ string, content []byte) ([]Read, error) {
 	rows, err := avroRows(content)
 	return recordsOfRows(l, rows, err)
 }
 
-func readParquet(l settings.Layout, _ string, content []byte) ([]Read, error) {
+func readParquet(l settings.Layout, _ coordinatesOf, _ string, content []byte) ([]Read, error) {
 	rows, err := parquetRows(content)
 	return recordsOfRows(l, rows, err)
 }
 
 func parquetRows(content []byte) ([]map[string]any, error) {
-	list, err := parquet.Read[any](bytes.NewReader(content), int64(len(content)))
+	// Not all columns have an index: the library fails over that.
+	file, err := parquet.OpenFile(bytes.NewReader(content), int64(len(content)), parquet.SkipPageIndex(true))
 	if err != nil {
 		return nil, fmt.Errorf("parquet: %w", err)
+	}
+	reader := parquet.NewGenericReader[any](file)
+	defer reader.Close() //nolint:errcheck // it reads memory
+	list := make([]any, file.NumRows())
+	n, err := reader.Read(list)
+	if err != nil && !errors.Is(err, io.EOF) || n != len(list) {
+		return nil, fmt.Errorf("parquet: %d of %d rows: %w", n, len(list), err)
 	}
 	rows := make([]map[string]any, 0, len(list))
 	for _, v := range list {

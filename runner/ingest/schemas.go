@@ -225,7 +225,7 @@ func (s *schemas) lookup(ctx context.Context, due time.Time, id int, next []sour
 func (s *schemas) idsOf(records []source.Record) iter.Seq[int] {
 	return func(yield func(int) bool) {
 		for i := range records {
-			if id, _, err := s.registry.Split(&records[i], false); err == nil && !yield(id) {
+			if id, ok := s.registry.Named(&records[i]); ok && !yield(id) {
 				return
 			}
 		}

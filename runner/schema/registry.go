@@ -77,12 +77,17 @@ func NewRegistry(s settings.Settings, log hclog.Logger) (*Registry, error) {
 	if err != nil {
 		return nil, err
 	}
-	web := needed(httpclient.New(config, 10*time.Second))
+	web := httpclient.New(config, 10*time.Second)
+	if c.TokenURL != "" {
+		web.Transport = withTokens(c, web)
+	}
+	web.Transport = newForeign(c, web.Transport)
+	web = needed(web)
 	options := []sr.ClientOpt{sr.URLs(c.URL), sr.UserAgent("spout-runner"), sr.HTTPClient(web)}
-	if c.Username != "" {
+	if c.Username != "" && c.TokenURL == "" && c.Kind() != "glue" {
 		options = append(options, sr.BasicAuth(c.Username, c.Password))
 	}
-	if c.Token != "" {
+	if c.Token != "" && c.Kind() != "glue" {
 		options = append(options, sr.BearerToken(c.Token))
 	}
 	client, err := sr.NewClient(options...)

@@ -4,9 +4,11 @@ package schema
 
 import (
 	"bytes"
+	"compress/zlib"
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"strconv"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
@@ -53,6 +55,8 @@ const (
 	numberPrefix = 5 // a zero byte and a number of 32 bits
 	globalPrefix = 9 // a zero byte and one of 64
 	guidByte     = 1 // before a GUID
+	glueByte     = 3 // before Glue's byte of the compression and a GUID
+	gluePrefix   = 2 + 16
 	guidPrefix   = 1 + 16
 )
 
@@ -83,9 +87,21 @@ const notSplit = "its %s does not begin with a zero byte and the number of a sch
 //
 // What it takes are a zero byte and a number of 32 bits; where that would be 0,
 // which no schema has, one of 64, as Apicurio's serializers wrote it until 2.6; a
-// byte 1 and a GUID; and headers, as those of Confluent's, Apicurio's and
+// byte 1 and a GUID; a byte 3, whether it is compressed, and a GUID, as Glue's
+// serializers have it; and headers, as those of Confluent's, Apicurio's and
 // Azure's serializers, which come first.
 func (r *Registry) Split(rec *source.Record, key bool) (id int, payload []byte, err error) {
+	return r.split(rec, key, false)
+}
+
+// Named returns the number of the schema that a record's value names; it is not
+// ok if it names none.
+func (r *Registry) Named(rec *source.Record) (id int, ok bool) {
+	id, _, err := r.split(rec, false, true)
+	return id, err == nil
+}
+
+func (r *Registry) split(rec *source.Record, key, idOnly bool) (id int, payload []byte, err error) {
 	value, which, at := rec.Value, "value", 0
 	if key {
 		value, which, at = rec.Key, "key", 1
@@ -95,7 +111,7 @@ func (r *Registry) Split(rec *source.Record, key bool) (id int, payload []byte, 
 		if err != nil {
 			return 0, nil, err
 		}
-		if found && len(rest) > 0 { // which message of a .proto file it is
+		if found && len(rest) > 0 && !idOnly { // which message of a .proto file it is
 			r.joined = append(append(r.joined[:0], rest...), value...)
 			return id, r.joined, nil
 		}
@@ -112,7 +128,38 @@ func (r *Registry) Split(rec *source.Record, key bool) (id int, payload []byte, 
 	case len(value) >= guidPrefix && value[0] == guidByte:
 		return r.number(wireID{byGUID, [16]byte(value[1:guidPrefix])}), value[guidPrefix:], nil
 	}
+	if len(value) >= gluePrefix && value[0] == glueByte && (value[1] == gluePlain || value[1] == glueZlib) {
+		if payload = value[gluePrefix:]; value[1] == glueZlib && !idOnly {
+			if payload, err = r.uncompressed(payload); err != nil {
+				return 0, nil, refusef("its %s is not compressed as Glue's serializers do it: %.200v", which, err)
+			}
+		}
+		return r.number(wireID{byGUID, [16]byte(value[2:gluePrefix])}), payload, nil
+	}
 	return 0, nil, refusef(notSplit, which)
+}
+
+// How Glue's serializers compress values.
+const (
+	gluePlain = 0
+	glueZlib  = 5
+)
+
+// uncompressed is a value of Glue's serializers as it was before.
+func (r *Registry) uncompressed(payload []byte) ([]byte, error) {
+	z, err := zlib.NewReader(bytes.NewReader(payload))
+	if err != nil {
+		return nil, fmt.Errorf("%w", err)
+	}
+	buffer := bytes.NewBuffer(r.joined[:0])
+	_, err = io.Copy(buffer, io.LimitReader(z, int64(r.maker.largest)+1))
+	if r.joined = buffer.Bytes(); err != nil {
+		return nil, fmt.Errorf("%w", err)
+	}
+	if len(r.joined) > r.maker.largest {
+		return nil, errGrows
+	}
+	return r.joined, nil
 }
 
 // inHeaders looks for what headers say of a schema; rest is what else they say

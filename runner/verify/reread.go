@@ -65,6 +65,7 @@ func (v *verifier) reread(ctx context.Context, from commit, portion []commit) (a
 		return nil, why(ctx, src, err)
 	}
 	if v.Settings.SchemaRegistry.URL != "" {
+		t.settings = v.Settings
 		if t.replay, err = ingest.NewReplay(v.Settings, v.Log); err != nil {
 			return nil, err
 		}
@@ -135,6 +136,7 @@ type truth struct {
 	rules        *record.Rules
 	jsonl        bool
 	replay       *ingest.Replay // of values that are decoded; nil if there are none
+	settings     settings.Settings
 	moved        bool
 }
 
@@ -171,7 +173,7 @@ func (t *truth) takeDecoded(ctx context.Context, chunk *source.Chunk) error {
 	})
 	found := make(map[int64]audit.Entry, len(part.Records))
 	err := t.replay.Files(ctx, &part, func(path string, content []byte) error {
-		entries, err := audit.Records(t.layout, path, content)
+		entries, err := audit.RecordsOf(t.settings, path, content)
 		for _, e := range entries {
 			e.Stream = stream
 			found[e.Offset] = e

@@ -92,8 +92,12 @@ func comparable(s settings.Settings) error {
 	if encode.ShowsCoordinates(s.File.Format) {
 		return nil
 	}
-	if path, plain := s.FilePath().String(), s.Layout().DefaultPath(); path != plain {
-		return fmt.Errorf("files of the format %s only show which records they hold by SPOUT_FILE_PATH=%s, and it is %s", s.File.Format, plain, path)
+	path := s.FilePath()
+	if s.File.Format == "lines" && !path.Orders() {
+		return fmt.Errorf("files of the format lines show which records they hold only if a path shows neither a time nor a part of the record, and SPOUT_FILE_PATH is %s", path)
+	}
+	if s.OnlyStream() == "" && !path.ShowsStream() {
+		return fmt.Errorf("files of the format %s show which records they hold only if their path names the %s, and SPOUT_FILE_PATH is %s", s.File.Format, s.Layout().Stream, path)
 	}
 	return nil
 }
@@ -153,7 +157,7 @@ func (v *verifier) portion(ctx context.Context) error {
 		if v.part, err = audit.After(ctx, v.Branch, v.Settings.Layout(), v.positioned(v.at).Commit, v.offsets); err != nil {
 			return err
 		}
-		v.part.SchemasIn(v.Settings.SchemaRegistry.Folder)
+		v.part.WrittenWith(v.Settings)
 	}
 	infos := make([]*pachyderm.Commit, len(portion))
 	for i, c := range portion {

@@ -183,11 +183,23 @@ func (s *spout) verify(n int) *verify.Result {
 func TestSame(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*settings.Settings){
-		"jsonl":      nil,
-		"lines":      func(s *settings.Settings) { s.File.Format = "lines" },
-		"avro":       func(s *settings.Settings) { s.File.Format = "avro" },
-		"parquet":    func(s *settings.Settings) { s.File.Format = "parquet" },
-		"raw":        func(s *settings.Settings) { s.File.Format = "raw" },
+		"jsonl":   nil,
+		"lines":   func(s *settings.Settings) { s.File.Format = "lines" },
+		"avro":    func(s *settings.Settings) { s.File.Format = "avro" },
+		"parquet": func(s *settings.Settings) { s.File.Format = "parquet" },
+		"raw":     func(s *settings.Settings) { s.File.Format = "raw" },
+		"lines elsewhere": func(s *settings.Settings) {
+			s.File.Format, s.File.Compression = "lines", "gzip"
+			if err := s.File.Path.UnmarshalText([]byte("data/{partition}-{first_offset}-{last_offset}")); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"raw by value": func(s *settings.Settings) {
+			s.File.Format = "raw"
+			if err := s.File.Path.UnmarshalText([]byte("{key}/{year}/{topic}={partition}/{first_offset}.{ext}")); err != nil {
+				t.Fatal(err)
+			}
+		},
 		"compressed": func(s *settings.Settings) { s.File.Compression = "zstd" },
 		"masked, filtered and refused": func(s *settings.Settings) {
 			parsed, err := settings.Parse([]string{"SPOUT_KAFKA_BROKERS=" + strings.Join(s.Kafka.Brokers, ","), "SPOUT_KAFKA_TOPICS=" + topic,
@@ -326,7 +338,7 @@ func TestWhatCannotBeCompared(t *testing.T) {
 		t.Error(err)
 	}
 	s.settings.File.Format = "lines"
-	if err := s.settings.File.Path.UnmarshalText([]byte("{partition}/{first_offset}.{ext}")); err != nil {
+	if err := s.settings.File.Path.UnmarshalText([]byte("{year}/{partition}/{first_offset}.{ext}")); err != nil {
 		t.Fatal(err)
 	}
 	s.ingest(3)

@@ -57,10 +57,11 @@ variable "topics" {
       max_age     = optional(string)
     }), {})
     file = optional(object({
-      format      = optional(string)
-      compression = optional(string)
-      path        = optional(string)
-      path_time   = optional(string)
+      format          = optional(string)
+      compression     = optional(string)
+      path            = optional(string)
+      path_time       = optional(string)
+      recursion_depth = optional(number)
     }), {})
     kafka = optional(object({
       client_id          = optional(string)
@@ -151,10 +152,11 @@ variable "batch" {
 variable "file" {
   description = "How records become files: format, compression, and the path with placeholders, as file of the resource pachyderm_spout."
   type = object({
-    format      = optional(string)
-    compression = optional(string)
-    path        = optional(string)
-    path_time   = optional(string)
+    format          = optional(string)
+    compression     = optional(string)
+    path            = optional(string)
+    path_time       = optional(string)
+    recursion_depth = optional(number)
   })
   default  = {}
   nullable = false
@@ -205,10 +207,15 @@ variable "trigger" {
 }
 
 variable "schema_registry" {
-  description = "Schema registry of the values, for avro and parquet files, as schema_registry of the resource pachyderm_spout. Secrets are named, and are Kubernetes secrets in Pachyderm's namespace; files are those of secret_mounts."
+  description = "Schema registry of the values, for avro, parquet and jsonl files, as schema_registry of the resource pachyderm_spout. Secrets are named, and are Kubernetes secrets in Pachyderm's namespace; files are those of secret_mounts."
   type = object({
-    url    = string
-    folder = optional(string)
+    url           = string
+    api           = optional(string)
+    keys          = optional(string)
+    logical_types = optional(string)
+    folder        = optional(string)
+    token_url     = optional(string)
+    scope         = optional(string)
 
     allow_cleartext_credentials = optional(bool)
 
