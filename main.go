@@ -78,6 +78,15 @@ func cleanUp(busy func() bool, sleep func(time.Duration), look time.Duration) {
 	}
 }
 
+// isLogged says whether Terraform was told to write a log. Programs that start
+// it, such as those made with terraform-exec, set the variables to nothing.
+func isLogged(environ []string) bool {
+	return slices.ContainsFunc(environ, func(entry string) bool {
+		name, value, _ := strings.Cut(entry, "=")
+		return strings.HasPrefix(name, "TF_LOG") && value != ""
+	})
+}
+
 // economize saves CPU time, of which Terraform and its providers need much
 // more than of anything else when a state holds many objects. It returns what
 // the provider has to be told for it.
@@ -85,8 +94,7 @@ func economize() []provider.Option {
 	var options []provider.Option
 	// Nobody reads the log unless Terraform was told to write one; without
 	// this, all of it is written, and parsed by Terraform.
-	logged := slices.ContainsFunc(os.Environ(), func(entry string) bool { return strings.HasPrefix(entry, "TF_LOG") })
-	if !logged {
+	if !isLogged(os.Environ()) {
 		for _, name := range []string{"TF_LOG_PROVIDER", "TF_LOG_SDK"} {
 			_ = os.Setenv(name, "OFF") // without which it is slower
 		}

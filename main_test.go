@@ -28,3 +28,18 @@ func TestCleanUp(t *testing.T) {
 		}
 	}
 }
+
+// A variable that is there and says nothing asks for no log.
+func TestIsLogged(t *testing.T) {
+	t.Parallel()
+	for want, environs := range map[bool][][]string{
+		true:  {{"TF_LOG=TRACE"}, {"HOME=/", "TF_LOG_PROVIDER=debug"}},
+		false: {nil, {"TF_LOG="}, {"TF_LOG=", "TF_LOG_PATH=", "TF_LOG_CORE=", "TF_LOG_PROVIDER="}, {"TF_INPUT=0", "NOT_TF_LOG=TRACE"}},
+	} {
+		for _, environ := range environs {
+			if isLogged(environ) != want {
+				t.Errorf("%q: should be %v", environ, want)
+			}
+		}
+	}
+}

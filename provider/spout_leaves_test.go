@@ -143,6 +143,7 @@ var leafCases = []leaf{
 	{path: "batch.max_age", a: "2s", b: "3s", same: "2000ms"},
 	{path: "file.format", a: "jsonl", b: "lines"},
 	{path: "file.compression", a: "zstd", b: "gzip"},
+	{path: "file.recursion_depth", a: 3.0, b: 5.0},
 	{path: "file.path", a: "{partition}/{first_offset}.{ext}", b: "x/{partition}/{first_offset}.{ext}"},
 	{path: "file", a: object{"format": "parquet", "compression": "snappy"}, b: object{"format": "avro"}},
 	{path: "file.path_time", a: "ingestion", b: "event"},

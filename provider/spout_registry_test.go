@@ -16,6 +16,7 @@ var registryCases = []object{
 	{"url": "https://registry.example.com", "tls": object{"ca_file": "/etc/registry/ca.crt", "certificate_file": "/etc/registry/tls.crt", "private_key_file": "/etc/registry/tls.key"}},
 	{"url": "https://registry.example.com", "tls": object{"client_certificate_secret": object{"name": "registry-tls"}}},
 	{"url": "http://registry.example.com"},
+	{"url": "https://registry.example.com", "keys": "decode", "logical_types": "nanos"},
 	{"url": "http://registry.example.com", "allow_cleartext_credentials": true, "credentials_secret": object{"name": "registry", "username_key": "user", "password_key": "pass"}},
 }
 

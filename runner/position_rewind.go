@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -96,7 +95,7 @@ func (c rewindCommand) canBeRead(ctx context.Context, s settings.Settings, plan 
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
 	if _, err := checkSource(ctx, s, plan.Position); err != nil {
-		return errors.Join(fmt.Errorf("the source %s cannot be read from commit %s on:", s.Source, plan.To.ID), err)
+		return fmt.Errorf("the source %s cannot be read from commit %s on: %w", s.Source, plan.To.ID, err)
 	}
 	return nil
 }

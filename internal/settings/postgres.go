@@ -78,24 +78,13 @@ func PostgresTable(text string) (schema, table string, ok bool) {
 	return schema, table, plausible(schema) && plausible(table)
 }
 
-// PostgresStream names the stream of a table. It is a part of paths: what is no
-// letter, digit, '_', '-' or '$' of ASCII becomes %XX.
+// PostgresStream names the stream of a table. Dots within the names are %2E, so
+// that no two tables have one name. In paths other characters are escaped, too.
 func PostgresStream(schema, table string) string {
-	return string(appendPlain(append(appendPlain(nil, schema), '.'), table))
+	return streamEscapes.Replace(schema) + "." + streamEscapes.Replace(table)
 }
 
-func appendPlain(dst []byte, name string) []byte {
-	const digits = "0123456789ABCDEF"
-	for i := range len(name) {
-		c := name[i]
-		if 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '_' || c == '-' || c == '$' {
-			dst = append(dst, c)
-		} else {
-			dst = append(dst, '%', digits[c>>4], digits[c&15])
-		}
-	}
-	return dst
-}
+var streamEscapes = strings.NewReplacer(".", "%2E", "%", "%25")
 
 func (p Postgres) streams() streams {
 	s := streams{others: p.Publication != "", variables: []string{"SPOUT_POSTGRES_TABLES"}}

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/address"
 )
@@ -83,9 +85,11 @@ func (RabbitMQ) largestBatch() Bytes { return 0 }
 // RabbitMQ allows 255, but a file's name must have room for it.
 const maxRabbitMQName = 249
 
-// IsQueueName says whether the name of a queue or stream can be part of a
-// path. RabbitMQ itself allows all names.
-func IsQueueName(name string) bool { return len(name) <= maxRabbitMQName && IsPlainInPath(name) }
+// IsQueueName says whether a queue or stream of a name can be read. RabbitMQ
+// itself allows all names. In paths they are escaped, see [AppendPathValue].
+func IsQueueName(name string) bool {
+	return name != "" && len(name) <= maxRabbitMQName && utf8.ValidString(name) && !strings.ContainsFunc(name, unicode.IsControl)
+}
 
 func (r RabbitMQ) validate(all Settings) (p Problems) {
 	if len(r.Addresses) == 0 {
@@ -128,7 +132,7 @@ func (r RabbitMQ) validateNames() (p Problems) {
 		for i, name := range list.names {
 			switch {
 			case !IsQueueName(name):
-				p.add(list.variable, name, fmt.Sprintf("cannot be read: names become folders, so they must have letters, digits, '.', '_' and '-' only, %d at most", maxRabbitMQName))
+				p.add(list.variable, name, fmt.Sprintf("cannot be read: names must have 1 to %d bytes of UTF-8, and no control characters", maxRabbitMQName))
 			case slices.Contains(list.names[:i], name):
 				p.add(list.variable, name, "is there twice; name each once")
 			}

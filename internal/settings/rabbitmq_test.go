@@ -22,7 +22,7 @@ func TestRabbitMQ(t *testing.T) {
 		"": "SPOUT_RABBITMQ_QUEUES must name at least one queue",
 		"SPOUT_RABBITMQ_QUEUES=a SPOUT_RABBITMQ_STREAMS=b":                                        "read queues and streams with a spout each",
 		"SPOUT_RABBITMQ_QUEUES=a,b,a":                                                             `SPOUT_RABBITMQ_QUEUES="a" is there twice`,
-		"SPOUT_RABBITMQ_QUEUES=shop/orders":                                                       "names become folders",
+		"SPOUT_RABBITMQ_QUEUES=shop\x01orders":                                                    "no control characters",
 		"SPOUT_RABBITMQ_QUEUES=a SPOUT_RABBITMQ_START=next":                                       `SPOUT_RABBITMQ_START="next" is for streams`,
 		"SPOUT_RABBITMQ_QUEUES=a SPOUT_RABBITMQ_ON_RESET=restart":                                 "is for streams",
 		"SPOUT_RABBITMQ_QUEUES=a SPOUT_RABBITMQ_PREFETCH=1":                                       "must be from 2 to 25000",

@@ -142,6 +142,7 @@ func TestProblems(t *testing.T) {
 		"SPOUT_MEMORY_BUDGET=32MiB":                                    "must be at least 64MiB, 8 times SPOUT_KAFKA_FETCH_MAX_BYTES",
 		"SPOUT_BATCH_MAX_BYTES=64 apples":                              "must be a number of bytes, such as 64MiB or 1GB",
 		"SPOUT_BATCH_MAX_RECORDS=-1":                                   "must not be negative",
+		"SPOUT_FILE_RECURSION_DEPTH=11":                                "must be from 0 to 10",
 		"SPOUT_BATCH_MAX_AGE=10":                                       "must be a length of time, such as 500ms, 10s, 5m or 1h30m",
 		"SPOUT_BATCH_MAX_AGE=1ms":                                      "must be at least 10ms",
 		"SPOUT_FILE_FORMAT=csv":                                        "must be one of lines, jsonl",

@@ -159,6 +159,9 @@ func (s Settings) validateLimits() (p Problems) {
 	if s.Batch.MaxBytes < 1 {
 		p.add("SPOUT_BATCH_MAX_BYTES", s.Batch.MaxBytes.String(), "must be at least 1 byte")
 	}
+	if s.File.RecursionDepth < 0 || s.File.RecursionDepth > maxRecursionDepth {
+		p.add("SPOUT_FILE_RECURSION_DEPTH", strconv.Itoa(s.File.RecursionDepth), fmt.Sprintf("must be from 0 to %d", maxRecursionDepth))
+	}
 	if s.Batch.MaxRecords < 0 {
 		p.add("SPOUT_BATCH_MAX_RECORDS", strconv.Itoa(s.Batch.MaxRecords), "must not be negative; 0 means no limit")
 	}
@@ -173,3 +176,7 @@ func (s Settings) validateLimits() (p Problems) {
 	}
 	return p
 }
+
+// maxRecursionDepth bounds the columns of types that contain themselves: each
+// has all those below it.
+const maxRecursionDepth = 10

@@ -46,11 +46,11 @@ type WebhookEndpoint struct {
 	ClientNames []string `attribute:"client_names" set:"true" doc:"With ´certificate´: names of which the certificate must have one, as its common name or as an alternative name. Left out, all certificates of the authorities are good."`
 	Open        bool     `attribute:"allow_unauthenticated" default:"false" doc:"With ´none´: must be ´true´, since everybody who reaches the endpoint can then write into the output repo."`
 
-	Body string `attribute:"body" default:"whole" doc:"What a body holds. All of its records are taken, or none: what is wrong with one of them is answered with 400." values:"whole: one record, as the body came|ndjson: a record on each line, in JSON|json_array: an array in JSON, each element a record|multipart: a record for each part, for example a file|cloudevents: CloudEvents 1.0 in the binary, structured or batched mode. The record is the event's data, and its headers are the attributes"`
+	Body string `attribute:"body" default:"whole" doc:"What a body holds. All of its records are taken, or none: what is wrong with one of them is answered with 400." values:"whole: one record, as the body came, but for a byte order mark in front of JSON|ndjson: a record on each line, in JSON|json_array: an array in JSON, each element a record|multipart: a record for each part, for example a file|cloudevents: CloudEvents 1.0 in the binary, structured or batched mode. The record is the event's data, and its headers are the attributes"`
 	ID   string `attribute:"id" doc:"Where a request's id is, by which one that comes again is recognised: ´header:NAME´, ´value:FIELD´ of a body in JSON, or ´none´. With ´ndjson´ and ´json_array´, ´value:FIELD´ is of each record. Default: what ´auth´ has for it. CloudEvents have ids of their own."`
 	Ack  string `attribute:"ack" default:"committed" doc:"When a request is answered." values:"committed: with 200 once its records are in a FINISHED commit|received: with 202 at once. What is not committed yet when the pod dies is lost"`
 
-	Handshakes []string `attribute:"handshakes" set:"true" doc:"Questions of senders to answer, by which they find out whether they may send: ´slack´ (´url_verification´), ´cloudevents´ (´OPTIONS´ with ´WebHook-Request-Origin´) or ´challenge´ (´GET´ with ´hub.challenge´ and ´hub.verify_token´, of Meta and WebSub). Left out, none."`
+	Handshakes []string `attribute:"handshakes" set:"true" doc:"Questions of senders to answer, by which they find out whether they may send: ´slack´ (´url_verification´), ´cloudevents´ (´OPTIONS´ with ´WebHook-Request-Origin´), ´challenge´ (´GET´ with ´hub.challenge´ and ´hub.verify_token´, of Meta and WebSub) or ´head´ (´HEAD´, for example of Trello and Mailchimp). Left out, none."`
 	TokenFiles []string `attribute:"verify_token_files" set:"true" doc:"With the handshake ´challenge´: files with one token each that ´hub.verify_token´ may be."`
 	Headers    []string `attribute:"headers" set:"true" doc:"Headers of requests to keep in records, besides ´Content-Type´ and those by which the sender of ´auth´ names the event. ´:path´, ´:query´ and ´:remote´ stand for the request's path, query and sender."`
 
@@ -67,7 +67,7 @@ type WebhookEndpoint struct {
 }
 
 // WebhookHandshakes are the values of handshakes.
-var WebhookHandshakes = []string{"slack", "cloudevents", "challenge"}
+var WebhookHandshakes = []string{"slack", "cloudevents", "challenge", "head"}
 
 // WebhookHealth is the path that no endpoint may have.
 const WebhookHealth = "/healthz"

@@ -50,7 +50,7 @@ type name struct {
 	bit        uint64 // that stands for it among 64
 	next       *name  // the one that followed it
 
-	object, elements *place // of objects that are its value, or are in lists that are
+	object *place // of objects that are its value, or are in lists that are
 
 	isSought           bool    // the value, or something in it, is sought
 	single, everywhere *Fields // what of its value, nil for nothing

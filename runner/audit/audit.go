@@ -114,10 +114,11 @@ func (r *Report) problem(commit *pachyderm.Commit, format string, args ...any) {
 
 // auditor walks a branch from its first commit on.
 type auditor struct {
-	branch *pachyderm.Branch
-	layout settings.Layout
-	truth  Truth
-	report Report
+	branch  *pachyderm.Branch
+	schemas string // folder of a registry's schemas, "" for the usual one
+	layout  settings.Layout
+	truth   Truth
+	report  Report
 
 	files     map[string]pachyderm.File // of the last commit that counts
 	filesOf   map[string]map[string]pachyderm.File
@@ -259,9 +260,14 @@ func (a *auditor) foreign(ctx context.Context, commit *pachyderm.Commit) error {
 	return nil
 }
 
-// schemaFolder is where schemas of a registry are beside the data; it is not
-// counted in commits, since another life of the runner writes the same again.
-const schemaFolder = "/_schemas/"
+// schemaFolder is where schemas of a registry are beside the data; they are not
+// counted in descriptions.
+func (a *auditor) schemaFolder() string {
+	if a.schemas != "" {
+		return "/" + a.schemas + "/"
+	}
+	return "/_schemas/"
+}
 
 func byPath(list []pachyderm.File) map[string]pachyderm.File {
 	files := make(map[string]pachyderm.File, len(list))
@@ -281,7 +287,7 @@ func (a *auditor) compareFiles(ctx context.Context, commit *pachyderm.Commit, d 
 	now := byPath(list)
 	for _, file := range list {
 		switch before, ok := a.files[file.Path]; {
-		case !ok && strings.HasPrefix(file.Path, schemaFolder):
+		case !ok && strings.HasPrefix(file.Path, a.schemaFolder()):
 		case !ok:
 			added = append(added, file)
 		case before.Hash != file.Hash || before.Size != file.Size:

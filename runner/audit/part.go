@@ -38,6 +38,9 @@ func After(ctx context.Context, branch *pachyderm.Branch, layout settings.Layout
 		positions: positions, states: map[string]state{before.ID: {positions: maps.Clone(positions)}}, epoch: d.Epoch, startsGiven: true}}, nil
 }
 
+// SchemasIn says in which folder schemas of a registry are, if not the usual one.
+func (p *Part) SchemasIn(folder string) { p.a.schemas = folder }
+
 // Audit goes on with finished commits, the oldest first, and what the source
 // holds of them.
 func (p *Part) Audit(ctx context.Context, truth Truth, commits ...*pachyderm.Commit) error {

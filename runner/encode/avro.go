@@ -4,7 +4,6 @@ package encode
 
 import (
 	"fmt"
-	"strconv"
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/twmb/avro"
@@ -28,7 +27,7 @@ func avroCodec(compression string, _ settings.Bytes) (containerWriter, error) {
 		return avroFiles{func() (ocf.Codec, error) { return ocf.DeflateCodec(-1), nil }}, nil
 	case "zstd":
 		return avroFiles{func() (ocf.Codec, error) {
-			return ocf.ZstdCodec([]zstd.EOption{zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(zstdWindow), zstd.WithLowerEncoderMem(true)}, []zstd.DOption{zstd.WithDecoderConcurrency(1)})
+			return ocf.ZstdCodec([]zstd.EOption{zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(zstdWindow), zstd.WithLowerEncoderMem(true)}, []zstd.DOption{zstd.WithDecoderConcurrency(1)})
 		}}, nil
 	}
 	return avroFiles{}, fmt.Errorf("unknown compression %q of Avro", compression)
@@ -54,8 +53,8 @@ func (a avroFiles) write(out *blocks, of *schema.Rows, rows *rowBlocks) error {
 		}
 		options = append(options, ocf.WithCodec(codec))
 	}
-	if of.ID != 0 {
-		options = append(options, ocf.WithMetadata(map[string][]byte{schemaIDProperty: strconv.AppendInt(nil, int64(of.ID), 10)}))
+	if of.ID != "" {
+		options = append(options, ocf.WithMetadata(map[string][]byte{schemaIDProperty: []byte(of.ID)}))
 	}
 	w, err := ocf.NewWriter(out, anySchema, options...)
 	if err != nil {

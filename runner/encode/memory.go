@@ -11,6 +11,9 @@ var blockSizes = [...]int{8 << 10, 64 << 10, 256 << 10, 1 << 20}
 // blockPools reuse blocks, one pool a size.
 var blockPools [len(blockSizes)]sync.Pool
 
+// sliceHeaders are what pools hold blocks by, while they hold none.
+var sliceHeaders sync.Pool
+
 // newBlock returns an empty block for a file that has n blocks already, with
 // room for at least need bytes.
 func newBlock(n, need int) []byte {
@@ -22,7 +25,10 @@ func newBlock(n, need int) []byte {
 		return make([]byte, 0, need)
 	}
 	if b, ok := blockPools[class].Get().(*[]byte); ok {
-		return (*b)[:0]
+		block := (*b)[:0]
+		*b = nil
+		sliceHeaders.Put(b)
+		return block
 	}
 	return make([]byte, 0, blockSizes[class])
 }
@@ -31,8 +37,12 @@ func newBlock(n, need int) []byte {
 func freeBlock(b []byte) {
 	for class, size := range blockSizes {
 		if cap(b) == size {
-			b = b[:0]
-			blockPools[class].Put(&b)
+			header, ok := sliceHeaders.Get().(*[]byte)
+			if !ok {
+				header = new([]byte)
+			}
+			*header = b[:0]
+			blockPools[class].Put(header)
 			return
 		}
 	}

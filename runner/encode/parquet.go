@@ -4,7 +4,8 @@ package encode
 
 import (
 	"fmt"
-	"strconv"
+	"slices"
+	"sync"
 
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/compress"
@@ -16,7 +17,18 @@ import (
 // parquetFiles writes Parquet files.
 type parquetFiles struct {
 	codec compress.Codec
-	group int // bytes of rows that make a row group
+	group int        // bytes of rows that make a row group
+	idle  *sync.Pool // of [parquetWriter]
+}
+
+// parquetWriter writes one file after the other, all of rows with one schema:
+// the buffers of its columns are used again.
+type parquetWriter struct {
+	*parquet.GenericWriter[any]
+	of        *schema.Rows
+	unbounded []int
+	columns   [][]parquet.Value
+	scratch   []byte
 }
 
 // newParquetFiles returns the writer for a compression of settings.
@@ -26,7 +38,7 @@ func newParquetFiles(compression string, budget settings.Bytes) (containerWriter
 	if !ok {
 		return parquetFiles{}, fmt.Errorf("unknown compression %q of Parquet", compression)
 	}
-	return parquetFiles{codec, groupBytes(budget)}, nil
+	return parquetFiles{codec, groupBytes(budget), &sync.Pool{}}, nil
 }
 
 const (
@@ -65,6 +77,34 @@ func (p parquetFiles) write(out *blocks, of *schema.Rows, rows *rowBlocks) error
 		return err
 	}
 	unbounded := unboundedColumns(layout, rows)
+	w := p.writer(out, of, layout, unbounded)
+	g := &rowGroupWriter{group: p.group, layout: layout, to: w.GenericWriter, columns: w.columns, scratch: w.scratch, unflushed: make([]int, layout.Leaves)}
+	if err := rows.each(g.add); err != nil {
+		return err
+	}
+	if err := g.pass(); err != nil {
+		return err
+	}
+	if err := w.Close(); err != nil {
+		return err
+	}
+	if layout.Leaves <= fewColumns && rows.longest == 0 { // others take memory that nobody counts while they are idle
+		w.scratch = g.scratch
+		p.idle.Put(w)
+	}
+	return dropColumnIndexes(out, unbounded)
+}
+
+// fewColumns is how many columns a writer may have that is kept for the next
+// file, each with a page and a dictionary.
+const fewColumns = 64
+
+// writer returns a writer that writes to out.
+func (p parquetFiles) writer(out *blocks, of *schema.Rows, layout *schema.Columns, unbounded []int) *parquetWriter {
+	if w, ok := p.idle.Get().(*parquetWriter); ok && w.of == of && slices.Equal(w.unbounded, unbounded) {
+		w.Reset(out)
+		return w
+	}
 	options := []parquet.WriterOption{parquet.Compression(p.codec), parquet.CreatedBy("spout-runner", "1", "avro"),
 		// What every reader understands.
 		parquet.DataPageVersion(1), parquet.DefaultEncodingFor(parquet.ByteArray, &parquet.Plain), parquet.DictionaryMaxBytes(maxDictionary),
@@ -76,22 +116,12 @@ func (p parquetFiles) write(out *blocks, of *schema.Rows, rows *rowBlocks) error
 	for _, column := range unbounded {
 		options = append(options, parquet.SkipPageBounds(paths[column]...))
 	}
-	w := parquet.NewGenericWriter[any](out, append(options, layout.Schema)...)
+	w := &parquetWriter{parquet.NewGenericWriter[any](out, append(options, layout.Schema)...), of, unbounded, make([][]parquet.Value, layout.Leaves), nil}
 	w.SetKeyValueMetadata("avro.schema", of.Text)
-	if of.ID != 0 {
-		w.SetKeyValueMetadata(schemaIDProperty, strconv.Itoa(of.ID))
+	if of.ID != "" {
+		w.SetKeyValueMetadata(schemaIDProperty, of.ID)
 	}
-	g := &rowGroupWriter{group: p.group, layout: layout, to: w, columns: make([][]parquet.Value, layout.Leaves), unflushed: make([]int, layout.Leaves)}
-	if err := rows.each(g.add); err != nil {
-		return err
-	}
-	if err := g.pass(); err != nil {
-		return err
-	}
-	if err := w.Close(); err != nil {
-		return err
-	}
-	return dropColumnIndexes(out, unbounded)
+	return w
 }
 
 // rowGroupWriter gathers the values of rows by column.

@@ -38,11 +38,27 @@ func ReadFile(l settings.Layout, path string, content []byte) ([]Read, error) {
 			return k.read(l, name, content)
 		}
 	}
+	if k, ok := kindByContent(content); ok {
+		return k.read(l, name, content)
+	}
 	return nil, fmt.Errorf("unknown kind of file")
 }
 
+// kindByContent is the kind of a file whose name does not tell it: a path need
+// not end in its format.
+func kindByContent(content []byte) (k kind, ok bool) {
+	for name, begin := range map[string]string{"parquet": "PAR1", "avro": "Obj\x01", "jsonl": "{"} {
+		if bytes.HasPrefix(content, []byte(begin)) {
+			k, err := kindNamed(name)
+			return k, err == nil
+		}
+	}
+	return kind{}, false
+}
+
 func unpacked(path string, content []byte) (name string, plain []byte, err error) {
-	if name, ok := strings.CutSuffix(path, ".gz"); ok {
+	name, gzipped := strings.CutSuffix(path, ".gz")
+	if gzipped || isNameless(path) && bytes.HasPrefix(content, []byte("\x1f\x8b")) {
 		r, err := gzip.NewReader(bytes.NewReader(content))
 		if err != nil {
 			return "", nil, fmt.Errorf("gzip: %w", err)
@@ -50,7 +66,8 @@ func unpacked(path string, content []byte) (name string, plain []byte, err error
 		plain, err = io.ReadAll(r)
 		return name, plain, err
 	}
-	if name, ok := strings.CutSuffix(path, ".zst"); ok {
+	name, compressed := strings.CutSuffix(path, ".zst")
+	if compressed || isNameless(path) && bytes.HasPrefix(content, []byte("\x28\xb5\x2f\xfd")) {
 		r, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1))
 		if err != nil {
 			return "", nil, fmt.Errorf("zstd: %w", err)
@@ -60,6 +77,16 @@ func unpacked(path string, content []byte) (name string, plain []byte, err error
 		return name, plain, err
 	}
 	return path, content, nil
+}
+
+// isNameless says whether a path does not end in a format.
+func isNameless(path string) bool {
+	for _, k := range kinds {
+		if strings.HasSuffix(path, "."+k.extension) {
+			return false
+		}
+	}
+	return true
 }
 
 func readJSONLines(l settings.Layout, _ string, content []byte) ([]Read, error) {

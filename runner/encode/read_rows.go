@@ -71,12 +71,16 @@ func recordsOfRows(l settings.Layout, rows []map[string]any, err error) ([]Read,
 		if own, ok := row["_record"].(map[string]any); ok {
 			where = own
 			delete(row, "_record")
-			if value = ""; hasValue(row) {
-				text, err := json.Marshal(row)
-				if err != nil {
-					return records, err
+			key := row["_key"]
+			delete(row, "_key")
+			if value = ""; hasValue(row) || key != nil {
+				if !hasValue(row) { // which columns it has then is by chance
+					clear(row)
 				}
-				value = string(text)
+				if key != nil {
+					row["_key"] = key
+				}
+				value = textOfRow(row)
 			}
 		} else {
 			value = row["value"]
@@ -88,6 +92,15 @@ func recordsOfRows(l settings.Layout, rows []map[string]any, err error) ([]Read,
 		records = append(records, r)
 	}
 	return records, err
+}
+
+// textOfRow is a row as JSON or, where that has no numbers for it, as text.
+func textOfRow(row map[string]any) string {
+	text, err := json.Marshal(row)
+	if err != nil {
+		return fmt.Sprint(row)
+	}
+	return string(text)
 }
 
 func hasValue(fields map[string]any) bool {

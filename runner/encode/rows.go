@@ -51,6 +51,17 @@ func (b *rowBlocks) each(do func(row []byte) error) error {
 	return nil
 }
 
+// newEnds has room for the ends of as many rows as a block will hold, going by
+// the last one.
+func (b *rowBlocks) newEnds(block int) []int {
+	last := len(b.ends) - 1
+	if last < 0 || len(b.list[last]) == 0 {
+		return nil
+	}
+	rows := len(b.ends[last]) * block / len(b.list[last])
+	return make([]int, 0, rows+rows/8)
+}
+
 // rows are those in a block.
 func (b *rowBlocks) rows(block int) iter.Seq[[]byte] {
 	return func(yield func(row []byte) bool) {
@@ -104,8 +115,8 @@ func (f *rowFile) Append(records []source.Record, limit int) (taken int, err err
 		n := len(f.rows.list)
 		if n == 0 || cap(f.rows.list[n-1])-len(f.rows.list[n-1]) < need {
 			f.rows.list = append(f.rows.list, newBlock(n, need))
-			f.rows.ends = append(f.rows.ends, nil)
-			f.rows.capacity += cap(f.rows.list[n])
+			f.rows.ends = append(f.rows.ends, f.rows.newEnds(cap(f.rows.list[n])))
+			f.rows.capacity += cap(f.rows.list[n]) + cap(f.rows.ends[n])*rowEndMemory
 			n++
 		}
 		tail, ends := &f.rows.list[n-1], &f.rows.ends[n-1]

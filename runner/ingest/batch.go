@@ -61,20 +61,17 @@ type batcher struct {
 	metrics *Metrics
 	health  *health
 
-	open     map[fileKey]openFile
-	openRows map[*schema.Rows]bool // of the open files
-	recent   []openFile            // by the index of the stream: where its last records went
-	dead     map[source.Stream]*encode.DeadLetters
-	order    []encode.File
-	memory   int // of the open files
-	told     int // what of it the metrics know
-	bytes    int // of the batch, in earlier segments too
-	files    int // as bytes
-	counts   counts
-	gaps     gaps
+	inMemory
+	recent []openFile // by the index of the stream: where its last records went
+	order  []encode.File
+	memory int // of the open files
+	told   int // what of it the metrics know
+	bytes  int // of the batch, in earlier segments too
+	files  int // as bytes
+	counts counts
+	gaps   gaps
 
-	single     [1]source.Record // what addOne passes on
-	rows       map[*source.RowSchema]*schema.Rows
+	single     [1]source.Record  // what addOne passes on
 	lastSchema *source.RowSchema // of the last chunk
 	lastRows   *schema.Rows      // its rows
 
@@ -83,10 +80,21 @@ type batcher struct {
 	stopTimer context.CancelFunc
 }
 
+// inMemory is what a batcher knows of what it has open.
+type inMemory struct {
+	open     map[fileKey]openFile
+	openRows map[*schema.Rows]bool // of the open files
+	dead     map[source.Stream]*encode.DeadLetters
+	rows     map[*source.RowSchema]*schema.Rows
+}
+
+func newInMemory() inMemory {
+	return inMemory{map[fileKey]openFile{}, map[*schema.Rows]bool{}, map[source.Stream]*encode.DeadLetters{}, map[*source.RowSchema]*schema.Rows{}}
+}
+
 // run reads until ctx ends or the source fails.
 func (b *batcher) run(ctx context.Context) error {
-	b.open, b.openRows, b.dead, b.stopTimer = map[fileKey]openFile{}, map[*schema.Rows]bool{}, map[source.Stream]*encode.DeadLetters{}, func() {}
-	b.rows = map[*source.RowSchema]*schema.Rows{}
+	b.inMemory, b.stopTimer = newInMemory(), func() {}
 	defer func() { b.stopTimer() }()
 	for {
 		chunk, err := b.next(ctx)
@@ -207,11 +215,7 @@ func (b *batcher) hand(ctx context.Context, end *batchEnd) error {
 	if b.schemas != nil {
 		s.schemas = b.schemas.takeNew()
 	}
-	clear(b.open)
-	clear(b.openRows)
-	clear(b.recent)
-	clear(b.dead)
-	b.order, b.memory, b.told = nil, 0, 0
+	b.forget()
 	select {
 	case b.out <- s:
 	case <-ctx.Done():
@@ -226,4 +230,13 @@ func (b *batcher) hand(ctx context.Context, end *batchEnd) error {
 	case <-ctx.Done():
 		return fmt.Errorf("batch: %w", ctx.Err())
 	}
+}
+
+// forget begins with no files.
+func (b *batcher) forget() {
+	clear(b.open)
+	clear(b.openRows)
+	clear(b.recent)
+	clear(b.dead)
+	b.order, b.memory, b.told = nil, 0, 0
 }

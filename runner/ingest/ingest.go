@@ -237,8 +237,7 @@ func (in *Ingester) stream(ctx context.Context, src source.Source, c *committer)
 		paths: newPaths(in.Settings), refused: in.Settings.Record.OnRefused, share: fileShare(in.Settings), out: segments, metrics: in.Metrics, health: &in.health}
 	if in.registry != nil {
 		in.registry.Making = in.health.makes
-		batcher.schemas = &schemas{registry: in.registry, folder: in.Settings.SchemaRegistry.Folder, waiting: in.health.waiting, written: map[int]bool{}, inUse: map[int]*schema.Values{}, tombstones: map[string]*tombstones{},
-			json: in.Settings.File.Format == "jsonl", keys: in.Settings.SchemaRegistry.DecodesKeys(), largest: in.Settings.LargestRecord(), check: in.encoder.CheckRows}
+		batcher.schemas = newSchemas(in.Settings, in.registry, in.encoder, in.health.waiting)
 	}
 	uploader := &uploader{client: in.Client, branch: in.Branch, in: segments, out: uploads, group: group,
 		metrics: in.Metrics, health: &in.health}

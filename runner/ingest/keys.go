@@ -28,7 +28,7 @@ func (s *schemas) decodeKey(ctx context.Context, due time.Time, topic string, r 
 	if k.there = r.Key != nil; !k.there {
 		return nil
 	}
-	id, payload, err := schema.Split(r.Key)
+	id, payload, err := s.registry.Split(r, true)
 	if err != nil {
 		return asRefusedKey(err)
 	}

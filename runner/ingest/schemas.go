@@ -8,6 +8,8 @@ import (
 	"iter"
 	"time"
 
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/encode"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/record"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/schema"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
@@ -22,7 +24,7 @@ type schemas struct {
 
 	tombstones map[string]*tombstones           // by topic
 	recent     *tombstones                      // of the last record
-	written    map[int]bool                     // schemas that are in the branch, or on their way
+	written    map[string]bool                  // schemas that are in the branch, or on their way
 	inUse      map[int]*schema.Values           // of the open files, whether or not the registry's client keeps them
 	last       *schema.Values                   // the last that was used
 	keyed      map[[2]*schema.Rows]*schema.Rows // rows of values with a column for keys of other rows
@@ -37,6 +39,11 @@ type schemas struct {
 	check   func(*schema.Rows) error
 	key     key // of the present record
 	line    []byte
+}
+
+func newSchemas(s settings.Settings, registry *schema.Registry, encoder *encode.Encoder, waiting func(format string, args ...any) (done func())) *schemas {
+	return &schemas{registry: registry, folder: s.SchemaRegistry.Folder, waiting: waiting, written: map[string]bool{}, inUse: map[int]*schema.Values{}, tombstones: map[string]*tombstones{},
+		json: s.File.Format == "jsonl", keys: s.SchemaRegistry.DecodesKeys(), largest: s.LargestRecord(), check: encoder.CheckRows}
 }
 
 // tombstones are the rows for records of a topic without values: those of the
@@ -108,7 +115,7 @@ func (s *schemas) decode(ctx context.Context, due time.Time, topic string, r *so
 		}
 		return s.rowsWithout(ctx, due, without), nil
 	}
-	id, payload, err := schema.Split(r.Value)
+	id, payload, err := s.registry.Split(r, false)
 	if err != nil {
 		return nil, asRefused(err)
 	}
@@ -157,10 +164,10 @@ func (s *schemas) use(values *schema.Values) {
 
 // write has a schema written, if it is not in the branch.
 func (s *schemas) write(values *schema.Values) {
-	if s.written[values.ID()] {
+	if s.written[values.Name()] {
 		return
 	}
-	s.written[values.ID()] = true
+	s.written[values.Name()] = true
 	for name, content := range values.Files() {
 		s.fresh = append(s.fresh, schemaFile{"/" + s.folder + "/" + name, content})
 		s.freshBytes += len(content)
@@ -174,7 +181,7 @@ func (s *schemas) lookup(ctx context.Context, due time.Time, id int, next []sour
 	if values := s.inUse[id]; values != nil {
 		return values, nil
 	}
-	defer s.waiting("schema %d of the schema registry", id)()
+	defer s.waiting("schema %s of the schema registry", s.registry.NameOf(id))()
 	timed, cancel := ctx, func() {}
 	if !due.IsZero() {
 		timed, cancel = context.WithDeadline(ctx, due)
@@ -182,7 +189,7 @@ func (s *schemas) lookup(ctx context.Context, due time.Time, id int, next []sour
 	defer cancel()
 	values, err := s.registry.Lookup(timed, id)
 	if schema.IsUnknown(err) {
-		s.registry.Foresee(timed, idsOf(next))
+		s.registry.Foresee(timed, s.idsOf(next))
 		return nil, err
 	}
 	if err != nil && timed.Err() != nil && ctx.Err() == nil {
@@ -192,10 +199,10 @@ func (s *schemas) lookup(ctx context.Context, due time.Time, id int, next []sour
 }
 
 // idsOf yields the schemas that records name.
-func idsOf(records []source.Record) iter.Seq[int] {
+func (s *schemas) idsOf(records []source.Record) iter.Seq[int] {
 	return func(yield func(int) bool) {
 		for i := range records {
-			if id, _, err := schema.Split(records[i].Value); err == nil && !yield(id) {
+			if id, _, err := s.registry.Split(&records[i], false); err == nil && !yield(id) {
 				return
 			}
 		}

@@ -5,7 +5,6 @@ package schema
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"slices"
@@ -29,15 +28,24 @@ func needed(client *http.Client) *http.Client {
 type neededParts struct{ next http.RoundTripper }
 
 func (n neededParts) RoundTrip(request *http.Request) (*http.Response, error) {
+	ofApicurio := isApicurio(request.URL)
+	if ofApicurio {
+		request = asApicurio(request)
+	}
 	answer, err := n.next.RoundTrip(request)
 	if err != nil {
 		return nil, err //nolint:wrapcheck // it is the client's own
 	}
-	text, err := io.ReadAll(answer.Body)
-	if err = errors.Join(err, answer.Body.Close()); err != nil {
-		return nil, fmt.Errorf("%w", err)
+	text, err := readAnswer(answer)
+	if err != nil {
+		return nil, err
 	}
-	if text, err = neededOf(text); err != nil {
+	if ofApicurio && answer.StatusCode < http.StatusMultipleChoices {
+		text, err = asAnswer(answer, text)
+	} else {
+		text, err = neededOf(text)
+	}
+	if err != nil {
 		return nil, err
 	}
 	answer.Body, answer.ContentLength = io.NopCloser(bytes.NewReader(text)), int64(len(text))

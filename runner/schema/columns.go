@@ -60,6 +60,7 @@ type plan struct {
 	repetition  byte    // of the elements after the first
 	nullable    bool    // a union of more than one type has null too
 	branch      int     // of what is optional
+	flat        bool    // one column that has a value in each row: its levels are 0
 }
 
 var errRecursive = errors.New("its schema has a type that contains itself, which Parquet has no columns for; write avro")
@@ -72,7 +73,21 @@ func newColumns(rows *Rows) (*Columns, error) {
 		return nil, err
 	}
 	c.root, c.Schema = root, parquet.NewSchema("record", node)
+	root.flatten()
 	return c, nil
+}
+
+// flatten notes which columns have a value in each row.
+func (p *plan) flatten() {
+	switch p.of.Kind {
+	case Record:
+		for _, field := range p.below {
+			field.flatten()
+		}
+	case Union, Array, Map, Null:
+	default:
+		p.flat = true
+	}
 }
 
 // group is a parquet.Group that keeps the order of its fields.
@@ -301,7 +316,7 @@ func longLeaf(logical string) parquet.Node {
 func (c *Columns) Shred(columns [][]parquet.Value, row []byte) (values int) {
 	s := shredder{columns: columns}
 	s.shred(c.root, row, 0, 0)
-	return s.values
+	return s.values + s.flat
 }
 
 // Extent is what rows take in columns.
@@ -355,6 +370,7 @@ type shredder struct {
 	columns [][]parquet.Value
 	extent  *Extent // in place of columns
 	values  int
+	flat    int // values of flat columns
 }
 
 func (s *shredder) put(column int, v parquet.Value, repetition, definition byte) {
@@ -385,7 +401,11 @@ func (s *shredder) shred(p *plan, data []byte, repetition, definition byte) (res
 			s.put(p.first, parquet.BooleanValue(true), repetition, definition)
 		}
 		for _, field := range p.below {
-			data = s.shred(field, data, repetition, definition)
+			if field.flat && s.extent == nil {
+				data = s.shredFlat(field, data)
+			} else {
+				data = s.shred(field, data, repetition, definition)
+			}
 		}
 		return data
 	case Union:
@@ -398,6 +418,25 @@ func (s *shredder) shred(p *plan, data []byte, repetition, definition byte) (res
 	}
 	v, rest := value(p.of, data)
 	s.put(p.first, v, repetition, definition)
+	return rest
+}
+
+// shredFlat is shred for a flat column.
+func (s *shredder) shredFlat(p *plan, data []byte) (rest []byte) {
+	column := &s.columns[p.first]
+	s.flat++
+	switch p.of.Kind {
+	case Long:
+		n, rest := long(data)
+		*column = append(*column, parquet.Int64Value(n))
+		return rest
+	case String, Bytes:
+		b, rest := text(data)
+		*column = append(*column, parquet.ByteArrayValue(b))
+		return rest
+	}
+	v, rest := value(p.of, data)
+	*column = append(*column, v)
 	return rest
 }
 
@@ -482,6 +521,13 @@ func value(t *Type, data []byte) (parquet.Value, []byte) {
 
 // long and text read what has been checked.
 func long(data []byte) (int64, []byte) {
+	if b := data[0]; b < 0x80 {
+		return int64(b>>1) ^ -int64(b&1), data[1:]
+	}
+	return longer(data)
+}
+
+func longer(data []byte) (int64, []byte) {
 	n, length := binary.Varint(data)
 	return n, data[length:]
 }

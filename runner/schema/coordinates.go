@@ -92,7 +92,7 @@ func (c *Coordinates) beside(value *Type, more string) *Type {
 			*root = *value
 			root.Fields = slices.Clone(value.Fields)
 		} else {
-			root.Fields = []Field{{Name: "value", Type: value}}
+			root.Fields = []Field{{Name: valueField, Type: value}}
 		}
 	}
 	if root.Name == "" {

@@ -38,11 +38,24 @@ type finder struct {
 // the values of the rows: one of a record, an entry of a map, or a member of
 // text that is JSON. It is nil if no value has it.
 func (r *Rows) Finder(field []string, in JSONText) *Finder {
-	if of := newFinder(r.own(), field); of != nil {
+	own := r.own()
+	if r.wrapped && !(len(field) > 0 && own.Fields[0].Type.unwrapped(field[0])) {
+		field = append([]string{own.Fields[0].Name}, field...)
+	}
+	if of := newFinder(own, field); of != nil {
 		return &Finder{of, in}
 	}
 	return nil
 }
+
+// unwrapped says whether a name of a field of rows whose value is in one field
+// is that one field, rather than one within.
+func (t *Type) unwrapped(name string) bool {
+	return name == valueField && !(t.Kind == Record && t.fieldCalled(name) >= 0)
+}
+
+// valueField is the name of the field with a value that cannot be the row.
+const valueField = "value"
 
 // own is the type of a row's value alone: a record of its fields.
 func (r *Rows) own() *Type {

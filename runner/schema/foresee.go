@@ -44,7 +44,7 @@ func (r *Registry) Foresee(ctx context.Context, ids iter.Seq[int]) {
 	asking.SetLimit(requestsAtOnce)
 	for i, id := range list {
 		asking.Go(func() error {
-			_, err := r.prober.SchemaByID(ctx, id)
+			_, err := r.schema(ctx, r.prober, id)
 			if failures[i] = r.unknownSchema(err, id); errors.Is(err, errThere) || IsUnknown(failures[i]) {
 				return nil
 			}
@@ -82,5 +82,5 @@ func (r *Registry) unforeseen(ids iter.Seq[int]) (list []int) {
 
 // unknownSchema is [Registry.asRefused] of a schema that was asked for.
 func (r *Registry) unknownSchema(err error, id int) error {
-	return r.asRefused(err, "the registry does not know the schema %d", id)
+	return r.asRefused(err, "the registry does not know the schema %s", r.NameOf(id))
 }

@@ -130,7 +130,11 @@ func (w *jsonWriter) string(dst []byte, n node) ([]byte, error) {
 	if w.kind(n) != '"' {
 		return nil, w.not(n, "no string")
 	}
-	s, err := unquote(w.raw(n))
+	quoted := w.raw(n)
+	if inner := quoted[1 : len(quoted)-1]; bytes.IndexByte(inner, '\\') < 0 {
+		return appendText(dst, inner), nil
+	}
+	s, err := unquote(quoted)
 	return appendText(dst, s), err
 }
 

@@ -106,7 +106,7 @@ func TestKnownMessages(t *testing.T) {
 		{LogicalMicros, `{"raw":"AP8="}`, "raw", `"AP8="`, "", ""},
 		{LogicalMicros, "", "", "", "no nanoseconds", "\x00\x0a\x06\x10\x80\x94\xeb\xdc\x03"},
 	} {
-		v, err := logicalMaker(test.logical).values(t.Context(), 1, sr.TypeProtobuf, []Source{{Text: logicalProto}})
+		v, err := logicalMaker(test.logical).values(t.Context(), 1, "1", sr.TypeProtobuf, []Source{{Text: logicalProto}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -188,7 +188,7 @@ func TestJSONFormats(t *testing.T) {
 		if test.none {
 			logical = LogicalNone
 		}
-		v, err := logicalMaker(logical).values(t.Context(), 1, sr.TypeJSON, []Source{{Text: `{"type":"object","additionalProperties":false,"properties":{"a":{"type":["string","null"],` + test.schema + `}}}`}})
+		v, err := logicalMaker(logical).values(t.Context(), 1, "1", sr.TypeJSON, []Source{{Text: `{"type":"object","additionalProperties":false,"properties":{"a":{"type":["string","null"],` + test.schema + `}}}`}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -147,6 +147,8 @@ func (p *protobufFile) decode(scratch, payload []byte) (*Rows, []byte, error) {
 
 var errNoMessage = errors.New("it names no message of its schema")
 
+var firstMessage = []int64{0}
+
 // takeIndexes takes off which message of the file a value is: how many numbers
 // there are and the numbers, from the outside in, or a single 0 for the first
 // message. There is one way to write that, but for the first message.
@@ -156,7 +158,7 @@ func takeIndexes(payload []byte) (indexes []int64, rest []byte, err error) {
 		return nil, nil, errNoMessage
 	}
 	if count == 0 {
-		return []int64{0}, payload, nil
+		return firstMessage, payload, nil
 	}
 	for range count {
 		var index int64

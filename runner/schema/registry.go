@@ -5,7 +5,6 @@ package schema
 import (
 	"context"
 	"encoding/base64"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"maps"
@@ -31,18 +30,24 @@ func refusef(format string, args ...any) error { return &Refused{fmt.Sprintf(for
 
 // Registry looks schemas up and keeps them. It is used by one goroutine.
 type Registry struct {
-	client  *sr.Client
-	prober  *sr.Client // for what may be many at once
-	url     string
-	maker   maker
-	log     hclog.Logger
-	known   map[int]known
-	size    int           // of the schemas that are known
-	most    int           // that this may be
-	unknown map[int]known // that the registry does not have
-	there   map[int]bool  // that were foreseen, and are not unknown
-	secrets []string      // which it is sent, and might repeat
-	proven  bool          // it has answered with a schema: its URL is right
+	client   *sr.Client
+	prober   *sr.Client // for what may be many at once
+	url      string
+	maker    maker
+	log      hclog.Logger
+	known    map[int]known
+	size     int           // of the schemas that are known
+	most     int           // that this may be
+	unknown  map[int]known // that the registry does not have
+	there    map[int]bool  // that were foreseen, and are not unknown
+	secrets  []string      // which it is sent, and might repeat
+	proven   bool          // it has answered with a schema: its URL is right
+	apicurio []apicurioAPI // its own APIs, if it is one of Apicurio's
+
+	numbers    map[wireID]int // for the time being, of schemas that have other names
+	wires      map[int]wireID // the same the other way round
+	lastNumber int
+	joined     []byte // scratch
 
 	// Making is called before a schema is made use of, which is work rather
 	// than something to wait for, and what it returns afterwards; nil for nothing.
@@ -84,7 +89,8 @@ func NewRegistry(s settings.Settings, log hclog.Logger) (*Registry, error) {
 	if err != nil {
 		return nil, fmt.Errorf("schema registry: %w", err)
 	}
-	prober, err := sr.NewClient(append(options, sr.HTTPClient(&http.Client{Timeout: web.Timeout, Transport: unread{web.Transport}}))...)
+	probing := sr.HTTPClient(&http.Client{Timeout: web.Timeout, Transport: unread{web.Transport}})
+	prober, err := sr.NewClient(append(options[:len(options):len(options)], probing)...)
 	if err != nil {
 		return nil, fmt.Errorf("schema registry: %w", err)
 	}
@@ -92,26 +98,18 @@ func NewRegistry(s settings.Settings, log hclog.Logger) (*Registry, error) {
 	if s.File.Format == "parquet" {
 		columns = MaxColumns(s.MemoryBudget)
 	}
+	apicurio, err := newApicurio(c.URL, options, probing)
+	if err != nil {
+		return nil, err
+	}
 	secrets := []string{c.Token, base64.StdEncoding.EncodeToString([]byte(c.Username + ":" + c.Password)), c.Password}
 	return &Registry{client: client, prober: prober, url: address.Redacted(c.URL), most: int(max(s.MemoryBudget/knownInBudget, leastKnown)), log: log,
-		maker: maker{of: CoordinatesOf(s.Layout()), columns: columns, largest: s.LargestRecord(), json: s.File.Format == "jsonl", logical: logicalTypes[s.SchemaRegistry.LogicalTypes]},
-		known: map[int]known{}, unknown: map[int]known{}, there: map[int]bool{}, secrets: secrets}, nil
+		maker: maker{of: CoordinatesOf(s.Layout()), columns: columns, largest: s.LargestRecord(), json: s.File.Format == "jsonl", logical: logicalTypes[s.SchemaRegistry.LogicalTypes], depth: s.File.RecursionDepth},
+		known: map[int]known{}, unknown: map[int]known{}, there: map[int]bool{}, secrets: secrets, apicurio: apicurio}, nil
 }
 
 // Tombstones are rows of records without values of which no schema is known.
 func (r *Registry) Tombstones() *Rows { return r.maker.of.tombstones }
-
-// header is the length of what goes before a value: a zero byte and the
-// number of the schema.
-const header = 5
-
-// Split takes a value apart into the number of its schema and the rest.
-func Split(value []byte) (id int, payload []byte, err error) {
-	if len(value) < header || value[0] != 0 {
-		return 0, nil, refusef("its value does not begin with a zero byte and the number of a schema, as serializers with a schema registry write it")
-	}
-	return int(binary.BigEndian.Uint32(value[1:])), value[header:], nil
-}
 
 // Pauses between attempts to reach the registry.
 const (
@@ -161,7 +159,7 @@ func (r *Registry) Lookup(ctx context.Context, id int) (*Values, error) {
 		}
 		if reason := r.shown(err); reason != said { // while it lasts, it is said once
 			said = reason
-			r.log.Warn("waiting for the schema registry", "url", r.url, "schema", id, "reason", reason)
+			r.log.Warn("waiting for the schema registry", "url", r.url, "schema", r.NameOf(id), "reason", reason)
 		}
 		select {
 		case <-ctx.Done():
@@ -272,7 +270,7 @@ type Source struct {
 // ask reads a schema and all that it refers to, in the order in which they
 // build on each other.
 func (r *Registry) ask(ctx context.Context, id int) (*Values, error) {
-	s, err := r.client.SchemaByID(ctx, id)
+	s, err := r.schema(ctx, r.client, id)
 	if err != nil {
 		return nil, r.unknownSchema(err, id)
 	}
@@ -287,15 +285,15 @@ func (r *Registry) ask(ctx context.Context, id int) (*Values, error) {
 	if r.Making != nil {
 		defer r.Making()()
 	}
-	values, err := r.maker.values(ctx, id, s.Type, c.sources)
+	values, err := r.maker.values(ctx, id, r.NameOf(id), s.Type, c.sources)
 	if err != nil && ctx.Err() != nil {
 		return nil, fmt.Errorf("%w", ctx.Err())
 	}
 	if err != nil {
-		return nil, refusef("its schema %d cannot be used: %.500v", id, err)
+		return nil, refusef("its schema %s cannot be used: %.500v", r.NameOf(id), err)
 	}
 	if size, most := sizeOf(known{values: values}), r.most/2; size > most {
-		return nil, refusef("its schema %d takes about %d bytes of memory, more than the %d that one schema may take. SPOUT_MEMORY_BUDGET raises that limit", id, size, most)
+		return nil, refusef("its schema %s takes about %d bytes of memory, more than the %d that one schema may take. SPOUT_MEMORY_BUDGET raises that limit", r.NameOf(id), size, most)
 	}
 	return values, nil
 }

@@ -112,6 +112,10 @@ var (
 	keep        = &step{}
 )
 
+// maxUnfolded bounds the steps of what is unfolded: with more there would be too
+// many columns.
+const maxUnfolded = 2 * maxColumns
+
 // reshaper makes steps.
 type reshaper struct {
 	*Reshaping
@@ -129,7 +133,11 @@ func (r *Rows) Reshape(how Reshaping) (*Shape, error) {
 	if how.Unfold >= 0 {
 		m.search(own, map[*Type]bool{})
 	}
-	s, err := m.step(own, how.Fields, how.Masks)
+	fields, masks := how.Fields, how.Masks
+	if r.wrapped {
+		fields, masks = fields.wrapped(own.Fields[0].Type), masks.wrapped(own.Fields[0].Type)
+	}
+	s, err := m.step(own, fields, masks)
 	if err != nil || s.do == copied {
 		return nil, err
 	}
@@ -150,6 +158,18 @@ func (r *Rows) Reshape(how Reshaping) (*Shape, error) {
 		return nil, err
 	}
 	return &Shape{Rows: rows, step: s, r: &how}, nil
+}
+
+// wrapped is the tree for rows whose value is in one field: names are of what is
+// in it.
+func (t *Tree) wrapped(of *Type) *Tree {
+	if t == nil {
+		return nil
+	}
+	if below := t.Below[valueField]; below != nil && of.unwrapped(valueField) {
+		return &Tree{Below: map[string]*Tree{valueField: below}}
+	}
+	return &Tree{Below: map[string]*Tree{valueField: t}}
 }
 
 // with returns rows that have other fields in a value, but are the same beside it.
@@ -195,7 +215,7 @@ func (m *reshaper) step(t *Type, fields, masks *Tree) (_ *step, err error) {
 	if fields != nil && fields.Below == nil {
 		fields = nil // it is kept whole
 	}
-	if m.steps++; m.steps > maxTypes {
+	if m.steps++; m.steps > maxTypes || m.Unfold >= 0 && m.steps > maxUnfolded {
 		return nil, errReshaped
 	}
 	if masks != nil && masks.Mask != nil {

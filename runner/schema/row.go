@@ -12,7 +12,7 @@ import (
 // Rows is the schema of a file's rows.
 type Rows struct {
 	Text string // the Avro schema in JSON
-	ID   int    // of the registry, 0 if there is none
+	ID   string // of the registry, "" if there is none
 	Type *Type
 
 	coordinates *Coordinates
@@ -27,6 +27,7 @@ type Rows struct {
 	without     *Rows                    // of records without values; nil if they are not made yet
 	wrapped     bool                     // the value is in one field, since it is no record that can be the row
 	keyed       bool                     // there is a column with the key
+	unfolded    *Shape                   // the same without types that contain themselves, nil if there are none
 	plain       *Type                    // of the value, once it was asked for
 }
 
@@ -42,6 +43,9 @@ func (r *Rows) size() int {
 	n := len(r.Text) / field
 	if r.laid != nil {
 		n += r.laid.Leaves
+	}
+	if r.unfolded != nil {
+		n += r.unfolded.Rows.size()
 	}
 	return n
 }

@@ -157,7 +157,7 @@ func TestJSONLines(t *testing.T) {
 		{sr.TypeJSON, `{"type":"object"}`, ` {"b":1.0, "a":1e2} `, ` {"b":1.0, "a":1e2} `},
 	} {
 		m := &maker{of: CoordinatesOf(kafkaWords), largest: largest, json: true}
-		v, err := m.values(t.Context(), 1, test.kind, []Source{{Text: test.schema}})
+		v, err := m.values(t.Context(), 1, "1", test.kind, []Source{{Text: test.schema}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -174,7 +174,7 @@ func TestJSONLines(t *testing.T) {
 	}
 	// A key twice would be two members of one name.
 	m := &maker{of: CoordinatesOf(kafkaWords), largest: largest, json: true}
-	v, err := m.values(t.Context(), 1, sr.TypeAvro, []Source{{Text: `{"type":"map","values":"int"}`}})
+	v, err := m.values(t.Context(), 1, "1", sr.TypeAvro, []Source{{Text: `{"type":"map","values":"int"}`}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/strictjson"
 )
 
 var (
@@ -28,6 +29,7 @@ type document struct {
 	text       []byte
 	containers []container // objects and arrays in the order of their beginnings
 	open       []int32     // while it is parsed
+	checker    strictjson.Checker
 
 	maxContainers int // 0 for any number
 }
@@ -50,7 +52,12 @@ func (n node) exists() bool { return n.at >= 0 }
 // parse makes d the document of a text, and returns its root. It uses the
 // memory that d has.
 func (d *document) parse(text []byte) (node, error) {
-	if len(text) > math.MaxInt32 || !json.Valid(text) {
+	if len(text) > math.MaxInt32 {
+		return nowhere, errNoJSON
+	}
+	if err := d.checker.CheckSyntax(text); errors.Is(err, strictjson.ErrDepth) {
+		return nowhere, errDeep
+	} else if err != nil {
 		return nowhere, errNoJSON
 	}
 	if !utf8.Valid(text) {

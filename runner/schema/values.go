@@ -16,6 +16,7 @@ import (
 // Values is what a schema of the registry makes of values.
 type Values struct {
 	id      int
+	name    string // in files, and in the registry
 	sources []Source
 	ending  string
 	decode  decoder
@@ -53,19 +54,23 @@ type rowsMaker func(*Type) (*Rows, error)
 func (v *Values) Decode(scratch, payload []byte) (*Rows, []byte, error) {
 	rows, value, err := v.decode(scratch, payload)
 	if err != nil {
-		return nil, nil, refusef("its value does not fit its schema %d: %.500v", v.id, err)
+		return nil, nil, refusef("its value does not fit its schema %s: %.500v", v.name, err)
 	}
 	return rows, value, nil
 }
 
-// ID is the schema's number in the registry.
+// ID is the schema's number in the registry; negative if it is called by
+// something else.
 func (v *Values) ID() int { return v.id }
+
+// Name is what the schema is called in files: its number as a rule.
+func (v *Values) Name() string { return v.name }
 
 // Files are the schema and all that it refers to as files: ID.avsc, ID.json or
 // ID.proto, and ID/NAME for the others. Paths are relative to the schemas' folder.
 func (v *Values) Files() map[string]string {
 	files := map[string]string{}
-	name := strconv.Itoa(v.id)
+	name := v.name
 	for _, s := range v.sources {
 		if s.Name == "" {
 			files[name+"."+v.ending] = s.Text
@@ -83,32 +88,40 @@ type maker struct {
 	largest int  // bytes that a value may become
 	json    bool // values become JSON in the end
 	logical Logical
+	depth   int    // to which types that contain themselves are columns
+	folded  []byte // scratch
 }
 
 // newValues returns what a schema makes of values, which take at most largest
 // bytes then, and so many columns of Parquet; 0 if they need not fit into any.
 func newValues(ctx context.Context, of *Coordinates, id int, kind sr.SchemaType, sources []Source, columns, largest int) (*Values, error) {
-	return (&maker{of: of, columns: columns, largest: largest}).values(ctx, id, kind, sources)
+	return (&maker{of: of, columns: columns, largest: largest}).values(ctx, id, strconv.Itoa(id), kind, sources)
 }
 
 // values returns what a schema makes of values.
-func (m *maker) values(ctx context.Context, id int, kind sr.SchemaType, sources []Source) (v *Values, err error) {
-	v = &Values{id: id, sources: sources}
+func (m *maker) values(ctx context.Context, id int, name string, kind sr.SchemaType, sources []Source) (v *Values, err error) {
+	v = &Values{id: id, name: name, sources: sources}
 	rows := func(t *Type) (*Rows, error) {
 		r, err := m.rows(t)
 		if err != nil {
 			return nil, err
 		}
-		r.ID = id
-		if kind != sr.TypeProtobuf {
-			v.rows = r
+		r.ID = name
+		if r.unfolded != nil {
+			r.unfolded.Rows.ID = name
+		}
+		if v.rows = r; r.unfolded != nil {
+			v.rows = r.unfolded.Rows
+		}
+		if kind == sr.TypeProtobuf {
+			v.rows = nil
 		}
 		return r, nil
 	}
 	switch kind {
 	case sr.TypeAvro:
 		v.ending = "avsc"
-		v.decode, err = avroValues(ctx, sources, rows, m.json)
+		v.decode, err = avroValues(ctx, sources, rows, m.json || m.columns > 0)
 	case sr.TypeProtobuf:
 		v.ending = "proto"
 		v.decode, v.fields, err = protobufValues(ctx, sources, rows, m.largest, m.logical)
@@ -122,6 +135,7 @@ func (m *maker) values(ctx context.Context, id int, kind sr.SchemaType, sources 
 	default:
 		err = fmt.Errorf("its kind %v is not known", kind)
 	}
+	v.decode = m.unfolding(v.decode)
 	return v, err
 }
 
@@ -131,17 +145,71 @@ func (m *maker) rows(t *Type) (*Rows, error) {
 	if err != nil {
 		return nil, err
 	}
-	if r.wrapped = r.Type.Fields[0].Type == t; m.columns > 0 {
-		layout, err := r.Columns()
-		if err == nil {
-			err = r.CheckColumns(m.columns)
-		}
-		if err != nil {
-			return nil, err
-		}
+	r.wrapped = r.Type.Fields[0].Type == t
+	if m.columns == 0 {
+		return r, nil
+	}
+	if t.containsItself() {
+		return r, m.unfold(r)
+	}
+	return r, m.layOut(r)
+}
+
+// layOut makes sure that the rows fit into columns.
+func (m *maker) layOut(r *Rows) error {
+	layout, err := r.Columns()
+	if err == nil {
+		err = r.CheckColumns(m.columns)
+	}
+	if err == nil {
 		r.multiplies, r.laid = layout.multiplies, layout
 	}
-	return r, nil
+	return err
+}
+
+// unfold finds columns for rows that contain a type which contains itself: as
+// deep as is asked for, or as they fit.
+func (m *maker) unfold(r *Rows) error {
+	var failed error
+	for depth := m.depth; depth >= 0; depth-- {
+		shape, err := r.Reshape(Reshaping{Unfold: depth, Most: m.largest})
+		if err == nil {
+			err = m.layOut(shape.Rows)
+		}
+		if err == nil {
+			r.unfolded = shape
+			return nil
+		}
+		failed = err // less deep, there are fewer columns
+	}
+	return failed
+}
+
+// unfolding decodes values, and unfolds what contains itself.
+func (m *maker) unfolding(decode decoder) decoder {
+	return func(scratch, payload []byte) (*Rows, []byte, error) {
+		rows, value, err := decode(scratch, payload)
+		if err != nil || rows == nil || rows.unfolded == nil {
+			return rows, value, err
+		}
+		if cap(m.folded) > maxFolded {
+			m.folded = nil
+		}
+		m.folded = append(m.folded[:0], value...) // which scratch may be, too
+		if value, err = rows.unfolded.Apply(scratch[:0], m.folded); err != nil {
+			return nil, nil, err
+		}
+		return rows.unfolded.Rows, value, rows.unfolded.Rows.own().Check(value)
+	}
+}
+
+// maxFolded is how much memory is kept from one value to the next.
+const maxFolded = 1 << 20
+
+// containsItself says whether a type, or one within it, does.
+func (t *Type) containsItself() bool {
+	m := &reshaper{recursive: map[*Type]bool{}}
+	return m.search(t, map[*Type]bool{})
 }
 
 // plainJSON leaves JSON as it is.

@@ -166,6 +166,9 @@ var stringType = &Type{Kind: String}
 
 // takeLong takes a zigzag varint off data.
 func takeLong(data []byte) (n int64, rest []byte, err error) {
+	if len(data) > 0 && data[0] < 0x80 {
+		return int64(data[0]>>1) ^ -int64(data[0]&1), data[1:], nil
+	}
 	n, length := binary.Varint(data)
 	if length <= 0 {
 		if length == 0 {

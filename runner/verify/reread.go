@@ -64,12 +64,17 @@ func (v *verifier) reread(ctx context.Context, from commit, portion []commit) (a
 	if err := src.Open(ctx, from.d.Position); err != nil {
 		return nil, why(ctx, src, err)
 	}
+	if v.Settings.SchemaRegistry.URL != "" {
+		if t.replay, err = ingest.NewReplay(v.Settings, v.Log); err != nil {
+			return nil, err
+		}
+	}
 	for len(left) > 0 {
 		chunk, err := src.Next(ctx)
 		if err != nil {
 			return nil, why(ctx, src, err)
 		}
-		err = t.take(chunk)
+		err = t.take(ctx, chunk)
 		src.Consume(chunk, len(chunk.Records))
 		if end, ok := ends[chunk.Stream]; ok && chunk.Next >= end {
 			delete(left, chunk.Stream)
@@ -129,14 +134,18 @@ type truth struct {
 	records      map[source.Stream][]audit.Entry
 	rules        *record.Rules
 	jsonl        bool
+	replay       *ingest.Replay // of values that are decoded; nil if there are none
 	moved        bool
 }
 
 // take keeps a chunk's records that are wanted.
-func (t *truth) take(chunk *source.Chunk) error {
+func (t *truth) take(ctx context.Context, chunk *source.Chunk) error {
 	stream := chunk.Stream
 	if gap := chunk.Gap; gap != nil && gap.To > t.starts[stream] && gap.From < t.ends[stream] {
 		return &goneError{stream, gap.To, t.layout}
+	}
+	if t.replay != nil {
+		return t.takeDecoded(ctx, chunk)
 	}
 	for i := range chunk.Records {
 		r := chunk.Records[i]
@@ -148,6 +157,36 @@ func (t *truth) take(chunk *source.Chunk) error {
 			return err
 		}
 		t.records[stream] = append(t.records[stream], entry)
+	}
+	return nil
+}
+
+// takeDecoded takes records whose values a schema registry has the schemas of:
+// what files hold of them is read from such files.
+func (t *truth) takeDecoded(ctx context.Context, chunk *source.Chunk) error {
+	stream := chunk.Stream
+	part := *chunk
+	part.Records = slices.DeleteFunc(slices.Clone(chunk.Records), func(r source.Record) bool {
+		return r.Offset < t.starts[stream] || r.Offset >= t.ends[stream]
+	})
+	found := make(map[int64]audit.Entry, len(part.Records))
+	err := t.replay.Files(ctx, &part, func(path string, content []byte) error {
+		entries, err := audit.Records(t.layout, path, content)
+		for _, e := range entries {
+			e.Stream = stream
+			found[e.Offset] = e
+		}
+		return err //nolint:wrapcheck // it says what is wrong
+	})
+	if err != nil {
+		return fmt.Errorf("what the files should hold of %s: %w", t.layout.Of(stream.Name, stream.Partition), err)
+	}
+	for i := range part.Records {
+		e, ok := found[part.Records[i].Offset]
+		if !ok {
+			e = audit.Entry{Stream: stream, Offset: part.Records[i].Offset, Fate: audit.Filtered}
+		}
+		t.records[stream] = append(t.records[stream], e)
 	}
 	return nil
 }

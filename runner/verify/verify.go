@@ -89,9 +89,6 @@ func Run(ctx context.Context, c Config, before *pachyderm.Commit, commits []*pac
 
 // comparable says whether the files show which record is which.
 func comparable(s settings.Settings) error {
-	if s.SchemaRegistry.URL != "" {
-		return errors.New("files with the schemas of a registry cannot be compared yet: they hold fields, and not the values that the source has")
-	}
 	if encode.ShowsCoordinates(s.File.Format) {
 		return nil
 	}
@@ -156,6 +153,7 @@ func (v *verifier) portion(ctx context.Context) error {
 		if v.part, err = audit.After(ctx, v.Branch, v.Settings.Layout(), v.positioned(v.at).Commit, v.offsets); err != nil {
 			return err
 		}
+		v.part.SchemasIn(v.Settings.SchemaRegistry.Folder)
 	}
 	infos := make([]*pachyderm.Commit, len(portion))
 	for i, c := range portion {

@@ -4,7 +4,9 @@ package verify_test
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +15,8 @@ import (
 	"github.com/pachyderm/pachyderm/v2/src/pfs"
 	"github.com/pachyderm/pachyderm/v2/src/pps"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/sr"
+	"github.com/twmb/franz-go/pkg/sr/srfake"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/kafkatest"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/pachtest"
@@ -80,6 +84,16 @@ func (s *spout) client(address string) *pachyderm.Client {
 
 func (s *spout) branch() *pachyderm.Branch {
 	return s.client(s.server.Address()).Branch(pachyderm.DefaultProject, pipeline, "master")
+}
+
+// produce appends a record and does not wait.
+func (s *spout) produce(r *kgo.Record) {
+	s.t.Helper()
+	r.Topic, r.Partition = topic, int32(s.sent%partitions)
+	if err := s.broker.Produce(s.t.Context(), nil, r); err != nil {
+		s.t.Fatal(err)
+	}
+	s.sent++
 }
 
 // ingest produces n records of many kinds and has them committed.
@@ -328,6 +342,67 @@ func TestWhatCannotBeCompared(t *testing.T) {
 		}
 	}
 	refused("SPOUT_FILE_PATH")
-	s.settings.File.Format, s.settings.SchemaRegistry.URL = "avro", "https://registry.example.com"
-	refused("registry")
+}
+
+// TestDecoded: files of values, and keys, that a registry has the schemas of are
+// compared in each format, with rules and paths by what values say.
+func TestDecoded(t *testing.T) {
+	t.Parallel()
+	registry := srfake.New()
+	t.Cleanup(registry.Close)
+	registry.SeedSchema("t-value", 1, 11, sr.Schema{Schema: `{"type":"record","name":"V","fields":[{"name":"id","type":"int"},{"name":"x","type":"double"}]}`})
+	registry.SeedSchema("t-value", 2, 12, sr.Schema{Schema: `{"type":"record","name":"V","fields":[{"name":"id","type":"int"},{"name":"secret","type":["null","string"]}]}`})
+	registry.SeedSchema("t-value", 3, 13, sr.Schema{Schema: `syntax = "proto3"; message M { int32 id = 1; M below = 2; }`, Type: sr.TypeProtobuf})
+	registry.SeedSchema("t-value", 4, 14, sr.Schema{Schema: `{"type":"object","properties":{"id":{"type":"integer"}}}`, Type: sr.TypeJSON})
+	registry.SeedSchema("t-key", 1, 21, sr.Schema{Schema: `"string"`})
+	for _, format := range []string{"jsonl", "avro", "parquet"} {
+		t.Run(format, func(t *testing.T) {
+			t.Parallel()
+			s := newSpout(t, nil)
+			parsed, err := settings.Parse([]string{"SPOUT_KAFKA_BROKERS=" + strings.Join(s.settings.Kafka.Brokers, ","), "SPOUT_KAFKA_TOPICS=" + topic, "SPOUT_FILE_FORMAT=" + format,
+				"SPOUT_SCHEMA_REGISTRY_URL=" + registry.URL(), "SPOUT_SCHEMA_REGISTRY_KEYS=decode", "SPOUT_SCHEMA_REGISTRY_FOLDER=our_schemas", "SPOUT_RECORD_FILTER=value:id != 7 and key != k8",
+				"SPOUT_RECORD_MASK=secret=hash", "SPOUT_RECORD_ON_REFUSED=dead_letter", "SPOUT_FILE_PATH=data/{value:id}/{topic}/{partition}-{first_offset}", "SPOUT_BATCH_MAX_RECORDS=40", "SPOUT_BATCH_MAX_AGE=50ms"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.settings = parsed
+			produce := func(n int) {
+				for range n {
+					i := s.sent
+					r := &kgo.Record{Key: fmt.Appendf(nil, "\x00\x00\x00\x00\x15\x04k%d", i%10)}
+					switch i % 7 {
+					case 0:
+						r.Value = binary.LittleEndian.AppendUint64(append([]byte("\x00\x00\x00\x00\x0b"), byte(2*(i%10))), math.Float64bits([]float64{1.5, math.NaN()}[i/7%2]))
+					case 1, 2:
+						r.Value = fmt.Appendf(nil, "\x00\x00\x00\x00\x0c%c\x02\x02s", 2*(i%10))
+					case 3:
+						r.Value = fmt.Appendf(nil, "\x00\x00\x00\x00\x0d\x00\x08%c\x12\x04\x12\x02\x08\x01", i%10)
+					case 4:
+						r.Value = fmt.Appendf(nil, "\x00\x00\x00\x00\x0e{\"id\":%d,\"more\":[1]}", i%10)
+					case 5:
+						r.Value = []byte("no header")
+					}
+					if i%11 == 0 {
+						r.Key = nil
+					}
+					s.produce(r)
+				}
+				s.run(s.reached)
+			}
+			produce(80)
+			produce(60)
+			all := s.verify(0)
+			if !all.OK() || all.Uncompared != 0 || all.Records == 0 || all.DeadLettered == 0 || all.Filtered == 0 || all.Records+all.DeadLettered+all.Filtered != 140 {
+				t.Error(all)
+			}
+			last := s.verify(1)
+			if !last.OK() || last.Commits != 1 {
+				t.Error(last.Commits, last)
+			}
+			s.settings.Record.Mask = []string{"secret=redact"}
+			if r := s.verify(0); r.OK() || !strings.Contains(r.String(), "***") {
+				t.Error(r)
+			}
+		})
+	}
 }

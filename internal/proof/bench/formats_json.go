@@ -21,8 +21,8 @@ const (
 	recordsPerStep = 1000
 )
 
-// makers start what makes files of records, by their names. A step makes a part
-// of a file, of so many records.
+// makers start what makes files of records, by their names. A step makes a whole
+// file, of so many records: some of the work is done at its end.
 var makers = map[string]func(context.Context) (step func() (records int, err error), err error){
 	"jsonl 1024 B": func(context.Context) (func() (int, error), error) {
 		return makeFiles("jsonl", "none", jsonValues(1024))
@@ -109,19 +109,17 @@ func makeFiles(format, compression string, values [][]byte) (func() (int, error)
 		return nil, err
 	}
 	chunks, next := recordsOf(values), 0
-	var file encode.File
-	return func() (int, error) {
-		if file == nil {
-			file = encoder.NewFile(encode.Place{Stream: benchStream})
+	return func() (records int, err error) {
+		file := encoder.NewFile(encode.Place{Stream: benchStream})
+		for file.Size() < fileBytes {
+			taken, err := file.Append(chunks[next%len(chunks)], fileBytes)
+			if err != nil {
+				return 0, err
+			}
+			next++
+			records += taken
 		}
-		chunk := chunks[next%len(chunks)]
-		next++
-		taken, err := file.Append(chunk, fileBytes)
-		if err == nil && file.Size() >= fileBytes {
-			err = file.Write(discard)
-			file = nil
-		}
-		return taken, err
+		return records, file.Write(discard)
 	}, nil
 }
 
@@ -152,37 +150,35 @@ func makeRuled(format string, values [][]byte) (func() (int, error), error) {
 	}
 	rules := record.NewRules(s)
 	chunks, next := recordsOf(values), 0
-	files, size := map[string]encode.File{}, 0
 	var single [1]source.Record
-	return func() (int, error) {
-		chunk := chunks[next%len(chunks)]
-		next++
-		for i := range chunk {
-			single[0] = chunk[i]
-			if keep, err := rules.Apply(&single[0]); err != nil || !keep {
-				return 0, fmt.Errorf("the record is kept: %t, %w", keep, err)
-			}
-			folder := rules.Route(&single[0])
-			file := files[string(folder)]
-			if file == nil {
-				file = encoder.NewFile(encode.Place{Stream: benchStream, Values: string(folder)})
-				files[string(folder)] = file
-			}
-			before := file.Size()
-			if _, err := file.Append(single[:], batchBytes); err != nil {
-				return 0, err
-			}
-			size += file.Size() - before
-		}
-		if size >= fileBytes {
-			for _, file := range files {
-				if err := file.Write(discard); err != nil {
+	return func() (records int, err error) {
+		files := map[string]encode.File{}
+		for size := 0; size < fileBytes; {
+			for _, r := range chunks[next%len(chunks)] {
+				single[0] = r
+				if keep, err := rules.Apply(&single[0]); err != nil || !keep {
+					return 0, fmt.Errorf("the record is kept: %t, %w", keep, err)
+				}
+				folder := rules.Route(&single[0])
+				file := files[string(folder)]
+				if file == nil {
+					file = encoder.NewFile(encode.Place{Stream: benchStream, Values: string(folder)})
+					files[string(folder)] = file
+				}
+				before := file.Size()
+				if _, err := file.Append(single[:], batchBytes); err != nil {
 					return 0, err
 				}
+				size += file.Size() - before
 			}
-			clear(files)
-			size = 0
+			next++
+			records += recordsPerStep
 		}
-		return len(chunk), nil
+		for _, file := range files {
+			if err := file.Write(discard); err != nil {
+				return 0, err
+			}
+		}
+		return records, nil
 	}, nil
 }

@@ -205,46 +205,40 @@ func makeRows(ctx context.Context, format string, of registered) (func() (int, e
 	if err != nil {
 		return nil, err
 	}
-	chunks, next, written := recordsOf(values), 0, 0
-	var file encode.File
+	chunks, next := recordsOf(values), 0
 	var scratch []byte
 	var single [1]source.Record
 	return func() (int, error) { // as runner/ingest has it
-		chunk := chunks[next%len(chunks)]
-		next++
-		for i := range chunk {
-			r := chunk[i]
-			id, payload, err := schema.Split(r.Value)
-			if err != nil {
-				return 0, err
+		var file encode.File
+		for range rowsPerFile / recordsPerStep {
+			for _, r := range chunks[next%len(chunks)] {
+				id, payload, err := schema.Split(r.Value)
+				if err != nil {
+					return 0, err
+				}
+				values, err, _ := registry.Known(id)
+				if err != nil {
+					return 0, err
+				}
+				rows, value, err := values.Decode(scratch, payload)
+				if err != nil {
+					return 0, err
+				}
+				if of.kind != sr.TypeAvro {
+					scratch = value[:0]
+				}
+				if file == nil {
+					file = encoder.NewFile(encode.Place{Stream: benchStream, Rows: rows})
+				}
+				r.Value = value
+				single[0] = r
+				if _, err := file.Append(single[:], batchBytes); err != nil {
+					return 0, err
+				}
 			}
-			values, err, _ := registry.Known(id)
-			if err != nil {
-				return 0, err
-			}
-			rows, value, err := values.Decode(scratch, payload)
-			if err != nil {
-				return 0, err
-			}
-			if of.kind != sr.TypeAvro {
-				scratch = value[:0]
-			}
-			if file == nil {
-				file = encoder.NewFile(encode.Place{Stream: benchStream, Rows: rows})
-			}
-			r.Value = value
-			single[0] = r
-			if _, err := file.Append(single[:], batchBytes); err != nil {
-				return 0, err
-			}
+			next++
 		}
-		if written += len(chunk); written >= rowsPerFile {
-			if err := file.Write(discard); err != nil {
-				return 0, err
-			}
-			file, written = nil, 0
-		}
-		return len(chunk), nil
+		return rowsPerFile, file.Write(discard)
 	}, nil
 }
 
@@ -258,23 +252,17 @@ func makeTyped() (func() (int, error), error) {
 		row.Record.Timestamp, row.Record.Key = 1_790_000_000_000+int64(i), fmt.Appendf(nil, "%06d", i*7919%1_000_000)
 		rows = append(rows, row)
 	}
-	var w *parquet.GenericWriter[typedOrder]
-	next, written := 0, 0
+	w := parquet.NewGenericWriter[typedOrder](io.Discard, parquet.Compression(&parquet.Zstd), parquet.DataPageVersion(1), parquet.DefaultEncodingFor(parquet.ByteArray, &parquet.Plain),
+		parquet.DictionaryMaxBytes(1<<20), parquet.DataPageStatistics(false))
+	next := 0
 	return func() (int, error) {
-		if w == nil {
-			w = parquet.NewGenericWriter[typedOrder](io.Discard, parquet.Compression(&parquet.Zstd), parquet.DataPageVersion(1), parquet.DefaultEncodingFor(parquet.ByteArray, &parquet.Plain),
-				parquet.DictionaryMaxBytes(1<<20), parquet.DataPageStatistics(false))
-		}
-		if _, err := w.Write(rows[next : next+recordsPerStep]); err != nil {
-			return 0, err
-		}
-		next = (next + recordsPerStep) % len(rows)
-		if written += recordsPerStep; written >= rowsPerFile {
-			if err := w.Close(); err != nil {
+		w.Reset(io.Discard)
+		for range rowsPerFile / recordsPerStep {
+			if _, err := w.Write(rows[next : next+recordsPerStep]); err != nil {
 				return 0, err
 			}
-			w, written = nil, 0
+			next = (next + recordsPerStep) % len(rows)
 		}
-		return recordsPerStep, nil
+		return rowsPerFile, w.Close()
 	}, nil
 }

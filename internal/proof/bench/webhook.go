@@ -17,11 +17,12 @@ import (
 )
 
 // webhookSenders send requests of so many bytes, each until it is answered with
-// 200. There are as many at once as fill two batches, or a sender would wait for
-// the commit of one before it has another to send.
+// 200. There are as many at once as fill two batches, and some more, as requests
+// are a little smaller: or nothing would come while one batch is committed and
+// the next one is not full.
 const (
 	webhookBytes   = 512 << 10
-	webhookSenders = 2 * batchBytes / webhookBytes
+	webhookSenders = 2*batchBytes/webhookBytes + 16
 )
 
 // webhookSupply are senders of newline-delimited JSON.

@@ -156,6 +156,9 @@ func (s *Source) checkLimits(ctx context.Context, f *findings, info *jetstream.S
 	if most := info.Config.ConsumerLimits.MaxAckPending; s.config.Acknowledges() && most > 0 && s.config.MaxAckPending > most {
 		f.missing("consumers of the stream %s may have %d messages out, and SPOUT_NATS_MAX_ACK_PENDING is %d; lower it", s.config.Stream, most, s.config.MaxAckPending)
 	}
+	if most := info.Config.ConsumerLimits.InactiveThreshold; s.config.Retention == settings.NATSInterest && most > 0 {
+		f.missing("the stream %s deletes consumers after %s without a reader (consumer_limits), and what they have not read with them; take that limit away, or never pause the spout for so long", s.config.Stream, most)
+	}
 	if most := info.Config.MaxConsumers; most > 0 && info.State.Consumers >= most {
 		f.missing("the stream %s has %d of %d consumers; raise its max_consumers, or delete one that nobody needs", s.config.Stream, info.State.Consumers, most)
 	}

@@ -48,7 +48,8 @@ func (s *Source) connectOptions() ([]client.Option, error) {
 		if err != nil {
 			return nil, err
 		}
-		options = append(options, client.Secure(t))
+		s.tls = t
+		options = append(options, client.Secure(t), client.SkipHostLookup()) // names are those of certificates
 		if c.HandshakeFirst {
 			options = append(options, client.TLSHandshakeFirst())
 		}
@@ -108,7 +109,12 @@ func (d dialer) Dial(network, to string) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &ending{Conn: conn, forget: context.AfterFunc(d.s.running, func() {
+	guarded, err := d.guarded(ctx, conn, to)
+	if err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	return &ending{Conn: guarded, forget: context.AfterFunc(d.s.running, func() {
 		// The client may be in the middle of a handshake; one that reads is
 		// closed by the client.
 		conn.SetDeadline(time.Now().Add(closing)) //nolint:errcheck // it is closed soon

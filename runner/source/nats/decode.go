@@ -4,6 +4,7 @@ package nats
 
 import (
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,6 +21,10 @@ type place struct {
 	time      int64  // ns since 1970
 	pending   uint64 // messages that the consumer has after it
 }
+
+// maxSequence leaves room for the one after it: a position that says more is
+// refused.
+const maxSequence = math.MaxInt64 - 1
 
 // parseReply reads the subject on which a message is acknowledged:
 //
@@ -46,7 +51,7 @@ func parseReply(reply string) (p place, ok bool) {
 		var token string
 		token, rest, _ = strings.Cut(rest, ".")
 		n, err := strconv.ParseUint(token, 10, 63)
-		if err != nil {
+		if err != nil || n > maxSequence {
 			return p, false
 		}
 		numbers[i] = n

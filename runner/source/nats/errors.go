@@ -66,7 +66,7 @@ func remedy(err error) string {
 	case errors.Is(err, jetstream.ErrConsumerMultipleFilterSubjectsNotSupported):
 		return "update the servers to 2.10, or name one subject in SPOUT_NATS_SUBJECTS"
 	case errors.Is(err, jetstream.ErrMaximumConsumersLimit):
-		return "raise max_consumers of the stream or of the account, or delete consumers that nobody needs"
+		return "raise max_consumers of the stream or of the account, or delete consumers that nobody needs. The server deletes that of a runner which has crashed after 5 minutes"
 	case errors.As(err, &api) && (api.ErrorCode == codeQueueUnfiltered || api.ErrorCode == codeQueueNotUnique):
 		return "a message of a work queue goes to one consumer: delete the other one, or set SPOUT_NATS_SUBJECTS to subjects that no other has"
 	case errors.As(err, &api) && api.ErrorCode == codeMaxAckPending:

@@ -185,6 +185,10 @@ func (s *Source) receive(ss *session, m *client.Msg) {
 		ss.end(fmt.Errorf("messages %d to %d of the consumer %s were lost on the way", ss.delivered+1, at.delivered-1, ss.consumer))
 		return
 	}
+	if s.held > s.most+chunkBytes {
+		ss.end(errors.New("the server sends more than it was asked for"))
+		return
+	}
 	ss.delivered, ss.least = at.delivered, 0
 	s.counters.received(size, at)
 	if at.sequence < s.next.Next {

@@ -58,19 +58,25 @@ const unusedQueueConsumer = time.Hour
 
 func consumerName() string { return "spout-" + nuid.Next() }
 
+// unusedWithin is that, or less if the stream sets a limit to it.
+func unusedWithin(d time.Duration, stream jetstream.Stream) time.Duration {
+	if most := stream.CachedInfo().Config.ConsumerLimits.InactiveThreshold; most > 0 {
+		return min(d, most)
+	}
+	return d
+}
+
 // consumerConfig is what all consumers have.
 func (s *Source) consumerConfig() jetstream.ConsumerConfig {
 	config := jetstream.ConsumerConfig{
-		Description:       "made by spout-runner",
-		AckPolicy:         jetstream.AckNonePolicy,
-		InactiveThreshold: unusedConsumer,
-		Replicas:          1,
-		MemoryStorage:     true,
+		Description:   "made by spout-runner",
+		AckPolicy:     jetstream.AckNonePolicy,
+		Replicas:      1,
+		MemoryStorage: true,
 	}
 	if s.config.Acknowledges() {
 		config.AckPolicy, config.AckWait, config.MaxAckPending, config.MaxDeliver = jetstream.AckExplicitPolicy, s.config.AckWait.Std(), s.config.MaxAckPending, -1
 		config.Replicas, config.MemoryStorage = 0, false // as the stream
-		config.InactiveThreshold = 0
 	}
 	switch len(s.config.Subjects) {
 	case 0:
@@ -103,7 +109,7 @@ func (s *Source) begin(ctx context.Context) (*session, error) {
 	}
 	s.mu.Unlock()
 	if ss.sub, err = s.conn.Subscribe(ss.inbox+".*", func(m *client.Msg) { s.receive(ss, m) }); err == nil {
-		err = ss.sub.SetPendingLimits(-1, -1) // what is asked for is limited
+		err = ss.sub.SetPendingLimits(-1, 2*s.most) // what is asked for is less, unless the server does not mind
 	}
 	if err != nil {
 		s.finish(ss)
@@ -127,7 +133,7 @@ func (s *Source) makeConsumer(ctx context.Context, ss *session, next uint64) err
 	if s.config.Acknowledges() {
 		return s.makeQueueConsumer(ctx, ss, config)
 	}
-	config.Name = consumerName()
+	config.Name, config.InactiveThreshold = consumerName(), unusedWithin(unusedConsumer, ss.stream)
 	consumer, err := ss.stream.CreateConsumer(ctx, config)
 	if err != nil {
 		return fmt.Errorf("make a consumer: %w", err)
@@ -172,7 +178,7 @@ func (s *Source) makeQueueConsumer(ctx context.Context, ss *session, config jets
 			return err
 		}
 		there, config.DeliverPolicy, config.OptStartSeq = nil, jetstream.DeliverAllPolicy, 0
-		config.InactiveThreshold = unusedQueueConsumer
+		config.InactiveThreshold = unusedWithin(unusedQueueConsumer, ss.stream)
 		if len(free) == 0 {
 			free = []string{s.config.Consumers()[0]}
 		}

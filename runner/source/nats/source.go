@@ -22,6 +22,7 @@ package nats
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"slices"
@@ -43,11 +44,12 @@ type Source struct {
 	log       hclog.Logger
 	complain  complaints
 	options   []client.Option
-	invalid   error // what is wrong with config
-	most      int   // bytes of messages that may be held
-	pullBytes int   // most bytes to ask for at once
-	pullMsgs  int   // most messages, as each takes some memory besides
-	perChunk  int   // records
+	invalid   error       // what is wrong with config
+	tls       *tls.Config // nil for none
+	most      int         // bytes of messages that may be held
+	pullBytes int         // most bytes to ask for at once
+	pullMsgs  int         // most messages, as each takes some memory besides
+	perChunk  int         // records
 	times     times
 
 	position positions.Position // of the consumer; no lock, see source.Source
@@ -76,6 +78,8 @@ type Source struct {
 	ackNow   []string           // reply subjects
 	failure  error              // why reading has ended
 	counters counters
+
+	serverName string // of the last server that was dialed by its name, for its certificate
 }
 
 var (

@@ -54,7 +54,11 @@ func (s *Source) info(ctx context.Context) (*jetstream.StreamInfo, jetstream.Str
 	if err != nil {
 		return nil, nil, fmt.Errorf("ask for the stream: %w", s.explained(err))
 	}
-	return stream.CachedInfo(), stream, nil
+	info := stream.CachedInfo()
+	if max(info.State.FirstSeq, info.State.LastSeq) > maxSequence {
+		return nil, nil, fmt.Errorf("the server says that the stream %s has the sequences %d to %d", s.config.Stream, info.State.FirstSeq, info.State.LastSeq)
+	}
+	return info, stream, nil
 }
 
 // explained is err, or what the server has said of the user's rights meanwhile:
@@ -179,14 +183,14 @@ func (s *Source) start(ctx context.Context, stream jetstream.Stream, info *jetst
 	defer cancel()
 	config := s.consumerConfig()
 	config.DeliverPolicy, config.OptStartTime = jetstream.DeliverByStartTimePolicy, &at
-	config.AckPolicy, config.AckWait, config.MaxAckPending, config.MaxDeliver, config.InactiveThreshold = jetstream.AckNonePolicy, 0, 0, 0, unusedConsumer
+	config.AckPolicy, config.AckWait, config.MaxAckPending, config.MaxDeliver, config.InactiveThreshold = jetstream.AckNonePolicy, 0, 0, 0, unusedWithin(unusedConsumer, stream)
 	config.Name = consumerName()
 	consumer, err := stream.CreateConsumer(ctx, config)
 	if err != nil {
 		return 0, fmt.Errorf("find the first message since %s: %w", s.config.Start, s.explained(err))
 	}
 	defer stream.DeleteConsumer(ctx, config.Name) //nolint:errcheck // it ends by itself, too
-	return consumer.CachedInfo().Delivered.Stream + 1, nil
+	return min(consumer.CachedInfo().Delivered.Stream, maxSequence) + 1, nil
 }
 
 // wrongRetention says what is wrong with the setting, "" for nothing.

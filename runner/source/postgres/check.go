@@ -97,29 +97,60 @@ func (s *Source) checkRoom(ctx context.Context, conn *pgconn.PgConn, there bool)
 
 // checkTables looks at the publication, or what it is to be made of.
 func (s *Source) checkTables(ctx context.Context, conn *pgconn.PgConn, version int) (findings []source.Finding) {
-	if s.config.OwnsPublication() {
-		_, unfit, err := s.server.resolve(ctx, conn)
-		if err != nil {
-			return []source.Finding{{Text: err.Error()}}
-		}
-		for _, problem := range unfit {
-			findings = append(findings, source.Finding{Text: problem.Error()})
-		}
-	} else if err := s.server.ensurePublication(ctx, conn); err != nil { // it only looks
-		return []source.Finding{{Text: err.Error()}}
+	bad := func(format string, args ...any) {
+		findings = append(findings, source.Finding{Text: fmt.Sprintf(format, args...)})
 	}
-	tables, err := s.server.tables(ctx, conn, version)
+	publication, user := s.config.PublicationName(), identifier(s.config.Name())
+	there, err := one(ctx, conn, "SELECT pubname FROM pg_catalog.pg_publication WHERE pubname = "+literal(publication), 1)
 	if err != nil {
 		return []source.Finding{{Text: err.Error()}}
 	}
-	for _, t := range tables {
-		row, err := one(ctx, conn, "SELECT (pg_catalog.has_schema_privilege(relnamespace, 'USAGE') AND pg_catalog.has_any_column_privilege(oid, 'SELECT'))::text FROM pg_catalog.pg_class WHERE oid = "+strconv.FormatUint(uint64(t.id), 10), 1)
-		switch {
-		case err != nil:
-			findings = append(findings, source.Finding{Text: err.Error()})
-		case row != nil && row[0] != "true" && s.config.Snapshot == "initial":
-			findings = append(findings, source.Finding{Text: fmt.Sprintf("the table %s may not be read: run GRANT SELECT ON %s.%s TO %s", t.label(), identifier(t.schema), identifier(t.name), identifier(s.config.Name()))})
+	var tables []*table
+	if s.config.OwnsPublication() {
+		var unfit []error
+		if tables, unfit, err = s.server.resolve(ctx, conn); err != nil {
+			return []source.Finding{{Text: err.Error()}}
+		}
+		for _, problem := range unfit {
+			bad("%v", problem)
+		}
+	} else {
+		if err := s.server.ensurePublication(ctx, conn); err != nil { // it only looks
+			return []source.Finding{{Text: err.Error()}}
+		}
+		if tables, err = s.server.tables(ctx, conn, version); err != nil {
+			return []source.Finding{{Text: err.Error()}}
 		}
 	}
-	return append(findings, source.Finding{OK: true, Text: fmt.Sprintf("the publication %s has %d tables", s.config.PublicationName(), len(tables))})
+	if there == nil {
+		row, err := one(ctx, conn, "SELECT pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE')::text", 1)
+		if err != nil {
+			bad("%v", err)
+		} else if row != nil && row[0] != "true" {
+			bad("the publication %s is not there, and the user may not make it: run GRANT CREATE ON DATABASE %s TO %s, or have somebody else make one and set SPOUT_POSTGRES_PUBLICATION", publication, identifier(s.config.Database), user)
+		}
+	}
+	for _, t := range tables {
+		row, err := one(ctx, conn, "SELECT pg_catalog.has_schema_privilege(relnamespace, 'USAGE')::text, pg_catalog.has_any_column_privilege(oid, 'SELECT')::text, pg_catalog.pg_has_role(relowner, 'USAGE')::text FROM pg_catalog.pg_class WHERE oid = "+strconv.FormatUint(uint64(t.id), 10), 3)
+		if err != nil {
+			bad("%v", err)
+		}
+		if row == nil {
+			continue
+		}
+		if row[0] != "true" && s.config.Snapshot == "initial" {
+			bad("the schema of the table %s may not be used: run GRANT USAGE ON SCHEMA %s TO %s", t.label(), identifier(t.schema), user)
+		}
+		if row[1] != "true" && s.config.Snapshot == "initial" {
+			bad("the table %s may not be read: run GRANT SELECT ON %s.%s TO %s", t.label(), identifier(t.schema), identifier(t.name), user)
+		}
+		if row[2] != "true" && there == nil {
+			bad("the user does not own the table %s, and so may not put it into a publication: run ALTER TABLE %s.%s OWNER TO %s, or have the owner make a publication and set SPOUT_POSTGRES_PUBLICATION", t.label(), identifier(t.schema), identifier(t.name), user)
+		}
+	}
+	text := fmt.Sprintf("the publication %s has %d tables", publication, len(tables))
+	if there == nil {
+		text = fmt.Sprintf("the publication %s is not there yet: the runner makes it, of %d tables", publication, len(tables))
+	}
+	return append(findings, source.Finding{OK: true, Text: text})
 }

@@ -108,9 +108,10 @@ func (v *server) open(ctx context.Context, params map[string]string, frontend pg
 	}
 	c := v.config.Copy()
 	c.RuntimeParams = params
-	if frontend != nil {
-		c.BuildFrontend = frontend
+	if frontend == nil {
+		frontend = func(r io.Reader, w io.Writer) *pgproto3.Frontend { return pgproto3.NewFrontend(r, w) }
 	}
+	c.BuildFrontend = func(r io.Reader, w io.Writer) *pgproto3.Frontend { return frontend(&guard{Reader: r}, w) }
 	conn, err := pgconn.ConnectConfig(ctx, c)
 	if err != nil {
 		return nil, v.explained(err)
@@ -179,25 +180,36 @@ func stopf(format string, args ...any) error { return &source.Stop{Err: fmt.Erro
 // query runs SQL by the simple protocol, which a connection for replication
 // knows too. Null is "".
 func query(ctx context.Context, conn *pgconn.PgConn, sql string) ([][]string, error) {
-	results, err := conn.Exec(ctx, sql).ReadAll()
-	if err != nil {
-		return nil, err
-	}
+	results := conn.Exec(ctx, sql)
 	var rows [][]string
-	for _, result := range results {
-		if result.Err != nil {
-			return nil, result.Err
-		}
-		for _, values := range result.Rows {
+	size := 0
+	for results.NextResult() {
+		for result := results.ResultReader(); result.NextRow(); {
+			values := result.Values()
 			row := make([]string, len(values))
 			for i, value := range values {
 				row[i] = string(value)
+				size += len(value) + valueMemory
+			}
+			if size > maxAnswer {
+				hangUp(conn) // the rest is not read
+				return nil, fmt.Errorf("the server's answer takes more than %d bytes", maxAnswer)
 			}
 			rows = append(rows, row)
 		}
 	}
+	if err := results.Close(); err != nil {
+		return nil, err
+	}
 	return rows, nil
 }
+
+// Answers to questions are bounded. That about the tables of a publication is
+// the longest.
+const (
+	maxAnswer   = 16 << 20
+	valueMemory = 48
+)
 
 // one runs SQL that returns a row of so many columns, or none.
 func one(ctx context.Context, conn *pgconn.PgConn, sql string, columns int) ([]string, error) {

@@ -250,6 +250,9 @@ func (c *copying) Write(data []byte) (int, error) {
 	n := len(data)
 	for {
 		line, rest, whole := bytes.Cut(data, []byte{'\n'})
+		if most := c.server.largest; len(c.rest)+len(line) > most {
+			return 0, stopf("a row of the table %s is larger than may be held: it has more than %d bytes. Raise SPOUT_MEMORY_BUDGET, to %d times the larger one at least", c.relation.label(), most, 4*messageShare)
+		}
 		if !whole {
 			c.rest = append(c.rest, line...)
 			return n, nil
@@ -265,7 +268,7 @@ func (c *copying) Write(data []byte) (int, error) {
 		c.add(&row{relation: c.relation, op: source.OpRead, new: values, tx: c.tx})
 		c.rows++
 		c.rest, data = c.rest[:0], rest
-		if c.round.bytes >= roundLargest || c.round.records >= 4*roundRecords {
+		if c.round.full() {
 			if err := c.flush(c.ctx, false); err != nil {
 				return 0, err
 			}

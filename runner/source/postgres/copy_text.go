@@ -25,6 +25,9 @@ func (c *copyText) line(line []byte, columns int) ([]pgoutput.Value, error) {
 	room := c.scratch[:0]
 	for rest, more := line, columns > 0; more; {
 		var field []byte
+		if len(c.values) == columns {
+			return nil, fmt.Errorf("a copied row has more than the %d columns that it should have", columns)
+		}
 		field, rest, more = bytes.Cut(rest, []byte{'\t'})
 		switch at := bytes.IndexByte(field, '\\'); {
 		case at < 0:

@@ -153,7 +153,7 @@ func (w *worker) data(ctx context.Context, m []byte) error {
 		}
 		w.source.seen.transaction(commit.End, w.tx.millis)
 		w.tx, w.read = nil, commit.End
-		if w.partial || w.round.records >= w.most || w.round.bytes >= roundBytes {
+		if w.partial || w.round.records >= w.most || w.round.bytes >= roundBytes || w.round.full() {
 			return w.flush(ctx, true)
 		}
 		return nil
@@ -173,7 +173,7 @@ func (w *worker) data(ctx context.Context, m []byte) error {
 		if err := w.take(); err != nil {
 			return err
 		}
-		if w.round.bytes >= roundLargest || w.round.records >= 4*roundRecords {
+		if w.round.full() {
 			return w.flush(ctx, false)
 		}
 	}

@@ -317,6 +317,14 @@ func TestCheck(t *testing.T) {
 	if _, bad := check(configure(database, "log", "v", "none")); strings.Count(bad, "\n") != 3 {
 		t.Errorf("of three things, it finds\n%s", bad)
 	}
+	run(t, conn, "CREATE SCHEMA s", "CREATE TABLE s.t (id int PRIMARY KEY)", "CREATE ROLE poor_"+database+" LOGIN REPLICATION PASSWORD 'sesame'")
+	poor := configure(database, "s.t", "t")
+	poor.Postgres.User, poor.Postgres.Password = "poor_"+database, "sesame"
+	if _, bad := check(poor); strings.Count(bad, "\n") != 6 || !strings.Contains(bad, "GRANT CREATE ON DATABASE") || !strings.Contains(bad, "GRANT USAGE ON SCHEMA \"s\"") ||
+		!strings.Contains(bad, `GRANT SELECT ON "s"."t"`) || !strings.Contains(bad, `ALTER TABLE "public"."t" OWNER TO "poor_`) {
+		t.Errorf("of a user without rights, it says\n%s", bad)
+	}
+	run(t, conn, "DROP ROLE poor_"+database)
 	var slots int
 	if err := conn.QueryRow(t.Context(), "SELECT count(*) FROM pg_replication_slots WHERE database = $1", database).Scan(&slots); err != nil || slots != 0 {
 		t.Errorf("%d slots, %v", slots, err)

@@ -66,6 +66,16 @@ func newRelation(m *pgoutput.Relation, lookup func(uint32) (userType, error)) (*
 	return r, nil
 }
 
+// memory is about what it takes.
+func (r *relation) memory() int {
+	const around, column = 1 << 10, 200
+	size := around + column*len(r.columns) + len(r.avro[0]) + len(r.avro[1])
+	for i := range r.columns {
+		size += 2*len(r.columns[i].name) + len(r.columns[i].member)
+	}
+	return size
+}
+
 // identityFull is the replica identity with which changes have the whole row
 // before.
 const identityFull = 'f'
@@ -79,7 +89,7 @@ func (r *relation) streamName() string { return settings.PostgresStream(r.schema
 // describe makes the schemas' texts, and a hash that tells them apart.
 func (r *relation) describe() {
 	var fields strings.Builder
-	taken := map[string]bool{}
+	taken := map[string]int{}
 	for i, c := range r.columns {
 		if i > 0 {
 			fields.WriteByte(',')
@@ -109,7 +119,7 @@ const textField = "_text"
 func quoted(name string) string { return string(appendString(nil, []byte(name))) }
 
 // fieldName makes a column's name one that Avro takes and that nothing else has.
-func fieldName(name string, taken map[string]bool) string {
+func fieldName(name string, taken map[string]int) string {
 	out := strings.Map(func(c rune) rune {
 		if c == '_' || unicode.IsLetter(c) || unicode.IsDigit(c) {
 			return c
@@ -120,10 +130,11 @@ func fieldName(name string, taken map[string]bool) string {
 		out = "_" + out
 	}
 	free := out
-	for n := 2; taken[free]; n++ {
+	for n := max(taken[out], 1) + 1; taken[free] > 0; n++ {
 		free = out + "_" + strconv.Itoa(n)
+		taken[out] = n
 	}
-	taken[free] = true
+	taken[free] = max(taken[free], 1)
 	return free
 }
 

@@ -23,8 +23,14 @@ const (
 	roundBytes   = 64 << 10  // after which a round ends with its transaction
 	roundLargest = 256 << 10 // after which it ends within one
 	roundRecords = 1000
+	roundParts   = 256 // chunks, each of which takes some memory however little is in it
 	blockBytes   = 64 << 10
 )
+
+// full says whether the round is to end, even within a transaction.
+func (r *round) full() bool {
+	return r.bytes >= roundLargest || r.records >= 4*roundRecords || len(r.parts) >= roundParts
+}
 
 // part is a chunk that is being filled.
 type part struct {

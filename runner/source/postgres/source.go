@@ -58,6 +58,7 @@ type Source struct {
 	position *positions.Position // of the consumer
 	durable  atomic.Uint64       // LSN
 	memory   atomic.Int64        // of chunks that are out
+	most     int                 // that what describes tables may take
 	seen     observed
 }
 
@@ -77,10 +78,14 @@ const chunkQueue = 4
 // chunk, and in another one.
 const messageShare = 5
 
+// leastDescribed is what all that describes tables may take in any case.
+const leastDescribed = 4 << 20
+
 // Make is a [source.New].
 func Make(s settings.Settings, o source.Options) (source.Source, error) {
 	c := s.Postgres
 	src := &Source{config: c, log: o.Log, server: newServer(c, max(int(o.Memory)/messageShare, 1<<20)), chunks: make(chan *source.Chunk, chunkQueue), done: make(chan struct{})}
+	src.most = max(int(o.Memory), leastDescribed)
 	src.worker = newWorker(src, s)
 	return src, nil
 }

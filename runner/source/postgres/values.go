@@ -130,7 +130,7 @@ func parseInt(text []byte) (n int64, ok bool) {
 func (c *converter) appendDecimal(dst []byte, t columnType, text []byte) ([]byte, bool) {
 	digits, negative := bytes.CutPrefix(text, []byte("-"))
 	whole, fraction, _ := bytes.Cut(digits, []byte("."))
-	if len(fraction) > t.scale || len(whole) == 0 {
+	if len(fraction) > t.scale || len(whole) == 0 || len(whole) > 2*mostDigits {
 		return dst, false // also NaN
 	}
 	var room [mostDigits + 2]byte
@@ -218,9 +218,11 @@ func appendJSONValue(dst []byte, t columnType, text []byte) []byte {
 	case kindBool:
 		return strconv.AppendBool(dst, string(text) == "t")
 	case kindInt, kindLong:
-		return append(dst, text...)
+		if isNumber(text, false) {
+			return append(dst, text...)
+		}
 	case kindFloat, kindDouble:
-		if n := len(text); n > 0 && '0' <= text[n-1] && text[n-1] <= '9' { // neither NaN nor Infinity
+		if isNumber(text, true) { // neither NaN nor Infinity
 			return append(dst, text...)
 		}
 	case kindBytes:
@@ -245,6 +247,36 @@ func appendJSONValue(dst []byte, t columnType, text []byte) []byte {
 		}
 	}
 	return appendString(dst, text)
+}
+
+// isNumber says whether a text is a number in JSON. A server that lies could
+// otherwise write what it likes into a file.
+func isNumber(text []byte, fraction bool) bool {
+	rest := bytes.TrimPrefix(text, []byte("-"))
+	digits := func() (n int) {
+		for n < len(rest) && '0' <= rest[n] && rest[n] <= '9' {
+			n++
+		}
+		rest = rest[n:]
+		return n
+	}
+	if leading := rest; digits() == 0 || leading[0] == '0' && len(leading)-len(rest) > 1 {
+		return false
+	}
+	if fraction && len(rest) > 0 && rest[0] == '.' {
+		if rest = rest[1:]; digits() == 0 {
+			return false
+		}
+	}
+	if fraction && len(rest) > 1 && rest[0]|0x20 == 'e' {
+		if rest = rest[1:]; rest[0] == '+' || rest[0] == '-' {
+			rest = rest[1:]
+		}
+		if digits() == 0 {
+			return false
+		}
+	}
+	return len(rest) == 0
 }
 
 // appendString appends a string of JSON.

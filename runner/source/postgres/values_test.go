@@ -94,7 +94,7 @@ func TestCopyText(t *testing.T) {
 // Columns get names that Avro takes, none of them twice.
 func TestFieldNames(t *testing.T) {
 	t.Parallel()
-	taken := map[string]bool{}
+	taken := map[string]int{}
 	for name, want := range map[string]string{"plain": "plain", "Größe": "Größe", "": "_"} {
 		if got := fieldName(name, taken); got != want {
 			t.Errorf("%q becomes %q", name, got)

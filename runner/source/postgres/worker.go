@@ -38,6 +38,7 @@ type worker struct {
 	types     map[uint32]userType
 	streams   map[string]*stream
 	relations map[uint32]*relation // as the connection has told
+	described int                  // memory that they take
 	messages  map[uint32]*pgoutput.Relation
 	places    map[uint32]*positions.Relation // where changes of relations begin to count
 	changed   map[uint32]*positions.Relation // places that the next boundary tells of
@@ -270,6 +271,9 @@ func (w *worker) hangUpQuestion() {
 	w.sql = nil
 }
 
+// mostTypes is how many types are kept in mind.
+const mostTypes = 10_000
+
 // lookup asks the catalogue for a type.
 func (w *worker) lookup(ctx context.Context) func(uint32) (userType, error) {
 	return func(oid uint32) (userType, error) {
@@ -289,6 +293,9 @@ func (w *worker) lookup(ctx context.Context) func(uint32) (userType, error) {
 			if row != nil {
 				t = userType{domainOf: parseOID(row[0]), modifier: parseModifier(row[1]), element: parseOID(row[2])}
 			}
+			if len(w.types) >= mostTypes {
+				clear(w.types) // they can be asked for again
+			}
 			w.types[oid] = t
 			return t, nil
 		})
@@ -304,6 +311,12 @@ func (w *worker) relation(ctx context.Context, m *pgoutput.Relation) (*relation,
 	r, err := newRelation(m, w.lookup(ctx))
 	if err != nil {
 		return nil, err
+	}
+	if before := w.relations[m.ID]; before != nil {
+		w.described -= before.memory()
+	}
+	if w.described += r.memory(); w.described > w.source.most {
+		return nil, stopf("the tables that have changed have so many columns that what describes them takes more than %d bytes. Raise SPOUT_MEMORY_BUDGET, of which it may take a quarter, or divide the tables among several publications and spouts", w.source.most)
 	}
 	w.relations[m.ID], w.messages[m.ID] = r, m
 	return r, nil

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
@@ -105,7 +106,7 @@ func (s *Streams) Check(ctx context.Context, position json.RawMessage) []source.
 		f.ok("super stream %s: %d partitions", super, len(partitions))
 		for _, name := range partitions {
 			if !settings.IsQueueName(name) {
-				f.missing("partition %q of super stream %s: names become folders, so they must have letters, digits, '.', '_' and '-' only; name it otherwise", name, super)
+				f.missing("partition %q of super stream %s: names must have 1 to 249 bytes of UTF-8, and no control characters; name it otherwise", name, super)
 			} else if !slices.Contains(names, name) {
 				names = append(names, name)
 			}
@@ -116,11 +117,23 @@ func (s *Streams) Check(ctx context.Context, position json.RawMessage) []source.
 		f.missing("%v", err)
 		return f
 	}
-	for _, name := range names {
-		s.checkStream(ctx, &f, name, found[name])
+	// An empty stream takes a while to say that it is empty.
+	each, room := make([]findings, len(names)), make(chan struct{}, checkedAtOnce)
+	var group sync.WaitGroup
+	for i, name := range names {
+		room <- struct{}{}
+		group.Go(func() {
+			s.checkStream(ctx, &each[i], name, found[name])
+			<-room
+		})
 	}
-	return f
+	group.Wait()
+	return append(f, slices.Concat(each...)...)
 }
+
+// checkedAtOnce is how many streams are looked at at once, each by a connection
+// of its own.
+const checkedAtOnce = 32
 
 // checkStream looks at one stream as reading would.
 func (s *Streams) checkStream(ctx context.Context, f *findings, name string, at wire.Stream) {

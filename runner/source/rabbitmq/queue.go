@@ -30,11 +30,12 @@ type queue struct {
 	closed    chan *amqp.Error
 	scratch   []byte
 	usual     int // messages in the last chunk
-	half      int // messages that were given out since a batch was asked to end
 
 	mu      sync.Mutex
 	next    int64 // number of the next message that is given out
 	used    int64 // number of the next message that is consumed
+	handed  int   // messages that Next has given out of what is in no position yet
+	end     int64 // number of the next message that Next gives out
 	window  *redelivery.Window
 	fresh   bool                   // the window's ids have the time of this session
 	hits    map[redelivery.ID]bool // of messages without an id that have come again in this session
@@ -58,7 +59,7 @@ func newQueue(s *Queues, name string, index int) *queue {
 }
 
 func (q *queue) resume(mark *positions.Queue) {
-	q.next, q.used = mark.Next, mark.Next
+	q.next, q.used, q.end = mark.Next, mark.Next, mark.Next
 	q.window = redelivery.Restore(q.source.limits(), mark.Window)
 }
 
@@ -105,7 +106,7 @@ func (q *queue) run(l *link) error {
 				c.free()
 				return err
 			}
-			if c.taken == most || c.chunk.Full {
+			if c.taken == min(most, q.half()) {
 				break
 			}
 			select {
@@ -217,11 +218,20 @@ func (q *queue) take(c *queueChunk, d *amqp.Delivery) error {
 		c.ids = append(c.ids, id)
 		q.next++
 	}
-	// Half of what may be out is for the next batch, while this one is committed.
-	if q.half++; q.half >= q.source.config.Prefetch/2 {
-		q.half, c.chunk.Full = 0, true
-	}
 	return nil
+}
+
+// half of what may be out is for the next batch, while one is committed.
+func (q *queue) half() int { return q.source.config.Prefetch / 2 }
+
+// hand notes that a chunk is given out, and asks for the end of the batch if
+// half of what may be out is in it. The chunks that wait to be given out do not
+// count: a batch may end before for another reason, and they are for the next.
+func (q *queue) hand(c *queueChunk) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.handed, q.end = q.handed+c.taken-len(c.acks), c.chunk.Next
+	c.chunk.Full = q.handed >= q.half()
 }
 
 // recognise returns the id of a message, and what is known of it.
@@ -286,6 +296,7 @@ func (q *queue) consumed(c *queueChunk, n int) {
 func (q *queue) mark() (*positions.Queue, ordinals) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.handed = int(q.end - q.used) // the rest of a chunk
 	return &positions.Queue{Next: q.used, Window: q.window.Snapshot()}, ordinals{q.used, q.window.Added()}
 }
 

@@ -209,6 +209,8 @@ func (s *Queues) Next(ctx context.Context) (*source.Chunk, error) {
 	}
 	select {
 	case chunk := <-s.chunks:
+		c := chunk.Origin.(*queueChunk)
+		c.queue.hand(c)
 		return chunk, nil
 	case <-ctx.Done():
 		return nil, ctx.Err()

@@ -185,7 +185,7 @@ func (s *Streams) names(c *wire.Conn) ([]string, error) {
 		}
 		for _, name := range partitions {
 			if !settings.IsQueueName(name) {
-				return nil, stopf("the partition %q of super stream %s cannot be read: names become folders, so they must have letters, digits, '.', '_' and '-' only", name, super)
+				return nil, stopf("the partition %q of super stream %s cannot be read: names must have 1 to 249 bytes of UTF-8, and no control characters", name, super)
 			}
 			if !slices.Contains(names, name) {
 				names = append(names, name)

@@ -66,8 +66,14 @@ const (
 	eventMemory  = 256 // an event that is one of many, with its id
 )
 
+// byteOrderMark is what some senders write in front of JSON.
+var byteOrderMark = []byte("\ufeff")
+
 // events takes the body apart. The error is a *refusal.
 func (r *received) events() ([]event, error) {
+	if kind := r.endpoint.Body; kind == "ndjson" || kind == "json_array" || isJSON(r.header.Get("Content-Type")) {
+		r.body = bytes.TrimPrefix(r.body, byteOrderMark)
+	}
 	if r.endpoint.Body == "cloudevents" {
 		return r.cloudEvents()
 	}

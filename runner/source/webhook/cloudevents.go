@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source/redelivery"
@@ -138,12 +139,17 @@ func (r *received) binary() (*cloudEvent, error) {
 		if !ok {
 			continue
 		}
-		if name = strings.ToLower(name); len(values) != 1 || !attributeName.MatchString(name) || name == "datacontenttype" || name == "data" {
-			return nil, malformed("the header ce-%.40s is there twice, or is no attribute of an event", name)
+		name = strings.ToLower(name)
+		if name == "datacontenttype" && len(values) == 1 && (e.mediaType == "" || e.mediaType == values[0]) {
+			e.mediaType = values[0] // some senders add it
+			continue
+		}
+		if len(values) != 1 || !attributeName.MatchString(name) || name == "datacontenttype" || name == "data" {
+			return nil, malformed("the header ce-%.40s is there twice, or is no attribute of an event, or contradicts Content-Type", name)
 		}
 		value, ok := attributeIn(values[0])
 		if !ok {
-			return nil, malformed("the header ce-%.40s is not encoded as it should be", name)
+			return nil, malformed("the header ce-%.40s is not encoded as UTF-8", name)
 		}
 		e.attributes = append(e.attributes, [2]string{name, value})
 	}
@@ -158,7 +164,8 @@ func (e *cloudEvent) sort() {
 	slices.SortFunc(e.attributes, func(a, b [2]string) int { return strings.Compare(a[0], b[0]) })
 }
 
-// attributeIn decodes a header: quotes around it, and %XX.
+// attributeIn decodes a header: quotes around it, and %XX. It is not ok if it is
+// no UTF-8.
 func attributeIn(header string) (string, bool) {
 	if len(header) >= 2 && header[0] == '"' && header[len(header)-1] == '"' {
 		var out strings.Builder
@@ -171,7 +178,7 @@ func attributeIn(header string) (string, bool) {
 		header = out.String()
 	}
 	if !strings.Contains(header, "%") {
-		return header, true
+		return header, utf8.ValidString(header)
 	}
 	out := make([]byte, 0, len(header))
 	for i := 0; i < len(header); i++ {
@@ -179,17 +186,18 @@ func attributeIn(header string) (string, bool) {
 			out = append(out, header[i])
 			continue
 		}
-		if i+2 >= len(header) {
-			return "", false
+		high, low := -1, -1
+		if i+2 < len(header) {
+			high, low = hexDigit(header[i+1]), hexDigit(header[i+2])
 		}
-		high, low := hexDigit(header[i+1]), hexDigit(header[i+2])
-		if high < 0 || low < 0 {
-			return "", false
+		if high < 0 || low < 0 { // of a sender that does not encode, as the SDKs of Go and Java
+			out = append(out, '%')
+			continue
 		}
 		out = append(out, byte(high<<4|low))
 		i += 2
 	}
-	return string(out), true
+	return string(out), utf8.Valid(out)
 }
 
 func hexDigit(c byte) int { return strings.IndexByte("0123456789abcdef", c|0x20) }

@@ -19,6 +19,9 @@ func (e *endpoint) question(w http.ResponseWriter, r *http.Request) error {
 		return e.allowOrigin(w, r)
 	case r.Method == http.MethodGet && e.hasHandshake("challenge"):
 		return e.hubChallenge(w, r)
+	case r.Method == http.MethodHead && e.hasHandshake("head"):
+		w.WriteHeader(http.StatusOK)
+		return nil
 	}
 	return &refusal{status: http.StatusMethodNotAllowed, reason: "method", text: "events are sent by POST"}
 }

@@ -165,7 +165,8 @@ func readSecret(file, auth string) (one secret, at stamp, err error) {
 		one.public = key
 		return one, at, nil
 	}
-	key, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(string(text), prefixHMAC))
+	// Some senders show it with the version of its signatures in front.
+	key, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(strings.TrimPrefix(string(text), "v1,"), prefixHMAC))
 	if err != nil || len(key) < leastHMAC {
 		return one, at, fmt.Errorf("must be whsec_ and at least %d bytes in base64, as the sender shows it", leastHMAC)
 	}

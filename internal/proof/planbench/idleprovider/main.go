@@ -8,6 +8,8 @@ package main
 import (
 	"context"
 	"log"
+	"os"
+	"runtime/debug"
 
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6/tf6server"
@@ -16,6 +18,13 @@ import (
 )
 
 func main() {
+	// As the real one, it writes no log that nobody reads, and seldom collects garbage.
+	for _, name := range []string{"TF_LOG_PROVIDER", "TF_LOG_SDK"} {
+		if err := os.Setenv(name, "OFF"); err != nil {
+			log.Fatal(err)
+		}
+	}
+	debug.SetGCPercent(800)
 	serve := func() tfprotov6.ProviderServer { return idle{provider.Server("0.1.0")()} }
 	if err := tf6server.Serve("registry.terraform.io/spoutworks/pachyderm", serve); err != nil {
 		log.Fatal(err)

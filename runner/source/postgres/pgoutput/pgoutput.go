@@ -130,6 +130,13 @@ type Column struct {
 	Modifier int32
 }
 
+// Limits of PostgreSQL's own: columns of a row, and bytes of a name, of which
+// those who build it can allow more.
+const (
+	maxColumns = 1664
+	maxName    = 255
+)
+
 // ParseRelation reads it.
 func ParseRelation(b []byte) (*Relation, error) {
 	r := reader{rest: b}
@@ -142,6 +149,7 @@ func ParseRelation(b []byte) (*Relation, error) {
 		m.Schema = "pg_catalog"
 	}
 	n := int(r.uint16())
+	r.bad = r.bad || n > maxColumns
 	for range n {
 		if r.bad {
 			break
@@ -245,7 +253,7 @@ func (r *reader) uint32() uint32 {
 
 func (r *reader) text() string {
 	n := bytes.IndexByte(r.rest, 0)
-	if n < 0 {
+	if n < 0 || n > maxName {
 		r.bad, r.rest = true, nil
 		return ""
 	}
@@ -255,6 +263,7 @@ func (r *reader) text() string {
 
 func (r *reader) tuple(values []Value) []Value {
 	n := int(r.uint16())
+	r.bad = r.bad || n > maxColumns
 	for i := 0; i < n && !r.bad; i++ {
 		v := Value{Kind: r.byte()}
 		switch v.Kind {
