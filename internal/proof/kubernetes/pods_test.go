@@ -251,6 +251,7 @@ func peaks(l *kubernetes.Lab, pod kubernetes.Pod) string {
 	}
 	return strings.Join(out, ", ")
 }
+<<<<<<< HEAD
 
 // TestMemoryLimitTooSmall: a spout whose container is killed for memory again
 // and again says so.
@@ -270,3 +271,5 @@ func TestMemoryLimitTooSmall(t *testing.T) {
 		t.Errorf("it is not said, %v", podsErr)
 	}
 }
+=======
+>>>>>>> kube
