@@ -251,25 +251,3 @@ func peaks(l *kubernetes.Lab, pod kubernetes.Pod) string {
 	}
 	return strings.Join(out, ", ")
 }
-<<<<<<< HEAD
-
-// TestMemoryLimitTooSmall: a spout whose container is killed for memory again
-// and again says so.
-func TestMemoryLimitTooSmall(t *testing.T) {
-	c, l, _ := start(t)
-	w := written(t, c, spout("small", "40s", `resource_requests = { cpu = 0, memory = "24Mi" }
-  resource_limits   = { memory = "24Mi" }`))
-	said, err := apply(t, w)
-	t.Logf("%v: %.1500s", err, said)
-	pods, podsErr := l.Pods(t.Context(), "default", "pipelineName=small")
-	for _, pod := range pods {
-		for _, s := range pod.Status.ContainerStatuses {
-			t.Logf("%s: %d restarts, %+v, %+v", s.Name, s.RestartCount, s.State, s.LastState.Terminated)
-		}
-	}
-	if podsErr != nil || err == nil && !matches("OOMKilled|memory", said) {
-		t.Errorf("it is not said, %v", podsErr)
-	}
-}
-=======
->>>>>>> kube
