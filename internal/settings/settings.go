@@ -25,7 +25,7 @@ type Settings struct {
 	Record         Record         `attribute:"records" title:"Records" doc:"Which records are written, and what is taken out of them. Each commit says how many were read, written, left out and refused. What needs more than this needs a pipeline."`
 	Batch          Batch          `attribute:"batch" title:"Batches" doc:"When a batch of records is committed: as soon as one of the limits is reached."`
 	File           File           `attribute:"file" title:"Files" doc:"How records become files in the output repo."`
-	SchemaRegistry SchemaRegistry `attribute:"schema_registry" title:"Schema registry" doc:"Schema registry for ´avro´ and ´parquet´ files. It knows Avro, JSON Schema and Protobuf."`
+	SchemaRegistry SchemaRegistry `attribute:"schema_registry" title:"Schema registry" doc:"Schema registry for ´avro´, ´parquet´ and ´jsonl´ files. It knows Avro, JSON Schema and Protobuf."`
 
 	Runner `attribute:"runner" title:"General" doc:"The bundled runner itself."`
 }
