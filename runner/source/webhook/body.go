@@ -384,9 +384,11 @@ func (u *unpacker) unpack(encoding string, packed []byte, room func(int) bool) (
 // readAll reads up to limit bytes, and takes room as it grows. The error is a
 // *refusal, or that of the reader.
 func readAll(in io.Reader, length int64, limit int, room func(int) bool) ([]byte, error) {
-	size := 4 << 10
+	// What is said to come may never come.
+	size, end := 4<<10, limit+1
 	if length >= 0 {
-		size = int(length) + 1 // to see its end
+		end = int(min(length, int64(limit))) + 1 // to see its end
+		size = min(size, end)
 	}
 	if !room(size) {
 		return nil, errNoRoom
@@ -397,7 +399,10 @@ func readAll(in io.Reader, length int64, limit int, room func(int) bool) ([]byte
 			if len(buffer) > limit {
 				return nil, tooLarge("the body has more than %d bytes", limit)
 			}
-			bigger := min(2*cap(buffer), limit+1)
+			bigger := min(2*cap(buffer), end)
+			if bigger <= cap(buffer) {
+				bigger = min(2*cap(buffer), limit+1) // there is more than was said
+			}
 			if !room(bigger - cap(buffer)) {
 				return nil, errNoRoom
 			}

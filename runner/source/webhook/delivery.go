@@ -154,8 +154,10 @@ func (m *memory) used() int {
 	return m.now
 }
 
-// take takes memory, and waits for it until a time.
-func (m *memory) take(n int, until time.Time) bool {
+// take takes memory, and waits for it until a time. short is called while there
+// is none.
+func (m *memory) take(n int, until time.Time, short func(now time.Time)) bool {
+	const again = 250 * time.Millisecond
 	for {
 		m.mu.Lock()
 		if m.now+n <= m.limit {
@@ -165,11 +167,12 @@ func (m *memory) take(n int, until time.Time) bool {
 		}
 		freed := m.freed
 		m.mu.Unlock()
+		short(time.Now())
 		left := time.Until(until)
 		if left <= 0 || n > m.limit {
 			return false
 		}
-		timer := time.NewTimer(left)
+		timer := time.NewTimer(min(left, again))
 		select {
 		case <-freed:
 			timer.Stop()

@@ -94,14 +94,16 @@ func (s *Source) serve(e *endpoint, w http.ResponseWriter, r *http.Request, cont
 		if held == 0 {
 			until = until.Add(s.config.AckTimeout.Std() / 2)
 		}
-		if !s.memory.take(n, until) {
+		if !s.memory.take(n, until, s.listener.conns.giveUpSlow) {
 			return false
 		}
 		held += n
 		return true
 	}
 	giveBack := func() { s.memory.give(held) }
+	read := s.listener.conns.reads(r)
 	events, err := s.receive(e, r, arrived, room)
+	read()
 	if err == nil {
 		var answered bool
 		if answered, err = e.slackChallenge(w, events); answered {

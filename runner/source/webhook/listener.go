@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -35,6 +36,7 @@ const (
 type listener struct {
 	source   *Source
 	server   *http.Server
+	conns    *connections
 	failed   chan error     // has why the port was lost
 	serving  sync.WaitGroup // the goroutine that accepts
 	requests inFlight
@@ -91,9 +93,9 @@ func (s *Source) listen(ctx context.Context) (*listener, error) {
 	}
 	var protocols http.Protocols
 	protocols.SetHTTP1(true) // each request has a connection, so that the limit of those is one of requests
-	l := &listener{source: s, failed: make(chan error, 1)}
+	l := &listener{source: s, failed: make(chan error, 1), conns: newConnections(s.config.Connections)}
 	l.server = &http.Server{
-		Handler: l, Protocols: &protocols, ConnState: newConnections(s.config.Connections).changed, TLSConfig: tlsConfig,
+		Handler: l, Protocols: &protocols, ConnState: l.conns.changed, ConnContext: withConn, TLSConfig: tlsConfig,
 		ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
 		WriteTimeout: s.config.BodyTimeout.Std() + s.config.AckTimeout.Std() + answerTime,
 		ErrorLog:     log.New(&throttled{log: s.log}, "", 0),
@@ -151,17 +153,112 @@ func (l *listener) close() {
 }
 
 // connections keeps the number of connections bounded. One that waits for a
-// request gives way to a new one; if there is none, the new one has to go.
+// request gives way to a new one, but for those whose first request may be on
+// its way; then the one of which a body has been read for the longest time; and
+// if there is none of those, either, the oldest of the new ones.
 type connections struct {
 	limit int
 
 	mu      sync.Mutex
 	entries map[net.Conn]*list.Element // nil while a request is worked on
-	idle    list.List                  // of net.Conn, the longest idle first
+	idle    list.List                  // of waiting, the longest idle first
+	bodies  list.List                  // of *incoming, the oldest first
 }
 
 func newConnections(limit int) *connections {
 	return &connections{limit: limit, entries: map[net.Conn]*list.Element{}}
+}
+
+// waiting is a connection that waits for a request.
+type waiting struct {
+	conn  net.Conn
+	since time.Time
+	first bool // there was none before
+}
+
+// firstRequest is how soon the first request is expected. Later ones are welcome,
+// too, while there is room.
+const firstRequest = time.Second
+
+type connKey struct{}
+
+// withConn has handlers know the connection of a request.
+func withConn(ctx context.Context, conn net.Conn) context.Context {
+	return context.WithValue(ctx, connKey{}, conn)
+}
+
+// incoming is a body that is being read. Most senders have proven nothing before
+// it is read to its end.
+type incoming struct {
+	io.ReadCloser
+	conn    net.Conn
+	began   time.Time
+	bytes   atomic.Int64
+	element *list.Element // nil once it is read
+}
+
+func (i *incoming) Read(p []byte) (int, error) {
+	n, err := i.ReadCloser.Read(p)
+	i.bytes.Add(int64(n))
+	return n, err
+}
+
+// Bodies that come slower may be given up for others, after a while.
+const (
+	leastPace = 64 << 10 // bytes per second
+	patience  = 2 * time.Second
+)
+
+func (i *incoming) slow(now time.Time) bool {
+	took := now.Sub(i.began)
+	return took >= patience && float64(i.bytes.Load()) < took.Seconds()*leastPace
+}
+
+// reads notes that a request's body is being read, until what it returns is
+// called.
+func (c *connections) reads(r *http.Request) (done func()) {
+	conn, _ := r.Context().Value(connKey{}).(net.Conn)
+	body := &incoming{ReadCloser: r.Body, conn: conn, began: time.Now()}
+	r.Body = body
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	body.element = c.bodies.PushBack(body)
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.gone(body)
+	}
+}
+
+func (c *connections) gone(body *incoming) {
+	if body.element != nil {
+		c.bodies.Remove(body.element)
+		body.element = nil
+	}
+}
+
+// giveUpSlow ends what comes too slowly, since others wait for its memory.
+func (c *connections) giveUpSlow(now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for at := c.bodies.Front(); at != nil; {
+		body := at.Value.(*incoming)
+		at = at.Next()
+		if body.slow(now) && body.conn != nil {
+			c.gone(body)
+			delete(c.entries, body.conn)
+			hangUp(body.conn)
+		}
+	}
+}
+
+// hangUp closes a connection at once: to close one with TLS politely would take
+// until the client reads.
+func hangUp(conn net.Conn) {
+	if secured, ok := conn.(*tls.Conn); ok {
+		conn = secured.NetConn()
+	}
+	_ = conn.Close()
 }
 
 // changed is called by net/http with each state that a connection gets into.
@@ -181,17 +278,22 @@ func (c *connections) changed(conn net.Conn, state http.ConnState) {
 	case http.StateActive:
 		c.entries[conn] = nil
 	case http.StateNew, http.StateIdle:
-		c.entries[conn] = c.idle.PushBack(conn)
+		c.entries[conn] = c.idle.PushBack(waiting{conn, time.Now(), state == http.StateNew})
 	}
 	if len(c.entries) <= c.limit {
 		return
 	}
-	oldest := c.idle.Remove(c.idle.Front()).(net.Conn) // the new one is there, if no other
-	delete(c.entries, oldest)
-	if secured, ok := oldest.(*tls.Conn); ok {
-		oldest = secured.NetConn() // to close it politely would take until the client reads
+	one := c.idle.Front().Value.(waiting) // the new one is there, if no other
+	oldest := one.conn
+	if body := c.bodies.Front(); one.first && time.Since(one.since) < firstRequest && body != nil && body.Value.(*incoming).conn != nil {
+		oldest = body.Value.(*incoming).conn
+		c.gone(body.Value.(*incoming))
 	}
-	_ = oldest.Close()
+	if element := c.entries[oldest]; element != nil {
+		c.idle.Remove(element)
+	}
+	delete(c.entries, oldest)
+	hangUp(oldest)
 }
 
 // throttled passes on what net/http has to say of senders, as lines of the
