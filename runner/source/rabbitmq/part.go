@@ -27,8 +27,10 @@ type part struct {
 	// Of its goroutine: the place up to which it has read.
 	stream   source.Stream
 	place    positions.Stream
-	reader   wire.Reader
-	justSeen bool // the last chunk had the message before the place
+	pending  *source.Gap // of the next chunk that is handed on
+	justSeen bool        // the last chunk had the message before the place
+
+	complained time.Time // of messages that were left out
 
 	lag // under the source's lock
 }
@@ -50,7 +52,6 @@ const credit = 10
 
 // run reads until the source is closed or an operator is needed.
 func (p *part) run() {
-	defer p.reader.Close()
 	s, pause := p.source, minPause
 	for {
 		before := p.place
@@ -97,6 +98,7 @@ const smallHole = 8
 // session reads over one connection.
 func (p *part) session() error {
 	s := p.source
+	p.pending = nil // what was left out is met again
 	ctx, cancel := context.WithCancel(s.ctx)
 	defer cancel()
 	c, err := s.leader(ctx, p.name)
@@ -165,7 +167,7 @@ func (p *part) receive(c *wire.Conn) error {
 	seen := false  // the message before the place, or that it is gone
 	still := false // since the last look at the end, at which there was more to read
 	for {
-		var taken *streamChunk
+		var taken *pieces
 		chunk, err := c.Receive(func(id uint8, h wire.Head) ([]byte, error) {
 			if id != reading {
 				return nil, nil
@@ -175,7 +177,7 @@ func (p *part) receive(c *wire.Conn) error {
 			if err != nil {
 				return nil, err
 			}
-			return taken.buffer, nil
+			return taken.raw.buffer, nil
 		})
 		switch {
 		case errors.Is(err, wire.ErrUnsubscribed):
@@ -214,9 +216,14 @@ func (p *part) receive(c *wire.Conn) error {
 
 // accept hands a chunk on, whose room it takes over. seen says whether the
 // message before the place was looked for, and it returns whether it was now.
-func (p *part) accept(taken *streamChunk, chunk *wire.Chunk, seen bool) (bool, error) {
+func (p *part) accept(taken *pieces, chunk *wire.Chunk, seen bool) (bool, error) {
+	defer taken.free()
 	s, h := p.source, chunk.Head
 	place, gap := p.place, (*source.Gap)(nil)
+	read := place.Next // and what was left out after it
+	if p.pending != nil {
+		read = max(read, p.pending.To)
+	}
 	compare := int64(-1) // the message to compare
 	switch {
 	case place.Begin != "" && place.Begin != "offset": // wherever that is
@@ -224,67 +231,87 @@ func (p *part) accept(taken *streamChunk, chunk *wire.Chunk, seen bool) (bool, e
 	case place.Begin == "" && !seen:
 		switch before := place.Next - 1; {
 		case h.Next() <= before: // nodes may begin earlier
-			taken.free()
 			return false, nil
 		case h.First <= before:
 			compare = before
 			if h.Timestamp != place.At {
-				taken.free()
 				return false, p.again(fmt.Sprintf("the message at offset %d is of another time", before))
 			}
 		case h.First > place.Next:
 			gap = p.gap(place.Next, h.First)
 		}
 	case place.Begin == "offset":
-		if h.First > place.Next {
-			gap = p.gap(place.Next, h.First)
+		if h.First > read {
+			gap = p.gap(read, h.First)
 		}
-	case h.First > place.Next+smallHole && !p.justSeen:
-		taken.free()
+	case h.First > read+smallHole && !p.justSeen:
 		return seen, errHole
 	}
 	p.justSeen = compare >= 0
 	if gap != nil {
 		if s.config.OnGap != "skip" {
-			taken.free()
 			return false, stopf("stream %s: messages %d to %d are gone, since its retention has dropped them before they were read; set SPOUT_RABBITMQ_ON_GAP=skip to continue at offset %d, and keep messages longer (x-max-length-bytes, x-max-age)",
 				p.name, gap.From, gap.To-1, gap.To)
 		}
 		s.log.Warn("messages are gone", "stream", p.name, "from_offset", gap.From, "to_offset", gap.To)
 		place.Next = gap.To
+		p.leaveOut(gap)
 	}
-	same := true
-	err := p.reader.Messages(chunk, taken.grow, func(offset int64, raw []byte) error {
-		if offset < place.Next {
-			if offset == compare {
-				m, err := wire.ParseMessage(raw, func(string, []byte) {})
-				same = err == nil && crc32.Checksum(m.Body, castagnoli) == place.Sum
-			}
-			return nil
+	err := s.reader.Messages(chunk, taken.grow, func(offset int64, raw []byte) error {
+		if offset >= place.Next {
+			return taken.add(offset, raw)
 		}
-		return taken.add(offset, h.Timestamp, raw)
+		if offset == compare && crc32.Checksum(bodyOf(raw), castagnoli) != place.Sum {
+			return errOther
+		}
+		return nil
+	}, func(offset int64, messages int, why error) error {
+		if offset+int64(messages) <= place.Next {
+			return nil // it was left out before
+		}
+		return p.unreadable(taken, max(offset, place.Next), offset+int64(messages), why)
 	})
-	taken.unpacked()
 	switch {
-	case err != nil:
-		taken.free()
-		if errors.Is(err, wire.ErrDamaged) {
-			return false, stopf("stream %s, offset %d: %w; if it is so again after a restart, the stream's files are damaged. To leave the chunk out, begin in another output branch after it", p.name, h.First, err)
-		}
-		return false, err
-	case !same:
-		taken.free()
+	case errors.Is(err, errOther):
 		return false, p.again(fmt.Sprintf("the message at offset %d is another one", compare))
-	case len(taken.chunk.Records) == 0:
-		taken.free()
-		return true, nil
+	case errors.Is(err, wire.ErrDamaged):
+		return false, stopf("stream %s, offset %d: %w; if it is so again after a restart, the stream's files are damaged. To leave the chunk out, begin in another output branch after it", p.name, h.First, err)
+	case err != nil:
+		return false, err
 	}
-	last := taken.chunk.Records[len(taken.chunk.Records)-1]
-	p.place = positions.Stream{Generation: p.place.Generation, Next: h.Next(), At: h.Timestamp, Sum: crc32.Checksum(last.Value, castagnoli)}
-	c := taken.chunk
-	c.Gap, c.Next, c.Index, c.Origin = gap, h.Next(), p.index, taken
 	p.fetched(h)
-	return true, s.push(c)
+	return true, taken.cut()
+}
+
+const complainAgain = 10 * time.Second
+
+// errOther says that a message is not the one that was read.
+var errOther = errors.New("the message is another one")
+
+// unreadable does with the messages of a batch that cannot be read what the
+// policy says: its publisher has made it so, and it is so again after a restart.
+func (p *part) unreadable(taken *pieces, from, to int64, why error) error {
+	if p.source.config.OnGap != "skip" {
+		return stopf("stream %s: messages %d to %d cannot be read, as their publisher has made a batch of them that is damaged or too large: %v. Set SPOUT_RABBITMQ_ON_GAP=skip to leave them out, or raise SPOUT_MEMORY_BUDGET if they are too large", p.name, from, to-1, why)
+	}
+	if err := taken.cut(); err != nil {
+		return err
+	}
+	if now := time.Now(); now.Sub(p.complained) >= complainAgain { // there may be as many as somebody likes to publish
+		p.complained = now
+		p.source.log.Warn("messages cannot be read, and are left out", "stream", p.name, "from_offset", from, "to_offset", to, "reason", why)
+	}
+	p.leaveOut(&source.Gap{From: from, To: to, Reason: "the batch in which they were published cannot be read"})
+	return nil
+}
+
+// leaveOut has the next chunk tell of a gap.
+func (p *part) leaveOut(gap *source.Gap) {
+	if p.pending != nil && p.pending.To == gap.From {
+		p.pending.To = gap.To
+		return
+	}
+	p.pending = gap
 }
 
 func (p *part) gap(from, to int64) *source.Gap {
@@ -326,114 +353,4 @@ func (p *part) trouble(err error) {
 	if p.failedSince.IsZero() {
 		p.failedSince = time.Now()
 	}
-}
-
-// streamChunk is a chunk on its way, with all that it refers to. It is used
-// again after it was released.
-type streamChunk struct {
-	source  *Streams
-	part    *part
-	chunk   *source.Chunk
-	buffer  []byte
-	headers []byte // of all records
-	records []source.Record
-	grown   int64 // of s.unpacked
-	taken   int64 // of s.raw
-	at      int64 // timestamp of the chunk
-
-	unpacking bool // it has s.unpack
-}
-
-// unpacked ends what grow has begun.
-func (c *streamChunk) unpacked() {
-	if c.unpacking {
-		c.unpacking = false
-		c.source.unpack.Unlock()
-	}
-}
-
-// recordSize is what a record takes besides its bytes, about.
-const recordSize = 128
-
-// take waits for memory for a chunk.
-func (s *Streams) take(p *part, h wire.Head) (*streamChunk, error) {
-	size := min(int64(h.Bytes)*2+int64(h.Messages)*recordSize, s.memory)
-	if err := s.raw.Acquire(s.ctx, size); err != nil {
-		return nil, err
-	}
-	s.held.Add(size)
-	c := s.pool.Get().(*streamChunk)
-	c.part, c.taken, c.at = p, size, h.Timestamp
-	if cap(c.buffer) < h.Bytes {
-		c.buffer = make([]byte, h.Bytes)
-	}
-	c.buffer = c.buffer[:h.Bytes]
-	c.chunk = source.NewChunk(p.stream, c.free)
-	c.chunk.Records, c.chunk.Bytes = c.records[:0], int(size)
-	c.headers = c.headers[:0]
-	return c, nil
-}
-
-// grow makes room for a batch that was compressed.
-func (c *streamChunk) grow(n int) ([]byte, error) {
-	s, size := c.source, int64(n)*2
-	if c.grown+size > s.memory {
-		return nil, &wire.TooLargeError{Bytes: int(c.grown + size), Most: int(s.memory)}
-	}
-	if !c.unpacking {
-		s.unpack.Lock() // until all of the chunk is unpacked
-		c.unpacking = true
-	}
-	if err := s.unpacked.Acquire(s.ctx, size); err != nil {
-		return nil, err
-	}
-	c.grown += size
-	s.held.Add(size)
-	return make([]byte, n), nil
-}
-
-// largestKept is how large a buffer may be that is kept for the next chunk.
-const largestKept = 1 << 20
-
-// free gives the memory back.
-func (c *streamChunk) free() {
-	s := c.source
-	s.raw.Release(c.taken)
-	s.unpacked.Release(c.grown)
-	s.held.Add(-c.taken - c.grown)
-	c.taken, c.grown = 0, 0
-	if c.chunk != nil {
-		c.records = c.chunk.Records[:0]
-	}
-	c.chunk, c.part = nil, nil
-	if cap(c.buffer)+cap(c.headers)+cap(c.records)*recordSize > largestKept {
-		c.buffer, c.headers, c.records = nil, nil, nil
-	}
-	s.pool.Put(c)
-}
-
-// add takes a message.
-func (c *streamChunk) add(offset, at int64, raw []byte) error {
-	headers := source.Headers{Raw: c.headers[len(c.headers):]}
-	m, err := wire.ParseMessage(raw, func(name string, value []byte) { headers.Append(name, value) })
-	if err != nil {
-		return fmt.Errorf("offset %d: %w", offset, err)
-	}
-	if headers.Count > 0 {
-		if end := len(c.headers) + len(headers.Raw); end <= cap(c.headers) {
-			c.headers = c.headers[:end] // they were written behind those before
-		} else {
-			c.headers = append(make([]byte, 0, 2*end), headers.Raw...)
-			headers.Raw = c.headers
-		}
-		headers.Raw = headers.Raw[:len(headers.Raw):len(headers.Raw)]
-	}
-	if m.Created != 0 {
-		at = m.Created
-	}
-	if m.Body == nil {
-		m.Body = []byte{}
-	}
-	c.chunk.Records = append(c.chunk.Records, source.Record{Offset: offset, Timestamp: at, Key: m.RoutingKey, Value: m.Body, Headers: headers})
-	return nil
 }

@@ -36,7 +36,9 @@ type Streams struct {
 	unpacked *semaphore.Weighted // for batches that were compressed
 	unpack   sync.Mutex          // of who takes of it, so that nobody waits for another who waits
 	held     atomic.Int64
-	pool     sync.Pool // of *streamChunk
+	pool     sync.Pool   // of *streamChunk
+	blocks   sync.Pool   // of *block, for chunks as they came
+	reader   wire.Reader // unpacks with the lock of unpack
 
 	chunks   chan *source.Chunk
 	position *positions.Position // of the consumer; no lock, see source.Source
@@ -68,6 +70,7 @@ func newStreams(config settings.RabbitMQ, o source.Options) *Streams {
 		failed: make(chan struct{}), parts: map[string]*part{}}
 	s.raw, s.unpacked = semaphore.NewWeighted(s.memory), semaphore.NewWeighted(s.memory)
 	s.pool.New = func() any { return &streamChunk{source: s} }
+	s.blocks.New = func() any { return &block{} }
 	s.dialer, s.invalid = newDialer(config)
 	return s
 }
@@ -174,7 +177,10 @@ func unavailable(name string, f wire.Stream) error {
 
 // names are all streams that are to be read, partitions included.
 func (s *Streams) names(c *wire.Conn) ([]string, error) {
-	names := slices.Clone(s.config.Streams)
+	names, seen := slices.Clone(s.config.Streams), map[string]bool{}
+	for _, name := range names {
+		seen[name] = true
+	}
 	for _, super := range s.config.SuperStreams {
 		partitions, err := c.Partitions(super)
 		if err != nil {
@@ -187,13 +193,27 @@ func (s *Streams) names(c *wire.Conn) ([]string, error) {
 			if !settings.IsQueueName(name) {
 				return nil, stopf("the partition %q of super stream %s cannot be read: names must have 1 to 249 bytes of UTF-8, and no control characters", name, super)
 			}
-			if !slices.Contains(names, name) {
+			if !seen[name] {
+				seen[name] = true
 				names = append(names, name)
 			}
 		}
 	}
+	if most := s.mostStreams(); len(names) > most {
+		return nil, stopf("%d streams are to be read, with the partitions of super streams, and there is memory for %d, as each has a connection of its own; raise SPOUT_MEMORY_BUDGET to at least %d MiB, or divide the super streams among several spouts", len(names), most, (len(names)*streamMemory)>>20*budgetParts+budgetParts)
+	}
 	return names, nil
 }
+
+const (
+	// streamMemory is what is left of the memory for each stream.
+	streamMemory = 32 << 10
+	// budgetParts is the part of the budget that memory is.
+	budgetParts = 8
+)
+
+// mostStreams is how many streams can be read.
+func (s *Streams) mostStreams() int { return max(int(s.memory/streamMemory), len(s.config.Streams)) }
 
 // anyNode connects to one of the nodes that are configured.
 func (s *Streams) anyNode(ctx context.Context) (*wire.Conn, error) {
@@ -296,6 +316,7 @@ func (s *Streams) Acknowledge(_ context.Context, position json.RawMessage) { s.d
 func (s *Streams) Close() error {
 	s.cancel()
 	s.group.Wait()
+	s.reader.Close()
 	for {
 		select {
 		case chunk := <-s.chunks:

@@ -18,7 +18,7 @@ func headerOf(channel uint16, body uint64, properties int) []byte {
 	return append(append(raw, make([]byte, properties)...), 0xCE)
 }
 
-func bodyOf(channel uint16, n int) []byte {
+func bodyFrame(channel uint16, n int) []byte {
 	return append(append(frameOf(typeBody, channel, n), make([]byte, n)...), 0xCE)
 }
 
@@ -58,9 +58,9 @@ func TestThrottleCountsParts(t *testing.T) {
 	c := newThrottle(nil, limit)
 	for n := range 3 { // one after the other is as it should be, and so is one that is given up
 		c.follow(headerOf(1, limit, 0))
-		c.follow(bodyOf(1, limit/2))
+		c.follow(bodyFrame(1, limit/2))
 		if n > 0 {
-			c.follow(bodyOf(1, limit/2))
+			c.follow(bodyFrame(1, limit/2))
 		}
 	}
 	if c.tooLarge > 0 || c.partial != 0 || c.held != 2*sizeOf(limit) {
@@ -68,7 +68,7 @@ func TestThrottleCountsParts(t *testing.T) {
 	}
 	for channel := range uint16(10) {
 		c.follow(headerOf(channel, limit, 0))
-		c.follow(bodyOf(channel, limit/2))
+		c.follow(bodyFrame(channel, limit/2))
 	}
 	if c.tooLarge == 0 {
 		t.Errorf("%d bytes of parts are held", c.partial)

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"math"
 
 	"github.com/klauspost/compress/snappy"
 	"github.com/klauspost/compress/zstd"
@@ -35,7 +36,8 @@ const (
 	magic    = 5
 )
 
-func parseHead(raw []byte) (Head, error) {
+// ParseHead reads it.
+func ParseHead(raw []byte) (Head, error) {
 	if raw[0]>>4 != magic {
 		return Head{}, fmt.Errorf("a chunk of the unknown format %#x", raw[0])
 	}
@@ -48,7 +50,7 @@ func parseHead(raw []byte) (Head, error) {
 		crc:       binary.BigEndian.Uint32(raw[32:]),
 		Bytes:     int(binary.BigEndian.Uint32(raw[36:])),
 	}
-	if h.First < 0 || h.Entries > h.Messages {
+	if h.First < 0 || h.First >= math.MaxInt64-int64(h.Messages) || h.Entries > h.Messages {
 		return Head{}, fmt.Errorf("a chunk of %d entries and %d messages at offset %d", h.Entries, h.Messages, h.First)
 	}
 	return h, nil
@@ -62,6 +64,7 @@ func damaged(format string, args ...any) error {
 }
 
 // Reader goes through the messages of chunks. It keeps what it needs for that.
+// One goroutine at a time may be between a call of grow and the end of Messages.
 type Reader struct {
 	zstd *zstd.Decoder
 	gzip *gzip.Reader
@@ -70,8 +73,10 @@ type Reader struct {
 }
 
 // Messages calls each for all messages of a chunk, in their order. Bytes of
-// compressed ones are in buffers that grow gives, and that are the caller's.
-func (r *Reader) Messages(c *Chunk, grow func(n int) ([]byte, error), each func(offset int64, message []byte) error) error {
+// compressed ones are in buffers that grow gives, and that are the caller's. A
+// batch that its publisher has not made as it should be is left out if lost
+// returns nil for its messages.
+func (r *Reader) Messages(c *Chunk, grow func(n int) ([]byte, error), each func(offset int64, message []byte) error, lost func(offset int64, messages int, why error) error) error {
 	if checksum(c.Data) != c.Head.crc {
 		return damaged("its checksum is wrong")
 	}
@@ -87,6 +92,9 @@ func (r *Reader) Messages(c *Chunk, grow func(n int) ([]byte, error), each func(
 			n := int(binary.BigEndian.Uint32(rest))
 			if n > len(rest)-4 {
 				return damaged("a message of %d bytes is cut off", n)
+			}
+			if offset >= c.Head.Next() {
+				return damaged("it has more than %d messages", c.Head.Messages)
 			}
 			if err := each(offset, rest[4:4+n:4+n]); err != nil {
 				return err
@@ -104,23 +112,32 @@ func (r *Reader) Messages(c *Chunk, grow func(n int) ([]byte, error), each func(
 		if packed > len(rest)-batchHead {
 			return damaged("a batch of %d bytes is cut off", packed)
 		}
-		batch, err := r.unpack(kind, rest[batchHead:batchHead+packed], plain, grow)
-		if err != nil {
-			return err
+		if int64(count) > c.Head.Next()-offset {
+			return damaged("it has more than %d messages", c.Head.Messages)
 		}
-		for range count {
-			if len(batch) < 4 {
-				return damaged("a message of a batch is cut off")
+		batch, err := r.unpack(kind, rest[batchHead:batchHead+packed], plain, grow)
+		for end := offset + int64(count); offset < end; offset++ {
+			var n uint32
+			switch {
+			case err != nil:
+			case len(batch) < 4:
+				err = damaged("a message of a batch is cut off")
+			default:
+				if n = binary.BigEndian.Uint32(batch); int64(n) > int64(len(batch)-4) {
+					err = damaged("a message of %d bytes in a batch is cut off", n)
+				}
 			}
-			n := binary.BigEndian.Uint32(batch)
-			if int64(n) > int64(len(batch)-4) {
-				return damaged("a message of %d bytes in a batch is cut off", n)
+			if err != nil {
+				if err := lost(offset, int(end-offset), err); err != nil {
+					return err
+				}
+				offset = end
+				break
 			}
 			if err := each(offset, batch[4:4+n:4+n]); err != nil {
 				return err
 			}
 			batch = batch[4+n:]
-			offset++
 		}
 		rest = rest[batchHead+packed:]
 	}
@@ -138,6 +155,9 @@ const (
 	lz4Batch
 	zstdBatch
 )
+
+// maxWindow is the largest window of zstd: what all decoders must have.
+const maxWindow = 8 << 20
 
 // unpack returns the messages of a batch, which take plain bytes.
 func (r *Reader) unpack(kind byte, packed []byte, plain int, grow func(int) ([]byte, error)) ([]byte, error) {
@@ -174,7 +194,7 @@ func (r *Reader) unpack(kind byte, packed []byte, plain int, grow func(int) ([]b
 		from = r.lz4
 	case zstdBatch:
 		if r.zstd == nil {
-			r.zstd, err = zstd.NewReader(in, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxMemory(64<<20))
+			r.zstd, err = zstd.NewReader(in, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
 		} else {
 			err = r.zstd.Reset(in)
 		}

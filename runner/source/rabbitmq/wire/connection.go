@@ -92,8 +92,9 @@ type Login struct {
 
 // Limits of what a node may send.
 const (
-	maxAnswer  = 8 << 20 // a list of names
-	maxStrings = 1 << 16
+	maxAnswer   = 1 << 20  // a list of names
+	maxGreeting = 64 << 10 // before the login
+	maxStrings  = 1 << 16
 )
 
 // Conn is a connection to a node. One goroutine at a time reads: every method
@@ -110,6 +111,7 @@ type Conn struct {
 	read      *bufio.Reader
 	heartbeat time.Duration
 	largest   int // frame of a chunk
+	answer    int // frame of anything else
 	corr      atomic.Uint32
 
 	writing sync.Mutex
@@ -125,7 +127,7 @@ const defaultHeartbeat = 20 * time.Second
 // Open logs in over a connection, which is closed if that fails or ctx ends.
 // largest is how large the frame of a chunk may be.
 func Open(ctx context.Context, conn net.Conn, login Login, largest int) (*Conn, error) {
-	c := &Conn{conn: conn, read: bufio.NewReaderSize(conn, 64<<10), heartbeat: defaultHeartbeat, largest: largest, stop: make(chan struct{})}
+	c := &Conn{conn: conn, read: bufio.NewReaderSize(conn, 64<<10), heartbeat: defaultHeartbeat, largest: largest, answer: maxGreeting, stop: make(chan struct{})}
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
 	if err := c.handshake(login); err != nil {
 		_ = conn.Close()
@@ -134,6 +136,7 @@ func Open(ctx context.Context, conn net.Conn, login Login, largest int) (*Conn, 
 		}
 		return nil, err
 	}
+	c.answer = maxAnswer
 	c.stopped.Go(c.beat)
 	return c, nil
 }
@@ -413,7 +416,7 @@ func (c *Conn) frame(room Room) (*frame, error) {
 			chunk, err := c.chunk(left, room)
 			return &frame{key: key, chunk: chunk}, err
 		}
-		if left > maxAnswer {
+		if left > c.answer {
 			return nil, fmt.Errorf("the node has sent a frame of %d bytes", size)
 		}
 		f := &frame{key: key, body: body{rest: make([]byte, left)}}
@@ -448,7 +451,7 @@ func (c *Conn) chunk(left int, room Room) (*Chunk, error) {
 	if _, err := io.ReadFull(c.read, raw[:]); err != nil {
 		return nil, lost(err)
 	}
-	head, err := parseHead(raw[1:])
+	head, err := ParseHead(raw[1:])
 	if err != nil {
 		return nil, err
 	}

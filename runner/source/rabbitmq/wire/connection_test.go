@@ -157,7 +157,7 @@ func TestHostileChunks(t *testing.T) {
 						t.Errorf("%s: offset %d", name, offset)
 					}
 					return err
-				})
+				}, func(_ int64, _ int, why error) error { return why })
 			}
 		}
 		if test.want == "" && (err != nil || body != "hi") || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {

@@ -64,10 +64,13 @@ func ParseMessage(raw []byte, header Header) (m Message, err error) {
 			d.annotations(&m, header) // nodes put some of them here
 		case sectionData:
 			data := d.value()
-			if bodies++; bodies == 1 {
+			switch bodies++; bodies {
+			case 1:
 				m.Body = data.bytes
-			} else {
-				m.Body = append(m.Body[:len(m.Body):len(m.Body)], data.bytes...)
+			case 2: // there may be many
+				m.Body = append(append(make([]byte, 0, len(m.Body)+len(data.bytes)+len(d.rest)), m.Body...), data.bytes...)
+			default:
+				m.Body = append(m.Body, data.bytes...)
 			}
 		case sectionValue:
 			m.Body = d.value().text()
@@ -136,7 +139,7 @@ const (
 type value struct {
 	kind   kind
 	number uint64 // of kinds that are numbers, floats by their bits
-	bytes  []byte // of those that are bytes
+	bytes  []byte // of those that are bytes, and what composed ones are encoded as
 	parts  []any  // of composed ones
 	isMap  bool
 }
@@ -173,8 +176,18 @@ func (v value) text() []byte {
 	if err != nil {
 		return nil // it was made of what JSON can show
 	}
+	if len(text) > maxGrowth*len(v.bytes)+usualText {
+		return v.bytes
+	}
 	return text
 }
+
+// A value within others stays as it is encoded if it would become much longer
+// in JSON, as control characters do.
+const (
+	maxGrowth = 3
+	usualText = 1 << 10
+)
 
 // json is the value as JSON shows it.
 func (v value) json() any {
@@ -383,7 +396,7 @@ func (d *decoder) nested(do func()) {
 
 // list reads a list or map of which the number of values takes width bytes.
 func (d *decoder) list(raw []byte, width int, isMap bool) value {
-	v := value{kind: kindComposed, isMap: isMap}
+	v := value{kind: kindComposed, bytes: raw, isMap: isMap}
 	d.nested(func() {
 		inner := decoder{rest: raw, depth: d.depth, parts: d.parts, err: d.err}
 		n := inner.number(width)
@@ -391,8 +404,13 @@ func (d *decoder) list(raw []byte, width int, isMap bool) value {
 			v = value{kind: kindBytes, bytes: raw}
 			return
 		}
-		for ; n > 0 && inner.err == nil; n-- {
-			v.parts = append(v.parts, inner.value().json())
+		for i := 0; n > 0 && inner.err == nil; n, i = n-1, i+1 {
+			before := inner.rest
+			part := inner.value()
+			if isMap && i%2 == 0 && part.kind == kindComposed { // as JSON in JSON, a few of them would become very long
+				part = value{kind: kindBytes, bytes: before[:len(before)-len(inner.rest)]}
+			}
+			v.parts = append(v.parts, part.json())
 		}
 		d.err = inner.err
 	})
@@ -409,7 +427,7 @@ func (d *decoder) may(n uint64) bool {
 }
 
 func (d *decoder) array(raw []byte, width int) value {
-	v := value{kind: kindComposed}
+	v := value{kind: kindComposed, bytes: raw}
 	d.nested(func() {
 		inner := decoder{rest: raw, depth: d.depth, parts: d.parts, err: d.err}
 		n := inner.number(width)

@@ -3,10 +3,16 @@
 package wire
 
 import (
+	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/rsstest"
 )
 
 func parse(raw string) (m Message, headers string, err error) {
@@ -96,12 +102,108 @@ func TestLargeLists(t *testing.T) { // not parallel: allocations are counted
 	}
 }
 
+// TestHostileMessages: no message takes more time or memory than its length is
+// a reason for.
+func TestHostileMessages(t *testing.T) {
+	t.Parallel()
+	keys := []byte("\xa1\x01\"") // of a map in a key of a map in a key, and so on
+	for range 28 {
+		body := append(append([]byte{0, 0, 0, 2}, keys...), 0x40)
+		keys = append(binary.BigEndian.AppendUint32([]byte{0xd1}, uint32(len(body))), body...)
+	}
+	control := "\xb1" + string(binary.BigEndian.AppendUint32(nil, 1<<20)) + strings.Repeat("\x01", 1<<20)
+	list := "\xd0" + string(binary.BigEndian.AppendUint32(nil, uint32(len(control)+4))) + "\x00\x00\x00\x01" + control
+	for name, test := range map[string]struct {
+		raw  string
+		most int // bytes of the body
+	}{
+		"many sections":      {strings.Repeat("\x00\x53\x75\xa0\x01x", 1<<20/6), 1 << 20},
+		"sections in turn":   {strings.Repeat("\x00\x53\x75\xa0\x01x\x00\x53\x77\xa0\x01x", 1<<20/12), 1 << 20},
+		"keys in keys":       {"\x00\x53\x77" + string(keys), 4 << 10},
+		"control characters": {"\x00\x53\x77" + list, 4 << 20},
+	} {
+		rsstest.Bounded(t, 64<<20, 2*time.Second, func() {
+			m, _, err := parse(test.raw)
+			if err != nil || len(m.Body) > test.most || len(m.Body) == 0 {
+				t.Errorf("%s: %d bytes, %v", name, len(m.Body), err)
+			}
+		})
+	}
+}
+
+// batchOf is a batch of messages, as an entry of a chunk.
+func batchOf(kind byte, count, plain int, packed string) []byte {
+	data := binary.BigEndian.AppendUint16([]byte{0x80 | kind<<4}, uint16(count))
+	data = binary.BigEndian.AppendUint32(data, uint32(plain))
+	return append(binary.BigEndian.AppendUint32(data, uint32(len(packed))), packed...)
+}
+
+// TestHostileBatches: a batch that its publisher has not made as it should be
+// can be left out, and there are no more messages than the chunk says.
+func TestHostileBatches(t *testing.T) {
+	t.Parallel()
+	const good = "\x00\x00\x00\x02hi"
+	for name, test := range map[string]struct {
+		messages int
+		entries  [][]byte
+		want     string // g for a message, and x for one that is left out
+		damaged  bool
+	}{
+		"as it should":          {3, [][]byte{[]byte(good), batchOf(0, 2, 12, good+good)}, "ggg", false},
+		"no zstd":               {4, [][]byte{[]byte(good), batchOf(4, 2, 100, "xxxx"), []byte(good)}, "gxxg", false},
+		"a huge claim":          {3, [][]byte{batchOf(1, 2, 1<<32-1, "xxxx"), []byte(good)}, "xxg", false},
+		"an unknown one":        {2, [][]byte{batchOf(7, 1, 5, "xxxx"), []byte(good)}, "xg", false},
+		"fewer than it says":    {4, [][]byte{batchOf(0, 3, 6, good), []byte(good)}, "gxxg", false},
+		"a message that is cut": {3, [][]byte{batchOf(0, 2, 11, good+"\xff\xff\xff\xffx"), []byte(good)}, "gxg", false},
+		"more than there are":   {2, [][]byte{[]byte(good), batchOf(0, 65535, 4*65535, strings.Repeat("\x00", 4*65535))}, "g", true},
+		"too many entries":      {1, [][]byte{[]byte(good), []byte(good)}, "g", true},
+	} {
+		data := bytes.Join(test.entries, nil)
+		c := &Chunk{Head: Head{Entries: len(test.entries), Messages: test.messages, First: 7, Bytes: len(data), user: true, crc: checksum(data)}, Data: data}
+		var r Reader
+		got := ""
+		next := func(offset int64, n int, as string) error {
+			if offset != int64(7+len(got)) {
+				t.Errorf("%s: offset %d after %q", name, offset, got)
+			}
+			got += strings.Repeat(as, n)
+			return nil
+		}
+		err := r.Messages(c, func(n int) ([]byte, error) {
+			if n > 1000 {
+				return nil, &TooLargeError{n, 1000}
+			}
+			return make([]byte, n), nil
+		}, func(offset int64, _ []byte) error { return next(offset, 1, "g") }, func(offset int64, n int, _ error) error { return next(offset, n, "x") })
+		if got != test.want || errors.Is(err, ErrDamaged) != test.damaged || !test.damaged && err != nil {
+			t.Errorf("%s: %q, %v; should be %q", name, got, err, test.want)
+		}
+		r.Close()
+	}
+	raw := make([]byte, headSize)
+	raw[0], raw[3], raw[7] = 0x50, 1, 1
+	for first, want := range map[uint64]bool{0: true, math.MaxInt64 - 2: true, math.MaxInt64 - 1: false, math.MaxInt64: false} {
+		binary.BigEndian.PutUint64(raw[24:], first)
+		if _, err := ParseHead(raw); (err == nil) != want {
+			t.Errorf("a chunk at offset %d: %v", first, err)
+		}
+	}
+}
+
 func FuzzMessage(f *testing.F) {
 	f.Add([]byte("\x00\x53\x73\xc0\x1a\x0a\xa1\x01m\x40\xa1\x01t\x40\x40\x40\x40\x40\x40\x83\x00\x00\x01\x00\x00\x00\x00\x00\x00\x53\x75\xa0\x00"))
 	f.Add([]byte("\x00\x53\x77\xc0\x0a\x02\xc1\x06\x02\xa1\x01a\x54\xfe\x45"))
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		if _, err := ParseMessage(raw, func(string, []byte) {}); err != nil && !errors.Is(err, ErrDamaged) {
-			t.Error(err)
+		made := 0
+		rsstest.Bounded(t, int64(4<<20+1000*len(raw)), 10*time.Second, func() {
+			m, err := ParseMessage(raw, func(name string, value []byte) { made += len(name) + len(value) })
+			if err != nil && !errors.Is(err, ErrDamaged) {
+				t.Error(err)
+			}
+			made += len(m.Body)
+		})
+		if made > 32*len(raw)+8<<10 {
+			t.Errorf("%d bytes are made of %d", made, len(raw))
 		}
 	})
 }
@@ -125,7 +227,16 @@ func FuzzChunk(f *testing.F) {
 			}
 			n++
 			return nil
+		}, func(offset int64, messages int, _ error) error {
+			if offset != int64(n) {
+				t.Errorf("offset %d is that of message %d", offset, n)
+			}
+			n += messages
+			return nil
 		})
+		if n > c.Head.Messages {
+			t.Errorf("%d messages are in a chunk of %d", n, c.Head.Messages)
+		}
 		if err == nil && n != c.Head.Messages {
 			t.Error(fmt.Errorf("%d messages of %d", n, c.Head.Messages))
 		}
