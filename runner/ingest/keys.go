@@ -48,7 +48,10 @@ func (s *schemas) decodeKey(ctx context.Context, due time.Time, topic string, r 
 		return asRefusedKey(err)
 	}
 	r.Key = k.content
-	s.tombstonesOf(topic).keys = rows
+	if t := s.tombstonesOf(topic); t.keys != rows {
+		t.keys = rows
+		s.pin(t)
+	}
 	s.write(values)
 	s.use(values)
 	return nil

@@ -23,6 +23,8 @@ type schemas struct {
 	waiting  func(format string, args ...any) (done func())
 
 	tombstones map[string]*tombstones           // by topic
+	pinned     int                              // memory of the rows that they keep
+	mostPinned int                              // that this may be
 	recent     *tombstones                      // of the last record
 	written    map[string]bool                  // schemas that are in the branch, or on their way
 	inUse      map[int]*schema.Values           // of the open files, whether or not the registry's client keeps them
@@ -42,7 +44,7 @@ type schemas struct {
 }
 
 func newSchemas(s settings.Settings, registry *schema.Registry, encoder *encode.Encoder, waiting func(format string, args ...any) (done func())) *schemas {
-	return &schemas{registry: registry, folder: s.SchemaRegistry.Folder, waiting: waiting, written: map[string]bool{}, inUse: map[int]*schema.Values{}, tombstones: map[string]*tombstones{},
+	return &schemas{registry: registry, folder: s.SchemaRegistry.Folder, waiting: waiting, written: map[string]bool{}, inUse: map[int]*schema.Values{}, tombstones: map[string]*tombstones{}, mostPinned: registry.MostKept(),
 		json: s.File.Format == "jsonl", keys: s.SchemaRegistry.DecodesKeys(), largest: s.LargestRecord(), check: encoder.CheckRows}
 }
 
@@ -55,6 +57,24 @@ type tombstones struct {
 	asked time.Time // when the registry was asked for the newest schema
 
 	keys *schema.Rows // of the last key, nil before the first
+	size int          // memory of the rows
+}
+
+// pin counts the rows that are kept for a topic. If those of all topics take too
+// much, the others are forgotten, as after a restart.
+func (s *schemas) pin(t *tombstones) {
+	size := 0
+	for _, rows := range []*schema.Rows{t.of, t.rows, t.keys} {
+		if rows != nil {
+			size += rows.Memory()
+		}
+	}
+	s.pinned, t.size = s.pinned+size-t.size, size
+	if s.pinned <= s.mostPinned {
+		return
+	}
+	clear(s.tombstones)
+	s.tombstones[t.topic], s.recent, s.pinned = t, t, size
 }
 
 // askedFor is how long it counts that the registry has no schema for a topic.
@@ -81,6 +101,7 @@ func (s *schemas) rowsWithout(ctx context.Context, due time.Time, t *tombstones)
 	case t.rows != nil:
 	case t.of != nil:
 		t.rows = t.of.Tombstones()
+		s.pin(t)
 	case time.Since(t.asked) > askedFor:
 		t.asked = time.Now()
 		if latest := t.asked.Add(maxNewest); due.IsZero() || due.After(latest) {
@@ -91,6 +112,7 @@ func (s *schemas) rowsWithout(ctx context.Context, due time.Time, t *tombstones)
 		defer s.waiting("the newest schema of topic %s", t.topic)()
 		if values := s.registry.Newest(ctx, t.topic); values != nil && values.Rows() != nil {
 			t.rows = values.Rows().Tombstones()
+			s.pin(t)
 			s.write(values)
 		}
 	}
@@ -134,6 +156,7 @@ func (s *schemas) decode(ctx context.Context, due time.Time, topic string, r *so
 	}
 	if rows != nil && without.of != rows {
 		without.of, without.rows = rows, nil
+		s.pin(without)
 	}
 	s.write(values)
 	s.use(values)

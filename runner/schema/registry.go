@@ -177,6 +177,9 @@ const (
 	knownMemory   = 1 << 10 // of each
 )
 
+// MostKept is how much memory the schemas that are kept may take.
+func (r *Registry) MostKept() int { return r.most }
+
 const (
 	// fieldMemory is about what a field of a schema takes.
 	fieldMemory = 200
