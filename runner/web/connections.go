@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"time"
 )
 
 // maxConnections is how many connections there are at once, if files are no
@@ -37,6 +38,20 @@ type entry struct {
 	conn net.Conn
 	from netip.Prefix
 	read bool // something of a request
+
+	active time.Time // since when a request is answered; zero if none is
+}
+
+// soonAnswered is how long an answer may take, and its reading, without giving
+// way to others.
+const soonAnswered = time.Second
+
+// spared says whether a request waits to be read, or is answered just now.
+func (e *entry) spared(now time.Time) bool {
+	if !e.active.IsZero() {
+		return now.Sub(e.active) < soonAnswered
+	}
+	return !e.read && hasData(e.conn)
 }
 
 // addressShare is the part of the connections that one remote address may have.
@@ -70,7 +85,11 @@ func (c *connections) changed(conn net.Conn, state http.ConnState) {
 	case state == http.StateClosed || state == http.StateHijacked:
 		c.remove(element)
 	default:
-		element.Value.(*entry).read = true
+		e := element.Value.(*entry)
+		e.read = true
+		if e.active = (time.Time{}); state == http.StateActive {
+			e.active = time.Now()
+		}
 		c.order.MoveToBack(element)
 	}
 }
@@ -106,20 +125,22 @@ func origin(conn net.Conn) netip.Prefix {
 }
 
 // evict closes the oldest connection of some, of which there is one. Those whose
-// first request waits to be read are spared while there are others, and so is the
-// last, whose request may be on its way: in a flood, the one of a probe is not
-// even looked at before it is the oldest.
+// first request waits to be read, or is answered just now, are spared while there
+// are others, and so is the last, whose request may be on its way: in a flood, the
+// one of a probe is not even looked at before it is the oldest.
 func (c *connections) evict(some func(*entry) bool) {
 	var oldest *list.Element
-	for at := c.order.Front(); at != nil; at = at.Next() {
+	now, looked := time.Now(), 0
+	for at := c.order.Front(); at != nil && looked < mostLooked; at = at.Next() {
 		e := at.Value.(*entry)
 		if !some(e) {
 			continue
 		}
+		looked++
 		if oldest == nil {
 			oldest = at
 		}
-		if at != c.order.Back() && (e.read || !hasData(e.conn)) {
+		if at != c.order.Back() && !e.spared(now) {
 			oldest = at
 			break
 		}
@@ -128,6 +149,10 @@ func (c *connections) evict(some func(*entry) bool) {
 	conn := oldest.Value.(*entry).conn
 	_ = plain(conn).Close() // to close one with TLS politely would take until the client reads
 }
+
+// mostLooked is how many connections are looked at before one is closed: in a
+// flood of requests, it would else take longer than to answer them.
+const mostLooked = 16
 
 func (c *connections) remove(element *list.Element) {
 	e := c.order.Remove(element).(*entry)

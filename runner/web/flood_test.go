@@ -54,6 +54,21 @@ func TestFloodFromTheProbesAddress(t *testing.T) {
 	if len(c.entries) > c.share {
 		t.Errorf("there are %d connections", len(c.entries))
 	}
+	_, answered := accept("GET /healthz HTTP/1.1\r\n")
+	c.changed(answered, http.StateActive)
+	for range 100 {
+		accept("")
+	}
+	if _, ok := c.entries[answered]; !ok {
+		t.Error("a connection is closed while its request is answered")
+	}
+	c.entries[answered].Value.(*entry).active = time.Now().Add(-2 * soonAnswered) // and not read
+	for range 100 {
+		accept("")
+	}
+	if _, ok := c.entries[answered]; ok {
+		t.Error("a connection whose answer nobody reads stays")
+	}
 	for range 100 { // those that have a request, too, are bounded
 		accept("GET /")
 	}
