@@ -130,6 +130,8 @@ func TestBatchLimits(t *testing.T) {
 			[]batch{{6 * time.Second, spoutcommit.ReasonDeadline, 3, "3"}, {time.Minute + time.Second, spoutcommit.ReasonDeadline, 1, "4"}}},
 		{"many gaps", settings.Batch{MaxBytes: 1 << 20, MaxAge: settings.Duration(time.Hour)}, source.Traits{},
 			manyGaps(maxGaps+1, 2), []batch{{0, spoutcommit.ReasonGaps, 0, fmt.Sprint(2 * maxGaps)}, {time.Hour, spoutcommit.ReasonAge, 0, fmt.Sprint(2*maxGaps + 2)}}},
+		{"many gaps, with records", settings.Batch{MaxBytes: 1 << 20, MaxAge: settings.Duration(time.Hour)}, source.Traits{},
+			withRecords(manyGaps(maxGaps+1, 2)), []batch{{0, spoutcommit.ReasonGaps, maxGaps, fmt.Sprint(3 * maxGaps)}, {time.Hour, spoutcommit.ReasonAge, 1, fmt.Sprint(3*maxGaps + 3)}}},
 		{"gaps that are one", settings.Batch{MaxBytes: 1 << 20, MaxAge: settings.Duration(time.Hour)}, source.Traits{},
 			manyGaps(2*maxGaps, 1), []batch{{time.Hour, spoutcommit.ReasonAge, 0, fmt.Sprint(2 * maxGaps)}}},
 		{"what came again moves the position alone", settings.Batch{MaxBytes: 1 << 20, MaxAge: settings.Duration(time.Second)}, source.Traits{Idle: 2 * time.Second},
@@ -168,6 +170,14 @@ func TestBatchLimits(t *testing.T) {
 func manyGaps(n int, apart int64) (steps []step) {
 	for i := range int64(n) {
 		steps = append(steps, step{skipped: int(apart), gap: &source.Gap{From: i * apart, To: i*apart + 1, Reason: "lost"}})
+	}
+	return steps
+}
+
+// withRecords are steps with a record each.
+func withRecords(steps []step) []step {
+	for i := range steps {
+		steps[i].records = 1
 	}
 	return steps
 }

@@ -268,8 +268,29 @@ func mostColumns(columns bool) int {
 	return 0
 }
 
+// TestLargestSchema: a schema that alone takes much of what all may take is
+// refused.
+func TestLargestSchema(t *testing.T) {
+	t.Parallel()
+	text := `{"type":"record","name":"R","doc":"` + strings.Repeat("x", 600<<10) + `","fields":[]}`
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write(schemaAnswer(t, "AVRO", text)) // the client will say
+	}))
+	defer server.Close()
+	r := newRegistry(t, server.URL, io.Discard)
+	r.most = 16 << 20
+	if _, err := r.Lookup(t.Context(), 1); err != nil {
+		t.Error(err)
+	}
+	r.most = 1 << 20
+	var refused *Refused
+	if _, err := r.Lookup(t.Context(), 2); !errors.As(err, &refused) || !strings.Contains(err.Error(), "SPOUT_MEMORY_BUDGET raises") {
+		t.Error(err)
+	}
+}
+
 // TestKeptSchemas: what is kept of schemas is counted, with what the compiler
-// and the messages that are met take, and what alone takes much is refused.
+// and the messages that are met take.
 func TestKeptSchemas(t *testing.T) {
 	t.Parallel()
 	r := newRegistry(t, "http://127.0.0.1:1", io.Discard)
@@ -283,7 +304,8 @@ func TestKeptSchemas(t *testing.T) {
 		t.Fatal(err)
 	}
 	text := len(schema)
-	if n := sizeOf(known{values: v}); n < protobufMemory*text {
+	const each = 30 // bytes that a byte of one takes, as was measured
+	if n := sizeOf(known{values: v}); n < each*text {
 		t.Errorf("%d bytes are counted for %d of a schema of Protobuf", n, text)
 	}
 	r.keep(2, known{refused: errDeep})
