@@ -72,8 +72,8 @@ func startRunner(t *testing.T, server *pachtest.Server, s settings.Settings) *pr
 }
 
 // startRunnerWith is [startRunner] with so many files that it may have open; 0
-// is as many as this process may.
-func startRunnerWith(t *testing.T, server *pachtest.Server, s settings.Settings, files int) *process {
+// is as many as this process may. Secrets are further variables.
+func startRunnerWith(t *testing.T, server *pachtest.Server, s settings.Settings, files int, secrets ...string) *process {
 	t.Helper()
 	address, err := pachyderm.ParseAddress(server.Address())
 	if err != nil {
@@ -103,6 +103,7 @@ func startRunnerWith(t *testing.T, server *pachtest.Server, s settings.Settings,
 	for name, value := range s.Environment() {
 		p.cmd.Env = append(p.cmd.Env, name+"="+value)
 	}
+	p.cmd.Env = append(p.cmd.Env, secrets...)
 	p.cmd.Stdout, p.cmd.Stderr = &p.log, &p.log
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
