@@ -34,7 +34,8 @@ type known struct {
 type place struct {
 	first *name // of the last object
 	names map[string]*name
-	other *name // stands for names that are not kept
+	list  []*name // the same by number
+	other *name   // stands for names that are not kept
 
 	single, everywhere *Fields // what is sought here, nil for nothing
 }
@@ -138,7 +139,7 @@ func (k *known) add(p *place, text string) *name {
 	if n.length >= 8 {
 		n.tail = binary.LittleEndian.Uint64([]byte(n.quoted)[n.length-8:])
 	}
-	p.names[text] = n
+	p.names[text], p.list = n, append(p.list, n)
 	k.names++
 	return n
 }
