@@ -53,6 +53,7 @@ type name struct {
 
 	object *place // of objects that are its value, or are in lists that are
 
+	isPlain            bool    // it is written as it is; others are found without their escapes
 	isSought           bool    // the value, or something in it, is sought
 	single, everywhere *Fields // what of its value, nil for nothing
 	inList             *name   // stands for the elements of a list
@@ -132,7 +133,7 @@ func (k *known) newPlace(single, everywhere *Fields) *place {
 
 // add keeps a name.
 func (k *known) add(p *place, text string) *name {
-	n := &name{quoted: `"` + text + `"`, length: len(text) + 2, number: uint8(len(p.names)), bit: 1 << (len(p.names) % 64), single: p.single.named(text), everywhere: p.everywhere.named(text)}
+	n := &name{quoted: `"` + text + `"`, length: len(text) + 2, isPlain: isPlain([]byte(text)), number: uint8(len(p.names)), bit: 1 << (len(p.names) % 64), single: p.single.named(text), everywhere: p.everywhere.named(text)}
 	n.isSought = n.single != nil || n.everywhere != nil && len(n.everywhere.here) > 0
 	n.reach, n.mask = max(n.length, 8), ^uint64(0)>>(64-8*min(n.length, 8))
 	n.head = binary.LittleEndian.Uint64([]byte(n.quoted + "\x00\x00\x00\x00\x00\x00"))
@@ -155,7 +156,7 @@ func (k *known) lookup(data []byte, at int, in *place) *name {
 		return nil
 	}
 	text := data[at+1 : at+1+length]
-	if n := in.names[string(text)]; n != nil {
+	if n := in.names[string(text)]; n != nil && n.isPlain {
 		return n
 	}
 	if len(in.names) >= namesPerPlace || k.names >= maxNames || !isPlain(text) {
