@@ -12,5 +12,6 @@
 //   - install puts a provider that was built here where Terraform finds it;
 //   - doctor says what a machine lacks;
 //   - licences checks under which terms all modules are;
-//   - links finds links in documentation that lead nowhere.
+//   - links finds links in documentation that lead nowhere;
+//   - validators checks JSON with other libraries, to measure the runner's own check.
 package tools

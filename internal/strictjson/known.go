@@ -34,7 +34,8 @@ type known struct {
 type place struct {
 	first *name // of the last object
 	names map[string]*name
-	other *name // stands for names that are not kept
+	list  []*name // the same by number
+	other *name   // stands for names that are not kept
 
 	single, everywhere *Fields // what is sought here, nil for nothing
 }
@@ -52,6 +53,7 @@ type name struct {
 
 	object *place // of objects that are its value, or are in lists that are
 
+	isPlain            bool    // it is written as it is; others are found without their escapes
 	isSought           bool    // the value, or something in it, is sought
 	single, everywhere *Fields // what of its value, nil for nothing
 	inList             *name   // stands for the elements of a list
@@ -131,14 +133,14 @@ func (k *known) newPlace(single, everywhere *Fields) *place {
 
 // add keeps a name.
 func (k *known) add(p *place, text string) *name {
-	n := &name{quoted: `"` + text + `"`, length: len(text) + 2, number: uint8(len(p.names)), bit: 1 << (len(p.names) % 64), single: p.single.named(text), everywhere: p.everywhere.named(text)}
+	n := &name{quoted: `"` + text + `"`, length: len(text) + 2, isPlain: isPlain([]byte(text)), number: uint8(len(p.names)), bit: 1 << (len(p.names) % 64), single: p.single.named(text), everywhere: p.everywhere.named(text)}
 	n.isSought = n.single != nil || n.everywhere != nil && len(n.everywhere.here) > 0
 	n.reach, n.mask = max(n.length, 8), ^uint64(0)>>(64-8*min(n.length, 8))
 	n.head = binary.LittleEndian.Uint64([]byte(n.quoted + "\x00\x00\x00\x00\x00\x00"))
 	if n.length >= 8 {
 		n.tail = binary.LittleEndian.Uint64([]byte(n.quoted)[n.length-8:])
 	}
-	p.names[text] = n
+	p.names[text], p.list = n, append(p.list, n)
 	k.names++
 	return n
 }
@@ -154,7 +156,7 @@ func (k *known) lookup(data []byte, at int, in *place) *name {
 		return nil
 	}
 	text := data[at+1 : at+1+length]
-	if n := in.names[string(text)]; n != nil {
+	if n := in.names[string(text)]; n != nil && n.isPlain {
 		return n
 	}
 	if len(in.names) >= namesPerPlace || k.names >= maxNames || !isPlain(text) {

@@ -284,8 +284,9 @@ func (c *Checker) unexpected(data []byte, at, depth int, in *place, seen *[names
 		return c.others(data, at, depth, in)
 	}
 	first := len(c.members)
-	for _, n := range in.names {
-		if seen[n.number/64]&n.bit != 0 {
+	for i, word := range seen {
+		for ; word != 0; word &= word - 1 {
+			n := in.list[64*i+bits.TrailingZeros64(word)]
 			c.members = append(c.members, member{hash: maphash.String(seed, n.text()), kept: n})
 		}
 	}

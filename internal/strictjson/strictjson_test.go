@@ -200,6 +200,7 @@ func TestHostile(t *testing.T) {
 		"names":   "{" + names.String() + `"z":1}`,
 		"escapes": "[" + same.String() + "1]",
 		"digits":  "0." + strings.Repeat("1", size),
+		"strange": "[{" + names.String() + `"z":1}` + strings.Repeat(`,{"0":1,"\u007a":2}`, size/20) + "]",
 		"numbers": "[" + strings.Repeat("1e5,", size/4) + "1]",
 	} {
 		began := time.Now()
