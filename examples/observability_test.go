@@ -34,7 +34,7 @@ func servedMetrics(t *testing.T) map[string]bool {
 	}
 	page := httptest.NewRecorder()
 	in.Metrics.Handler().ServeHTTP(page, httptest.NewRequest("GET", "/metrics", nil))
-	names := map[string]bool{"spout_lag_records": true, "spout_lag_seconds": true, "spout_source_refused_requests_total": true}
+	names := map[string]bool{"spout_lag_records": true, "spout_lag_seconds": true, "spout_source_refused_requests_total": true, "spout_source_retained_bytes": true}
 	for line := range strings.Lines(page.Body.String()) {
 		if name := metricName.FindString(line); name != "" && !strings.HasPrefix(line, "#") {
 			names[name] = true
