@@ -78,7 +78,7 @@ func logged(log hclog.Logger, err error) error {
 // limitMemory has the garbage collector keep the process near the budget: it
 // would else let the heap grow to twice what is in use.
 func limitMemory(budget settings.Bytes) {
-	const fixed = 20 << 20 // the program itself and its connections
+	const fixed = 12 << 20 // the program itself and its connections
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(int64(budget)/8*9 + fixed)
 	}
