@@ -174,6 +174,7 @@ func (v *spoutValidator) runner(source string) {
 	v.diags.Append(read.problems(l)...)
 	v.diags.Append(read.warnings()...)
 	v.uniqueKeys(l)
+	v.memoryLimit(read)
 	if chosen, _, ok := v.m.source(); ok && chosen.check != nil {
 		chosen.check(v, read)
 	}

@@ -3,13 +3,16 @@
 package provider
 
 import (
+	"fmt"
 	"math"
+	"math/big"
 	"slices"
 	"strings"
 
 	"github.com/hashicorp/terraform-plugin-framework/attr"
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/types"
+
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
 )
 
@@ -73,6 +76,26 @@ func (v *spoutValidator) atMost(requests, limits, name string, r, l attr.Value) 
 		v.fail(requests+"."+name, "%s.%s = %q is more than %s.%s = %q. Kubernetes refuses such a pod: lower the one or raise the other.",
 			requests, name, asked.ValueString(), limits, name, most.ValueString())
 	}
+}
+
+// memoryLimit warns of a limit beyond which the runner has to go.
+func (v *spoutValidator) memoryLimit(read runnerSettings) {
+	if !known(v.m.ResourceLimits) || read.unknown["SPOUT_MEMORY_BUDGET"] {
+		return
+	}
+	limit, ok := v.m.ResourceLimits.Attributes()["memory"].(textValue)
+	if !ok || !known(limit) {
+		return
+	}
+	most, err := pachyderm.ParseQuantity(limit.ValueString())
+	need := read.ContainerMemory()
+	if err != nil || most.Cmp(new(big.Rat).SetInt64(int64(need))) >= 0 {
+		return
+	}
+	v.diags.AddAttributeWarning(attributePath("resource_limits.memory"), "Memory limit below what the runner may take",
+		fmt.Sprintf("resource_limits.memory = %q is less than %s, which the container may need with runner.memory_budget = %s: a quarter more than the budget, and some for the programs. "+
+			"Kubernetes kills the runner when it goes over the limit (OOMKilled), and what was read since the last commit is read again. Raise the limit, or lower the budget.",
+			limit.ValueString(), need, read.MemoryBudget))
 }
 
 // tolerations applies Kubernetes' rules.

@@ -224,6 +224,32 @@ func TestPlanWarnsOfACommandInOnePiece(t *testing.T) {
 	}
 }
 
+// A limit that the runner may go beyond is told of while planning.
+func TestPlanWarnsOfALowMemoryLimit(t *testing.T) {
+	t.Parallel()
+	i := newInstance(t, pachtest.New(t))
+	limit := func(memory any, more object) object {
+		return kafkaSpout(merged(object{"resource_limits": object{"memory": memory}}, more))
+	}
+	for name, c := range map[string]struct {
+		config object
+		want   string
+	}{
+		"just enough":          {limit("448Mi", nil), ""},
+		"too little":           {limit("447Mi", nil), "448MiB"},
+		"for a smaller budget": {limit("256Mi", object{"runner": object{"memory_budget": "64MiB"}}), ""},
+		"for a larger one":     {limit("1Gi", object{"runner": object{"memory_budget": "1GiB"}}), "1408MiB"},
+		"not known":            {limit(unknown{}, nil), ""},
+		"no limit of memory":   {kafkaSpout(object{"resource_limits": object{"cpu": 1.0}}), ""},
+	} {
+		_, diagnostics := i.plan(c.config)
+		i.must(diagnostics)
+		if got := warningsIn(diagnostics); (got != "") != (c.want != "") || !strings.Contains(got, c.want) || c.want != "" && !strings.Contains(got, "OOMKilled") {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+}
+
 // Another shard of the same branch is what the runner stops at.
 func TestPlanWarnsOfAnotherShard(t *testing.T) {
 	t.Parallel()

@@ -32,7 +32,7 @@ type Settings struct {
 
 // Runner says how the process runs, whatever it reads.
 type Runner struct {
-	MemoryBudget Bytes `env:"SPOUT_MEMORY_BUDGET" attribute:"memory_budget" default:"256MiB" doc:"Most memory that records and files on their way may take. Reading waits when it is used up. The process takes about a quarter more."`
+	MemoryBudget Bytes `env:"SPOUT_MEMORY_BUDGET" attribute:"memory_budget" default:"256MiB" doc:"Most memory that records and files on their way may take. Reading waits when it is used up. The container needs a quarter more, and 128 MiB for its programs: 448Mi with the default."`
 	HTTPPort     int   `env:"SPOUT_HTTP_PORT" attribute:"http_port" default:"9464" doc:"Port of the status page at ´/´, and of ´/status.json´, ´/metrics´, ´/readyz´ and ´/healthz´. 9090 and 9091 belong to Pachyderm's own containers. 0 turns it off."`
 	HTTP         HTTP
 	LogLevel     string `env:"SPOUT_LOG_LEVEL" attribute:"log_level" default:"info" doc:"How much is logged." values:"trace: each step|debug: each commit in detail|info: what happens|warn: what may need attention|error: what stops the runner"`
@@ -72,6 +72,10 @@ func namesOf(variable string) (names []string) {
 	}
 	return names
 }
+
+// ContainerMemory is what the spout's container needs: what the process takes of
+// a budget, and what the runner and Pachyderm's worker beside it are themselves.
+func (s Settings) ContainerMemory() Bytes { return s.MemoryBudget/4*5 + 128<<20 }
 
 // LargestRecord is the most memory that a record may take in the form in which
 // it is written: base64 of all that a batch may hold fits, but not a record
