@@ -42,7 +42,7 @@ type command struct {
 
 // guide are the costs on the machine of the guide: 2 cores, which runner,
 // storage, Pachyderm and source share.
-var guide = map[string]float64{"plain_put_1024B": 85, "consume_and_drop_1024B": 800, "small_commit": 40, "file_in_commit": 0.3}
+var guide = map[string]float64{"plain_put_1024B": 90, "consume_and_drop_1024B": 800, "small_commit": 135, "file_in_commit": 0.13}
 
 func main() {
 	var c command

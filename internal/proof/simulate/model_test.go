@@ -3,7 +3,9 @@
 package main
 
 import (
+	"fmt"
 	"math"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -48,6 +50,21 @@ func TestManyPartitions(t *testing.T) {
 	r, ok := Plan(load, measured)
 	if !ok || r.Shards != 2 {
 		t.Errorf("%+v", r)
+	}
+}
+
+// The guide says what the command says.
+func TestGuide(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../../templates/guides/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	load := Load{Rate: 954 << 20, Peak: 1.5, Partitions: 10_000, MaxBytes: 64 << 20, MaxAge: 30 * time.Second, Outage: time.Hour}
+	r, ok := Plan(load, command{}.costs(guide))
+	want := fmt.Sprintf("says %d shards, of up to %d partitions each, and about %.0f million files a day", r.Shards, r.Partitions, math.Round(r.Files/1e7)*10)
+	if !ok || !strings.Contains(string(text), want) {
+		t.Errorf("the guide does not say: %s", want)
 	}
 }
 
