@@ -5,6 +5,8 @@ package schema
 import (
 	"bytes"
 	"errors"
+
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/strictjson"
 )
 
 var errLong = errors.New("as JSON it would take too much memory")
@@ -41,7 +43,7 @@ func (w *jsonText) value(dst []byte, t *Type, data []byte) (_, rest []byte, err 
 		if t.json {
 			return append(dst, b...), rest, nil
 		}
-		return appendQuoted(dst, b), rest, nil
+		return strictjson.AppendString(dst, b), rest, nil
 	}
 	from := len(dst)
 	dst, rest, quoted, err := appendContent(append(dst, '"'), t, data)
@@ -66,7 +68,7 @@ func (w *jsonText) record(dst []byte, t *Type, data []byte) (_, rest []byte, err
 		if len(dst) > first {
 			dst = append(dst, ',')
 		}
-		dst = append(appendQuoted(dst, []byte(f.called())), ':')
+		dst = append(strictjson.AppendString(dst, []byte(f.called())), ':')
 		if dst, data, err = w.value(dst, f.Type, data); err != nil {
 			return nil, nil, err
 		}
@@ -110,7 +112,7 @@ func (w *jsonText) elements(dst []byte, t *Type, data []byte) (_, rest []byte, e
 			if t.Kind == Map {
 				var key []byte
 				key, data = text(data)
-				dst = append(appendQuoted(dst, key), ':')
+				dst = append(strictjson.AppendString(dst, key), ':')
 			}
 			if dst, data, err = w.value(dst, t.Element, data); err != nil {
 				return nil, nil, err
@@ -131,31 +133,4 @@ func lengthOfQuoted(text []byte) int {
 		}
 	}
 	return n
-}
-
-// appendQuoted appends a string of JSON on one line.
-func appendQuoted(dst, text []byte) []byte {
-	const digits = "0123456789abcdef"
-	dst = append(dst, '"')
-	from := 0
-	for i, b := range text {
-		if b >= ' ' && b != '"' && b != '\\' {
-			continue
-		}
-		dst = append(dst, text[from:i]...)
-		from = i + 1
-		switch b {
-		case '"', '\\':
-			dst = append(dst, '\\', b)
-		case '\n':
-			dst = append(dst, '\\', 'n')
-		case '\t':
-			dst = append(dst, '\\', 't')
-		case '\r':
-			dst = append(dst, '\\', 'r')
-		default:
-			dst = append(dst, '\\', 'u', '0', '0', digits[b>>4], digits[b&15])
-		}
-	}
-	return append(append(dst, text[from:]...), '"')
 }

@@ -5,7 +5,6 @@
 package cluster
 
 import (
-	"bufio"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -18,6 +17,8 @@ import (
 	"runtime"
 	"strings"
 	"time"
+
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/artifacts"
 )
 
 const pachyderm = "github.com/pachyderm/pachyderm/v2"
@@ -119,42 +120,14 @@ func (set programSet) buildInto(ctx context.Context, dir, source string, progres
 	return os.Rename(unfinished, dir)
 }
 
-// progressInterval is the least time between two lines about a build.
-const progressInterval = 5 * time.Second
-
 func buildOne(ctx context.Context, target, pkg, source, modFile string, progress io.Writer) error {
 	args := append(append([]string{"build", "-v"}, buildFlags...), "-modfile="+modFile, "-o", target, pkg)
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = source
 	cmd.Env = buildEnv()
-	out, err := cmd.StderrPipe()
-	if err != nil {
-		return err
-	}
-	if err := cmd.Start(); err != nil {
-		return err
-	}
-	var last []string
-	compiled, downloaded, reported := 0, 0, time.Now()
-	for lines := bufio.NewScanner(out); lines.Scan(); {
-		line := lines.Text()
-		switch {
-		case strings.HasPrefix(line, "go: downloading"):
-			downloaded++
-		case !strings.Contains(line, " "): // go build -v names each package it compiles
-			compiled++
-		default:
-			last = append(last, line)
-		}
-		if time.Since(reported) > progressInterval {
-			reported = time.Now()
-			say(progress, "  %s: %d modules downloaded, %d packages compiled", filepath.Base(target), downloaded, compiled)
-		}
-	}
-	if err := cmd.Wait(); err != nil {
-		return errors.Join(err, errors.New(strings.Join(last[max(0, len(last)-20):], "\n")))
-	}
-	return nil
+	return artifacts.Watch(cmd, func(downloaded, compiled int) {
+		say(progress, "  %s: %d modules downloaded, %d packages compiled", filepath.Base(target), downloaded, compiled)
+	})
 }
 
 // buildEnv is the environment of a build. With cgo, pachd refuses to run its identity server.

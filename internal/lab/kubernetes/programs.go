@@ -5,7 +5,6 @@
 package kubernetes
 
 import (
-	"bufio"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -18,6 +17,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/artifacts"
 )
 
 // Version is the version of Kubernetes. 1.35 and newer refuse control groups of version 1 unless told otherwise.
@@ -102,42 +103,14 @@ func buildInto(ctx context.Context, dir, source string, progress io.Writer) erro
 	return os.Rename(unfinished, dir)
 }
 
-// progressInterval is the least time between two lines about a build.
-const progressInterval = 5 * time.Second
-
 func goBuild(ctx context.Context, source, target string, packages []string, progress io.Writer) error {
 	args := append(append([]string{"build"}, buildFlags...), "-o", target+"/")
 	cmd := exec.CommandContext(ctx, "go", append(args, packages...)...)
 	cmd.Dir = source
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOFLAGS=", "GOOS="+runtime.GOOS, "GOARCH="+runtime.GOARCH)
-	out, err := cmd.StderrPipe()
-	if err != nil {
-		return err
-	}
-	if err := cmd.Start(); err != nil {
-		return err
-	}
-	var last []string
-	compiled, downloaded, reported := 0, 0, time.Now()
-	for lines := bufio.NewScanner(out); lines.Scan(); {
-		line := lines.Text()
-		switch {
-		case strings.HasPrefix(line, "go: downloading"):
-			downloaded++
-		case !strings.Contains(line, " "): // go build -v names each package it compiles
-			compiled++
-		default:
-			last = append(last, line)
-		}
-		if time.Since(reported) > progressInterval {
-			reported = time.Now()
-			say(progress, "  %d modules downloaded, %d packages compiled", downloaded, compiled)
-		}
-	}
-	if err := cmd.Wait(); err != nil {
-		return errors.Join(err, errors.New(strings.Join(last[max(0, len(last)-20):], "\n")))
-	}
-	return nil
+	return artifacts.Watch(cmd, func(downloaded, compiled int) {
+		say(progress, "  %d modules downloaded, %d packages compiled", downloaded, compiled)
+	})
 }
 
 // sourceDir is the folder of this package: beside this file or, if paths were trimmed from this program, in the module

@@ -11,6 +11,7 @@ import (
 	"unicode"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/strictjson"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source/postgres/pgoutput"
 )
@@ -60,7 +61,7 @@ func newRelation(m *pgoutput.Relation, lookup func(uint32) (userType, error)) (*
 		}
 		key := c.Key && m.Identity != identityFull
 		r.keys = r.keys || key
-		r.columns = append(r.columns, column{name: c.Name, member: append(appendString(nil, []byte(c.Name)), ':'), typ: t, key: key})
+		r.columns = append(r.columns, column{name: c.Name, member: append(strictjson.AppendString(nil, []byte(c.Name)), ':'), typ: t, key: key})
 	}
 	r.describe()
 	return r, nil
@@ -116,7 +117,7 @@ func (r *relation) describe() {
 // textField is the field with the text of values that the columns cannot hold.
 const textField = "_text"
 
-func quoted(name string) string { return string(appendString(nil, []byte(name))) }
+func quoted(name string) string { return string(strictjson.AppendString(nil, []byte(name))) }
 
 // fieldName makes a column's name one that Avro takes and that nothing else has.
 func fieldName(name string, taken map[string]int) string {

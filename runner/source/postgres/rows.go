@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"strconv"
 
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/strictjson"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source/postgres/pgoutput"
 )
@@ -184,13 +185,13 @@ func (e *encoder) appendEnvelope(dst []byte, r *row) []byte {
 		dst = append(dst, "null"...)
 	}
 	dst = append(dst, `,"source":{"connector":"postgresql","name":`...)
-	dst = appendString(dst, []byte(e.database))
+	dst = strictjson.AppendString(dst, []byte(e.database))
 	dst = strconv.AppendInt(append(dst, `,"ts_ms":`...), r.tx.millis, 10)
 	dst = append(dst, `,"snapshot":`...)
 	dst = append(dst, map[bool]string{true: `"true"`, false: `"false"`}[r.op == source.OpRead]...)
-	dst = appendString(append(dst, `,"db":`...), []byte(e.database))
-	dst = appendString(append(dst, `,"schema":`...), []byte(r.relation.schema))
-	dst = appendString(append(dst, `,"table":`...), []byte(r.relation.name))
+	dst = strictjson.AppendString(append(dst, `,"db":`...), []byte(e.database))
+	dst = strictjson.AppendString(append(dst, `,"schema":`...), []byte(r.relation.schema))
+	dst = strictjson.AppendString(append(dst, `,"table":`...), []byte(r.relation.name))
 	dst = append(dst, `,"txId":`...)
 	if r.tx.xid == 0 {
 		dst = append(dst, "null"...)

@@ -11,6 +11,8 @@ import (
 	"math/big"
 	"slices"
 	"strconv"
+
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/strictjson"
 )
 
 // converter makes of values as PostgreSQL writes them what files hold. It is
@@ -208,7 +210,7 @@ func (c *converter) appendJSON(dst []byte, t columnType, text []byte) []byte {
 		case s == stepEnd && depth == 0 && len(dst) > begin && dst[begin] == '[':
 			return dst
 		case s == stepEnd, s == stepDamaged, depth < 0, depth == 0 && s != stepClose:
-			return appendString(dst[:begin], text) // it does not begin at 1
+			return strictjson.AppendString(dst[:begin], text) // it does not begin at 1
 		}
 	}
 }
@@ -246,7 +248,7 @@ func appendJSONValue(dst []byte, t columnType, text []byte) []byte {
 			return append(dst, '"')
 		}
 	}
-	return appendString(dst, text)
+	return strictjson.AppendString(dst, text)
 }
 
 // isNumber says whether a text is a number in JSON. A server that lies could
@@ -277,31 +279,4 @@ func isNumber(text []byte, fraction bool) bool {
 		}
 	}
 	return len(rest) == 0
-}
-
-// appendString appends a string of JSON.
-func appendString(dst, text []byte) []byte {
-	const digits = "0123456789abcdef"
-	dst = append(dst, '"')
-	from := 0
-	for i, b := range text {
-		if b >= ' ' && b != '"' && b != '\\' {
-			continue
-		}
-		dst = append(dst, text[from:i]...)
-		from = i + 1
-		switch b {
-		case '"', '\\':
-			dst = append(dst, '\\', b)
-		case '\n':
-			dst = append(dst, '\\', 'n')
-		case '\t':
-			dst = append(dst, '\\', 't')
-		case '\r':
-			dst = append(dst, '\\', 'r')
-		default:
-			dst = append(dst, '\\', 'u', '0', '0', digits[b>>4], digits[b&15])
-		}
-	}
-	return append(append(dst, text[from:]...), '"')
 }
