@@ -44,11 +44,7 @@ func (c rewindCommand) Run(ctx context.Context) error {
 	}
 	defer client.Close() //nolint:errcheck // the process ends
 	log := newLogger("warn", os.Stderr)
-	in, err := ingest.New(ingest.Config{
-		Settings: s, Client: client, Branch: client.Branch(c.Project, c.Pipeline, s.OutputBranch),
-		NewSource: func() (source.Source, error) { return newSource(s, log) },
-		Writer:    writerName(), Version: version, Log: log.Named("ingest"), Metrics: ingest.NewMetrics(),
-	})
+	in, err := c.ingester(s, client, log, nil)
 	if err != nil {
 		return err
 	}

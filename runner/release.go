@@ -8,7 +8,6 @@ import (
 	"os"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/spoutlog"
-	"github.com/spoutworks/terraform-provider-pachyderm/runner/ingest"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 )
 
@@ -53,16 +52,13 @@ func (c releaseCommand) Run(ctx context.Context) error {
 	if c.Project == "" || c.Pipeline == "" {
 		return fmt.Errorf("--commit is for a spout's pod, where PPS_PROJECT_NAME and PPS_PIPELINE_NAME are set: leave it out, or give --project and --pipeline")
 	}
-	client, err := target{c.Project, c.Pipeline, c.Sidecar, c.Config}.connect()
+	to := target{c.Project, c.Pipeline, c.Sidecar, c.Config}
+	client, err := to.connect()
 	if err != nil {
 		return logged(log, err)
 	}
 	defer client.Close() //nolint:errcheck // the process ends
-	in, err := ingest.New(ingest.Config{
-		Settings: s, Client: client, Branch: client.Branch(c.Project, c.Pipeline, s.OutputBranch),
-		NewSource: func() (source.Source, error) { return newSource(s, log) },
-		Writer:    writerName(), Version: version, Log: log.Named("ingest"), Metrics: ingest.NewMetrics(),
-	})
+	in, err := to.ingester(s, client, log, nil)
 	if err != nil {
 		return logged(log, err)
 	}

@@ -7,8 +7,12 @@ import (
 	"os"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
+
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/ingest"
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 )
 
 // target says which pipeline is written, and through which sidecar. In a pod
@@ -46,6 +50,16 @@ func (t target) connect() (*pachyderm.Client, error) {
 		return nil, err
 	}
 	return pachyderm.Connect(pachyderm.Options{Address: address, Token: token, UserAgent: "spout-runner/" + version, CallTimeout: callTimeout})
+}
+
+// ingester makes a writer of the pipeline's output branch. What it does goes to
+// log, and what Terraform waits for to state, which may be nil.
+func (t target) ingester(s settings.Settings, client *pachyderm.Client, log, state hclog.Logger) (*ingest.Ingester, error) {
+	return ingest.New(ingest.Config{
+		Settings: s, Client: client, Branch: client.Branch(t.Project, t.Pipeline, s.OutputBranch),
+		NewSource: func() (source.Source, error) { return newSource(s, log) },
+		Writer:    writerName(), Version: version, Log: log.Named("ingest"), State: state, Metrics: ingest.NewMetrics(),
+	})
 }
 
 // callTimeout is how long the sidecar may take for an answer that waits for
