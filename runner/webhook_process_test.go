@@ -93,23 +93,13 @@ func TestKilledWhileSendersSend(t *testing.T) {
 	if head, err = branch.WaitFinished(t.Context(), head.ID); err != nil {
 		t.Fatal(err)
 	}
-	files, err := branch.Files(t.Context(), head.ID)
+	entries, err := audit.InCommit(t.Context(), branch, head.ID, s.Layout())
 	if err != nil {
 		t.Fatal(err)
 	}
 	count := map[string]int{}
-	for _, file := range files {
-		content, err := branch.ReadFile(t.Context(), head.ID, file.Path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		entries, err := audit.Records(s.Layout(), file.Path, content)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, e := range entries {
-			count[e.Value]++
-		}
+	for _, e := range entries {
+		count[e.Value]++
 	}
 	for n := range events {
 		if value := fmt.Sprintf(`{"n":%d}`, n); count[value] != 1 {

@@ -3,6 +3,10 @@
 package audit
 
 import (
+	"context"
+	"fmt"
+
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/encode"
 )
@@ -28,4 +32,25 @@ func entriesOf(records []encode.Read) []Entry {
 		}
 	}
 	return entries
+}
+
+// InCommit reads the records of all files of a commit, in the order of the paths.
+func InCommit(ctx context.Context, branch *pachyderm.Branch, commit string, layout settings.Layout) ([]Entry, error) {
+	files, err := branch.Files(ctx, commit)
+	if err != nil {
+		return nil, err
+	}
+	var all []Entry
+	for _, file := range files {
+		content, err := branch.ReadFile(ctx, commit, file.Path)
+		if err != nil {
+			return nil, err
+		}
+		entries, err := Records(layout, file.Path, content)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", file.Path, err)
+		}
+		all = append(all, entries...)
+	}
+	return all, nil
 }

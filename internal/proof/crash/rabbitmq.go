@@ -459,23 +459,13 @@ func (s *queueSide) read(ctx context.Context, branch *pachyderm.Branch, layout s
 	if err != nil || head == nil {
 		return nil, nil, fmt.Errorf("the branch has no head, or %w", err)
 	}
-	files, err := branch.Files(ctx, head.ID)
+	entries, err := audit.InCommit(ctx, branch, head.ID, layout)
 	if err != nil {
 		return nil, nil, err
 	}
-	for _, file := range files {
-		content, err := branch.ReadFile(ctx, head.ID, file.Path)
-		if err != nil {
-			return nil, nil, err
-		}
-		entries, err := audit.Records(layout, file.Path, content)
-		if err != nil {
-			return nil, nil, fmt.Errorf("%s: %w", file.Path, err)
-		}
-		for _, e := range entries {
-			written.Add(e.Stream, e.Offset, e.Value)
-			count[e.Value]++
-		}
+	for _, e := range entries {
+		written.Add(e.Stream, e.Offset, e.Value)
+		count[e.Value]++
 	}
 	return written, count, nil
 }

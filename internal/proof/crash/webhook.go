@@ -166,23 +166,13 @@ func (w *webhookSide) audit(ctx context.Context, branch *pachyderm.Branch) (*aud
 	if err != nil || head == nil {
 		return nil, fmt.Errorf("the branch has no head, or %w", err)
 	}
-	files, err := branch.Files(ctx, head.ID)
+	entries, err := audit.InCommit(ctx, branch, head.ID, layout)
 	if err != nil {
 		return nil, err
 	}
-	for _, file := range files {
-		content, err := branch.ReadFile(ctx, head.ID, file.Path)
-		if err != nil {
-			return nil, err
-		}
-		entries, err := audit.Records(layout, file.Path, content)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", file.Path, err)
-		}
-		for _, e := range entries {
-			written.Add(e.Stream, e.Offset, e.Value)
-			count[e.Value]++
-		}
+	for _, e := range entries {
+		written.Add(e.Stream, e.Offset, e.Value)
+		count[e.Value]++
 	}
 	report, err := audit.Branch(ctx, branch, layout, written)
 	if err != nil {
