@@ -136,13 +136,16 @@ func (q *queue) run(l *link) error {
 	}
 }
 
-// ended says why no more messages come.
+// ended says why no more messages come. The client sends the reason before it
+// closes the channel of deliveries, and closes that of cancels after an exception.
 func (q *queue) ended() error {
 	select {
 	case <-q.source.ctx.Done():
 		return nil
-	case <-q.cancelled:
-		return fmt.Errorf("queue %s: the node has cancelled the consumer, since the queue was deleted or its leader has moved", q.name)
+	case _, ok := <-q.cancelled:
+		if ok {
+			return fmt.Errorf("queue %s: the node has cancelled the consumer, since the queue was deleted or its leader has moved", q.name)
+		}
 	default:
 	}
 	select {
