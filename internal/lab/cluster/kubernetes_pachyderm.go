@@ -96,7 +96,11 @@ func (c *Cluster) startInKubernetes(ctx context.Context) error {
 	servers.Go(func() error { return c.startEtcd(serversCtx) })
 	servers.Go(func() error {
 		var err error
-		c.lab, err = kubernetes.Start(serversCtx, kubernetes.Options{Programs: programs, Etcd: filepath.Join(c.programs.Dir, "etcd"), Log: c.opts.Log})
+		options := kubernetes.Options{Programs: programs, Etcd: filepath.Join(c.programs.Dir, "etcd"), Log: c.opts.Log}
+		if c.opts.BackOff < time.Second { // somebody kills containers many times
+			options.BackOff = time.Second
+		}
+		c.lab, err = kubernetes.Start(serversCtx, options)
 		return err
 	})
 	if err := servers.Wait(); err != nil {
@@ -256,7 +260,8 @@ func (c *Cluster) podsInKubernetes(project, pipeline string) ([]Pod, error) {
 	}
 	var out []Pod
 	for _, p := range list {
-		if p.Metadata.Labels["pipelineProject"] != project || p.Metadata.Labels["pipelineName"] != pipeline || p.Metadata.DeletionTimestamp != nil {
+		if p.Metadata.Labels["pipelineProject"] != project || p.Metadata.Labels["pipelineName"] != pipeline || p.Metadata.DeletionTimestamp != nil ||
+			p.Status.Phase == "Failed" || p.Status.Phase == "Succeeded" { // evicted ones stay until they are deleted
 			continue
 		}
 		pod := Pod{Name: p.Metadata.Name, Project: project, Pipeline: pipeline, Labels: p.Metadata.Labels, IP: p.Status.PodIP, SidecarPort: portPeer}

@@ -17,9 +17,9 @@
 // kernel would leave behind, control groups and a folder, is removed by the process outside or, if that was killed, by the
 // next lab.
 //
-// Inside, the program reaches pods and Services at their own addresses. A pod reaches what listens on the loopback address
+// Inside, the program reaches pods and Services at their own addresses. A pod reaches what listens on the loopback addresses
 // of the program, so that the servers for trials need not know where they are used: connections of a pod to a port of
-// 127.0.0.1 from HostPorts on go to the program's.
+// 127.0.0.0/8 from HostPorts on go to the program's.
 //
 // A lab is ready after 10 seconds, and Pachyderm in it after 20, on two processors; that its folder and control groups are
 // gone takes 3 more. Command cmd starts one to look at. Package cluster runs Pachyderm in one, for tests with LAB=kubernetes.
@@ -30,7 +30,7 @@
 //   - A pod has its own address, loopback address and ports. The webhook of a spout is at the pod's address, or at that of
 //     a Service, and not at the program's 127.0.0.1.
 //   - The lock of a worker that was killed lasts for 15 seconds, in which the next one waits. A container that ends again and
-//     again is started again after 10 seconds and more.
+//     again is started again after 10 seconds and more, or after one second where cluster.Options ask for less than that.
 //   - Whatever does not suit Kubernetes is refused by it, in its own words; the imitation takes all.
 //   - The node has this machine's processors: pachd is told to ask for little where a spout says nothing.
 //

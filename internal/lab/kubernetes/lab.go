@@ -34,7 +34,10 @@ const (
 type Options struct {
 	Programs string // folder with the programs of Kubernetes: see Programs
 	Etcd     string // the program etcd
-	Log      io.Writer
+	// BackOff is the longest time before a container that ends again and again is started again: one second at least.
+	// Not set, it is what a kubelet has: 10 seconds at first, and up to 5 minutes.
+	BackOff time.Duration
+	Log     io.Writer
 }
 
 // Lab is a running Kubernetes of one node. There is one in a process that is Inside.
@@ -248,6 +251,19 @@ func (l *Lab) Restart(ctx context.Context, name string) error {
 		return err
 	}
 	return l.await(ctx, name, l.nodeReady)
+}
+
+// LackMemory has the kubelet find that the node lacks memory, or does not lack it any more: it goes by another threshold.
+// While it lacks memory, the kubelet evicts a pod every 10 seconds, those first that take more than they have asked for.
+func (l *Lab) LackMemory(ctx context.Context, lacks bool) error {
+	least := leastMemory
+	if lacks {
+		least = "99%"
+	}
+	if err := l.writeKubeletConfig(least); err != nil {
+		return err
+	}
+	return l.Restart(ctx, "kubelet")
 }
 
 // LogPath is the log of a server.

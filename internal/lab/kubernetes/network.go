@@ -26,8 +26,14 @@ const (
 	apiServiceIP = "10.96.0.1"
 )
 
-// HostPorts is the first port of the loopback address that, in a pod, is the lab's own; those below are the pod's.
+// HostPorts is the first port of loopback addresses that, in a pod, is the lab's own; those below are the pod's.
 const HostPorts = 20000
+
+// Loopback addresses, and those in their place on the way from a pod to the node.
+const (
+	loopbackNetwork = "127.0.0.0/8"
+	onTheWay        = "11.0.0.0/8"
+)
 
 // prepareNetwork sets up the node's network.
 func prepareNetwork() error {
@@ -54,7 +60,7 @@ func prepareNetwork() error {
 			return err
 		}
 	}
-	return run("iptables", strings.Fields(fmt.Sprintf("-w -t nat -A PREROUTING -s %s -d %s -p tcp --dport %d:65535 -j DNAT --to-destination 127.0.0.1", podNetwork, NodeIP, HostPorts))...)
+	return run("iptables", strings.Fields(fmt.Sprintf("-w -t nat -A PREROUTING -s %s -d %s -p tcp --dport %d:65535 -j NETMAP --to %s", podNetwork, onTheWay, HostPorts, loopbackNetwork))...)
 }
 
 func run(program string, args ...string) error {
@@ -64,7 +70,7 @@ func run(program string, args ...string) error {
 	return nil
 }
 
-// pluginName is the network plugin by which pods reach the lab's loopback address.
+// pluginName is the network plugin by which pods reach the lab's loopback addresses.
 const pluginName = "lab-loopback"
 
 // writeNetwork writes what containerd needs to give pods a network.
@@ -129,13 +135,13 @@ func plugin() int {
 	return 0
 }
 
-// leadOut leads a pod's connections to the lab's ports of the loopback address out of the pod.
+// leadOut leads a pod's connections to the lab's ports of loopback addresses out of the pod.
 func leadOut(namespace, device string) error {
 	inside := []string{"--net=" + namespace}
 	for _, command := range []string{
 		"sh -c",
-		fmt.Sprintf("iptables -w -t nat -A OUTPUT -d 127.0.0.1 -p tcp --dport %d:65535 -j DNAT --to-destination %s", HostPorts, NodeIP),
-		fmt.Sprintf("iptables -w -t nat -A POSTROUTING -s 127.0.0.1 -o %s -j MASQUERADE", device),
+		fmt.Sprintf("iptables -w -t nat -A OUTPUT -d %s -p tcp --dport %d:65535 -j NETMAP --to %s", loopbackNetwork, HostPorts, onTheWay),
+		fmt.Sprintf("iptables -w -t nat -A POSTROUTING -s %s -o %s -j MASQUERADE", loopbackNetwork, device),
 	} {
 		args := append(append([]string{}, inside...), strings.Fields(command)...)
 		if command == "sh -c" {

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 const containerdSocket = "/run/containerd/containerd.sock"
@@ -43,7 +44,7 @@ func (l *Lab) writeFiles() error {
 		writeNetwork(l.path("network"), l.path("plugins")),
 		os.WriteFile(l.path("resolv.conf"), nil, 0o644),
 		os.WriteFile(l.path("containerd.toml"), []byte(l.containerdConfig()), 0o644),
-		l.writeKubeletConfig(),
+		l.writeKubeletConfig(leastMemory),
 	)...)
 }
 
@@ -79,9 +80,12 @@ oom_score = 0
 `, l.path("containerd"), containerdSocket, l.path("opt"), pauseImage, l.path("plugins"), l.path("network"), l.path("registries"))
 }
 
+// leastMemory is what the node must have before the kubelet evicts pods.
+const leastMemory = "100Mi"
+
 // writeKubeletConfig writes the kubelet's configuration. JSON is YAML.
-func (l *Lab) writeKubeletConfig() error {
-	text, err := json.Marshal(map[string]any{
+func (l *Lab) writeKubeletConfig(leastMemory string) error {
+	config := map[string]any{
 		"apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration",
 		"address":                     NodeIP,
 		"authentication":              map[string]any{"anonymous": map[string]bool{"enabled": false}, "webhook": map[string]bool{"enabled": true}, "x509": map[string]string{"clientCAFile": l.path("pki", "ca.crt")}},
@@ -91,7 +95,7 @@ func (l *Lab) writeKubeletConfig() error {
 		"containerRuntimeEndpoint":    "unix://" + containerdSocket,
 		"failSwapOn":                  false,
 		"failCgroupV1":                false,
-		"evictionHard":                map[string]string{"memory.available": "100Mi", "nodefs.available": "1%", "imagefs.available": "1%"},
+		"evictionHard":                map[string]string{"memory.available": leastMemory, "nodefs.available": "1%", "imagefs.available": "1%"},
 		"imageGCHighThresholdPercent": 100,
 		"maxPods":                     200,
 		"oomScoreAdj":                 0,
@@ -103,7 +107,12 @@ func (l *Lab) writeKubeletConfig() error {
 		"volumePluginDir":             l.path("volume-plugins"),
 		"enableDebuggingHandlers":     true,
 		"nodeStatusUpdateFrequency":   "5s",
-	})
+	}
+	if l.opts.BackOff > 0 {
+		config["featureGates"] = map[string]bool{"KubeletCrashLoopBackOffMax": true}
+		config["crashLoopBackOff"] = map[string]string{"maxContainerRestartPeriod": max(l.opts.BackOff, time.Second).String()}
+	}
+	text, err := json.Marshal(config)
 	if err != nil {
 		return err
 	}

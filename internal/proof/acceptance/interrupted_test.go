@@ -42,9 +42,9 @@ resource "pachyderm_spout" "this" {
   project     = %q
   name        = %q
   description = var.description
-  transform   = { image = %q, cmd = ["sleep", "3600"] }
+  transform   = { image = "debian:12", cmd = ["sleep", "3600"] }
 }
-`, requirements, i.gate.address, i.id.Project, i.id.Name, image)
+`, requirements, i.gate.address, i.id.Project, i.id.Name)
 	if err := i.Write("main.tf", config); err != nil {
 		t.Fatal(err)
 	}

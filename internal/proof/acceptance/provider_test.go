@@ -114,7 +114,7 @@ func TestUpdates(t *testing.T) {
 		`sidecar_resource_limits = { memory = "2Gi" }`,
 		`metadata = { labels = { team = "data" }, annotations = { note = "x" } }`,
 		`tolerations = [{ key = "gpu", operator = "Exists", effect = "NoSchedule" }]`,
-		`scheduling = { node_selector = { disk = "ssd" } }`,
+		`scheduling = { node_selector = { "kubernetes.io/os" = "linux" } }`,
 		`pod_patch = jsonencode([{ op = "add", path = "/hostNetwork", value = true }])`,
 		`service = { internal_port = 8080, external_port = 30080 }`,
 		``,
@@ -512,7 +512,7 @@ func TestPachdDown(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := w.Plan(t.Context())
-	expectMessage(t, err, "127.0.0.1:1650")
+	expectMessage(t, err, strings.TrimPrefix(s.cluster.Address(), "grpc://"))
 	if err := s.cluster.StartPachd(t.Context()); err != nil {
 		t.Fatal(err)
 	}
