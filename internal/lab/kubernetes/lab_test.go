@@ -5,6 +5,7 @@
 package kubernetes_test
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -19,6 +20,7 @@ import (
 	"time"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/cluster"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/cluster/child"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/kubernetes"
 )
 
@@ -325,5 +327,92 @@ func TestRestarts(t *testing.T) {
 	after := await(t, l, "steady", func(p kubernetes.Pod) bool { return p.Status.Phase == "Running" })
 	if a, b := before.Status.ContainerStatuses[0], after.Status.ContainerStatuses[0]; a.ContainerID != b.ContainerID || b.RestartCount != 0 {
 		t.Errorf("the container was %+v and is %+v", a, b)
+	}
+}
+
+// holdVariable has TestHold hold a lab.
+const holdVariable = "KUBERNETES_LAB_HOLD"
+
+// TestHold is no test: it runs a pod in a lab until it is killed. See TestKilled.
+func TestHold(t *testing.T) {
+	if os.Getenv(holdVariable) == "" {
+		t.Skip("it is for TestKilled")
+	}
+	l := start(t)
+	setTools(t, l, "tools.example:1")
+	apply(t, l, pod("held", "tools.example:1", "exec sleep 1000"))
+	await(t, l, "held", func(p kubernetes.Pod) bool { return p.Status.Phase == "Running" })
+	fmt.Println("held " + l.Dir())
+	select {}
+}
+
+// TestKilled: when the outer process is killed, everything in the lab ends, and the next lab removes the folder and the
+// control groups.
+func TestKilled(t *testing.T) {
+	start(t) // so that everything is built
+	outer := func(args ...string) *exec.Cmd {
+		cmd := exec.Command("/proc/self/exe", append(args, "-test.timeout=5m")...)
+		cmd.Stderr = os.Stderr
+		for _, v := range os.Environ() {
+			if !strings.HasPrefix(v, "KUBERNETES_LAB_") {
+				cmd.Env = append(cmd.Env, v)
+			}
+		}
+		return cmd
+	}
+	first := outer("-test.run=^TestHold$")
+	first.Env = append(first.Env, holdVariable+"=1")
+	said, err := first.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := child.Start(first); err != nil {
+		t.Fatal(err)
+	}
+	dir := ""
+	for lines := bufio.NewScanner(said); dir == "" && lines.Scan(); {
+		if _, after, ok := strings.Cut(lines.Text(), "held "); ok {
+			dir = after
+		}
+	}
+	left := func() (out []string) {
+		for what := range traces() {
+			if strings.Contains(what, filepath.Base(dir)) {
+				out = append(out, what)
+			}
+		}
+		processes, _ := filepath.Glob("/proc/[0-9]*/environ")
+		for _, file := range processes {
+			if text, _ := os.ReadFile(file); dir != "" && strings.Contains(string(text), dir) {
+				out = append(out, file)
+			}
+		}
+		return out
+	}
+	if dir == "" || len(left()) < 3 {
+		t.Fatalf("it does not run in %q: %v", dir, left())
+	}
+	t.Logf("%d processes, folders, control groups and mounts", len(left()))
+	if err := first.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = first.Wait() // it was killed
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := kubernetes.Await(ctx, func(context.Context) error {
+		for _, what := range left() {
+			if strings.HasPrefix(what, "/proc/") || strings.HasPrefix(what, "process ") {
+				return fmt.Errorf("there still is %s", what)
+			}
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := outer("-test.run=^$").Output(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if still := left(); len(still) > 0 {
+		t.Errorf("after the next lab there are %v", still)
 	}
 }

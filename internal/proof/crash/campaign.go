@@ -11,6 +11,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"regexp"
+	"slices"
 	"time"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/cluster"
@@ -120,7 +121,7 @@ func (c *campaign) live(ctx context.Context, number, rounds int) (err error) {
 
 // possible lists the faults that this campaign can do and is to do.
 func (c *campaign) possible() (out []fault) {
-	for _, f := range faults {
+	for _, f := range slices.Concat(faults, kubernetesFaults) {
 		if (f.possible == nil || f.possible(c)) && (c.Faults == nil || c.Faults.MatchString(f.name)) {
 			out = append(out, f)
 		}

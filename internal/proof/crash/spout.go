@@ -79,7 +79,7 @@ func (c *campaign) newSpout(ctx context.Context, number int) (*spout, error) {
 		maps.Copy(s.env, side.secrets())
 	}
 	_, err = s.client.PPS.CreatePipeline(ctx, &pps.CreatePipelineRequest{Pipeline: s.pipeline(), Spout: &pps.Spout{},
-		Transform: &pps.Transform{Image: Image, Cmd: []string{"/spout-runner", "run", "--sidecar", s.proxy.address()}, Env: s.env}})
+		Transform: &pps.Transform{Image: Image, Cmd: []string{"/spout-runner", "run", "--sidecar", s.proxy.address()}, Env: s.env}, PodPatch: s.inOwnFolder(dir)})
 	if err != nil {
 		return s, err
 	}
@@ -116,14 +116,20 @@ func (s *spout) sidecar() (string, error) {
 	if len(pods) == 0 {
 		return "", errors.New("the spout has no pod")
 	}
-	host := "127.0.0.1"
-	if s.Cluster.Kubernetes() != nil {
-		host = pods[0].IP // which is a pod's own there
+	host, err := s.host()
+	return fmt.Sprintf("%s:%d", host, pods[0].SidecarPort), err
+}
+
+// host is the address of the spout's pod.
+func (s *spout) host() (string, error) {
+	if !s.inKubernetes() {
+		return "127.0.0.1", nil // which is that of all pods
 	}
-	if host == "" {
-		return "", errors.New("the spout's pod has no address yet")
+	pods := s.Cluster.Pods(pachyderm.DefaultProject, s.name)
+	if len(pods) == 0 || pods[0].IP == "" {
+		return "", errors.New("the spout has no pod with an address")
 	}
-	return fmt.Sprintf("%s:%d", host, pods[0].SidecarPort), nil
+	return pods[0].IP, nil
 }
 
 // later does something while the round goes on; the round waits for it.

@@ -26,15 +26,18 @@ import (
 // webhookSide are senders that send each event until it is answered with 2xx,
 // as those of Standard Webhooks do.
 type webhookSide struct {
-	say    func(format string, args ...any)
-	port   int
-	secret string // file
-	client *http.Client
+	say     func(format string, args ...any)
+	host    func() (string, error) // where the runner answers
+	address string                 // that it listens at
+	port    int
+	secret  string // file
+	client  *http.Client
 
 	stop    context.CancelFunc
 	senders sync.WaitGroup
 
 	mu       sync.Mutex
+	asked    string // what host has said
 	grown    chan struct{}
 	waiting  []string // values that no sender has taken yet
 	sent     int
@@ -52,7 +55,7 @@ func startWebhook(ctx context.Context, s *spout, dir string) (side, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &webhookSide{say: s.say, port: l.Addr().(*net.TCPAddr).Port, secret: filepath.Join(dir, "token"), grown: make(chan struct{}), answered: map[string]bool{},
+	w := &webhookSide{say: s.say, host: s.host, address: "127.0.0.1", port: l.Addr().(*net.TCPAddr).Port, secret: filepath.Join(dir, "token"), grown: make(chan struct{}), answered: map[string]bool{},
 		client: &http.Client{Timeout: webhookPatience, Transport: &http.Transport{MaxIdleConnsPerHost: webhookSenders}}}
 	if err := l.Close(); err != nil {
 		return nil, err
@@ -64,11 +67,14 @@ func startWebhook(ctx context.Context, s *spout, dir string) (side, error) {
 	for range webhookSenders {
 		w.senders.Go(func() { w.send(ctx) })
 	}
+	if s.inKubernetes() {
+		w.address = "0.0.0.0" // that of its pod is not known before
+	}
 	return w, nil
 }
 
 func (w *webhookSide) configure(v *settings.Settings) {
-	v.Webhook.Address, v.Webhook.Port = "127.0.0.1", w.port
+	v.Webhook.Address, v.Webhook.Port = w.address, w.port
 	if err := v.Webhook.Endpoints.UnmarshalText(fmt.Appendf(nil, `{"records":{"auth":"bearer","secret_files":[%q],"id":"header:X-Id"}}`, w.secret)); err != nil {
 		panic(err) // it is constant but for the path
 	}
@@ -107,9 +113,24 @@ func (w *webhookSide) send(ctx context.Context) {
 	}
 }
 
+// answering is where the runner answered last.
+func (w *webhookSide) answering() (string, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var err error
+	if w.asked == "" {
+		w.asked, err = w.host()
+	}
+	return w.asked, err
+}
+
 // post sends a value once.
 func (w *webhookSide) post(ctx context.Context, value string) bool {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, fmt.Sprintf("http://127.0.0.1:%d/records", w.port), strings.NewReader(value))
+	host, err := w.answering()
+	if err != nil {
+		return false
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, fmt.Sprintf("http://%s:%d/records", host, w.port), strings.NewReader(value))
 	if err != nil {
 		return false
 	}
@@ -118,6 +139,9 @@ func (w *webhookSide) post(ctx context.Context, value string) bool {
 	req.Header.Set("X-Id", id)
 	resp, err := w.client.Do(req)
 	if err != nil {
+		w.mu.Lock()
+		w.asked = "" // another pod may be in its place
+		w.mu.Unlock()
 		return false
 	}
 	defer resp.Body.Close()                                        //nolint:errcheck // only read

@@ -29,7 +29,7 @@ type commands struct {
 	Up    up    `cmd:"" help:"Start Kubernetes and Pachyderm in the background, building both if need be."`
 	Down  down  `cmd:"" help:"End it, and remove all that it had."`
 	Run   run   `cmd:"" passthrough:"" help:"Run a command where it is: run kubectl get pods, run pachctl version, or run bash for a shell with KUBECONFIG and PACHD_ADDRESS set."`
-	Check check `cmd:"" help:"Say what this machine lacks for it."`
+	Check check `cmd:"" help:"Say what this machine lacks for it, and try whether containers can run here."`
 	Serve serve `cmd:"" hidden:"" help:"Run it in this process."`
 }
 
@@ -248,6 +248,6 @@ func workingDirectory() string {
 
 type check struct{}
 
-func (check) Run() error { return kubernetes.CheckPackages() }
+func (check) Run() error { return kubernetes.Try() }
 
 func isZombie(status string) bool { return strings.Contains(status, "\nState:\tZ") }

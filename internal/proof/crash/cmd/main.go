@@ -15,6 +15,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -22,6 +23,7 @@ import (
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/artifacts"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/cluster"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/kubernetes"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/proof/crash"
 )
 
@@ -48,6 +50,9 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	if code, ran := isolate(ctx, o); ran {
+		os.Exit(code)
+	}
 	result, err := run(ctx, o)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "crash:", err)
@@ -64,6 +69,34 @@ func main() {
 	}
 }
 
+// isolate runs this program again where a real Kubernetes can be, if that is
+// wanted. Nothing can be fetched there, so all is built before.
+func isolate(ctx context.Context, o options) (code int, ran bool) {
+	if os.Getenv(cluster.LabVariable) != "kubernetes" || kubernetes.Inside() {
+		return 0, false
+	}
+	dir, err := os.MkdirTemp("", "spout-crash-")
+	if err == nil {
+		defer os.RemoveAll(dir) //nolint:errcheck // a temporary folder
+		_, _, err = programs(ctx, o, dir)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "crash:", err)
+		return 1, true
+	}
+	_ = os.Setenv("SEED", strconv.FormatUint(o.Seed, 10)) // which is chosen
+	return cluster.Isolate(ctx)
+}
+
+// programs builds the runner, and the broker if it is to be the small one.
+func programs(ctx context.Context, o options, dir string) (runner, broker string, err error) {
+	if runner, err = artifacts.RunnerWithClock(ctx, filepath.Join(dir, "image"), "crash"); err != nil || o.Broker != "small" {
+		return runner, "", err
+	}
+	broker, err = artifacts.Broker(ctx, dir)
+	return runner, broker, err
+}
+
 func run(ctx context.Context, o options) (result *crash.Result, err error) {
 	faults, err := regexp.Compile(o.Faults)
 	if err != nil {
@@ -73,20 +106,13 @@ func run(ctx context.Context, o options) (result *crash.Result, err error) {
 	if err != nil {
 		return nil, err
 	}
-	images := filepath.Join(dir, "image")
-	runner, err := artifacts.RunnerWithClock(ctx, images, "crash")
+	runner, broker, err := programs(ctx, o, dir)
 	if err != nil {
 		return nil, err
 	}
-	var broker string
-	if o.Broker == "small" {
-		if broker, err = artifacts.Broker(ctx, dir); err != nil {
-			return nil, err
-		}
-	}
 	disk, unmount := mountDisk(dir)
 	c, err := cluster.New(ctx, cluster.Options{Dir: filepath.Join(dir, "cluster"), Storage: disk, Fast: true, BackOff: cluster.TestOptions.BackOff,
-		Images: map[string]string{crash.Image: images}, Log: os.Stdout})
+		Images: map[string]string{crash.Image: filepath.Dir(runner)}, Log: os.Stdout})
 	if err == nil {
 		result, err = crash.Run(ctx, crash.Options{Cluster: c, Runner: runner, MovableClock: true, Source: o.Source, Broker: broker, Dir: dir, Disk: disk,
 			Seed: o.Seed, Rounds: o.Rounds, Faults: faults, Log: os.Stdout})
