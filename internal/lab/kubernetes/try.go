@@ -26,7 +26,7 @@ func Try() error {
 	}
 	code, err := Isolate()
 	if err == nil && code != 0 {
-		err = errors.New("a container cannot run here as a pod's would")
+		err = errors.New("a pod could not run here, for what is said above")
 	}
 	return err
 }
