@@ -165,33 +165,37 @@ func await(t *testing.T, l *kubernetes.Lab, name string, as func(kubernetes.Pod)
 
 func ended(p kubernetes.Pod) bool { return p.Status.Phase == "Succeeded" || p.Status.Phase == "Failed" }
 
-// TestPodReachesTheLab: a pod runs to its end, has reached what listens on the lab's loopback address and the API server at
+// TestPodReachesTheLab: a pod runs to its end, has reached what listens on the lab's loopback addresses and the API server at
 // its Service, and its log can be read.
 func TestPodReachesTheLab(t *testing.T) {
 	l := start(t)
 	setTools(t, l, "tools.example:1")
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close() //nolint:errcheck // the test is over
-	go func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			_, _ = conn.Write([]byte("from the lab\n"))
-			_ = conn.Close()
+	script := ""
+	for _, host := range []string{"127.0.0.1", "127.98.76.54"} {
+		listener, err := net.Listen("tcp", host+":0")
+		if err != nil {
+			t.Fatal(err)
 		}
-	}()
-	_, port, _ := net.SplitHostPort(listener.Addr().String())
-	script := "exec 3<>/dev/tcp/127.0.0.1/" + port + "; cat <&3; exec 4<>/dev/tcp/$KUBERNETES_SERVICE_HOST/$KUBERNETES_SERVICE_PORT && echo connected; id -u"
+		defer listener.Close() //nolint:errcheck // the test is over
+		go func() {
+			for {
+				conn, err := listener.Accept()
+				if err != nil {
+					return
+				}
+				_, _ = conn.Write([]byte("from " + host + "\n"))
+				_ = conn.Close()
+			}
+		}()
+		_, port, _ := net.SplitHostPort(listener.Addr().String())
+		script += "exec 3<>/dev/tcp/" + host + "/" + port + "; cat <&3; "
+	}
+	script += "exec 4<>/dev/tcp/$KUBERNETES_SERVICE_HOST/$KUBERNETES_SERVICE_PORT && echo connected; id -u"
 	p := pod("reaches", "tools.example:1", "exec bash -c '"+script+"'")
 	apply(t, l, p)
 	state := await(t, l, "reaches", ended)
 	log, err := l.Log(t.Context(), "default", "reaches", "main")
-	if state.Status.Phase != "Succeeded" || err != nil || string(log) != "from the lab\nconnected\n0\n" {
+	if state.Status.Phase != "Succeeded" || err != nil || string(log) != "from 127.0.0.1\nfrom 127.98.76.54\nconnected\n0\n" {
 		t.Errorf("the pod %s and logged %q, %v", state.Status.Phase, log, err)
 	}
 }
@@ -328,6 +332,29 @@ func TestRestarts(t *testing.T) {
 	if a, b := before.Status.ContainerStatuses[0], after.Status.ContainerStatuses[0]; a.ContainerID != b.ContainerID || b.RestartCount != 0 {
 		t.Errorf("the container was %+v and is %+v", a, b)
 	}
+}
+
+// TestEvicted: a node that lacks memory evicts a pod, and takes pods again once it does not.
+func TestEvicted(t *testing.T) {
+	l := start(t)
+	setTools(t, l, "tools.example:1")
+	running := func(p kubernetes.Pod) bool { return p.Status.Phase == "Running" }
+	p := pod("evicted", "tools.example:1", "exec sleep 1000")
+	p["spec"].(object)["containers"].([]any)[0].(object)["resources"] = object{"requests": object{"memory": "1Ki"}} // one that asks for nothing is refused by a kubelet that is started again
+	apply(t, l, p)
+	await(t, l, "evicted", running)
+	if err := l.LackMemory(t.Context(), true); err != nil {
+		t.Fatal(err)
+	}
+	state := await(t, l, "evicted", ended)
+	if err := l.LackMemory(t.Context(), false); err != nil {
+		t.Fatal(err)
+	}
+	if state.Status.Reason != "Evicted" || !strings.Contains(state.Status.Message, "low on resource: memory") {
+		t.Errorf("the pod ended so: %+v", state.Status)
+	}
+	apply(t, l, pod("after", "tools.example:1", "exec sleep 1000"))
+	await(t, l, "after", running)
 }
 
 // holdVariable has TestHold hold a lab.
