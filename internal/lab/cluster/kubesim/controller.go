@@ -4,10 +4,16 @@
 
 package kubesim
 
-import "fmt"
+import (
+	"fmt"
+	"runtime"
+)
 
 // nodeName is the name of the only node.
 const nodeName = "localhost"
+
+// nodeLabels are those that a kubelet gives its node.
+var nodeLabels = object{"kubernetes.io/os": runtime.GOOS, "kubernetes.io/arch": runtime.GOARCH, "kubernetes.io/hostname": nodeName}
 
 // controller keeps ReplicationControllers and pods in step. Its methods want the store's lock to be held.
 type controller struct {

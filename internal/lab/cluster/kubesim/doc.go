@@ -13,6 +13,6 @@
 //	                              └── pod status ────────┘
 //
 // Objects are lost when the Server ends; pachd makes them again. Not imitated: image pulls, init containers, resource
-// limits, security contexts, probes, networks (pods share the host's, with a port range for each), events and several
+// limits, security contexts, probes, networks (pods share the host's, with a port range for each), what a scheduler heeds but for node selectors, events and several
 // nodes. CrashLoopBackOff is ten times shorter than a kubelet's.
 package kubesim

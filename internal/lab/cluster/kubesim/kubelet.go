@@ -169,6 +169,11 @@ func (k *kubelet) stopAll() {
 
 // run runs a pod until it is stopped. Its logs stay, its volumes don't.
 func (k *kubelet) run(p *pod) error {
+	if p.unschedulable() {
+		k.publish(p)
+		<-p.stop
+		return nil
+	}
 	if err := os.MkdirAll(p.dir, 0o755); err != nil {
 		return err
 	}
@@ -183,6 +188,16 @@ func (k *kubelet) run(p *pod) error {
 		sandbox{Dir: p.sandboxDir(c)}.cleanUp()
 	}
 	return os.RemoveAll(filepath.Join(p.dir, volumesDir))
+}
+
+// unschedulable says that the node is not one that the pod selects.
+func (p *pod) unschedulable() bool {
+	for name, value := range at(p.object, "spec", "nodeSelector") {
+		if nodeLabels[name] != value {
+			return true
+		}
+	}
+	return false
 }
 
 // list returns the worker pods that have not been told to stop, by name.
@@ -291,8 +306,12 @@ func (k *kubelet) publish(p *pod) {
 	}
 }
 
-// status describes a pod as a kubelet does.
+// status describes a pod as a kubelet does, or a scheduler.
 func (p *pod) status() object {
+	if p.unschedulable() {
+		return object{"phase": "Pending", "conditions": []any{object{"type": "PodScheduled", "status": "False", "reason": "Unschedulable",
+			"message": "0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector."}}}
+	}
 	phase, ready := "Running", "True"
 	var statuses []any
 	for _, c := range p.containers {

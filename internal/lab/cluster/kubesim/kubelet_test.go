@@ -104,6 +104,48 @@ func TestImagePull(t *testing.T) {
 	k.waitFor(func(s object) bool { return at(s, "state", "running") != nil })
 }
 
+// TestNodeSelector: a pod that selects another node waits for one, and says so; one that selects this node runs.
+func TestNodeSelector(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		selector object
+		want     string
+	}{
+		"another": {object{"kubernetes.io/os": "linux", "disk": "ssd"}, "Unschedulable"},
+		"this":    {object{"kubernetes.io/os": "linux"}, ""},
+		"none":    {nil, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			images, err := newImages(nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			k := newKubelet(testConfig(t), newStore(), images)
+			seen := make(chan object, 1000)
+			k.statusChanged = func(pod object) { seen <- clone(at(pod, "status")) }
+			t.Cleanup(k.stopAll)
+			k.store.Lock()
+			spec := object{"terminationGracePeriodSeconds": 0, "containers": []any{object{"name": UserContainer, "image": "example.com/none:1"}}}
+			if test.selector != nil {
+				spec["nodeSelector"] = test.selector
+			}
+			k.start(clone(k.store.put(podsIn("default"), object{"metadata": object{"name": "p"}, "spec": spec})))
+			k.store.Unlock()
+			reason := ""
+			status := <-seen
+			for _, condition := range listAt(status, "conditions") {
+				if condition["type"] == "PodScheduled" {
+					reason, _ = condition["reason"].(string)
+				}
+			}
+			if reason != test.want || status["phase"] != "Pending" {
+				t.Errorf("%v", status)
+			}
+		})
+	}
+}
+
 // TestSecretsAreTheUsersAlone: no other user of this machine can read what a pod is given.
 func TestSecretsAreTheUsersAlone(t *testing.T) {
 	t.Parallel()

@@ -170,7 +170,7 @@ func seed(s *store, cfg Config) {
 	defer s.Unlock()
 	labels := object{"app": "pachd", "suite": "pachyderm"}
 	s.put(collection{"v1", "namespaces", ""}, object{"metadata": object{"name": cfg.Namespace}})
-	s.put(collection{"v1", "nodes", ""}, object{"metadata": object{"name": nodeName},
+	s.put(collection{"v1", "nodes", ""}, object{"metadata": object{"name": nodeName, "labels": nodeLabels},
 		"status": object{"nodeInfo": object{"kubeletVersion": gitVersion}}})
 	const secret, passwordKey = "postgres", "postgresql-password"
 	s.put(secretsIn(cfg.Namespace), object{"metadata": object{"name": secret},
