@@ -12,8 +12,9 @@
 // through an upload, after it was done and before the runner knows) and there
 // kills or stops the runner, a sidecar, pachd, PostgreSQL or the server, cuts
 // the connection, loses the reply, lets it wait, fills the disk or sets the
-// runner's clock. It then waits until all records are in a commit that is FINISHED, without anybody's
-// help.
+// runner's clock. In a real Kubernetes, it also has the pod deleted or evicted, drains
+// the node, and restarts the API server, etcd or the kubelet. It then waits until
+// all records are in a commit that is FINISHED, without anybody's help.
 //
 // The seed decides what happens in which round; how processes then run beside
 // each other is not for it to decide. The clock is that of the runner alone,

@@ -16,9 +16,10 @@ import (
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/proof/crash"
 )
 
-// TestCrash does rounds of the crash campaign in which Kubernetes or the kernel
-// ends pods and containers in the midst of a commit: nothing is lost, doubled
-// or out of order. LAB=kubernetes make testacc does those of all faults.
+// TestCrash does rounds of the crash campaign in which Kubernetes deletes or
+// evicts the pod in the midst of a commit, drains its node, or is itself started
+// again: nothing is lost, doubled or out of order. "make crash LAB=kubernetes"
+// does those of all faults.
 func TestCrash(t *testing.T) {
 	const rounds = 8
 	c := cluster.Start(t)
@@ -35,7 +36,7 @@ func TestCrash(t *testing.T) {
 		t.Fatal(err)
 	}
 	result, err := crash.Run(t.Context(), crash.Options{Cluster: c, Runner: runner, Source: "kafka", Broker: broker, Dir: dir,
-		Seed: rand.Uint64N(1e9), Rounds: rounds, Faults: regexp.MustCompile("^(the pod deleted|SIGKILL of the (worker|sidecar))"), Log: os.Stderr})
+		Seed: rand.Uint64N(1e9), Rounds: rounds, Faults: regexp.MustCompile("^(the pod|the node|a restart of (the kubelet|the API server|Kubernetes))"), Log: os.Stderr})
 	if err != nil {
 		t.Fatal(err)
 	}

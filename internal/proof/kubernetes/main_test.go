@@ -68,6 +68,7 @@ func TestMain(m *testing.M) {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}
+		cluster.TestOptions.BackOff = 10 * time.Second // a kubelet's own
 		// Tests wait, for Kubernetes and for time-outs, much more than they work.
 		_ = flag.Set("test.parallel", "16")
 		return cluster.Main(m)
