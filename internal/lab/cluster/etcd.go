@@ -22,6 +22,23 @@ import (
 )
 
 func (c *Cluster) startEtcd(ctx context.Context) error {
+	if err := c.runEtcd(ctx); err != nil {
+		return err
+	}
+	// Whoever held locks when the cluster last ended is gone.
+	return revokeLocks(ctx, "", func(etcdKey) bool { return true })
+}
+
+// RestartEtcd kills Pachyderm's etcd and starts it again. Who holds locks holds them on.
+func (c *Cluster) RestartEtcd(ctx context.Context) error {
+	c.etcd.Load().stop(syscall.SIGKILL)
+	if err := c.runEtcd(ctx); err != nil {
+		return fmt.Errorf("restarting etcd: %w", err)
+	}
+	return nil
+}
+
+func (c *Cluster) runEtcd(ctx context.Context) error {
 	client, peer := "http://"+addr(portEtcd), "http://"+addr(portEtcdPeer)
 	cmd := exec.Command(filepath.Join(c.programs.Dir, "etcd"), "--name", "cluster", "--data-dir", c.layout.data("etcd"),
 		"--listen-client-urls", "http://"+strings.Join(c.listen, fmt.Sprintf(":%d,http://", portEtcd))+fmt.Sprintf(":%d", portEtcd), "--advertise-client-urls", client,
@@ -33,11 +50,7 @@ func (c *Cluster) startEtcd(ctx context.Context) error {
 		return err
 	}
 	c.etcd.Store(p)
-	if err := p.awaitReady(ctx, func(ctx context.Context) error { return etcdCall(ctx, "maintenance/status", nil, nil) }); err != nil {
-		return err
-	}
-	// Whoever held locks when the cluster last ended is gone.
-	return revokeLocks(ctx, "", func(etcdKey) bool { return true })
+	return p.awaitReady(ctx, func(ctx context.Context) error { return etcdCall(ctx, "maintenance/status", nil, nil) })
 }
 
 // etcdKey is a key that lasts as long as its lease.

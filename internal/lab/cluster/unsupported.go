@@ -80,6 +80,7 @@ func (*Cluster) StartPachd(context.Context) error                     { return e
 func (*Cluster) StopPachd() error                                     { return errLinuxOnly }
 func (*Cluster) RestartPachd(context.Context) error                   { return errLinuxOnly }
 func (*Cluster) RestartPostgres(context.Context) error                { return errLinuxOnly }
+func (*Cluster) RestartEtcd(context.Context) error                    { return errLinuxOnly }
 func (*Cluster) StartSidecar(context.Context, string, string) (string, func(), error) {
 	return "", nil, errLinuxOnly
 }

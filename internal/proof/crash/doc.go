@@ -10,7 +10,7 @@
 // The runner's calls pass a proxy that knows their methods. A round sets a
 // trap at a named moment of a call (before the sidecar sees it, halfway
 // through an upload, after it was done and before the runner knows) and there
-// kills or stops the runner, a sidecar, pachd, PostgreSQL or the server, cuts
+// kills or stops the runner, a sidecar, pachd, PostgreSQL, etcd or the server, cuts
 // the connection, loses the reply, lets it wait, fills the disk or sets the
 // runner's clock. In a real Kubernetes, it also has the pod deleted or evicted, drains
 // the node, and restarts the API server, etcd or the kubelet. It then waits until

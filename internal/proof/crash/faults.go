@@ -88,6 +88,10 @@ var faults = []fault{
 		s.later(func() error { return s.Cluster.RestartPostgres(ctx) })
 		return goOn
 	}},
+	{name: "SIGKILL of etcd", harm: func(ctx context.Context, s *spout) outcome {
+		s.later(func() error { return s.Cluster.RestartEtcd(ctx) })
+		return goOn
+	}},
 	{name: "a restart of the source's server", survives: true, possible: hasServer, harm: func(ctx context.Context, s *spout) outcome {
 		s.later(func() error { return s.side.(server).restart(ctx) })
 		return goOn
