@@ -12,6 +12,7 @@ import (
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/pachtest"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/spoutcommit"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/spoutlog"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 )
@@ -109,6 +110,9 @@ func TestSpoutDataSource(t *testing.T) {
 		look("with data", "orders", object{"runner_ready": true, "last_commit": "age", "head_commit": "age", "offsets": at(7)})
 		commit("start", 0, 8)
 		look("started again", "orders", object{"runner_ready": true, "last_commit": "age", "head_commit": "start", "offsets": at(8)})
+		s.AppendWorkerLog("", "orders", "errored running user code after 1s: signal: killed\nstack")
+		look("killed", "orders", object{"healthy": false, "runner_ready": false, "last_error": spoutlog.Killed + ". Most likely it takes more memory than its node has left. Set resource_requests.memory to what it needs, so that Kubernetes finds a node for it"})
+		s.AppendLog("", "orders", `{"@message":"ingesting"}`)
 		unread := s.Inject(pachtest.Fault{Method: "GetLogs", Count: -1, Before: status.Error(codes.Unknown, "no Loki")})
 		look("without a log", "orders", object{"healthy": true, "runner_ready": true, "last_error": nil})
 		unread.Remove()

@@ -233,6 +233,8 @@ func (o *pipelineOperation) notThere(p *pachyderm.Pipeline, err error) (summary,
 		detail = "Its pod runs, but " + notThere.Why + "."
 	case p.State == pachyderm.StateFailure:
 		detail += " Pachyderm does not try again before the specification changes. An annotation in metadata is enough."
+	case p.WorkersAvailable == 0 && p.Reason == "" && !o.wanted.paused:
+		detail += " " + podUnknown(p)
 	}
 	ctx, cancel := o.after()
 	defer cancel()

@@ -4,6 +4,7 @@ package provider
 
 import (
 	"context"
+	"fmt"
 	"regexp"
 	"slices"
 	"strconv"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/hashicorp/terraform-plugin-log/tflog"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/spoutcommit"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/spoutlog"
 )
@@ -47,7 +49,50 @@ func reportOf(ctx context.Context, client *pachyderm.Client, p *pachyderm.Pipeli
 		}
 	}
 	slices.Reverse(said)
-	return spoutlog.Read(said), err
+	report := spoutlog.Read(said)
+	if report.Problem == spoutlog.Killed {
+		report.Problem += ". " + outOfMemory(p)
+	}
+	return report, err
+}
+
+// outOfMemory is what most likely ails code that is killed again and again, and
+// what helps. Pachyderm says nothing of it.
+func outOfMemory(p *pachyderm.Pipeline) string {
+	if memoryLimit(p) == "" {
+		return "Most likely it takes more memory than its node has left. Set resource_requests.memory to what it needs, so that Kubernetes finds a node for it"
+	}
+	return "Most likely it takes more memory than " + limitToRaise(p)
+}
+
+// podUnknown is what to do about a pod of which Pachyderm says nothing, such as
+// one with a container that ends again and again.
+func podUnknown(p *pachyderm.Pipeline) string {
+	text := fmt.Sprintf("Pachyderm does not say why its pod does not work. Kubernetes does: kubectl describe pod -n <namespace of Pachyderm> -l pipelineProject=%s,pipelineName=%s", p.ID.Project, p.ID.Name)
+	if memoryLimit(p) != "" {
+		text += "\n\nIf that says OOMKilled, it takes more memory than " + limitToRaise(p) + "."
+	}
+	return text
+}
+
+func memoryLimit(p *pachyderm.Pipeline) string {
+	if p.Spec.ResourceLimits == nil {
+		return ""
+	}
+	return p.Spec.ResourceLimits.Memory
+}
+
+// limitToRaise names the limit, and for the bundled runner what it should be.
+func limitToRaise(p *pachyderm.Pipeline) string {
+	text := fmt.Sprintf("resource_limits.memory = %q allows. Raise the limit", memoryLimit(p))
+	if !isBundledRunner(p.Spec) {
+		return text
+	}
+	runner := settings.Default()
+	if budget, err := settings.ParseBytes(p.Spec.Env["SPOUT_MEMORY_BUDGET"]); err == nil {
+		runner.MemoryBudget = budget
+	}
+	return fmt.Sprintf("%s to %s, which it may need with runner.memory_budget = %s, or lower the budget", text, runner.ContainerMemory(), runner.MemoryBudget)
 }
 
 // codeBefore is what was there of a spout's code before an operation, and says

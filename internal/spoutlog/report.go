@@ -31,6 +31,10 @@ const (
 	commandEnded  = "finished running user code after "
 )
 
+// Killed is the problem of a command that was ended by SIGKILL, which it cannot
+// tell of itself. If its pod goes on, that is the kernel's doing, for memory.
+const Killed = "its command was killed (signal: killed), and Pachyderm starts it again and again"
+
 // Line is a line of a spout's log.
 type Line struct {
 	Text string
@@ -111,9 +115,12 @@ func (r *Report) worker(text string) {
 		*r = Report{Began: true, before: r.Problem}
 	case strings.HasPrefix(text, commandFailed):
 		r.Ready = false
-		if !r.said {
-			_, why, _ := strings.Cut(strings.TrimPrefix(text, commandFailed), ": ")
-			r.Problem = fmt.Sprintf("its command fails (%s), and Pachyderm starts it again and again", firstLine(why))
+		_, why, _ := strings.Cut(strings.TrimPrefix(text, commandFailed), ": ")
+		switch why = firstLine(why); {
+		case why == "signal: killed": // whatever it said before
+			r.Problem, r.Final = Killed, false
+		case !r.said:
+			r.Problem = fmt.Sprintf("its command fails (%s), and Pachyderm starts it again and again", why)
 		}
 	case strings.HasPrefix(text, commandEnded):
 		r.Ready, r.Final = false, true
