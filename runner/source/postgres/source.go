@@ -130,7 +130,7 @@ func (s *Source) Open(ctx context.Context, raw json.RawMessage) error {
 		defer func() { <-watching }()
 		defer cancel()
 		defer s.worker.end()
-		s.err = s.worker.run(running)
+		s.err = s.quoted(s.worker.run(running))
 	}()
 	return nil
 }
@@ -237,6 +237,10 @@ const (
 	maxPause = 10 * time.Second
 )
 
+// quoted is what may be shown of an error: the server may say in it what it
+// likes, as the password that it was sent.
+func (s *Source) quoted(err error) error { return source.Quoted(err, s.config.Password) }
+
 // retry tries until it works, ctx ends or an operator is needed.
 func retry[T any](ctx context.Context, s *Source, what string, try func() (T, error)) (T, error) {
 	pause := minPause
@@ -246,6 +250,7 @@ func retry[T any](ctx context.Context, s *Source, what string, try func() (T, er
 			s.seen.works(what)
 			return v, nil
 		}
+		err = s.quoted(err)
 		if ctx.Err() != nil {
 			return v, fmt.Errorf("postgres: %w", ctx.Err())
 		}
