@@ -198,8 +198,8 @@ func hostileDatabases(largest int) map[string]*database {
 		"tables that are altered all the time, parquet": {format: "parquet", records: 20, stream: altered},
 		"tables that are altered all the time, avro":    {format: "avro", records: 20, stream: altered},
 		"a table that is truncated again and again at once": {records: 1000, stream: func(conn net.Conn) {
-			pour(conn, bytes.Join([][]byte{beginMessage, relationMessage(7, 3, 25, numbered("c"))}, nil), 1)
-			pour(conn, truncateMessage(7, largest/4-100), 50)
+			one := bytes.Join([][]byte{beginMessage, relationMessage(7, 3, 25, numbered("c")), truncateMessage(7, largest/4-100), commitMessage(0x2100)}, nil)
+			pour(conn, one, 5)
 		}},
 		"a type that is an array of itself": {records: 1, types: func(oid uint32) (uint32, uint32) { return 0, oid },
 			stream: func(conn net.Conn) {

@@ -49,6 +49,7 @@ type Source struct {
 	server  *server
 	worker  *worker
 	chunks  chan *source.Chunk
+	large   chan struct{} // has an element while a large chunk is out
 	done    chan struct{} // closed when the worker has ended
 	err     error         // why; to be read after done
 	cancel  context.CancelFunc
@@ -73,6 +74,26 @@ var (
 // one larger row.
 const chunkQueue = 4
 
+// push hands a chunk over. Of those that are larger than most, as of one large
+// row, there is only one at a time.
+func (s *Source) push(ctx context.Context, p *part) error {
+	if p.chunk.Bytes > 2*roundLargest {
+		select {
+		case s.large <- struct{}{}:
+			p.large = s.large
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	select {
+	case s.chunks <- &p.chunk:
+		return nil
+	case <-ctx.Done():
+		p.chunk.Release()
+		return ctx.Err()
+	}
+}
+
 // messageShare is the part of the memory that one message may take: it may be
 // in the network's buffer, in a block that waits, in one that is decoded, in a
 // chunk, and in another one.
@@ -84,7 +105,7 @@ const leastDescribed = 4 << 20
 // Make is a [source.New].
 func Make(s settings.Settings, o source.Options) (source.Source, error) {
 	c := s.Postgres
-	src := &Source{config: c, log: o.Log, server: newServer(c, max(int(o.Memory)/messageShare, 1<<20)), chunks: make(chan *source.Chunk, chunkQueue), done: make(chan struct{})}
+	src := &Source{config: c, log: o.Log, server: newServer(c, max(int(o.Memory)/messageShare, 1<<20)), chunks: make(chan *source.Chunk, chunkQueue), large: make(chan struct{}, 1), done: make(chan struct{})}
 	src.most = max(int(o.Memory), leastDescribed)
 	src.worker = newWorker(src, s)
 	return src, nil

@@ -385,10 +385,8 @@ func (w *worker) flush(ctx context.Context, boundary bool) error {
 				clear(w.changed)
 			}
 		}
-		select {
-		case w.source.chunks <- c:
-		case <-ctx.Done():
-			return ctx.Err()
+		if err := w.source.push(ctx, p); err != nil {
+			return err
 		}
 	}
 	return nil
