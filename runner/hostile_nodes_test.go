@@ -21,6 +21,7 @@ import (
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/rsstest"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/spoutcommit"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/spoutlog"
 )
 
 // served calls serve with each connection to an address until the test is over.
@@ -46,28 +47,53 @@ func served(t *testing.T, serve func(net.Conn)) (address string) {
 	return l.Addr().String()
 }
 
+// ended says whether the runner has ended since an operator has to decide, and
+// fails the test if it has for another reason.
+func (p *process) ended(t *testing.T) bool {
+	t.Helper()
+	if _, runs := p.memory(t); runs {
+		return false
+	}
+	text := p.log.String()
+	if !strings.Contains(text, spoutlog.Ends) || strings.Contains(text, "panic: ") || strings.Contains(text, "fatal error: ") {
+		t.Fatal("the runner has ended")
+	}
+	t.Log("the runner has ended in good order")
+	return true
+}
+
 // against runs the runner for a while against a server, and fails the test if
-// that takes more memory than it may, or ends. It returns what was ingested.
+// that takes more memory than it may. It returns what was ingested.
 func against(t *testing.T, s settings.Settings, while time.Duration, enough int64, secrets ...string) (all spoutcommit.Description, p *process) {
 	t.Helper()
-	s.HTTPPort, s.Batch.MaxAge = 0, settings.Duration(time.Second)
+	s.HTTPPort = 0
+	if s.Batch.MaxAge == settings.Default().Batch.MaxAge {
+		s.Batch.MaxAge = settings.Duration(time.Second)
+	}
 	server := pachtest.New(t)
 	p = startRunnerWith(t, server, s, 0, secrets...)
-	began := time.Now()
+	began, longest := time.Now(), 0
 	for time.Since(began) < while && all.Written+all.DeadLettered < enough {
-		if _, runs := p.memory(t); !runs {
-			t.Fatal("the runner has ended")
+		if p.ended(t) {
+			return all, p
 		}
 		time.Sleep(50 * time.Millisecond)
 		all = spoutcommit.Description{}
 		for _, c := range server.Commits("default", "spout", "master") {
+			longest = max(longest, len(c.Description))
 			if d, ok, err := spoutcommit.ParseDescription(c.Description); ok && err == nil {
 				all.Written, all.DeadLettered, all.Bytes = all.Written+d.Written, all.DeadLettered+d.DeadLettered, all.Bytes+d.Bytes
 			}
 		}
 	}
+	if p.ended(t) {
+		return all, p
+	}
 	peak, _ := p.memory(t)
-	t.Logf("%d MiB of memory, %d records with %d bytes after %.1f s", peak>>20, all.Written, all.Bytes, time.Since(began).Seconds())
+	t.Logf("%d MiB of memory, %d records with %d bytes after %.1f s, descriptions of %d bytes at most, %d bytes of log", peak>>20, all.Written, all.Bytes, time.Since(began).Seconds(), longest, len(p.log.String()))
+	if longest > 1<<20 {
+		t.Errorf("a commit's description has %d bytes", longest)
+	}
 	if most := rsstest.Most(int64(s.MemoryBudget)); peak > most {
 		t.Errorf("%d MiB were taken in place of %d at most", peak>>20, most>>20)
 	}

@@ -212,6 +212,20 @@ func onslaughts(budget settings.Bytes) []onslaught {
 		{name: "masks and fields in parquet", format: "parquet", values: one([]byte(masked)),
 			change: func(s *settings.Settings) { masks(s); s.Record.Fields = []string{"a", "b"} }},
 	}
+	// One that is a file of its own: the next one is in another.
+	apart := func() (all [][]byte) {
+		for i := range 200_000 {
+			all = append(all, fmt.Appendf(nil, `{"a":"%070d"}`, i))
+		}
+		return all
+	}
+	for _, format := range []string{"jsonl", "avro", "parquet", "raw"} {
+		all = append(all, onslaught{name: "a file for each record, " + format, format: format, batch: 100, values: apart, change: func(s *settings.Settings) {
+			if err := s.File.Path.UnmarshalText([]byte("{value:a}/{partition}-{first_offset}")); err != nil {
+				panic(err)
+			}
+		}})
+	}
 	return all
 }
 

@@ -226,21 +226,24 @@ const maxQuote = 200
 // Quote returns what may be shown of words of the other side: one line, of at
 // most 200 bytes, without control characters and without the secrets, which it
 // may have been sent and repeat.
-func Quote(text string, secrets ...string) string {
+func Quote(text string, secrets ...string) string { return QuoteUpTo(maxQuote, text, secrets...) }
+
+// QuoteUpTo is [Quote] with another number of bytes.
+func QuoteUpTo(most int, text string, secrets ...string) string {
 	for _, secret := range secrets { // before it is cut, which could leave a part of one
 		if secret != "" {
 			text = strings.ReplaceAll(text, secret, "(secret)")
 		}
 	}
-	text = strings.Join(strings.Fields(text[:min(len(text), 4*maxQuote)]), " ")
+	text = strings.Join(strings.Fields(text[:min(len(text), 4*most)]), " ")
 	text = strings.Map(func(r rune) rune {
 		if r < ' ' || r >= 0x7f && r < 0xa0 {
 			return -1
 		}
 		return r
 	}, strings.ToValidUTF8(text, ""))
-	if len(text) <= maxQuote {
+	if len(text) <= most {
 		return text
 	}
-	return strings.ToValidUTF8(text[:maxQuote-len("…")], "") + "…"
+	return strings.ToValidUTF8(text[:most-len("…")], "") + "…"
 }

@@ -86,10 +86,12 @@ type inMemory struct {
 	openRows map[*schema.Rows]bool // of the open files
 	dead     map[source.Stream]*encode.DeadLetters
 	rows     map[*source.RowSchema]*schema.Rows
+
+	rowsMemory int // that the schemas of rows take
 }
 
 func newInMemory() inMemory {
-	return inMemory{map[fileKey]openFile{}, map[*schema.Rows]bool{}, map[source.Stream]*encode.DeadLetters{}, map[*source.RowSchema]*schema.Rows{}}
+	return inMemory{map[fileKey]openFile{}, map[*schema.Rows]bool{}, map[source.Stream]*encode.DeadLetters{}, map[*source.RowSchema]*schema.Rows{}, 0}
 }
 
 // run reads until ctx ends or the source fails.

@@ -82,8 +82,12 @@ func (b *batcher) add(ctx context.Context, chunk *source.Chunk, records []source
 	return n, err
 }
 
-// maxRowSchemas is how many schemas of chunks are kept ready.
-const maxRowSchemas = 1000
+// Schemas of chunks that are kept ready: so many, and a part of what files may
+// take. Who may alter a table makes another one each time.
+const (
+	maxRowSchemas  = 1000
+	rowSchemaShare = 3
+)
 
 // rowsOf returns the rows of a chunk's schema, nil if its values are bytes.
 func (b *batcher) rowsOf(of *source.RowSchema) (*schema.Rows, error) {
@@ -99,8 +103,9 @@ func (b *batcher) rowsOf(of *source.RowSchema) (*schema.Rows, error) {
 		if err != nil {
 			return nil, fmt.Errorf("the source's schema: %w", &sourceError{err})
 		}
-		if len(b.rows) >= maxRowSchemas {
+		if b.rowsMemory += rows.Memory(); len(b.rows) >= maxRowSchemas || b.rowsMemory > b.share/rowSchemaShare {
 			clear(b.rows)
+			b.rowsMemory = rows.Memory()
 		}
 		b.rows[of] = rows
 	}

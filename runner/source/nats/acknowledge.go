@@ -3,6 +3,7 @@
 package nats
 
 import (
+	"errors"
 	"slices"
 	"time"
 )
@@ -32,6 +33,12 @@ func (s *Source) again(sequence uint64, reply string) {
 		return
 	}
 	// It is in a FINISHED commit, and its acknowledgement was lost.
+	if len(s.ackNow) >= 2*s.config.MaxAckPending { // a server gives out no more than half of it
+		if s.session != nil {
+			s.session.end(errors.New("the server gives out more than it may without acknowledgement"))
+		}
+		return
+	}
 	s.ackNow = append(s.ackNow, reply)
 	kick(s.acks)
 	if sequence < s.began {

@@ -45,7 +45,7 @@ func (s *Source) check(ctx context.Context, f *findings, position json.RawMessag
 	s.opened = true
 	s.running, s.cancel = context.WithCancel(ctx)
 	if err := s.connect(); err != nil {
-		f.missing("no server can be reached at %s: %v", strings.Join(s.config.Servers, ", "), withRemedy(err))
+		f.missing("no server can be reached at %s: %v", strings.Join(s.config.Servers, ", "), s.quoted(withRemedy(err)))
 		return
 	}
 	security := "no TLS"
@@ -56,7 +56,7 @@ func (s *Source) check(ctx context.Context, f *findings, position json.RawMessag
 	s.checkRights(f)
 	info, stream, err := s.info(ctx)
 	if err != nil {
-		f.missing("the stream %s cannot be asked for: %v", s.config.Stream, withRemedy(err))
+		f.missing("the stream %s cannot be asked for: %v", s.config.Stream, s.quoted(withRemedy(err)))
 		return
 	}
 	state := info.State

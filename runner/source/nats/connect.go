@@ -208,6 +208,7 @@ func (s *Source) lostConnection(err error) {
 
 // asynchronous takes what the server says of requests that have no answer.
 func (s *Source) asynchronous(err error) {
+	err = s.quoted(err)
 	if errors.Is(err, client.ErrPermissionViolation) || isDenied(err) {
 		s.counters.refuse(err)
 		s.complain.trouble(s.running, err.Error(), err, "the server refuses what the runner needs")

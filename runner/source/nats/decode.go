@@ -26,6 +26,10 @@ type place struct {
 // refused.
 const maxSequence = math.MaxInt64 - 1
 
+// maxReply is how long the subject may be on which a message is acknowledged: it
+// is kept until that is done. Names have 255 bytes at most.
+const maxReply = 1024
+
 // parseReply reads the subject on which a message is acknowledged:
 //
 //	$JS.ACK.<stream>.<consumer>.<deliveries>.<sequence>.<delivered>.<time>.<pending>
@@ -34,7 +38,7 @@ const maxSequence = math.MaxInt64 - 1
 // It is not ok if the message is none of a stream.
 func parseReply(reply string) (p place, ok bool) {
 	rest, ok := strings.CutPrefix(reply, "$JS.ACK.")
-	if !ok {
+	if !ok || len(reply) > maxReply {
 		return p, false
 	}
 	skip := 3

@@ -13,6 +13,7 @@ import (
 	"net"
 	"slices"
 	"strconv"
+	"sync"
 
 	client "github.com/nats-io/nats.go"
 )
@@ -22,7 +23,11 @@ import (
 // said to have, and keeps lines of any length.
 type guard struct {
 	net.Conn
-	largest int // bytes of a message
+	largest int             // bytes of a message of the stream
+	inbox   func() string   // to which these come
+	sent    sentLines       // by the client
+	mu      sync.Mutex      // of what follows
+	taking  map[string]bool // ids of subscriptions to such inboxes
 
 	line []byte // that has not come as a whole
 	left int    // bytes of a message that are still to come
@@ -45,6 +50,64 @@ func (g *guard) Read(p []byte) (int, error) {
 		return 0, g.err
 	}
 	return n, err
+}
+
+// Write notes which subscriptions are those to messages of the stream. All other
+// messages are answers of JetStream, which the client library makes many times
+// as much of.
+func (g *guard) Write(p []byte) (int, error) {
+	if g.inbox != nil {
+		g.sent.follow(p, func(line []byte) {
+			fields := bytes.Fields(line)
+			if inbox := g.inbox(); inbox != "" && len(fields) > 2 && string(fields[0]) == "SUB" && string(fields[1]) == inbox {
+				g.mu.Lock()
+				defer g.mu.Unlock()
+				if g.taking == nil {
+					g.taking = map[string]bool{}
+				}
+				g.taking[string(fields[len(fields)-1])] = true
+			}
+		})
+	}
+	return g.Conn.Write(p)
+}
+
+// most is how long a message to a subscription may be.
+func (g *guard) most(sid []byte) int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.inbox == nil || g.taking[string(sid)] {
+		return g.largest
+	}
+	return largestAnswer
+}
+
+// sentLines follows what the client sends: lines, and messages behind some.
+type sentLines struct {
+	line []byte
+	left int
+}
+
+func (s *sentLines) follow(p []byte, line func([]byte)) {
+	for len(p) > 0 {
+		if s.left > 0 {
+			n := min(s.left, len(p))
+			p, s.left = p[n:], s.left-n
+			continue
+		}
+		part, rest, whole := bytes.Cut(p, []byte{'\n'})
+		s.line, p = append(s.line, part...), rest
+		if !whole {
+			return
+		}
+		line(s.line)
+		if fields := bytes.Fields(s.line); len(fields) > 1 && (string(fields[0]) == "PUB" || string(fields[0]) == "HPUB") {
+			if size, err := strconv.Atoi(string(fields[len(fields)-1])); err == nil {
+				s.left = size + len("\r\n")
+			}
+		}
+		s.line = s.line[:0]
+	}
 }
 
 // follow keeps to where lines and messages end.
@@ -88,8 +151,8 @@ func (g *guard) look(line []byte) error {
 		return nil // which the client complains of
 	}
 	size, err := strconv.ParseUint(string(fields[len(fields)-1]), 10, 62)
-	if err != nil || size > uint64(g.largest) {
-		return fmt.Errorf("the server says that a message has %.20s bytes, and %d at most are taken", fields[len(fields)-1], g.largest)
+	if most := g.most(fields[2]); err != nil || size > uint64(most) {
+		return fmt.Errorf("the server says that a message has %.20s bytes, and %d at most are taken", fields[len(fields)-1], most)
 	}
 	if name == "HMSG" {
 		if headers, err := strconv.ParseUint(string(fields[len(fields)-2]), 10, 62); err != nil || headers > maxHeaders {
@@ -103,9 +166,15 @@ func (g *guard) look(line []byte) error {
 // guarded makes a connection of what was dialed: with TLS if there is to be some,
 // since the client library would not show what is in it.
 func (d dialer) guarded(ctx context.Context, conn net.Conn, to string) (net.Conn, error) {
-	largest := max(d.s.most, leastAnswer)
+	largest := max(d.s.most, largestAnswer)
+	inbox := func() string {
+		if inbox := d.s.inbox.Load(); inbox != nil {
+			return *inbox
+		}
+		return ""
+	}
 	if d.s.tls == nil {
-		return &guard{Conn: conn, largest: largest}, nil
+		return &guard{Conn: conn, largest: largest, inbox: inbox}, nil
 	}
 	var said []byte
 	if !d.s.config.HandshakeFirst {
@@ -127,11 +196,12 @@ func (d dialer) guarded(ctx context.Context, conn net.Conn, to string) (net.Conn
 	if err := secure.HandshakeContext(ctx); err != nil {
 		return nil, fmt.Errorf("%w: %w", client.ErrTLS, err)
 	}
-	return &guard{Conn: &after{Conn: secure, said: said}, largest: largest}, nil
+	return &guard{Conn: &after{Conn: secure, said: said}, largest: largest, inbox: inbox}, nil
 }
 
-// leastAnswer is what an answer of JetStream may have in any case.
-const leastAnswer = 1 << 20
+// largestAnswer is what an answer of JetStream may have. It describes a stream or
+// a consumer, and 3 bytes of it can become 130.
+const largestAnswer = 256 << 10
 
 // SkipTLSHandshake tells the client library that connections have TLS already.
 func (d dialer) SkipTLSHandshake() bool { return d.s.tls != nil }

@@ -47,6 +47,56 @@ func TestGuard(t *testing.T) {
 	}
 }
 
+// TestAnswers: only to the inbox of the stream's messages may long ones come, and
+// only subscriptions that the client has sent are to that.
+func TestAnswers(t *testing.T) {
+	t.Parallel()
+	for _, piece := range []int{1, 7, 1 << 20} {
+		ours, theirs := net.Pipe()
+		go io.Copy(io.Discard, theirs) //nolint:errcheck // until it is closed
+		g := &guard{Conn: ours, largest: 1 << 20, inbox: func() string { return "in.*" }}
+		for rest := []byte("CONNECT {}\r\nSUB mux.*  1\r\nPUB x 11\r\nSUB in.*  1\r\nSUB in.* q 12\r\n"); len(rest) > 0; rest = rest[min(piece, len(rest)):] {
+			if _, err := g.Write(rest[:min(piece, len(rest))]); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_ = ours.Close()
+		for said, fine := range map[string]bool{"MSG a 12 r 1000000\r\n": true, "MSG a 1 r 1000000\r\n": false, "HMSG in.1 1 $JS.ACK.x 12 1000000\r\n": false, "MSG a 1 r 200000\r\n": true} {
+			g.left, g.line = 0, nil
+			if err := g.follow([]byte(said)); (err == nil) != fine {
+				t.Errorf("%q: %v", said, err)
+			}
+		}
+	}
+	if _, ok := parseReply("$JS.ACK.s." + strings.Repeat("c", 2000) + ".1.1.1.1700000000000000000.5"); ok {
+		t.Error("a reply of 2,000 bytes is taken")
+	}
+}
+
+// TestAcknowledgements: those that are to be sent are bounded, as are messages
+// that wait for theirs.
+func TestAcknowledgements(t *testing.T) {
+	t.Parallel()
+	config := settings.Default().NATS
+	config.Retention, config.MaxAckPending = settings.NATSWorkQueue, 10
+	s := New(config, 1<<20, nil)
+	for range 100 {
+		s.again(1, "r")
+	}
+	if len(s.ackNow) != 20 {
+		t.Errorf("%d are to be sent", len(s.ackNow))
+	}
+	s.session = &session{ended: make(chan error, 1)}
+	for i := range uint64(100) {
+		if !s.session.over {
+			s.add(place{sequence: i + 1}, &client.Msg{Subject: "a"}, 1)
+		}
+	}
+	if len(s.pending) != 31 {
+		t.Errorf("%d messages wait", len(s.pending))
+	}
+}
+
 // TestGreeting: with TLS, nothing is sent before the handshake, and no byte of it
 // is taken for something that came before.
 func TestGreeting(t *testing.T) {

@@ -69,6 +69,7 @@ func (s *Source) take(ctx context.Context) (*source.Chunk, error) {
 func (s *Source) first(ctx context.Context, c *chunk) (uint64, error) {
 	for failures := 1; ; failures++ {
 		info, _, err := s.info(ctx)
+		err = s.quoted(err)
 		switch {
 		case err == nil && !info.Created.Equal(c.created):
 			return 0, nil // what was read of the one before counts, and the session ends by itself
@@ -218,7 +219,9 @@ func (s *Source) add(at place, m *client.Msg, size int) {
 	c.Bytes += size
 	s.held += size
 	if s.config.Acknowledges() {
-		s.pending = append(s.pending, delivery{at.sequence, m.Reply})
+		if s.pending = append(s.pending, delivery{at.sequence, m.Reply}); len(s.pending) > 3*s.config.MaxAckPending { // what an earlier session had, too
+			s.session.end(errors.New("the server gives out more than it may without acknowledgement"))
+		}
 		if len(s.pending) >= s.config.MaxAckPending {
 			c.Full, c.sealed = true, true
 		}

@@ -108,7 +108,9 @@ func (s *Source) begin(ctx context.Context) (*session, error) {
 		ss.end(errRewound)
 	}
 	s.mu.Unlock()
-	if ss.sub, err = s.conn.Subscribe(ss.inbox+".*", func(m *client.Msg) { s.receive(ss, m) }); err == nil {
+	inbox := ss.inbox + ".*"
+	s.inbox.Store(&inbox)
+	if ss.sub, err = s.conn.Subscribe(inbox, func(m *client.Msg) { s.receive(ss, m) }); err == nil {
 		err = ss.sub.SetPendingLimits(-1, 2*s.most) // what is asked for is less, unless the server does not mind
 	}
 	if err != nil {
@@ -255,7 +257,7 @@ func (s *Source) finish(ss *session) {
 // supervise has one session after the other.
 func (s *Source) supervise(ss *session) {
 	for {
-		err := s.attend(ss)
+		err := s.quoted(s.attend(ss))
 		s.finish(ss)
 		if s.running.Err() != nil {
 			return

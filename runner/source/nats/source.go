@@ -27,6 +27,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -79,7 +80,8 @@ type Source struct {
 	failure  error              // why reading has ended
 	counters counters
 
-	serverName string // of the last server that was dialed by its name, for its certificate
+	inbox      atomic.Pointer[string] // to which messages of the stream come
+	serverName string                 // of the last server that was dialed by its name, for its certificate
 }
 
 var (

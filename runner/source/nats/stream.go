@@ -20,6 +20,7 @@ import (
 func (s *Source) prepare(ctx context.Context) (*session, error) {
 	for failures := 1; ; failures++ {
 		session, err := s.tryPrepare(ctx)
+		err = s.quoted(err)
 		switch {
 		case err == nil:
 			s.counters.over()
@@ -37,6 +38,12 @@ func (s *Source) prepare(ctx context.Context) (*session, error) {
 			return nil, err
 		}
 	}
+}
+
+// quoted is what may be shown of an error: the server may say in it what it
+// likes, as the password that it was sent.
+func (s *Source) quoted(err error) error {
+	return source.Quoted(err, s.config.Login.Password, s.config.Token.Token)
 }
 
 func (s *Source) tryPrepare(ctx context.Context) (*session, error) {

@@ -19,7 +19,7 @@ func (s *Source) Check(ctx context.Context, position json.RawMessage) (findings 
 	ok := func(format string, args ...any) {
 		findings = append(findings, source.Finding{OK: true, Text: fmt.Sprintf(format, args...)})
 	}
-	bad := func(err error) { findings = append(findings, source.Finding{Text: err.Error()}) }
+	bad := func(err error) { findings = append(findings, source.Finding{Text: s.quoted(err).Error()}) }
 	var known *positions.Position
 	if position != nil {
 		var err error

@@ -132,7 +132,7 @@ func (v *server) open(ctx context.Context, params map[string]string, frontend pg
 	if err != nil {
 		return nil, v.explained(err)
 	}
-	if _, err := query(ctx, conn, noTimeouts); err != nil {
+	if _, err := query(ctx, conn, noTimeouts, 0); err != nil {
 		hangUp(conn)
 		return nil, v.explained(err)
 	}
@@ -194,22 +194,32 @@ func (v *server) explained(err error) error {
 func stopf(format string, args ...any) error { return &source.Stop{Err: fmt.Errorf(format, args...)} }
 
 // query runs SQL by the simple protocol, which a connection for replication
-// knows too. Null is "".
-func query(ctx context.Context, conn *pgconn.PgConn, sql string) ([][]string, error) {
+// knows too, and returns rows of at least so many columns. Null is "".
+func query(ctx context.Context, conn *pgconn.PgConn, sql string, columns int) ([][]string, error) {
 	results := conn.Exec(ctx, sql)
 	var rows [][]string
 	size := 0
+	give := func(format string, args ...any) ([][]string, error) {
+		hangUp(conn) // the rest is not read
+		return nil, fmt.Errorf(format, args...)
+	}
 	for results.NextResult() {
+		if size += rowMemory; size > maxAnswer {
+			return give("the server's answer has results that take more than %d bytes", maxAnswer)
+		}
 		for result := results.ResultReader(); result.NextRow(); {
 			values := result.Values()
+			if len(values) < columns {
+				return give("the server answers with %d columns, and should with %d", len(values), columns)
+			}
 			row := make([]string, len(values))
+			size += rowMemory
 			for i, value := range values {
 				row[i] = string(value)
 				size += len(value) + valueMemory
 			}
 			if size > maxAnswer {
-				hangUp(conn) // the rest is not read
-				return nil, fmt.Errorf("the server's answer takes more than %d bytes", maxAnswer)
+				return give("the server's answer takes more than %d bytes", maxAnswer)
 			}
 			rows = append(rows, row)
 		}
@@ -225,16 +235,14 @@ func query(ctx context.Context, conn *pgconn.PgConn, sql string) ([][]string, er
 const (
 	maxAnswer   = 16 << 20
 	valueMemory = 48
+	rowMemory   = 64
 )
 
 // one runs SQL that returns a row of so many columns, or none.
 func one(ctx context.Context, conn *pgconn.PgConn, sql string, columns int) ([]string, error) {
-	rows, err := query(ctx, conn, sql)
+	rows, err := query(ctx, conn, sql, columns)
 	if err != nil || len(rows) == 0 {
 		return nil, err
-	}
-	if len(rows[0]) < columns {
-		return nil, fmt.Errorf("the server answers with %d columns, and should with %d", len(rows[0]), columns)
 	}
 	return rows[0], nil
 }

@@ -114,7 +114,7 @@ func (w *worker) tryCopy(ctx context.Context, t *table, timeout time.Duration) e
 	defer hangUp(conn)
 	// The lock comes before the snapshot: a table that is altered or truncated
 	// in between would look empty.
-	if _, err := query(ctx, conn, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; LOCK TABLE "+t.sql()+" IN ACCESS SHARE MODE"); err != nil {
+	if _, err := query(ctx, conn, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; LOCK TABLE "+t.sql()+" IN ACCESS SHARE MODE", 0); err != nil {
 		return w.copyRefused(t, err)
 	}
 	exporting, cancel := context.WithTimeout(ctx, timeout)
@@ -127,7 +127,7 @@ func (w *worker) tryCopy(ctx context.Context, t *table, timeout time.Duration) e
 		return err
 	}
 	defer hangUp(exporter)
-	if _, err := query(ctx, conn, "SET TRANSACTION SNAPSHOT "+literal(snapshot)); err != nil {
+	if _, err := query(ctx, conn, "SET TRANSACTION SNAPSHOT "+literal(snapshot), 0); err != nil {
 		return fmt.Errorf("the snapshot for table %s: %w", t.label(), err)
 	}
 	m, millis, err := w.describe(ctx, conn, t)
@@ -183,11 +183,11 @@ func (w *worker) describe(ctx context.Context, conn *pgconn.PgConn, t *table) (*
 	}
 	rows, err := query(ctx, conn, "SELECT a.attname, a.atttypid::text, a.atttypmod::text, EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND a.attnum = ANY (i.indkey) AND (CASE c.relreplident WHEN 'd' THEN i.indisprimary WHEN 'i' THEN i.indisreplident ELSE false END))::text, "+
 		"c.relreplident::text, (extract(epoch FROM pg_catalog.transaction_timestamp()) * 1000)::bigint::text FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid "+
-		"WHERE a.attrelid = "+strconv.FormatUint(uint64(t.id), 10)+" AND a.attnum > 0 AND NOT a.attisdropped AND "+generated+" ORDER BY a.attnum")
+		"WHERE a.attrelid = "+strconv.FormatUint(uint64(t.id), 10)+" AND a.attnum > 0 AND NOT a.attisdropped AND "+generated+" ORDER BY a.attnum", 6)
 	if err != nil || len(rows) == 0 {
 		return nil, 0, err
 	}
-	m := &pgoutput.Relation{ID: t.id, Schema: t.schema, Name: t.name, Identity: rows[0][4][0]}
+	m := &pgoutput.Relation{ID: t.id, Schema: t.schema, Name: t.name, Identity: identityOf(rows[0][4])}
 	for _, row := range rows {
 		if t.columns == nil || slices.Contains(t.columns, row[0]) {
 			m.Columns = append(m.Columns, pgoutput.Column{Key: row[3] == "true", Name: row[0], Type: parseOID(row[1]), Modifier: parseModifier(row[2])})

@@ -20,7 +20,7 @@ type copyText struct {
 func (c *copyText) line(line []byte, columns int) ([]pgoutput.Value, error) {
 	c.values = c.values[:0]
 	if cap(c.scratch) < len(line) {
-		c.scratch = make([]byte, 0, 2*len(line))
+		c.scratch = make([]byte, 0, len(line)+len(line)/8)
 	}
 	room := c.scratch[:0]
 	for rest, more := line, columns > 0; more; {

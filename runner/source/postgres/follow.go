@@ -170,12 +170,7 @@ func (w *worker) data(ctx context.Context, m []byte) error {
 		if err := w.change.Parse(d.Message); err != nil {
 			return err
 		}
-		if err := w.take(); err != nil {
-			return err
-		}
-		if w.round.full() {
-			return w.flush(ctx, false)
-		}
+		return w.take(ctx)
 	}
 	return nil // types, origins and messages
 }
@@ -183,16 +178,19 @@ func (w *worker) data(ctx context.Context, m []byte) error {
 var ops = map[byte]source.Op{pgoutput.KindInsert: source.OpInsert, pgoutput.KindUpdate: source.OpUpdate, pgoutput.KindDelete: source.OpDelete}
 
 // take makes records of a change.
-func (w *worker) take() error {
+func (w *worker) take(ctx context.Context) error {
 	c := &w.change
 	if c.Kind == pgoutput.KindTruncate {
-		for _, id := range c.Relations {
+		for _, id := range c.Relations { // as many as the server likes, and the same one several times
 			r := w.relations[id]
 			if r == nil {
 				return fmt.Errorf("%w: a table is truncated that it says nothing of", pgoutput.ErrMalformed)
 			}
-			if w.counts(r) {
-				w.add(&row{relation: r, op: source.OpTruncate, tx: w.tx})
+			if !w.counts(r) {
+				continue
+			}
+			if err := w.hand(ctx, &row{relation: r, op: source.OpTruncate, tx: w.tx}); err != nil {
+				return err
 			}
 		}
 		return nil
@@ -211,7 +209,14 @@ func (w *worker) take() error {
 	if len(c.Old) > 0 {
 		change.old = c.Old
 	}
-	w.add(&change)
+	return w.hand(ctx, &change)
+}
+
+// hand adds a row to the round, and hands that over if it is full.
+func (w *worker) hand(ctx context.Context, r *row) error {
+	if w.add(r); w.round.full() {
+		return w.flush(ctx, false)
+	}
 	return nil
 }
 

@@ -5,8 +5,10 @@ package postgres
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -146,5 +148,63 @@ func TestHostileParameters(t *testing.T) {
 		if err := read(strings.Repeat(status(1000)+other[:1<<20+5], 1) + strings.Repeat(status(1000), 300)); err == nil {
 			t.Errorf("%d at once: 300,000 bytes of parameters are read", piece)
 		}
+	}
+}
+
+// TestHostileTypes: a type may be said to be an array of itself, or of others
+// without end.
+func TestHostileTypes(t *testing.T) {
+	t.Parallel()
+	for name, of := range map[string]func(oid uint32) userType{
+		"an array of itself":         func(oid uint32) userType { return userType{element: oid} },
+		"an array of others":         func(oid uint32) userType { return userType{element: oid + 1} },
+		"a domain of itself":         func(oid uint32) userType { return userType{domainOf: oid} },
+		"a domain of arrays of that": func(oid uint32) userType { return userType{domainOf: oid % 2 * oid, element: oid + 1} },
+	} {
+		asked := 0
+		typ, err := typeOf(firstUserOID, noModifier, func(oid uint32) (userType, error) {
+			if asked++; asked > 1000 {
+				return userType{}, errors.New("asked again and again")
+			}
+			return of(oid), nil
+		})
+		if err != nil || typ.kind != kindText {
+			t.Errorf("%s: %v, %v", name, typ, err)
+		}
+	}
+}
+
+// TestHostileTruncation: a table that is truncated many times at once takes no
+// more memory than a round may, and a round of it is handed over in between.
+func TestHostileTruncation(t *testing.T) {
+	t.Parallel()
+	s := settings.Default()
+	made, err := Make(s, source.Options{Memory: 1 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	src := made.(*Source)
+	w := src.worker
+	if _, err := w.relation(t.Context(), &pgoutput.Relation{ID: 7, Schema: "s", Name: "t", Columns: []pgoutput.Column{{Name: "a", Type: 25}}}); err != nil {
+		t.Fatal(err)
+	}
+	w.copies, w.tx = false, &transaction{}
+	w.change = pgoutput.Change{Kind: pgoutput.KindTruncate, Relations: slices.Repeat([]uint32{7}, 100_000)}
+	ended := make(chan error)
+	go func() { ended <- w.take(t.Context()) }()
+	for records := 0; ; {
+		select {
+		case c := <-src.chunks:
+			if records += len(c.Records); len(c.Records) > 4*roundRecords {
+				t.Fatalf("a chunk has %d records", len(c.Records))
+			}
+			c.Release()
+			continue
+		case err = <-ended:
+		}
+		if err != nil || records+w.round.records < 90_000 {
+			t.Errorf("%d records, %v", records, err)
+		}
+		return
 	}
 }

@@ -30,6 +30,7 @@ type relation struct {
 	schemas      [variants]*source.RowSchema // made when they are first needed
 	stream       *stream
 
+	counted bool  // a part has what it takes
 	open    *part // that its records go into
 	variant int   // of that
 }

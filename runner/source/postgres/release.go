@@ -36,7 +36,7 @@ func (s *Source) Release(ctx context.Context) error {
 		if !s.config.OwnsPublication() {
 			return true, nil
 		}
-		_, err = query(ctx, conn, "DROP PUBLICATION IF EXISTS "+identifier(s.config.PublicationName()))
+		_, err = query(ctx, conn, "DROP PUBLICATION IF EXISTS "+identifier(s.config.PublicationName()), 0)
 		if hasCode(err, codeNoRight) {
 			return false, stopf("the publication %s cannot be dropped: %w. Have its owner run DROP PUBLICATION %s", s.config.PublicationName(), err, identifier(s.config.PublicationName()))
 		}
@@ -50,11 +50,11 @@ func (s *Source) Release(ctx context.Context) error {
 
 // dropSlot drops the slot, and ends what a runner has left that reads it.
 func (v *server) dropSlot(ctx context.Context, conn *pgconn.PgConn) error {
-	_, err := query(ctx, conn, "SELECT pg_catalog.pg_drop_replication_slot("+literal(v.settings.Slot)+")")
+	_, err := query(ctx, conn, "SELECT pg_catalog.pg_drop_replication_slot("+literal(v.settings.Slot)+")", 0)
 	switch {
 	case hasCode(err, codeObjectInUse):
 		_, ended := query(ctx, conn, "SELECT pg_catalog.pg_terminate_backend(s.active_pid) FROM pg_catalog.pg_replication_slots s JOIN pg_catalog.pg_stat_activity a ON a.pid = s.active_pid WHERE s.slot_name = "+literal(v.settings.Slot)+
-			" AND a.application_name = "+literal(v.config.RuntimeParams["application_name"])+" AND a.usename = current_user")
+			" AND a.application_name = "+literal(v.config.RuntimeParams["application_name"])+" AND a.usename = current_user", 0)
 		if ended != nil && !hasCode(ended, codeNoRight) {
 			return ended
 		}

@@ -39,6 +39,7 @@ type part struct {
 	details []source.Detail
 	blocks  [][]byte // the last one is being filled
 	shared  *source.Detail
+	large   chan struct{} // to take an element of when it is released; nil for none
 	tx      *transaction
 	after   after
 }
@@ -137,6 +138,9 @@ func (r *round) partOf(rel *relation, variant int, rows bool, memory *atomic.Int
 	p := freeParts.Get().(*part)
 	p.chunk.Init(rel.stream.Stream, func() {
 		memory.Add(-int64(p.chunk.Bytes))
+		if p.large != nil {
+			<-p.large
+		}
 		p.free()
 	})
 	p.chunk.Index = rel.stream.index
@@ -144,6 +148,12 @@ func (r *round) partOf(rel *relation, variant int, rows bool, memory *atomic.Int
 		p.chunk.Schema = rel.rowSchema(variant)
 	}
 	p.after = after{stream: rel.stream, schema: rel.number, columns: rel.fingerprint}
+	if !rel.counted { // a table that is altered again and again is another one each time
+		rel.counted = true
+		p.chunk.Bytes = rel.memory()
+		r.bytes += p.chunk.Bytes
+		memory.Add(int64(p.chunk.Bytes))
+	}
 	rel.open, rel.variant = p, variant
 	r.parts = append(r.parts, p)
 	return p

@@ -49,6 +49,7 @@ type Source struct {
 	server  *server
 	worker  *worker
 	chunks  chan *source.Chunk
+	large   chan struct{} // has an element while a large chunk is out
 	done    chan struct{} // closed when the worker has ended
 	err     error         // why; to be read after done
 	cancel  context.CancelFunc
@@ -73,6 +74,26 @@ var (
 // one larger row.
 const chunkQueue = 4
 
+// push hands a chunk over. Of those that are larger than most, as of one large
+// row, there is only one at a time.
+func (s *Source) push(ctx context.Context, p *part) error {
+	if p.chunk.Bytes > 2*roundLargest {
+		select {
+		case s.large <- struct{}{}:
+			p.large = s.large
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	select {
+	case s.chunks <- &p.chunk:
+		return nil
+	case <-ctx.Done():
+		p.chunk.Release()
+		return ctx.Err()
+	}
+}
+
 // messageShare is the part of the memory that one message may take: it may be
 // in the network's buffer, in a block that waits, in one that is decoded, in a
 // chunk, and in another one.
@@ -84,7 +105,7 @@ const leastDescribed = 4 << 20
 // Make is a [source.New].
 func Make(s settings.Settings, o source.Options) (source.Source, error) {
 	c := s.Postgres
-	src := &Source{config: c, log: o.Log, server: newServer(c, max(int(o.Memory)/messageShare, 1<<20)), chunks: make(chan *source.Chunk, chunkQueue), done: make(chan struct{})}
+	src := &Source{config: c, log: o.Log, server: newServer(c, max(int(o.Memory)/messageShare, 1<<20)), chunks: make(chan *source.Chunk, chunkQueue), large: make(chan struct{}, 1), done: make(chan struct{})}
 	src.most = max(int(o.Memory), leastDescribed)
 	src.worker = newWorker(src, s)
 	return src, nil
@@ -130,7 +151,7 @@ func (s *Source) Open(ctx context.Context, raw json.RawMessage) error {
 		defer func() { <-watching }()
 		defer cancel()
 		defer s.worker.end()
-		s.err = s.worker.run(running)
+		s.err = s.quoted(s.worker.run(running))
 	}()
 	return nil
 }
@@ -237,6 +258,10 @@ const (
 	maxPause = 10 * time.Second
 )
 
+// quoted is what may be shown of an error: the server may say in it what it
+// likes, as the password that it was sent.
+func (s *Source) quoted(err error) error { return source.Quoted(err, s.config.Password) }
+
 // retry tries until it works, ctx ends or an operator is needed.
 func retry[T any](ctx context.Context, s *Source, what string, try func() (T, error)) (T, error) {
 	pause := minPause
@@ -246,6 +271,7 @@ func retry[T any](ctx context.Context, s *Source, what string, try func() (T, er
 			s.seen.works(what)
 			return v, nil
 		}
+		err = s.quoted(err)
 		if ctx.Err() != nil {
 			return v, fmt.Errorf("postgres: %w", ctx.Err())
 		}

@@ -139,7 +139,7 @@ func (v *server) makeSlot(ctx context.Context) error {
 		return err
 	}
 	defer hangUp(conn)
-	_, err = query(ctx, conn, "CREATE_REPLICATION_SLOT "+identifier(v.settings.Slot)+" LOGICAL pgoutput NOEXPORT_SNAPSHOT")
+	_, err = query(ctx, conn, "CREATE_REPLICATION_SLOT "+identifier(v.settings.Slot)+" LOGICAL pgoutput NOEXPORT_SNAPSHOT", 0)
 	switch {
 	case hasCode(err, codeTooManySlots):
 		return stopf("the replication slot %s cannot be made: %w. Raise max_replication_slots, or drop slots that nobody needs", v.settings.Slot, err)
@@ -161,6 +161,10 @@ type table struct {
 	filter       string   // of rows, as SQL; "" for none
 }
 
+// identityOf is the replica identity that a text stands for, by default that by
+// the primary key.
+func identityOf(text string) byte { return (text + "d")[0] }
+
 func (t *table) label() string { return t.schema + "." + t.name }
 
 // sql names the table.
@@ -180,12 +184,12 @@ func (v *server) tables(ctx context.Context, conn *pgconn.PgConn, version int) (
 	}
 	rows, err := query(ctx, conn, "SELECT c.oid::text, n.nspname, c.relname, c.relkind::text, c.relreplident::text, "+more+
 		" FROM pg_catalog.pg_publication_tables p JOIN pg_catalog.pg_namespace n ON n.nspname = p.schemaname JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = p.tablename"+
-		" WHERE p.pubname = "+literal(v.settings.PublicationName())+" ORDER BY 2, 3")
+		" WHERE p.pubname = "+literal(v.settings.PublicationName())+" ORDER BY 2, 3", 7)
 	if err != nil {
 		return nil, fmt.Errorf("the tables of the publication %s: %w", v.settings.PublicationName(), err)
 	}
 	for _, row := range rows {
-		t := &table{id: parseOID(row[0]), schema: row[1], name: row[2], partitioned: row[3] == "p", identity: (row[4] + "d")[0], filter: row[6]}
+		t := &table{id: parseOID(row[0]), schema: row[1], name: row[2], partitioned: row[3] == "p", identity: identityOf(row[4]), filter: row[6]}
 		if row[5] != "" {
 			if err := json.Unmarshal([]byte(row[5]), &t.columns); err != nil {
 				return nil, fmt.Errorf("the columns of table %s: %w", t.label(), err)
@@ -220,7 +224,7 @@ func (v *server) ensurePublication(ctx context.Context, conn *pgconn.PgConn) err
 	statement := "CREATE PUBLICATION " + identifier(name) + " FOR TABLE " + wanted.sql() + " WITH (publish_via_partition_root = true)"
 	if row != nil {
 		present, err := query(ctx, conn, "SELECT r.prrelid::text FROM pg_catalog.pg_publication_rel r WHERE r.prpubid = "+row[0]+
-			" AND NOT EXISTS (SELECT FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_publication_rel o ON o.prrelid = i.inhparent AND o.prpubid = r.prpubid WHERE i.inhrelid = r.prrelid)")
+			" AND NOT EXISTS (SELECT FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_publication_rel o ON o.prrelid = i.inhparent AND o.prpubid = r.prpubid WHERE i.inhrelid = r.prrelid)", 1)
 		if err != nil {
 			return err
 		}
@@ -234,7 +238,7 @@ func (v *server) ensurePublication(ctx context.Context, conn *pgconn.PgConn) err
 		}
 		statement = "ALTER PUBLICATION " + identifier(name) + " SET TABLE " + wanted.sql()
 	}
-	if _, err := query(ctx, conn, statement); hasCode(err, codeNoRight) {
+	if _, err := query(ctx, conn, statement, 0); hasCode(err, codeNoRight) {
 		return stopf("the publication %s cannot be made or changed: %w. Have an owner of the tables run %q and set SPOUT_POSTGRES_PUBLICATION to a publication, or give the user these rights", name, err, statement)
 	} else if err != nil && !hasCode(err, codeDuplicateName) {
 		return fmt.Errorf("%s: %w", statement, err)

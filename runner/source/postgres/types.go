@@ -128,7 +128,14 @@ type userType struct {
 // typeOf resolves domains and arrays of them; lookup is asked for types that are
 // not PostgreSQL's own, and may know none.
 func typeOf(oid uint32, modifier int32, lookup func(uint32) (userType, error)) (columnType, error) {
-	for range 32 { // domains of domains
+	const most = 32 // domains of domains
+	return typeWithin(most, oid, modifier, lookup)
+}
+
+// typeWithin is typeOf in so many steps. What takes more is text: a server could
+// say that a type is an array of itself.
+func typeWithin(steps int, oid uint32, modifier int32, lookup func(uint32) (userType, error)) (columnType, error) {
+	for ; steps > 0; steps-- {
 		if oid < firstUserOID {
 			return baseType(oid, modifier), nil
 		}
@@ -142,7 +149,7 @@ func typeOf(oid uint32, modifier int32, lookup func(uint32) (userType, error)) (
 				modifier = u.modifier
 			}
 		case u.element != 0:
-			t, err := typeOf(u.element, modifier, lookup)
+			t, err := typeWithin(steps-1, u.element, modifier, lookup)
 			if t.array { // of a domain that is one
 				return columnType{}, err
 			}

@@ -147,7 +147,7 @@ func (w *worker) run(ctx context.Context) error {
 			w.unlink()
 			w.drop()
 			w.source.seen.lost()
-			w.log.Warn("the connection was lost; connecting again", "reason", err, "at", w.read.String())
+			w.log.Warn("the connection was lost; connecting again", "reason", w.source.quoted(err), "at", w.read.String())
 		}
 	}
 }
@@ -247,7 +247,7 @@ func (w *worker) await(ctx context.Context, conn *pgconn.PgConn, at slot) error 
 		w.resumed = false // once: a newer runner must not be ended by an older one
 		w.log.Warn("ending a connection that has the slot, as a killed runner leaves", "slot", w.server.settings.Slot, "pid", at.pid)
 		_, err := query(ctx, conn, "SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity WHERE pid = "+at.pid+
-			" AND application_name = "+literal(w.server.config.RuntimeParams["application_name"])+" AND usename = current_user")
+			" AND application_name = "+literal(w.server.config.RuntimeParams["application_name"])+" AND usename = current_user", 0)
 		if err != nil && !hasCode(err, codeNoRight) {
 			return err
 		}
@@ -385,10 +385,8 @@ func (w *worker) flush(ctx context.Context, boundary bool) error {
 				clear(w.changed)
 			}
 		}
-		select {
-		case w.source.chunks <- c:
-		case <-ctx.Done():
-			return ctx.Err()
+		if err := w.source.push(ctx, p); err != nil {
+			return err
 		}
 	}
 	return nil

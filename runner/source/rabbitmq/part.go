@@ -55,7 +55,7 @@ func (p *part) run() {
 	s, pause := p.source, minPause
 	for {
 		before := p.place
-		err := p.session()
+		err := source.Quoted(p.session(), s.config.Password)
 		switch {
 		case s.ctx.Err() != nil:
 			return

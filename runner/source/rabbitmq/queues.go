@@ -126,7 +126,7 @@ func (s *Queues) resume(raw json.RawMessage) error {
 
 // await connects, and waits for the nodes and for all queues.
 func (s *Queues) await(ctx context.Context) (*link, error) {
-	return waitFor(ctx, s.log, s.note, func() (*link, error) { return s.connect(ctx) })
+	return waitFor(ctx, s.log, s.config.Password, s.note, func() (*link, error) { return s.connect(ctx) })
 }
 
 // connect tries the nodes one after the other, and begins to consume.
@@ -332,7 +332,7 @@ func (s *Queues) fail(err error) {
 	if err == nil || s.failure != nil {
 		return
 	}
-	err = s.link.explained(err)
+	err = source.Quoted(s.link.explained(err), s.config.Password)
 	if s.ctx.Err() == nil {
 		s.totals.Reconnects++
 	}

@@ -132,7 +132,7 @@ func (s *Streams) resume(raw json.RawMessage) error {
 // await returns the streams that are to be read. At first it waits until all
 // of them are there, and fixes where they begin.
 func (s *Streams) await(ctx context.Context, first bool) ([]string, error) {
-	return waitFor(ctx, s.log, s.note, func() ([]string, error) { return s.survey(ctx, first) })
+	return waitFor(ctx, s.log, s.config.Password, s.note, func() ([]string, error) { return s.survey(ctx, first) })
 }
 
 // survey asks for the streams once.
@@ -247,7 +247,7 @@ func (s *Streams) discover() {
 			s.fail(err)
 			return
 		case s.ctx.Err() == nil:
-			s.log.Warn("cannot look for new partitions", "reason", err)
+			s.log.Warn("cannot look for new partitions", "reason", source.Quoted(err, s.config.Password))
 		}
 	}
 }

@@ -14,10 +14,11 @@ import (
 
 // waitFor tries until it succeeds, ctx ends or an operator has to decide. What
 // it waits for is noted and logged.
-func waitFor[T any](ctx context.Context, log hclog.Logger, note func(error), try func() (T, error)) (T, error) {
+func waitFor[T any](ctx context.Context, log hclog.Logger, secret string, note func(error), try func() (T, error)) (T, error) {
 	var none T
 	for pause := minPause; ; pause = min(2*pause, maxPause) {
 		got, err := try()
+		err = source.Quoted(err, secret)
 		if err == nil {
 			note(nil)
 			return got, nil

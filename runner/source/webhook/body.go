@@ -58,6 +58,8 @@ type received struct {
 	at       time.Time
 	room     func(n int) bool // takes memory for n bytes more
 	most     int              // memory that records may take besides the body
+
+	remembered bool // ids are
 }
 
 // About what is taken besides the bytes of the body.
@@ -137,6 +139,9 @@ func (r *received) each(records []source.Record) ([]event, error) {
 	if err := r.need(len(records) * eventMemory); err != nil {
 		return nil, err
 	}
+	if err := r.mayHave(len(records)); err != nil {
+		return nil, err
+	}
 	events := make([]event, len(records))
 	for i := range records {
 		id, found := fieldIn(records[i].Value, r.endpoint.id.Field)
@@ -148,6 +153,14 @@ func (r *received) each(records []source.Record) ([]event, error) {
 		events[i] = event{records: records[i : i+1 : i+1], identified: true, id: redelivery.Hash(r.endpoint.name, name)}
 	}
 	return events, nil
+}
+
+// mayHave says whether a request may have so many events with ids of their own.
+func (r *received) mayHave(events int) error {
+	if r.remembered && events > mostFresh {
+		return tooLarge("the request has more than %d records with ids of their own; send fewer at once", mostFresh)
+	}
+	return nil
 }
 
 // id is the request's id, unless its records have some of their own.

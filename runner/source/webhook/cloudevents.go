@@ -120,6 +120,9 @@ func (r *received) add(list []event, e *cloudEvent, what string) ([]event, error
 		headers.Append("ce_"+a[0], []byte(a[1]))
 	}
 	headers = r.chosen(headers)
+	if err := r.mayHave(len(list) + 1); err != nil {
+		return nil, err
+	}
 	if err := r.need(recordMemory + eventMemory + cap(headers.Raw)); err != nil {
 		return nil, err
 	}

@@ -204,7 +204,7 @@ func (s *Source) receive(e *endpoint, r *http.Request, arrived time.Time, room f
 	if body, err = s.unpack.unpack(r.Header.Get("Content-Encoding"), body, room); err != nil {
 		return nil, err
 	}
-	return (&received{endpoint: e, header: r.Header, request: r, body: body, at: arrived, room: room, most: s.memory.limit / requestShare}).events()
+	return (&received{endpoint: e, header: r.Header, request: r, body: body, at: arrived, room: room, most: s.memory.limit / requestShare, remembered: s.config.IDs > 0}).events()
 }
 
 // requestShare is the part of the memory that the records of one request may

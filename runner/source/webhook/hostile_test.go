@@ -174,6 +174,49 @@ func TestHostileSenders(t *testing.T) {
 	}
 }
 
+// TestManyIDs: a batch ends before its ids do not fit into a commit's description
+// any more, and no request has more of them than fit.
+func TestManyIDs(t *testing.T) {
+	t.Parallel()
+	o := listening(t, endpoints(t, `{"e":{`+anybody+`,"body":"cloudevents","ack":"received"},"lines":{`+anybody+`,"body":"ndjson","id":"value:id","ack":"received"}}`), nil)
+	defer o.Close() //nolint:errcheck // it is over
+	events := func(from, n int) string {
+		var text strings.Builder
+		for i := range n {
+			fmt.Fprintf(&text, `,{"specversion":"1.0","source":"s","type":"t","id":"%d"}`, from+i)
+		}
+		return "[" + text.String()[1:] + "]"
+	}
+	const batch = "Content-Type: application/cloudevents-batch+json\n"
+	o.want(o.post("/e", batch, events(0, mostFresh+1)), 413, "send fewer")
+	o.want(o.post("/lines", "", strings.Repeat(`{"id":1}`+"\n", mostFresh+1)), 413, "send fewer")
+	const requests, each = 8, 3000
+	for i := range requests {
+		o.want(o.post("/e", batch, events(i*each, each)), 202, "")
+	}
+	fresh, full := 0, 0
+	for taken := 0; taken < requests*each; {
+		chunk, err := o.Next(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		o.Consume(chunk, len(chunk.Records))
+		taken, fresh = taken+len(chunk.Records), fresh+len(chunk.Records)
+		if chunk.Full != (fresh >= mostFresh) {
+			t.Errorf("after %d ids, the batch is to end: %v", fresh, chunk.Full)
+		}
+		if chunk.Release(); chunk.Full {
+			if n := len(o.Position()); n > 1<<20 {
+				t.Errorf("a position has %d bytes", n)
+			}
+			fresh, full = 0, full+1
+		}
+	}
+	if full != 2 {
+		t.Errorf("%d batches were to end", full)
+	}
+}
+
 // target is what is attacked.
 type target struct {
 	t       *testing.T

@@ -11,6 +11,8 @@ import (
 	"net/url"
 	"regexp"
 	"time"
+
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/httpclient"
 )
 
 // Amazon SNS sends to an address once somebody has fetched a link that it sends
@@ -54,6 +56,7 @@ func (e *endpoint) confirmSubscription(ctx context.Context, w http.ResponseWrite
 		return true, malformed("SubscribeURL is no link")
 	}
 	topic, _ := fieldIn(body, []string{"TopicArn"})
+	topic = httpclient.Quote(topic) // whoever sends it says what it is
 	answer, err := e.confirmer.Do(request)
 	if err == nil {
 		io.CopyN(io.Discard, answer.Body, maxChallenge) //nolint:errcheck // only its status matters
@@ -69,6 +72,8 @@ func (e *endpoint) confirmSubscription(ctx context.Context, w http.ResponseWrite
 	if errors.As(err, &failed) {
 		err = failed.Err // without the link, which has a token
 	}
-	e.log.Warn("a subscription of Amazon SNS cannot be confirmed", "endpoint", e.name, "topic", topic, "reason", err)
+	if e.mayComplain(time.Now()) {
+		e.log.Warn("a subscription of Amazon SNS cannot be confirmed", "endpoint", e.name, "topic", topic, "reason", err)
+	}
 	return true, &refusal{status: http.StatusServiceUnavailable, reason: "unavailable", text: "the subscription cannot be confirmed; send this again later", after: time.Second}
 }

@@ -52,6 +52,7 @@ type Source struct {
 	closed      bool
 	wake        chan struct{} // has an element if there may be something for Next
 	took, bytes int64
+	fresh       int // ids that were consumed since a position was asked for
 	trouble     *source.Trouble
 }
 
@@ -111,7 +112,7 @@ func (s *Source) restore(position json.RawMessage) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.positions = p.Endpoints
+	s.positions, s.fresh = p.Endpoints, 0
 	s.window = redelivery.Restore(redelivery.Limits{Count: s.config.IDs, Age: s.config.IDAge.Std(), Least: leastIDs}, p.Window)
 	s.waiting = map[redelivery.ID]*delivery{}
 	for _, e := range s.endpoints {
@@ -125,6 +126,11 @@ const (
 	chunkBytes   = 1 << 20
 	chunkRecords = 4096
 )
+
+// A commit's description has room for the ids of a batch, and of those before it
+// that are not FINISHED yet: a batch ends after so many, and one request has at
+// most as many.
+const mostFresh = 10_000
 
 // Next implements [source.Source].
 func (s *Source) Next(ctx context.Context) (*source.Chunk, error) {
@@ -174,7 +180,11 @@ func (s *Source) cutOf(e *endpoint) *source.Chunk {
 		}
 	})
 	chunk.Boundary, chunk.Redelivered, chunk.Bytes, chunk.Origin = true, e.redelivered, size, taken
-	chunk.Full = s.crowded() || e.crowded()
+	ids := s.fresh
+	for _, d := range taken {
+		ids += len(d.ids)
+	}
+	chunk.Full = s.crowded() || e.crowded() || ids >= mostFresh
 	e.redelivered = 0
 	if len(taken) == 1 {
 		chunk.Records = taken[0].records
@@ -228,6 +238,7 @@ func (s *Source) Consume(chunk *source.Chunk, n int) {
 			s.window.Add(id, now)
 		}
 		s.took += int64(d.count)
+		s.fresh += len(d.ids)
 	}
 	if len(chunk.Records) > 0 {
 		s.positions[chunk.Stream.Name] = chunk.Next
@@ -238,6 +249,7 @@ func (s *Source) Consume(chunk *source.Chunk, n int) {
 func (s *Source) Position() json.RawMessage {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.fresh = 0
 	return (&positions.Position{Endpoints: s.positions, Window: s.window.Snapshot()}).Render()
 }
 
