@@ -196,7 +196,7 @@ func (in *Ingester) session(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c := &committer{Ingester: in, head: from.head}
+	c := &committer{Ingester: in, head: from.head, total: from.total}
 	// A head that is somebody else's must not be what a position hangs on:
 	// whoever squashes the commit below would squash the position with it.
 	if from.position != nil && (from.silent || from.lost != "") {
