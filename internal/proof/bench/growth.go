@@ -155,6 +155,9 @@ func (g *grower) finishingOf(ctx context.Context, id string) (f finishing, err e
 				to *time.Duration
 				of *types.Duration
 			}{{&f.compacting, d.CompactingTime}, {&f.validating, d.ValidatingTime}} {
+				if part.of == nil { // as of commits that Pachyderm makes itself
+					continue
+				}
 				took, err := types.DurationFromProto(part.of)
 				if err != nil {
 					return f, err
@@ -236,6 +239,9 @@ func fit(list []stretch, value func(stretch) float64) line {
 		n, x, y = n+w, x+w*s.before(), y+w*value(s)
 		xx, xy = xx+w*s.before()*s.before(), xy+w*s.before()*value(s)
 	}
+	if n*xx == x*x { // all is in one place
+		return line{y / n, 0}
+	}
 	slope := (n*xy - x*y) / (n*xx - x*x)
 	return line{(y - slope*x) / n, slope}
 }
@@ -312,7 +318,7 @@ func growth(ctx context.Context, b *bench) (measured []figures.Figure, err error
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, small.stop(ctx)) }()
-	list, err := small.watch(ctx, b.commits, max(50, b.commits/40))
+	list, err := small.watch(ctx, b.commits, max(25, b.commits/40))
 	if err != nil {
 		return nil, err
 	}

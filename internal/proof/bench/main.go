@@ -53,8 +53,8 @@ func main() {
 	b := &bench{}
 	flag.IntVar(&b.mib, "size", 512, "MiB to ingest in each round")
 	flag.IntVar(&b.rounds, "rounds", 3, "rounds; the median counts")
-	flag.IntVar(&b.commits, "commits", 500, "commits that -run growth makes")
-	flag.IntVar(&b.files, "files", 50_000, "files that -run growth makes in larger commits")
+	flag.IntVar(&b.commits, "commits", 250, "commits that -run growth makes")
+	flag.IntVar(&b.files, "files", 30_000, "files that -run growth makes in larger commits")
 	flag.BoolVar(&b.hold, "hold", false, "have -run growth wait at its end until it is interrupted, to look at what it has made")
 	pattern := flag.String("run", "", "measure only what this regular expression matches")
 	output := flag.String("output", "bench.json", "file for the figures")

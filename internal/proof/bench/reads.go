@@ -26,6 +26,10 @@ import (
 // readTimes is how often each way to look at a spout is timed; the median counts.
 const readTimes = 5
 
+// logPause is how long a log is left alone before it is read: pachd asks
+// Kubernetes twice for each, and five times a second at most.
+const logPause = time.Second
+
 // Of the readings.
 const (
 	readingShow = "position show"
@@ -86,23 +90,25 @@ func (g *grower) readings(ctx context.Context) (map[string]time.Duration, error)
 		"projects": {}, "branch": branch, "commit": {"repo": g.name, "branch": g.branch.Name}, "logs": {"pipeline": g.name}} {
 		ways["data "+kind] = func() error { return p.data(ctx, "pachyderm_"+kind, config) }
 	}
-	id := pachyderm.DefaultProject + "/" + g.name
-	for _, kind := range []string{"spout", "pipeline"} {
-		if ways["resource "+kind], err = p.resource(ctx, "pachyderm_"+kind, id); err != nil {
-			return nil, err
-		}
+	if ways["resource spout"], err = p.resource(ctx, "pachyderm_spout", pachyderm.DefaultProject+"/"+g.name); err != nil {
+		return nil, err
 	}
-	took := map[string]time.Duration{}
-	for _, name := range slices.Sorted(maps.Keys(ways)) {
-		var times []time.Duration
-		for range readTimes {
+	times, took := map[string][]time.Duration{}, map[string]time.Duration{}
+	names := slices.Sorted(maps.Keys(ways))
+	for range readTimes {
+		for _, name := range names {
+			if name == "data logs" || name == "data spout" {
+				time.Sleep(logPause)
+			}
 			began := time.Now()
 			if err := ways[name](); err != nil {
 				return nil, fmt.Errorf("%s: %w", name, err)
 			}
-			times = append(times, time.Since(began))
+			times[name] = append(times[name], time.Since(began))
 		}
-		took[name] = figures.Median(times)
+	}
+	for _, name := range names {
+		took[name] = figures.Median(times[name])
 		fmt.Printf("%s takes %v\n", name, took[name].Round(time.Millisecond/10))
 	}
 	return took, nil

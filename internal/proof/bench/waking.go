@@ -126,7 +126,7 @@ func (w *waker) awaitSidecar(ctx context.Context) (at time.Time, err error) {
 // took waits for the commit with the newest record, and takes the time since
 // then apart.
 func (w *waker) took(ctx context.Context, began, answers time.Time) (took waking, err error) {
-	finished, err := awaitRecords(ctx, w.branch, w.records)
+	finished, err := awaitRecords(ctx, w.branch, w.records, lookEvery/4)
 	if err != nil {
 		return took, err
 	}
