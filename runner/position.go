@@ -76,6 +76,7 @@ func (t branchTarget) open(ctx context.Context) (*pachyderm.Client, *pachyderm.P
 type showCommand struct {
 	branchTarget
 	Last int  `default:"10" help:"How many of the newest commits are shown (default: ${default})."`
+	All  bool `help:"Look at all commits, in place of as many as are shown, and count those that do not count, too: rolled back, left behind by a rewind, or made by others. With thousands of commits it takes seconds."`
 	JSON bool `help:"Print JSON."`
 }
 
@@ -86,7 +87,7 @@ func (c showCommand) Run(ctx context.Context) error {
 		return err
 	}
 	defer client.Close() //nolint:errcheck // only read
-	held, err := readBranch(ctx, branch, c.Last)
+	held, err := readBranch(ctx, branch, c.Last, c.All)
 	if err != nil {
 		return err
 	}
@@ -108,9 +109,10 @@ type heldBranch struct {
 	Records    int64          `json:"records"`            // in all commits that count
 	Bytes      int64          `json:"bytes"`
 	Commits    int            `json:"commits"`
-	RolledBack int            `json:"rolled_back"`
-	Behind     int            `json:"left_behind"` // by rewinds
 	Gaps       int            `json:"gaps"`
+	Looked     int            `json:"looked_at"` // commits, of which the next three count
+	RolledBack int            `json:"rolled_back"`
+	Behind     int            `json:"left_behind"`   // by rewinds
 	Others     int            `json:"other_commits"` // that are no runner's
 	Open       bool           `json:"head_is_open"`
 	Position   []heldPosition `json:"position"`
@@ -157,8 +159,9 @@ type heldCommit struct {
 	Writer       string             `json:"writer"`
 }
 
-// readBranch walks all commits of a branch.
-func readBranch(ctx context.Context, branch *pachyderm.Branch, newest int) (*heldBranch, error) {
+// readBranch walks the newest commits of a branch, as many as are to be shown,
+// and all below if they do not say what is there, or if all are asked for.
+func readBranch(ctx context.Context, branch *pachyderm.Branch, newest int, all bool) (*heldBranch, error) {
 	h := &heldBranch{Project: branch.Project, Repo: branch.Repo, Branch: branch.Name, Position: []heldPosition{}, Newest: []heldCommit{}}
 	head, err := branch.Head(ctx)
 	if err != nil || head == nil {
@@ -170,6 +173,7 @@ func readBranch(ctx context.Context, branch *pachyderm.Branch, newest int) (*hel
 	var rewinds spoutcommit.Rewinds
 	err = branch.Ancestry(ctx, head.ID, func(c *pachyderm.Commit) bool {
 		d, ours, err := spoutcommit.ParseDescription(c.Description)
+		h.Looked++
 		switch {
 		case c.Finished.IsZero():
 		case c.Error != "":
@@ -182,6 +186,10 @@ func readBranch(ctx context.Context, branch *pachyderm.Branch, newest int) (*hel
 			if newestPosition == nil {
 				newestPosition, h.Source = d.Position, d.Source
 			}
+			if d.Total != nil && len(h.Newest) >= newest && !all {
+				h.addAll(d.Total)
+				return false
+			}
 			h.add(c, d, newest)
 		case !ours:
 			h.Others++
@@ -192,6 +200,14 @@ func readBranch(ctx context.Context, branch *pachyderm.Branch, newest int) (*hel
 		return h, err
 	}
 	return h, h.read(newestPosition)
+}
+
+// addAll adds what a commit says of itself and all below.
+func (h *heldBranch) addAll(t *spoutcommit.Total) {
+	h.Commits += int(t.Commits)
+	h.Records += t.Records
+	h.Bytes += t.Bytes
+	h.Gaps += int(t.Gaps)
 }
 
 func (h *heldBranch) add(c *pachyderm.Commit, d spoutcommit.Description, newest int) {
@@ -233,10 +249,10 @@ func (h *heldBranch) print(out io.Writer, now time.Time) error {
 		line("%s@%s of project %s holds no position: the bundled runner has not finished a commit yet", h.Repo, h.Branch, h.Project)
 	}
 	if h.RolledBack > 0 {
-		line("%d commits were rolled back and do not count", h.RolledBack)
+		line("%d of the newest %d commits were rolled back and do not count", h.RolledBack, h.Looked)
 	}
 	if h.Behind > 0 {
-		line("%d commits were left behind by a rewind and do not count", h.Behind)
+		line("%d of the newest %d commits were left behind by a rewind and do not count", h.Behind, h.Looked)
 	}
 	if h.Gaps > 0 {
 		line("%d ranges of records were gone at the source", h.Gaps)

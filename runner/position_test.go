@@ -18,7 +18,7 @@ import (
 func TestHeldBranchIsPrinted(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)
-	h := &heldBranch{Project: "default", Repo: "orders", Branch: "master", RolledBack: 2, Open: true}
+	h := &heldBranch{Project: "default", Repo: "orders", Branch: "master", Looked: 9, RolledBack: 2, Open: true}
 	for i, records := range []int64{5, 7, 9} { // newest first
 		h.add(&pachyderm.Commit{ID: strings.Repeat("abc"[i:i+1], 3), Finished: now.Add(-time.Duration(i+1) * time.Minute)},
 			spoutcommit.Description{Source: "kafka", Reason: "age", Written: records, Bytes: 10 * records, Files: 1}, 2)
@@ -32,7 +32,7 @@ func TestHeldBranchIsPrinted(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := `orders@master of project default: 21 records in 3 commits, 210 bytes
-2 commits were rolled back and do not count
+2 of the newest 9 commits were rolled back and do not count
 a commit is open
 
 TOPIC  PARTITION  NEXT OFFSET

@@ -36,6 +36,22 @@ type Description struct {
 	Gaps         []StreamGap     `json:"gaps,omitempty"`          // records that were gone at the source
 	Restored     string          `json:"restored,omitempty"`      // the commit whose files a repair brought back, or that was rewound to
 	Position     json.RawMessage `json:"position,omitempty"`      // of the source, after this commit
+	Total        *Total          `json:"total,omitempty"`         // of the branch, this commit included
+}
+
+// Total is what all commits of a branch hold up to one: those that count, say a
+// position, and were not left behind by a rewind. Each carries it, so that nobody
+// has to read all of them to know.
+type Total struct {
+	Commits int64 `json:"commits"`
+	Records int64 `json:"records"` // written
+	Bytes   int64 `json:"bytes"`
+	Gaps    int64 `json:"gaps,omitempty"`
+}
+
+// Add returns the total after one more commit.
+func (t Total) Add(d Description) Total {
+	return Total{Commits: t.Commits + 1, Records: t.Records + d.Written, Bytes: t.Bytes + d.Bytes, Gaps: t.Gaps + int64(len(d.Gaps))}
 }
 
 // Reason says why a commit was made.

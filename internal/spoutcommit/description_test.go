@@ -12,7 +12,7 @@ import (
 
 func TestDescriptionIsReadAsItWasWritten(t *testing.T) {
 	t.Parallel()
-	d := spoutcommit.Description{Source: "kafka", Writer: "pod/1", Epoch: 7, Reason: spoutcommit.ReasonBytes, Read: 10, Written: 9, Files: 2, Bytes: 100,
+	d := spoutcommit.Description{Source: "kafka", Writer: "pod/1", Epoch: 7, Reason: spoutcommit.ReasonBytes, Read: 10, Written: 9, Files: 2, Bytes: 100, Total: &spoutcommit.Total{Commits: 3, Records: 30, Bytes: 300},
 		Gaps:     []spoutcommit.StreamGap{{StreamWord: "topic", PartitionWord: "partition", Stream: "t", Partition: 3, From: 1, To: 5, Reason: "retention"}},
 		Position: json.RawMessage(`{"cluster":"c","topics":{"t":{"id":"x","partitions":{"0":[1200,5],"3":[5,-1]}},"u":{"partitions":{}}}}`)}
 	got, ours, err := spoutcommit.ParseDescription(d.String())
@@ -24,6 +24,14 @@ func TestDescriptionIsReadAsItWasWritten(t *testing.T) {
 		`"gaps":[{"topic":"t","partition":0,"from":3,"to":9,"reason":"retention"}],"position":{"topics":{}}}`
 	if got, ours, err := spoutcommit.ParseDescription(old); err != nil || !ours || got.String() != old {
 		t.Errorf("read %v, %v, %v", got, ours, err)
+	}
+}
+
+func TestTotals(t *testing.T) {
+	t.Parallel()
+	d := spoutcommit.Description{Written: 9, DeadLettered: 1, Bytes: 100, Gaps: make([]spoutcommit.StreamGap, 2)}
+	if got, want := (spoutcommit.Total{}).Add(d).Add(d), (spoutcommit.Total{Commits: 2, Records: 18, Bytes: 200, Gaps: 4}); got != want {
+		t.Errorf("%+v, want %+v", got, want)
 	}
 }
 

@@ -378,6 +378,9 @@ func (a *auditor) compareRecords(commit *pachyderm.Commit, d spoutcommit.Descrip
 	a.report.Records += counts[Written]
 	a.report.DeadLettered += counts[DeadLettered]
 	a.report.Filtered += d.Filtered
+	if d.Total != nil && d.Total.Records != a.report.Records {
+		a.report.problem(commit, "says that the branch has %d records, which are %d.", d.Total.Records, a.report.Records)
+	}
 	var read int64
 	if m, ok := a.truth.(Moves); ok && m.Moved() {
 		a.positions = maps.Clone(after)

@@ -21,9 +21,10 @@ type committer struct {
 	source source.Source // nil before it is opened
 	group  *errgroup.Group
 
-	head      string        // the last commit of the branch as far as we know
-	started   time.Time     // when it was started, if it is ours
-	confirmed chan struct{} // closed once head is FINISHED and counts; nil if it does already
+	head      string             // the last commit of the branch as far as we know
+	started   time.Time          // when it was started, if it is ours
+	total     *spoutcommit.Total // up to it; nil if that is not known, as it was written by a release that did not say
+	confirmed chan struct{}      // closed once head is FINISHED and counts; nil if it does already
 }
 
 // run commits what the uploader hands over.
@@ -90,10 +91,14 @@ func (c *committer) commit(ctx context.Context, u *upload) error {
 			return fmt.Errorf("commit: %w", ctx.Err())
 		}
 	}
+	if c.total != nil {
+		total := c.total.Add(u.description)
+		u.description.Total = &total
+	}
 	if err := c.Branch.Finish(ctx, id, u.description.String()); err != nil {
 		return err
 	}
-	c.head, c.started, c.confirmed = id, began, nil
+	c.head, c.started, c.confirmed, c.total = id, began, nil, u.description.Total
 	return nil
 }
 

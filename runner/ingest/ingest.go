@@ -38,6 +38,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime/debug"
+	"runtime/metrics"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -140,6 +142,7 @@ func (in *Ingester) Run(ctx context.Context) error {
 		}
 		wait := pause/2 + in.jitter(pause)
 		pause = min(2*pause, maxPause)
+		in.forget()
 		in.health.fail(phaseRestarting, err)
 		in.Log.Warn("starting again from the last commit", "reason", err, "in", wait.Round(time.Millisecond).String())
 		in.Metrics.restarted(cause(err))
@@ -147,6 +150,15 @@ func (in *Ingester) Run(ctx context.Context) error {
 		case <-ctx.Done():
 		case <-time.After(wait):
 		}
+	}
+}
+
+// forget gives the memory of a session back before the next one takes as much:
+// where processors are short, the collector would come too late.
+func (in *Ingester) forget() {
+	held := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+	if metrics.Read(held); held[0].Value.Uint64() > uint64(in.Settings.MemoryBudget)/2 {
+		debug.FreeOSMemory()
 	}
 }
 
@@ -196,7 +208,7 @@ func (in *Ingester) session(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c := &committer{Ingester: in, head: from.head}
+	c := &committer{Ingester: in, head: from.head, total: from.total}
 	// A head that is somebody else's must not be what a position hangs on:
 	// whoever squashes the commit below would squash the position with it.
 	if from.position != nil && (from.silent || from.lost != "") {

@@ -15,10 +15,11 @@ import (
 
 // recovered is where a session begins.
 type recovered struct {
-	head     string          // the commit that the next one's parent must be; "" if there is none
-	position json.RawMessage // nil if the branch holds none yet
-	lost     string          // the commit whose files the head has lost; "" if none
-	silent   bool            // the head counts, and does not say the position
+	head     string             // the commit that the next one's parent must be; "" if there is none
+	position json.RawMessage    // nil if the branch holds none yet
+	lost     string             // the commit whose files the head has lost; "" if none
+	silent   bool               // the head counts, and does not say the position
+	total    *spoutcommit.Total // of the commits up to it; nil if they do not say
 }
 
 // recover makes the branch ready to be written and finds the position in it.
@@ -28,7 +29,7 @@ func (in *Ingester) recover(ctx context.Context) (recovered, error) {
 		return recovered{}, err
 	}
 	if head == nil {
-		return recovered{}, in.claim(spoutcommit.Description{})
+		return recovered{total: &spoutcommit.Total{}}, in.claim(spoutcommit.Description{})
 	}
 	h, err := in.readHistory(ctx, head.ID)
 	if err != nil {
@@ -37,13 +38,14 @@ func (in *Ingester) recover(ctx context.Context) (recovered, error) {
 	if err := in.claim(h.newest); err != nil {
 		return recovered{}, err
 	}
-	from := recovered{head: head.ID, position: h.description.Position, silent: h.top != h.last}
+	from := recovered{head: head.ID, position: h.description.Position, silent: h.top != h.last, total: h.description.Total}
 	if lost, err := in.hasLostFiles(ctx, h); err != nil {
 		return recovered{}, err
 	} else if lost {
 		from.lost = h.written.ID
 	}
 	if h.last == nil {
+		from.total = &spoutcommit.Total{}
 		return from, nil
 	}
 	if was := h.description.Source; was != in.Settings.Source {

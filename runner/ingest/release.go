@@ -48,7 +48,7 @@ func (in *Ingester) releaseOnce(ctx context.Context, releaser source.Releaser) e
 	if err := releaser.Release(ctx); err != nil {
 		return fmt.Errorf("release: %w", &sourceError{err})
 	}
-	c := &committer{Ingester: in, head: from.head}
+	c := &committer{Ingester: in, head: from.head, total: from.total}
 	if from.lost != "" {
 		if err := c.commitPosition(ctx, from.position, &from); err != nil {
 			return err

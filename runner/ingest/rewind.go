@@ -21,6 +21,8 @@ type Rewind struct {
 	Records  int64            // in their files, dead letters included
 	Leave    []pachyderm.File // files that the head has, and that it will not have
 	Return   []pachyderm.File // files of the older commit that the head has lost or changed
+
+	total *spoutcommit.Total // up to it; nil if it does not say
 }
 
 // PlanRewind finds the newest commit that counts, says its position and is
@@ -54,7 +56,7 @@ func (in *Ingester) PlanRewind(ctx context.Context, head string, chosen func(*pa
 		}
 		behind := rewinds.Behind(c.ID, d)
 		if says && d.Source == in.Settings.Source && chosen(c) {
-			r.To, r.Position = c, d.Position
+			r.To, r.Position, r.total = c, d.Position, d.Total
 			return false
 		}
 		if says && !behind {
@@ -133,7 +135,7 @@ func (in *Ingester) rewindOnce(ctx context.Context, to string) (*Rewind, error) 
 	if u.fileSet, err = in.changeBack(ctx, r); err != nil {
 		return nil, err
 	}
-	c := &committer{Ingester: in, head: from.head}
+	c := &committer{Ingester: in, head: from.head, total: r.total}
 	if err := c.commit(ctx, u); err != nil {
 		return nil, err
 	}

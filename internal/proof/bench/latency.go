@@ -82,7 +82,7 @@ func sendOneByOne(ctx context.Context, broker *kafkatest.Broker, branch *pachyde
 		if err := broker.Produce(ctx, nil, &kgo.Record{Topic: topic, Value: []byte(fmt.Sprintf("record %d", i))}); err != nil {
 			return nil, err
 		}
-		finished, err := awaitRecords(ctx, branch, int64(i+1))
+		finished, err := awaitRecords(ctx, branch, int64(i+1), 20*time.Millisecond)
 		if err != nil {
 			return nil, err
 		}
@@ -94,9 +94,9 @@ func sendOneByOne(ctx context.Context, broker *kafkatest.Broker, branch *pachyde
 }
 
 // awaitRecords returns when Pachyderm has finished the commit that reaches a
-// number of records.
-func awaitRecords(ctx context.Context, branch *pachyderm.Branch, records int64) (time.Time, error) {
-	ticker := time.NewTicker(20 * time.Millisecond)
+// number of records. It looks every so often.
+func awaitRecords(ctx context.Context, branch *pachyderm.Branch, records int64, every time.Duration) (time.Time, error) {
+	ticker := time.NewTicker(every)
 	defer ticker.Stop()
 	for {
 		last, d, err := ingest.LastCommit(ctx, branch)

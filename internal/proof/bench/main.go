@@ -43,6 +43,9 @@ func measurements() []measurement {
 		measurement{"end-to-end formats", "JSON to compressed JSON lines, and a registry's Avro to Parquet, to FINISHED commits", formatsEndToEnd},
 		measurement{"formats", "processor time a record of the formats, of rules and of a registry's values", formatsTime},
 		measurement{"processor", "processor time a record, against franz-go and kafka-go, and with 1,000 partitions", processorTime},
+		measurement{"growth", "what commits cost as there get more of them, and whose share it is", growth},
+		measurement{"files", "the runner's share, and its memory, with thousands of files in each commit", manyFilesShare},
+		measurement{"waking", "spouts from their creation, and from the end of their runner, to the next FINISHED commit", wakingUp},
 		measurement{"latency", "a single record on an idle topic, until it is in a FINISHED commit", latency})
 }
 
@@ -50,6 +53,9 @@ func main() {
 	b := &bench{}
 	flag.IntVar(&b.mib, "size", 512, "MiB to ingest in each round")
 	flag.IntVar(&b.rounds, "rounds", 3, "rounds; the median counts")
+	flag.IntVar(&b.commits, "commits", 250, "commits that -run growth makes")
+	flag.IntVar(&b.files, "files", 30_000, "files that -run growth makes in larger commits")
+	flag.BoolVar(&b.hold, "hold", false, "have -run growth wait at its end until it is interrupted, to look at what it has made")
 	pattern := flag.String("run", "", "measure only what this regular expression matches")
 	output := flag.String("output", "bench.json", "file for the figures")
 	serve := flag.Int("serve", 0, "be a broker with records of so many bytes (what -run processor starts)")

@@ -23,6 +23,10 @@ type bench struct {
 	mib    int // to ingest in each round
 	rounds int
 
+	commits int  // that growth makes
+	files   int  // the same, in larger commits
+	hold    bool // whether it waits at its end
+
 	started *deployment
 	dir     string
 }
@@ -31,6 +35,7 @@ type bench struct {
 type deployment struct {
 	*cluster.Cluster
 	client *pachyderm.Client
+	image  string // its folder
 }
 
 // deployment starts Pachyderm for the first measurement that asks for it.
@@ -47,7 +52,7 @@ func (b *bench) deployment(ctx context.Context) (*deployment, error) {
 	if _, err := artifacts.Runner(ctx, images, "bench"); err != nil {
 		return nil, err
 	}
-	d := &deployment{}
+	d := &deployment{image: images}
 	if d.Cluster, err = cluster.New(ctx, cluster.Options{Images: map[string]string{image: images}, Log: os.Stderr}); err != nil {
 		return nil, err
 	}

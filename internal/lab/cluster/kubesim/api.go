@@ -240,7 +240,7 @@ func (s *Server) serveWatch(w http.ResponseWriter, r *http.Request, c call) {
 // logPoll is how often a followed log is looked at: files tell nobody that they grow.
 const logPoll = 300 * time.Millisecond
 
-// serveLog sends a container's whole log; previous, tailLines and sinceSeconds are not known.
+// serveLog sends a container's log, or its last lines; previous and sinceSeconds are not known.
 func (s *Server) serveLog(w http.ResponseWriter, r *http.Request, c call) {
 	s.store.Lock()
 	found := s.store.get(c.collection, c.name) != nil
@@ -259,6 +259,11 @@ func (s *Server) serveLog(w http.ResponseWriter, r *http.Request, c call) {
 		return // nothing has been logged
 	}
 	defer func() { _ = f.Close() }()
+	if lines, err := strconv.Atoi(r.URL.Query().Get("tailLines")); err == nil {
+		if err := seekLastLines(f, lines); err != nil {
+			return
+		}
+	}
 	tick := time.NewTicker(logPoll)
 	defer tick.Stop()
 	for {
@@ -274,6 +279,37 @@ func (s *Server) serveLog(w http.ResponseWriter, r *http.Request, c call) {
 		case <-tick.C:
 		}
 	}
+}
+
+// seekLastLines goes to where the last lines of a file begin.
+func seekLastLines(f io.ReadSeeker, lines int) error {
+	at, err := f.Seek(0, io.SeekEnd)
+	if err != nil {
+		return err
+	}
+	block := make([]byte, 64<<10)
+	for last := true; at > 0; last = false {
+		n := min(at, int64(len(block)))
+		at -= n
+		if _, err := f.Seek(at, io.SeekStart); err != nil {
+			return err
+		}
+		if _, err := io.ReadFull(f, block[:n]); err != nil {
+			return err
+		}
+		text := block[:n]
+		if last && text[n-1] != '\n' { // the last line has not ended
+			lines--
+		}
+		for i := bytes.LastIndexByte(text, '\n'); i >= 0; i = bytes.LastIndexByte(text[:i], '\n') {
+			if lines--; lines < 0 {
+				_, err := f.Seek(at+int64(i)+1, io.SeekStart)
+				return err
+			}
+		}
+	}
+	_, err = f.Seek(0, io.SeekStart)
+	return err
 }
 
 // writeJSON answers with v. A client that has gone needs no answer, so errors are not reported.

@@ -7,6 +7,7 @@ package kubesim
 import (
 	"bufio"
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -189,6 +190,25 @@ func TestNoBrowsers(t *testing.T) {
 		handler.ServeHTTP(answer, request)
 		if answer.Code != c.want {
 			t.Errorf("%+v: %d", c, answer.Code)
+		}
+	}
+}
+
+func TestLastLinesOfALog(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat(strings.Repeat("x", 99)+"\n", 2000) // several blocks
+	for _, c := range []struct {
+		text  string
+		lines int
+		want  string
+	}{
+		{"", 3, ""}, {"a\nb\nc\n", 2, "b\nc\n"}, {"a\nb\nc", 2, "b\nc"}, {"a\nb\n", 2, "a\nb\n"}, {"a\nb\n", 9, "a\nb\n"}, {"a\n", 0, ""},
+		{long + "y\n", 1001, long[len(long)-100_000:] + "y\n"},
+	} {
+		f := strings.NewReader(c.text)
+		err := seekLastLines(f, c.lines)
+		if got, _ := io.ReadAll(f); err != nil || string(got) != c.want {
+			t.Errorf("the last %d lines of %d bytes have %d, want %d: %v", c.lines, len(c.text), len(got), len(c.want), err)
 		}
 	}
 }
