@@ -84,7 +84,7 @@ func (o *pipelineOperation) existsAlready() {
 		o.exists("")
 		return
 	}
-	o.diags.AddError("Repo "+o.id.String()+" is in the way of "+o.label(), fmt.Sprintf("There is no pipeline %[1]s, but a repo of that name, as keep_output_repo leaves one. Pachyderm creates no pipeline while there is one.\n\n"+
+	o.diags.AddError("Repo "+o.id.String()+" is in the way of "+o.label(), fmt.Sprintf("There is no pipeline %[1]s, but a repo of that name, such as keep_output_repo leaves. Pachyderm creates no pipeline while there is one.\n\n"+
 		"To keep its data, give the new %[2]s another name. A pachyderm_repo can manage the old repo: terraform import <address of the repo> %[1]s\n\n"+
 		"If its data may go, delete it and apply again: pachctl delete repo --project %[3]s %[4]s", o.id, o.kind, o.id.Project, o.id.Name))
 }

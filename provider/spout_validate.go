@@ -307,7 +307,7 @@ func (v *spoutValidator) secretMounts() {
 	for _, folder := range slices.Sorted(maps.Keys(mounts)) {
 		p := path.Root("secret_mounts").AtMapKey(folder)
 		if !strings.HasPrefix(folder, "/") || strings.Contains(folder, ":") {
-			v.failAt(p, "secret_mounts has the folder %q; it must be an absolute path without a colon, as \"/etc/tls\".", folder)
+			v.failAt(p, "secret_mounts has the folder %q; it must be an absolute path without a colon, such as \"/etc/tls\".", folder)
 		}
 		for _, taken := range []string{"/pfs", "/pachctl", "/pach-bin", "/tmp"} {
 			if strings.TrimRight(folder, "/") == taken {
