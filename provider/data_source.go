@@ -179,7 +179,7 @@ func timeOrNull(t time.Time) types.String {
 // missing says that what a data source names is not there.
 func (o *operation) missing(err error) {
 	if pachyderm.IsNotFound(err) {
-		o.refuse("does not exist", "%s A data source reads what exists already; to make sure that it does, refer to the resource that creates it.", sentence(pachyderm.Reason(err)))
+		o.refuse("does not exist", "%s A data source reads what exists already. To make sure that it does, refer to the resource that creates it.", sentence(pachyderm.Reason(err)))
 		return
 	}
 	o.fail("read", err)

@@ -100,7 +100,7 @@ func (m *finishCommitModel) spouts(o *operation) bool {
 	case !p.IsSpout || p.OutputBranch != m.Branch.ValueString():
 		return false
 	}
-	o.refuse("is written by a spout", "The open commit is the spout's own, and perhaps it is being written at this moment. Finished from here, it would lack the note of which records it holds, and they would come a second time. "+
+	o.refuse("is written by a spout", "The open commit is the spout's own, and perhaps it is being written at this moment. Finished from here, it would not say which records it holds, and the runner would write them again. "+
 		"If the spout is stuck, restart it by the action pachyderm_restart_spout: the bundled runner deals with the commit. To throw away what is in it, set discard = true.")
 	return true
 }

@@ -121,7 +121,7 @@ func (o *pipelineOperation) arrived(version uint64, cause error) bool {
 	case p.Version < version:
 		o.diags.AddError(capital(o.label())+" was probably not updated", unclear+"and the pipeline is still at version "+fmt.Sprint(p.Version)+". Apply again.")
 	case p.Version > version || !o.wanted.means(ctx, p):
-		o.diags.AddError(capital(o.label())+" is not what was asked for", unclear+"and the pipeline that is there has another specification: somebody else was faster. "+
+		o.diags.AddError(capital(o.label())+" is not what was asked for", unclear+"and the pipeline that is there has another specification: somebody else changed it first. "+
 			"If it is the one that you want to manage, import it:"+o.command())
 	default:
 		return true

@@ -94,7 +94,7 @@ func (m *roleBindingModel) validate(_ context.Context, diags *diag.Diagnostics) 
 	for _, element := range m.Roles.Elements() {
 		role, ok := element.(types.String)
 		if ok && known(role) && role.ValueString() != "" && !slices.Contains(pachyderm.KnownRoles, role.ValueString()) {
-			diags.AddAttributeWarning(path.Root("roles"), "Unknown role", fmt.Sprintf("roles has %q, which Pachyderm 2.6 does not have. Newer servers may; one that does not refuses it. Known are: %s.",
+			diags.AddAttributeWarning(path.Root("roles"), "Unknown role", fmt.Sprintf("roles has %q, which Pachyderm 2.6 does not have. Newer versions may have it. Known roles: %s.",
 				role.ValueString(), strings.Join(pachyderm.KnownRoles, ", ")))
 		}
 	}

@@ -139,7 +139,7 @@ func (m *runPipelineModel) await(o *operation, isNew func(*pachyderm.Job) bool, 
 	}
 	switch {
 	case err != nil:
-		o.diags.AddError("The end of the job of "+o.label()+" was not seen", o.connection.explain(err)+" The job continues without Terraform. "+strings.Join(bad, " "))
+		o.diags.AddError("Stopped waiting for the job of "+o.label(), o.connection.explain(err)+" The job continues without Terraform. "+strings.Join(bad, " "))
 	case len(jobs) == 0:
 		o.refuse("has no new job", "Pachyderm has taken the request, but no job of it shows. Look at: pachctl list job --project %s --pipeline %s", m.id().Project, m.id().Name)
 	case len(bad) > 0:

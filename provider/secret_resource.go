@@ -98,7 +98,7 @@ func (m *secretModel) plan(_ context.Context, c *connection, config, state *secr
 			"The secret is written as a whole, and what it holds cannot be read back: set data_wo and data_wo_version.")
 	}
 	if state != nil {
-		diags.AddWarning("Secret "+m.Name.ValueString()+" is written again", "It is deleted and created again. Pods that run keep what they have read of it; restart the pipelines that use it. "+
+		diags.AddWarning("Secret "+m.Name.ValueString()+" is written again", "It is deleted and created again. Pods that run keep what they have read of it. Restart the pipelines that use it. "+
 			"A spout does so by itself if created_at of this secret is among its restart_triggers.")
 	}
 }
@@ -178,7 +178,7 @@ func (m *secretModel) read(o *operation) bool {
 	}
 	created := timeText(info.Created)
 	if before := m.CreatedAt.ValueString(); before != "" && before != created.ValueString() {
-		o.diags.AddWarning(capital(o.label())+" was replaced by somebody else", fmt.Sprintf("It was written at %s, and not at %s as Terraform knew. What it holds now cannot be read; the next apply writes data_wo again.",
+		o.diags.AddWarning(capital(o.label())+" was replaced by somebody else", fmt.Sprintf("It was written at %s, and not at %s as Terraform knew. What it holds now cannot be read. The next apply writes data_wo again.",
 			created.ValueString(), before))
 		m.DataWOVersion = types.Int64Null() // what makes the next plan write it
 	}
@@ -215,7 +215,7 @@ func (m *secretModel) update(o *operation, before *secretModel) bool {
 			return false
 		}
 	case pachyderm.IsAlreadyExists(err):
-		o.refuse("was created by somebody else", "It was deleted here, to be created again, and at that moment another one of the name came up. What it holds cannot be known. Apply again to write data_wo.")
+		o.refuse("was created by somebody else", "It was deleted here, to be created again, and at that moment another one of that name appeared. What it holds cannot be known. Apply again to write data_wo.")
 		return false
 	default:
 		o.lost(secret.Name, err)
