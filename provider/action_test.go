@@ -216,7 +216,7 @@ func TestRunPipeline(t *testing.T) {
 		}
 		s.EndJobs("default", "edges", pps.JobState_JOB_STATE_UNKNOWN, "")
 		_, diagnostics = i.invoke(runPipeline, object{"name": "edges", "timeouts": object{"invoke": "3s"}}) // for all but the job
-		if err := contains(errorsIn(diagnostics), "was not seen", `"running"`, "goes on without Terraform"); err != nil {
+		if err := contains(errorsIn(diagnostics), "Stopped waiting", `"running"`, "continues without Terraform"); err != nil {
 			t.Error(err)
 		}
 	})

@@ -41,7 +41,7 @@ type triggerFacts struct {
 
 func newBranchDataSource() datasource.DataSource {
 	return &dataSource[branchData, *branchData]{kind: "branch", schema: func(context.Context) schema.Schema {
-		return schema.Schema{MarkdownDescription: "One branch of a repo, and the commit that it is at. The output branch of a spout is `master`, unless the spout says else.",
+		return schema.Schema{MarkdownDescription: "One branch of a repo, and the commit that it is at. The output branch of a spout is `master`, unless the spout says otherwise.",
 			Attributes: map[string]schema.Attribute{
 				"id":          computedText("`project/repo@name`."),
 				"project":     projectOfData("repo"),
@@ -53,7 +53,7 @@ func newBranchDataSource() datasource.DataSource {
 					NestedObject: schema.NestedAttributeObject{Attributes: map[string]schema.Attribute{
 						"project": computedText("Project of the repo."), "repo": computedText("Repo of the branch."), "branch": computedText("Name of the branch."),
 					}}},
-				"trigger": schema.SingleNestedAttribute{Computed: true, MarkdownDescription: "What moves the branch to the head of another one; null if nothing does.", Attributes: map[string]schema.Attribute{
+				"trigger": schema.SingleNestedAttribute{Computed: true, MarkdownDescription: "What moves the branch to the head of another one. Null if nothing does.", Attributes: map[string]schema.Attribute{
 					"branch":          computedText("Branch of the same repo that is followed."),
 					"all":             schema.BoolAttribute{Computed: true, MarkdownDescription: "Whether all conditions must hold."},
 					"commits":         computedNumber("Condition: so many new commits."),
@@ -61,7 +61,7 @@ func newBranchDataSource() datasource.DataSource {
 					"rate_limit_spec": computedText("Condition: a new commit after a time of this schedule."),
 					"cron_spec":       computedText("The schedule by which it moves, from Pachyderm 2.7 on."),
 				}},
-				"readers": schema.ListAttribute{Computed: true, ElementType: types.StringType, MarkdownDescription: "Repos whose data come from the branch, as `project/name`: mostly those of the pipelines that read it."},
+				"readers": schema.ListAttribute{Computed: true, ElementType: types.StringType, MarkdownDescription: "Repos whose data comes from the branch, as `project/name`: mostly those of the pipelines that read it."},
 			}}
 	}}
 }

@@ -150,7 +150,7 @@ func (m *branchModel) notAnOutput(o *operation, verb string) bool {
 		return false
 	case p.Spec.OutputBranch == m.Name.ValueString():
 		o.refuse("is a pipeline's output branch", "The pipeline %s writes it, and any change of it from here would cut it off from the pipeline. "+
-			"Manage the pipeline instead, as pachyderm_spout for a spout. To batch its commits for downstream, make another branch of the repo with trigger = { branch = %q, … }.",
+			"Manage the pipeline instead: with pachyderm_spout if it is a spout. To batch its commits for downstream, make another branch of the repo with trigger = { branch = %q, … }.",
 			p.ID, m.Name.ValueString())
 		return false
 	}

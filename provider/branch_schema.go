@@ -47,7 +47,7 @@ const branchDoc = `A branch: a name in a repo for the newest of a chain of commi
 
 With ` + "`trigger`" + `, it follows another branch of its repo in larger steps. That is how the many small commits of a spout are batched for what reads them: let the pipeline read the branch with the trigger, in place of the spout's output branch.
 
-Destroying a branch deletes the name only; its commits, and the data in them, stay in the repo, where they can be read by their ids. It is refused while a pipeline reads the branch, or the ` + "`trigger`" + ` of another branch follows it. The output branch of a pipeline or spout is the pipeline's, and is not managed by this resource.`
+Destroying a branch deletes the name only. Its commits, and the data in them, stay in the repo, where they can be read by their ids. Destroying is refused while a pipeline reads the branch, or the ` + "`trigger`" + ` of another branch follows it. The output branch of a pipeline or spout is the pipeline's, and is not managed by this resource.`
 
 func branchSchema(ctx context.Context) schema.Schema {
 	return schema.Schema{MarkdownDescription: branchDoc, Attributes: map[string]schema.Attribute{
@@ -56,17 +56,17 @@ func branchSchema(ctx context.Context) schema.Schema {
 		"repo":    schema.StringAttribute{Required: true, Validators: []validator.String{pfsName}, MarkdownDescription: "Repo that the branch is in. A change replaces the branch."},
 		"name":    schema.StringAttribute{Required: true, Validators: []validator.String{pfsName, notACommit}, MarkdownDescription: "Name of the branch: letters, digits, `-` and `_`. A change replaces the branch."},
 		"head": schema.StringAttribute{Optional: true, Validators: []validator.String{commitForm},
-			MarkdownDescription: "Id of the commit of the same repo that the branch is to be at. As long as it is set, a branch that has moved on is moved back by the next apply; the commits that it leaves stay in the repo. " +
+			MarkdownDescription: "Id of the commit of the same repo that the branch must be at. While it is set, the next apply moves a branch that has moved on back. The commits that it leaves stay in the repo. " +
 				"Left out, the head is not managed: a new branch begins with an empty commit, and goes where its commits or its `trigger` take it. The data source `pachyderm_branch` shows where it is. Conflicts with `provenance` and `trigger`, which move the head."},
 		"provenance": schema.SetNestedAttribute{Optional: true,
-			MarkdownDescription: "Branches of other repos whose commits lead to commits here. Pipelines have this by their inputs; set it only where something else than a pipeline derives the data. Nothing can be committed to such a branch by hand. Conflicts with `trigger` and `head`.",
+			MarkdownDescription: "Branches of other repos whose commits lead to commits here. Pipelines have this by their inputs. Set it only where something other than a pipeline derives the data. Nothing can be committed to such a branch by hand. Conflicts with `trigger` and `head`.",
 			NestedObject: schema.NestedAttributeObject{Attributes: map[string]schema.Attribute{
 				"project": schema.StringAttribute{Optional: true, Validators: []validator.String{stringvalidator.Any(stringvalidator.OneOf(""), projectForms)}, MarkdownDescription: "Project of the repo. Default: that of this branch."},
 				"repo":    schema.StringAttribute{Required: true, Validators: []validator.String{pfsName}, MarkdownDescription: "Repo, another than this branch's."},
 				"branch":  schema.StringAttribute{Required: true, Validators: []validator.String{pfsName}, MarkdownDescription: "Branch of it. If it does not exist, Pachyderm makes it."},
 			}}},
 		"trigger": schema.SingleNestedAttribute{Optional: true, Attributes: triggerAttributes(),
-			MarkdownDescription: "When the branch is moved to the head of another one. One of the conditions is enough, or all of those that are set if `all` is true; they count from the commit that the branch is at. " +
+			MarkdownDescription: "When the branch is moved to the head of another one. One of the conditions is enough, unless `all` is true. They count from the commit that the branch is at. " +
 				"When the trigger is taken away, the branch stays where it is. Conflicts with `provenance` and `head`."},
 		"timeouts": timeoutsAttribute(""),
 	}}
@@ -74,10 +74,10 @@ func branchSchema(ctx context.Context) schema.Schema {
 
 func triggerAttributes() map[string]schema.Attribute {
 	return map[string]schema.Attribute{
-		"branch":  schema.StringAttribute{Required: true, Validators: []validator.String{pfsName}, MarkdownDescription: "Branch of the same repo that is followed, as a spout's output branch. Pachyderm 2.6 looks at the commits of all branches of the repo, so let nobody commit to the others there."},
+		"branch":  schema.StringAttribute{Required: true, Validators: []validator.String{pfsName}, MarkdownDescription: "Branch of the same repo that is followed, for example a spout's output branch. Pachyderm 2.6 looks at the commits of all branches of the repo, so let nobody commit to the others there."},
 		"all":     schema.BoolAttribute{Optional: true, Computed: true, Default: booldefault.StaticBool(false), MarkdownDescription: "Whether all conditions must hold, and not just one. With no condition, each commit moves the branch. Default: `false`."},
 		"commits": schema.Int64Attribute{Optional: true, Validators: []validator.Int64{int64validator.AtLeast(1)}, MarkdownDescription: "Condition: so many new commits."},
-		"size":    textAttribute(triggerSizeKind, "Condition: so much more data, as `100MB`. Units are powers of 1000: `k`, `M`, `G`, `T` and `P`, with or without a `B`; Pachyderm reads `MiB` as `MB`, too."),
+		"size":    textAttribute(triggerSizeKind, "Condition: so much more data, for example `100MB`. Units are powers of 1000: `k`, `M`, `G`, `T` and `P`, with or without a `B`. Pachyderm reads `MiB` as `MB`, too."),
 		"rate_limit_spec": textAttribute(scheduleKind, "Condition: a new commit, the first after a time of this schedule: five fields as in cron, `@hourly`, `@daily` or `@every 10m`. So the branch moves once in a period at most, and not at all while nothing is written. "+
 			"Pachyderm 2.6 calls it `cron_spec`."),
 		"cron_spec": textAttribute(scheduleKind, "At each time of this schedule, whatever was written: five fields as in cron, `@hourly`, `@daily` or `@every 10m`. Needs Pachyderm 2.7, and excludes the other conditions, which it does not look at."),
@@ -138,7 +138,7 @@ func (m *branchModel) validate(ctx context.Context, diags *diag.Diagnostics) {
 	}
 	at := path.Root("trigger")
 	if known(t.Branch) && t.Branch.Equal(m.Name) {
-		fail(at.AtName("branch"), "trigger.branch is the branch itself. Name the branch that it is to follow.")
+		fail(at.AtName("branch"), "trigger.branch is the branch itself. Name the branch that it must follow.")
 	}
 	left := func(text textValue) bool { return !text.IsUnknown() && text.ValueString() == "" }
 	set := 0

@@ -28,9 +28,9 @@ func newClusterDataSource() datasource.DataSource {
 				"id":               computedText("Id of the cluster."),
 				"deployment_id":    computedText("Id of the installation, for the provider's `cluster_deployment_id`."),
 				"address":          computedText("Address that the provider uses."),
-				"version":          computedText("Version of pachd, as `2.6.0`."),
+				"version":          computedText("Version of pachd, for example `2.6.0`."),
 				"auth_active":      schema.BoolAttribute{Computed: true, MarkdownDescription: "Whether authentication is on."},
-				"whoami":           computedText("Whom the token belongs to, as `robot:terraform`. Null where authentication is off."),
+				"whoami":           computedText("Whom the token belongs to, for example `robot:terraform`. Null where authentication is off."),
 				"token_expires_at": computedText("When the token expires, in RFC 3339. Null if it does not, or where authentication is off."),
 			}}
 	}}

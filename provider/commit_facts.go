@@ -68,19 +68,28 @@ type gapFacts struct {
 func commitFactAttributes() map[string]schema.Attribute {
 	return map[string]schema.Attribute{
 		"id":           computedText("Id of the commit."),
-		"parent_id":    computedText("Id of the commit before it; null for the first."),
+		"parent_id":    computedText("Id of the commit before it. Null for the first."),
 		"description":  computedText("What its writer says of it. For a spout with the bundled runner, `spout` has it in parts."),
-		"origin":       computedText("`user` for a commit that somebody or a spout has made, `auto` for one of Pachyderm's own."),
-		"state":        computedText("`open` while it takes data, `finishing` while Pachyderm checks it, `finished` when it can be read."),
+		"origin":       computedText("Who has made it:\n    * `user`: somebody, or a spout.\n    * `auto`: Pachyderm itself."),
+		"state":        computedText("Its state:\n    * `open`: it takes data.\n    * `finishing`: Pachyderm checks it.\n    * `finished`: it can be read."),
 		"error":        computedText("Why it does not count: it was rolled back, or its files collide. Readers and later commits pass over it."),
 		"started_at":   computedText("When it was started, in RFC 3339."),
 		"finishing_at": computedText("When its writer was done with it."),
 		"finished_at":  computedText("When it could be read."),
-		"size_bytes":   computedNumber("Size of all files at this commit, those of earlier ones included; an upper bound while it is not finished."),
-		"spout": schema.SingleNestedAttribute{Computed: true, MarkdownDescription: "What the bundled runner says of the commit; null for commits of others.", Attributes: map[string]schema.Attribute{
-			"source":                computedText("Kind of the source: the attribute of `pachyderm_spout` that it is set by."),
-			"writer":                computedText("Pod and process that wrote it."),
-			"reason":                computedText("Why the batch ended: `bytes`, `records`, `files` or `age`; `gaps` where many ranges of records were gone; `window full` and `deadline` where the source asked for it; `start` for one without records that fixes where reading begins, `idle position` for one with a position that has moved without records, `repair` for one that brings older files back, `rewound` for one that goes back to an older commit, and `released` for the last one of a spout that gave up what it had made at the source."),
+		"size_bytes":   computedNumber("Size of all files at this commit, those of earlier ones included. An upper bound while it is not finished."),
+		"spout": schema.SingleNestedAttribute{Computed: true, MarkdownDescription: "What the bundled runner says of the commit. Null for commits of others.", Attributes: map[string]schema.Attribute{
+			"source": computedText("Kind of the source: the attribute of `pachyderm_spout` that it is set by."),
+			"writer": computedText("Pod and process that wrote it."),
+			"reason": computedText("Why the runner made it:\n" +
+				"    * `bytes`, `records`, `files`, `age`: the batch reached this limit.\n" +
+				"    * `gaps`: many ranges of records were gone at the source.\n" +
+				"    * `window full`: the source gives no more before what it gave is acknowledged.\n" +
+				"    * `deadline`: the source waits no longer for its acknowledgement.\n" +
+				"    * `start`: it has no records, and fixes where reading begins.\n" +
+				"    * `idle position`: the position has moved without records.\n" +
+				"    * `repair`: it brings back older files.\n" +
+				"    * `rewound`: it goes back to an older commit.\n" +
+				"    * `released`: the last one of a spout that gave up what it had made at the source."),
 			"records_read":          computedNumber("Records that were taken from the source since the commit before."),
 			"records_written":       computedNumber("Records in this commit's own files."),
 			"records_filtered":      computedNumber("Records that the filter has left out."),
@@ -88,20 +97,20 @@ func commitFactAttributes() map[string]schema.Attribute {
 			"records_redelivered":   computedNumber("Records that came again although they are in an earlier commit, and were left out."),
 			"files":                 computedNumber("Files of this commit itself."),
 			"bytes":                 computedNumber("Their size in bytes."),
-			"restored":              computedText("For a repair, the commit whose files it brought back; for `rewound`, the one that it went back to."),
+			"restored":              computedText("For `repair`, the commit whose files it brought back. For `rewound`, the one that it went back to."),
 			"gaps": schema.ListNestedAttribute{Computed: true, MarkdownDescription: "Records that were gone at the source before they could be read, and were passed over as configured.",
 				NestedObject: schema.NestedAttributeObject{Attributes: map[string]schema.Attribute{
-					"stream": computedText("Name of the stream, such as a topic."), "partition": computedNumber("Number of its partition; 0 where there are none."), "from": computedNumber("First offset that was gone."),
+					"stream": computedText("Name of the stream, such as a topic."), "partition": computedNumber("Number of its partition. 0 where there are none."), "from": computedNumber("First offset that was gone."),
 					"to": computedNumber("First offset after it that is there."), "reason": computedText("Why they were gone."),
 				}}},
 			"position": computedText("Position in the source after this commit, in JSON, for `jsondecode`. All before it is in this commit and its ancestors. Null for a commit that is not finished or was rolled back."),
 			"offsets": schema.MapAttribute{Computed: true, ElementType: types.MapType{ElemType: types.Int64Type},
-				MarkdownDescription: "The next offset to be read, by stream (such as a topic) and partition, as `offsets[\"orders\"][\"0\"]`. Sources without offsets of their own number their records from 0 on. Null where there is no position."},
+				MarkdownDescription: "The next offset to be read, by stream (such as a topic) and partition, for example `offsets[\"orders\"][\"0\"]`. Sources without offsets of their own number their records from 0. Null where there is no position."},
 			"marks": schema.ListNestedAttribute{Computed: true, MarkdownDescription: "The same as a list, with what else the source says of the place.",
 				NestedObject: schema.NestedAttributeObject{Attributes: map[string]schema.Attribute{
-					"stream": computedText("Name of the stream, such as a topic."), "partition": computedNumber("Number of its partition; 0 where there are none."),
+					"stream": computedText("Name of the stream, such as a topic."), "partition": computedNumber("Number of its partition. 0 where there are none."),
 					"generation": computedNumber("How often the stream was made again since reading began."), "next": computedNumber("Next offset to be read."),
-					"text": computedText("The source's own name of the place; null where it is the offset."),
+					"text": computedText("The source's own name of the place. Null where it is the offset."),
 				}}},
 		}},
 	}

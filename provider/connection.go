@@ -211,7 +211,7 @@ func sentence(s string) string {
 // addressForm validates the provider's address.
 type addressForm struct{}
 
-func (addressForm) Description(context.Context) string { return "an address as grpcs://HOST:PORT" }
+func (addressForm) Description(context.Context) string { return "an address such as grpcs://HOST:PORT" }
 
 func (v addressForm) MarkdownDescription(ctx context.Context) string { return v.Description(ctx) }
 

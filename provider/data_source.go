@@ -109,7 +109,7 @@ func listAttributes(plural, keys, keysDoc, doc string, facts map[string]schema.A
 	return map[string]schema.Attribute{
 		"name_prefix": schema.StringAttribute{Optional: true, MarkdownDescription: "Only " + plural + " whose name begins so."},
 		"name_regex": schema.StringAttribute{Optional: true, Validators: []validator.String{regexForm{}},
-			MarkdownDescription: "Only " + plural + " whose name matches this [regular expression](https://github.com/google/re2/wiki/Syntax), anywhere unless `^` and `$` say else."},
+			MarkdownDescription: "Only " + plural + " whose name matches this [regular expression](https://github.com/google/re2/wiki/Syntax), anywhere unless `^` and `$` say otherwise."},
 		keys:   schema.ListAttribute{Computed: true, ElementType: types.StringType, MarkdownDescription: keysDoc},
 		plural: schema.ListNestedAttribute{Computed: true, MarkdownDescription: doc, NestedObject: schema.NestedAttributeObject{Attributes: facts}},
 	}
@@ -179,7 +179,7 @@ func timeOrNull(t time.Time) types.String {
 // missing says that what a data source names is not there.
 func (o *operation) missing(err error) {
 	if pachyderm.IsNotFound(err) {
-		o.refuse("does not exist", "%s A data source reads what exists already; to make sure that it does, refer to the resource that creates it.", sentence(pachyderm.Reason(err)))
+		o.refuse("does not exist", "%s A data source reads what exists already. To make sure that it does, refer to the resource that creates it.", sentence(pachyderm.Reason(err)))
 		return
 	}
 	o.fail("read", err)

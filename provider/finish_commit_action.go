@@ -26,15 +26,15 @@ func newFinishCommitAction() action.Action {
 
 func finishCommitSchema(ctx context.Context) schema.Schema {
 	return schema.Schema{
-		MarkdownDescription: "Finishes the commit that is open at the head of a branch, and waits until Pachyderm has validated it. As long as it is open, no other can be started, and nothing downstream sees what is in it.\n\n" +
-			"Heads are left open by a writer that has died, and by Pachyderm 2.8 and newer at each start of a pipeline. The bundled runner deals with both when it starts, so its spouts do not need this. " +
+		MarkdownDescription: "Finishes the commit that is open at the head of a branch, and waits until Pachyderm has validated it. While it is open, no other can be started, and nothing downstream sees what is in it.\n\n" +
+			"A writer that has died leaves the head open, and so does Pachyderm 2.8 and newer at each start of a pipeline. The bundled runner deals with both when it starts, so its spouts do not need this. " +
 			"If the head is finished already, nothing is done.\n\n" +
 			"Needs Terraform 1.14.",
 		Attributes: actionAttributes(ctx, map[string]schema.Attribute{
 			"repo":   schema.StringAttribute{Required: true, Validators: notEmptyText, MarkdownDescription: "Repo: for a spout's output, the spout's name."},
 			"branch": schema.StringAttribute{Optional: true, MarkdownDescription: "Branch. Default: `master`."},
 			"discard": schema.BoolAttribute{Optional: true, MarkdownDescription: "Whether the commit is finished with an error, so that what is in it is never read. Default: `false`. " +
-				"On the output branch of a spout it must be `true` for a commit that the spout has begun: finished as it is, it would lack the note of what it holds, and the records in it would come a second time."},
+				"On the output branch of a spout it must be `true` for a commit that the spout has begun: finished as it is, it would not say what it holds, and the runner would write its records again."},
 		})}
 }
 
@@ -81,7 +81,7 @@ func (m *finishCommitModel) invoke(o *operation, progress func(string, ...any)) 
 	case err != nil:
 		o.diags.AddError("Commit "+head.ID+" is finished, but not validated", "Nothing blocks the branch any more. Whether the commit is valid is not known: "+o.connection.explain(err))
 	case done.Error != "" && !m.Discard.ValueBool():
-		o.diags.AddError("Commit "+head.ID+" is not valid", "It was finished, and Pachyderm says of it: "+sentence(done.Error)+" What is in it is not read; later commits go on from the one before.")
+		o.diags.AddError("Commit "+head.ID+" is not valid", "It was finished, and Pachyderm says of it: "+sentence(done.Error)+" What is in it is not read; later commits continue from the one before.")
 	default:
 		progress("Commit %s is finished%s, with %d bytes at the head", head.ID, because(done.Error), done.SizeBytes)
 	}
@@ -100,7 +100,7 @@ func (m *finishCommitModel) spouts(o *operation) bool {
 	case !p.IsSpout || p.OutputBranch != m.Branch.ValueString():
 		return false
 	}
-	o.refuse("is written by a spout", "The open commit is the spout's own, and perhaps it is being written at this moment. Finished from here, it would lack the note of which records it holds, and they would come a second time. "+
+	o.refuse("is written by a spout", "The open commit is the spout's own, and perhaps it is being written at this moment. Finished from here, it would not say which records it holds, and the runner would write them again. "+
 		"If the spout is stuck, restart it by the action pachyderm_restart_spout: the bundled runner deals with the commit. To throw away what is in it, set discard = true.")
 	return true
 }

@@ -30,7 +30,7 @@ func (parseIDFunction) Metadata(_ context.Context, _ function.MetadataRequest, r
 func (parseIDFunction) Definition(_ context.Context, _ function.DefinitionRequest, resp *function.DefinitionResponse) {
 	resp.Definition = function.Definition{
 		Summary: "Take an id of this provider apart",
-		MarkdownDescription: "Returns an object with `project`, `name` and `branch` for the id of a spout, pipeline, repo or branch, as `default/orders` or `default/orders@master`. " +
+		MarkdownDescription: "Returns an object with `project`, `name` and `branch` for the id of a spout, pipeline, repo or branch, such as `default/orders` or `default/orders@master`. " +
 			"`project` is null for a name without a project, which stands for the provider's `default_project`; `branch` is null unless the id has one.",
 		Parameters: []function.Parameter{function.StringParameter{Name: "id", MarkdownDescription: "The id, as `project/name` or `project/name@branch`."}},
 		Return:     function.ObjectReturn{AttributeTypes: parsedIDTypes},
@@ -49,7 +49,7 @@ func (parseIDFunction) Run(ctx context.Context, req function.RunRequest, resp *f
 		project, name = "", rest
 	}
 	if name == "" || hasProject && project == "" || hasBranch && branch == "" || strings.ContainsAny(name+branch, "/@") {
-		resp.Error = function.NewArgumentFuncError(0, "\""+id+"\" must be project/name, or project/name@branch for a branch, as \"default/orders\".")
+		resp.Error = function.NewArgumentFuncError(0, "\""+id+"\" must be project/name, or project/name@branch for a branch, such as \"default/orders\".")
 		return
 	}
 	object, diags := types.ObjectValue(parsedIDTypes, map[string]attr.Value{
@@ -73,8 +73,8 @@ func (quantityBytesFunction) Metadata(_ context.Context, _ function.MetadataRequ
 func (quantityBytesFunction) Definition(_ context.Context, _ function.DefinitionRequest, resp *function.DefinitionResponse) {
 	resp.Definition = function.Definition{
 		Summary: "Turn a size into a number of bytes",
-		MarkdownDescription: "Returns the whole number of bytes that a quantity of Kubernetes stands for, as `1Gi` or `500M`, or a size as the runner's attributes take it, as `64MiB`. " +
-			"It is for configuration that computes sizes or compares them, as in a `validation` or a `precondition`.",
+		MarkdownDescription: "Returns the whole number of bytes that a Kubernetes quantity stands for, such as `1Gi` or `500M`, or a size in the form of the runner's attributes, such as `64MiB`. " +
+			"It is for configuration that computes sizes or compares them, for example in a `validation` or a `precondition`.",
 		Parameters: []function.Parameter{function.StringParameter{Name: "quantity", MarkdownDescription: "The size: a number and perhaps one of `Ki`, `Mi`, `Gi`, `Ti`, `Pi`, `Ei` (powers of 1024), `k`, `M`, `G`, `T`, `P`, `E` (powers of 1000), or of `KiB`, `MiB`, `GiB`, `KB`, `MB`, `GB`."}},
 		Return:     function.NumberReturn{},
 	}
@@ -90,13 +90,13 @@ func (quantityBytesFunction) Run(ctx context.Context, req function.RunRequest, r
 	if err != nil {
 		bytes, otherwise := settings.ParseBytes(text)
 		if otherwise != nil {
-			resp.Error = function.NewArgumentFuncError(0, "\""+text+"\" "+err.Error()+", as \"1Gi\"; or a size such as \"64MiB\".")
+			resp.Error = function.NewArgumentFuncError(0, "\""+text+"\" "+err.Error()+", such as \"1Gi\"; or a size such as \"64MiB\".")
 			return
 		}
 		quantity = new(big.Rat).SetInt64(int64(bytes))
 	}
 	if !quantity.IsInt() {
-		resp.Error = function.NewArgumentFuncError(0, "\""+text+"\" is no whole number of bytes.")
+		resp.Error = function.NewArgumentFuncError(0, "\""+text+"\" is not a whole number of bytes.")
 		return
 	}
 	resp.Error = resp.Result.Set(ctx, new(big.Float).SetInt(quantity.Num()))

@@ -20,7 +20,7 @@ func (p *pachydermProvider) lists() []func() list.ListResource {
 		one(objectList{resource: func() resource.Resource { return newSpoutResource(p.runnerImage()) },
 			doc: "Lists the spouts of a cluster.", filters: []string{"project"}, find: findPipelines(true)}),
 		one(objectList{resource: newPipelineResource,
-			doc: "Lists the pipelines of a cluster that are no spouts.", filters: []string{"project"}, find: findPipelines(false)}),
+			doc: "Lists the pipelines of a cluster that are not spouts.", filters: []string{"project"}, find: findPipelines(false)}),
 		one(objectList{resource: newProjectResource, doc: "Lists the projects of a cluster.", find: findProjects}),
 		one(objectList{resource: newRepoResource,
 			doc: "Lists the repos of a cluster that belong to no pipeline.", filters: []string{"project"}, find: findRepos}),
@@ -29,7 +29,7 @@ func (p *pachydermProvider) lists() []func() list.ListResource {
 		one(objectList{resource: newSecretResource,
 			doc: "Lists the Kubernetes secrets that were made through Pachyderm. What they hold is not listed: Pachyderm does not show it.", find: findSecrets}),
 		one(objectList{resource: newRoleBindingResource,
-			doc:     "Lists the role bindings of users, groups, robots and allClusterUsers on the cluster, its projects and its repos. Those of pipelines are left out: Pachyderm gives them itself. Without authentication there are none. `name_prefix` is compared with the principal, as `user:`.",
+			doc:     "Lists the role bindings of users, groups, robots and allClusterUsers on the cluster, its projects and its repos. Those of pipelines are left out: Pachyderm gives them itself. Without authentication there are none. `name_prefix` is compared with the principal, for example `user:`.",
 			filters: []string{"project"}, find: findRoleBindings}),
 	}
 }

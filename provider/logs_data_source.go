@@ -38,7 +38,7 @@ type logEntry struct {
 
 const logsDoc = `The newest lines that a spout's or pipeline's code has written to its standard output and error.
 
-Pachyderm reads them from the pods that are there: a pipeline that is paused, or has no workers at the moment, has none, which is a warning.
+Pachyderm reads them from the pods that are there. A pipeline that is paused, or has no workers at the moment, has none, and the data source warns of that.
 
 ~> The lines are kept in the state, whatever they hold.`
 
@@ -50,7 +50,7 @@ func newLogsDataSource() datasource.DataSource {
 			"lines": schema.Int64Attribute{Optional: true, Validators: []validator.Int64{int64validator.Between(1, 10000)},
 				MarkdownDescription: "How many lines, at most. Default: `100`."},
 			"since": schema.StringAttribute{Optional: true, CustomType: textType{kind: durationKind},
-				MarkdownDescription: "How old lines may be, as `15m`. Default: `24h`, which is Pachyderm's own."},
+				MarkdownDescription: "How old lines may be, for example `15m`. Default: `24h`, which is Pachyderm's own."},
 			"worker_lines": schema.BoolAttribute{Optional: true, MarkdownDescription: "Whether to add what Pachyderm's own worker says. Default: `false`."},
 			"messages":     schema.ListAttribute{Computed: true, ElementType: types.StringType, MarkdownDescription: "The lines, oldest first."},
 			"entries": schema.ListNestedAttribute{Computed: true, MarkdownDescription: "The same lines, with where they come from.",
@@ -78,7 +78,7 @@ func (m *logsData) read(o *operation) {
 	if since := m.Since.ValueString(); since != "" {
 		var err error
 		if options.Since, err = time.ParseDuration(since); err != nil || options.Since <= 0 {
-			o.diags.AddAttributeError(path.Root("since"), "Invalid since", "since must be more than 0, as \"15m\".")
+			o.diags.AddAttributeError(path.Root("since"), "Invalid since", "since must be more than 0, for example \"15m\".")
 			return
 		}
 	}

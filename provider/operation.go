@@ -110,7 +110,7 @@ func (o *operation) command() string {
 
 // exists says that the object was there before. more may say what else helps.
 func (o *operation) exists(more string) {
-	o.refuse("exists already", "This configuration did not create it. To manage it from here, import it:%s\n\nElse choose another name. To replace what this configuration did create, leave create_before_destroy out of its lifecycle block: two of one name cannot be there at once.%s", o.command(), more)
+	o.refuse("exists already", "This configuration did not create it. To manage it from here, import it:%s\n\nOtherwise choose another name. To replace what this configuration did create, leave create_before_destroy out of its lifecycle block: two of one name cannot be there at once.%s", o.command(), more)
 }
 
 // creation is how an object is made. look says whether it is there and, if so,
@@ -181,7 +181,7 @@ func (o *operation) followUp(look func(context.Context) (there, same bool, err e
 	case !there:
 		o.refuse("was probably not created", "%sand there is no such %s. Apply again. If it has appeared by then, import it:%s", unclear, o.kind, o.command())
 	case !same:
-		o.refuse("is not what was asked for", "%sand what is there differs from the configuration: somebody else was faster. If it is what you want to manage, import it:%s", unclear, o.command())
+		o.refuse("is not what was asked for", "%sand what is there differs from the configuration: somebody else changed it first. If it is what you want to manage, import it:%s", unclear, o.command())
 	}
 	return err == nil && there && same
 }

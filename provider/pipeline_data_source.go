@@ -53,7 +53,7 @@ func pipelineFactAttributes(kind string) map[string]schema.Attribute {
 		"output_repo":    computedText("Name of the output repo."),
 		"output_branch":  computedText("Branch of the output repo that it writes."),
 		"created_at":     computedText("When it was created, in RFC 3339; before Pachyderm 2.11, when it was last updated."),
-		"last_job_state": computedText("State of the newest job, as `running`, `success` or `failure`; null for spouts, and before the first job."),
+		"last_job_state": computedText("State of the newest job, for example `running`, `success` or `failure`. Null for spouts, and before the first job."),
 	}
 }
 
@@ -92,7 +92,7 @@ type pipelineData struct {
 
 func newPipelineDataSource() datasource.DataSource {
 	return &dataSource[pipelineData, *pipelineData]{kind: "pipeline", schema: func(context.Context) schema.Schema {
-		return schema.Schema{MarkdownDescription: "One pipeline of any kind, and how it is at the moment. It is read whenever Terraform refreshes, so that values of it in a `check` block are fresh, and in a resource's arguments change with each plan.",
+		return schema.Schema{MarkdownDescription: "One pipeline of any kind, and how it is at the moment. Terraform reads it at each refresh: a `check` block sees fresh values, and a resource's arguments made of them change with each plan.",
 			Attributes: pipelineHealthAttributes("pipeline", "The newest commit of the output branch that can be read: finished, and without an error. Null before the first one.")}
 	}}
 }
@@ -152,13 +152,13 @@ func newSpoutDataSource() datasource.DataSource {
 			"Commits that only say where reading begins, and those of Pachyderm's own, are passed over. Null before the first one. `pachyderm_spout` looks at the newest 1,000 commits.")
 		maps.Copy(attributes, map[string]schema.Attribute{
 			"healthy": schema.BoolAttribute{Computed: true, MarkdownDescription: "Whether the spout works: its pod is there, `runner_ready` is not `false`, and the log tells of no failure of other code."},
-			"runner_ready": schema.BoolAttribute{Computed: true, MarkdownDescription: "Whether the bundled runner ingests. That there is nothing to read at the moment is no reason not to be ready. " +
-				"It is read from the log, or where that cannot be read, from the commits. Null for spouts with `transform`, and while it is not known."},
-			"last_error": computedText("What the runner waits for, or what it has failed at, as its log says; with `transform`, how the command has failed or ended. Null if the newest pod's log tells of no such thing, or cannot be read."),
+			"runner_ready": schema.BoolAttribute{Computed: true, MarkdownDescription: "Whether the bundled runner ingests. A runner that has nothing to read is ready, too. " +
+				"The provider finds it in the log, or if that cannot be read, in the commits. Null for spouts with `transform`, and while it is not known."},
+			"last_error": computedText("What the runner waits for, or what it has failed at, as its log says. With `transform`, how the command has failed or ended. Null if the newest pod's log tells of no such thing, or cannot be read."),
 			"head_commit": schema.SingleNestedAttribute{Computed: true, Attributes: commitFactAttributes(),
 				MarkdownDescription: "The newest commit of the output branch that can be read: finished, and without an error. Unlike `last_commit`, it may be one without data. Null before the first one."},
 			"offsets": schema.MapAttribute{Computed: true, ElementType: types.MapType{ElemType: types.Int64Type},
-				MarkdownDescription: "The next offset to be read, by stream (such as a topic) and partition, as `offsets[\"orders\"][\"0\"]`: the newest position on the output branch. Null where there is none."},
+				MarkdownDescription: "The next offset to be read, by stream (such as a topic) and partition, for example `offsets[\"orders\"][\"0\"]`: the newest position on the output branch. Null where there is none."},
 		})
 		return schema.Schema{MarkdownDescription: spoutDataDoc, Attributes: attributes}
 	}}
@@ -170,7 +170,7 @@ func (m *spoutData) read(o *operation) {
 		return
 	}
 	if m.Type.ValueString() != pachyderm.KindSpout {
-		o.refuse("is no spout", "It is a pipeline of the kind %s. Use the data source pachyderm_pipeline.", m.Type.ValueString())
+		o.refuse("is not a spout", "It is a pipeline of the kind %s. Use the data source pachyderm_pipeline.", m.Type.ValueString())
 		return
 	}
 	if m.readCommits(o); !o.diags.HasError() {
@@ -241,7 +241,7 @@ type spoutsData struct {
 
 func newSpoutsDataSource() datasource.DataSource {
 	return &dataSource[spoutsData, *spoutsData]{kind: "spouts", schema: func(context.Context) schema.Schema {
-		return schema.Schema{MarkdownDescription: "The spouts that the token's owner may see. It is no error if there are none of those that are asked for.",
+		return schema.Schema{MarkdownDescription: "The spouts that the token's owner may see. No match is not an error.",
 			Attributes: projectListAttributes("spouts", "The spouts, by id. Their workers and commits are not looked at: see the data source `pachyderm_spout`.", pipelineFactAttributes("spout"))}
 	}}
 }

@@ -53,7 +53,7 @@ func TestPipelineDataSources(t *testing.T) {
 		equalValues(t, "spouts", read("spouts", object{}), object{"ids": []any{"default/orders", "default/payments"}})
 		equalValues(t, "spouts", read("spouts", object{"name_prefix": "pay", "project": "default"}), object{"ids": []any{"default/payments"}})
 		equalValues(t, "spouts", read("spouts", object{"name_regex": "^edges$"}), object{"ids": []any{}, "spouts": []any{}})
-		for config, want := range map[string]string{"edges": "is no spout", "nobody": "does not exist"} {
+		for config, want := range map[string]string{"edges": "is not a spout", "nobody": "does not exist"} {
 			if _, said := i.read("pachyderm_spout", object{"name": config}); !strings.Contains(errorsIn(said), want) {
 				t.Errorf("%s: %s", config, errorsIn(said))
 			}

@@ -117,7 +117,7 @@ func (o *pipelineOperation) empty() bool {
 
 func (o *pipelineOperation) refuseData() {
 	o.diags.AddError("Output repo of "+o.label()+" holds data", fmt.Sprintf("Destroying the %s would delete the repo %s with everything that was written, also in older commits. "+
-		"Nothing was deleted. Choose what is to become of the data and apply that first:\n\n"+
+		"Nothing was deleted. Choose what happens to the data and apply that first:\n\n"+
 		"  force_destroy    = true   deletes it\n"+
 		"  keep_output_repo = true   keeps it in a plain repo; a pipeline of the same name cannot be created then\n\n"+
 		"To stop the %s and leave everything as it is, set paused = true instead. For an object that the plan calls deposed, see the guide to troubleshooting.",

@@ -149,7 +149,7 @@ func (m *pipelineModel) complete(_ *connection, config, state *pipelineModel, di
 			attribute = "project"
 		}
 		warnOfReplace(diags, path.Root(attribute), "pipeline", state.pipelineID(), state.ForceDestroy, state.KeepOutputRepo,
-			"The new pipeline begins with an empty repo, and processes its inputs anew.")
+			"The new pipeline begins with an empty repo, and processes its inputs again.")
 	}
 }
 

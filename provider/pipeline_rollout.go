@@ -84,7 +84,7 @@ func (o *pipelineOperation) existsAlready() {
 		o.exists("")
 		return
 	}
-	o.diags.AddError("Repo "+o.id.String()+" is in the way of "+o.label(), fmt.Sprintf("There is no pipeline %[1]s, but a repo of that name, as keep_output_repo leaves one. Pachyderm creates no pipeline while there is one.\n\n"+
+	o.diags.AddError("Repo "+o.id.String()+" is in the way of "+o.label(), fmt.Sprintf("There is no pipeline %[1]s, but a repo of that name, such as keep_output_repo leaves. Pachyderm creates no pipeline while there is one.\n\n"+
 		"To keep its data, give the new %[2]s another name. A pachyderm_repo can manage the old repo: terraform import <address of the repo> %[1]s\n\n"+
 		"If its data may go, delete it and apply again: pachctl delete repo --project %[3]s %[4]s", o.id, o.kind, o.id.Project, o.id.Name))
 }
@@ -121,7 +121,7 @@ func (o *pipelineOperation) arrived(version uint64, cause error) bool {
 	case p.Version < version:
 		o.diags.AddError(capital(o.label())+" was probably not updated", unclear+"and the pipeline is still at version "+fmt.Sprint(p.Version)+". Apply again.")
 	case p.Version > version || !o.wanted.means(ctx, p):
-		o.diags.AddError(capital(o.label())+" is not what was asked for", unclear+"and the pipeline that is there has another specification: somebody else was faster. "+
+		o.diags.AddError(capital(o.label())+" is not what was asked for", unclear+"and the pipeline that is there has another specification: somebody else changed it first. "+
 			"If it is the one that you want to manage, import it:"+o.command())
 	default:
 		return true

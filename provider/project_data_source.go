@@ -65,7 +65,7 @@ type projectsData struct {
 
 func newProjectsDataSource() datasource.DataSource {
 	return &dataSource[projectsData, *projectsData]{kind: "projects", schema: func(context.Context) schema.Schema {
-		return schema.Schema{MarkdownDescription: "The projects of the cluster. It is no error if there are none of those that are asked for.",
+		return schema.Schema{MarkdownDescription: "The projects of the cluster. No match is not an error.",
 			Attributes: listAttributes("projects", "names", "Their names, sorted.", "The projects, by name.", projectFactAttributes())}
 	}}
 }

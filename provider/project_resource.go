@@ -34,13 +34,13 @@ func newProjectResource() resource.Resource {
 
 const projectDoc = `A project: a namespace for pipelines and repos, on which roles can be granted.
 
-Destroying a project is refused while there are pipelines or repos in it, unless ` + "`force_destroy`" + ` is set: then they are deleted with it, and all data in them. The project ` + "`default`" + `, which every Pachyderm has, can be imported to describe it, and is never deleted.`
+Destroying a project is refused while there are pipelines or repos in it, unless ` + "`force_destroy`" + ` is set, which deletes them with it, and all data in them. The project ` + "`default`" + `, which every Pachyderm has, can be imported to describe it, and is never deleted.`
 
 func projectSchema(ctx context.Context) schema.Schema {
 	return schema.Schema{MarkdownDescription: projectDoc, Attributes: map[string]schema.Attribute{
 		"id": schema.StringAttribute{Computed: true, MarkdownDescription: "The name."},
 		"name": schema.StringAttribute{Required: true, Validators: []validator.String{projectForms, stringvalidator.LengthBetween(1, maxProject)},
-			MarkdownDescription: "Name of the project: letters, digits, `-` and `_`, with a letter or digit first; at most 51. Projects with upper-case letters or `_` cannot hold spouts. A change replaces the project."},
+			MarkdownDescription: "Name of the project: letters, digits, `-` and `_`, with a letter or digit first, at most 51. Projects with upper-case letters or `_` cannot hold spouts. A change replaces the project."},
 		"description": descriptionAttribute("What the project is for."),
 		"force_destroy": schema.BoolAttribute{Optional: true, Computed: true, Default: booldefault.StaticBool(false),
 			MarkdownDescription: "Whether destroy deletes all pipelines and repos in the project, whoever made them, with all their data. The data cannot be brought back. It must be applied before the destroy. Default: `false`."},

@@ -135,33 +135,35 @@ func (p *pachydermProvider) Metadata(_ context.Context, _ provider.MetadataReque
 func (p *pachydermProvider) Schema(_ context.Context, _ provider.SchemaRequest, resp *provider.SchemaResponse) {
 	resp.Schema = schema.Schema{
 		MarkdownDescription: "Manages [Pachyderm](https://github.com/pachyderm/pachyderm) 2.6 to 2.12: spout pipelines, which bring streams of data into versioned repos.\n\n" +
-			"The address of the cluster decides which credentials are used, and comes from the first of: `address`; pachctl's config file, if `config_path` or `context` is set; `PACHD_ADDRESS`; pachctl's config file. " +
-			"**A token is only sent to the address it belongs to**: `auth_token`, `id_token` or their variables to the one of `address` or `PACHD_ADDRESS`, and a context's token to that context's address. There is no default address.\n\n" +
-			"A proxy is used if the environment variable `HTTPS_PROXY` names one, such as `http://proxy.example.com:3128`, with or without TLS to Pachyderm. `NO_PROXY` lists the hosts and networks that are reached without it; this machine is always among them. The proxy must allow `CONNECT` to Pachyderm's port.\n\n" +
-			"In all blocks, an attribute that is empty (`\"\"`, `[]` or `{}`) is as good as one that is left out, except where its own text says otherwise, and for `project`, `image` and names.",
+			"The address of the cluster decides which credentials are used. It comes from the first of these:\n" +
+			"1. `address`\n1. pachctl's config file, if `config_path` or `context` is set\n1. `PACHD_ADDRESS`\n1. pachctl's config file\n\n" +
+			"There is no default address. " +
+			"**A token is only sent to the address it belongs to**: `auth_token`, `id_token` or their variables to the one of `address` or `PACHD_ADDRESS`, and a context's token to that context's address.\n\n" +
+			"A proxy is used if the environment variable `HTTPS_PROXY` names one, such as `http://proxy.example.com:3128`, with or without TLS to Pachyderm. `NO_PROXY` lists the hosts and networks that are reached without it. This machine is always among them. The proxy must allow `CONNECT` to Pachyderm's port.\n\n" +
+			"In all blocks, an empty attribute (`\"\"`, `[]` or `{}`) counts as left out, except where its own text says otherwise, and for `project`, `image` and names.",
 		Attributes: map[string]schema.Attribute{
 			"address": schema.StringAttribute{Optional: true, Validators: []validator.String{addressForm{}},
-				MarkdownDescription: "Address of pachd, as `grpcs://pachyderm.example.com:443`. `grpcs://` and `https://` use TLS, `grpc://` and `http://` do not. The default port is 30650, also with TLS. May be set by `PACHD_ADDRESS`."},
+				MarkdownDescription: "Address of pachd, for example `grpcs://pachyderm.example.com:443`. `grpcs://` and `https://` use TLS, `grpc://` and `http://` do not. The default port is 30650, also with TLS. May be set by `PACHD_ADDRESS`."},
 			"auth_token": schema.StringAttribute{Optional: true, Sensitive: true,
 				MarkdownDescription: "Token to authenticate with, for the address of `address` or `PACHD_ADDRESS`: a robot's, or a user's session token. Not needed where authentication is off. May be set by `PACHYDERM_AUTH_TOKEN`, which keeps it out of the configuration."},
 			"token_file": schema.StringAttribute{Optional: true,
 				MarkdownDescription: "File that holds the token, in place of `auth_token`. It is read for each call, so that a token can be renewed while Terraform runs. May be set by `PACHYDERM_AUTH_TOKEN_FILE`."},
 			"id_token": schema.StringAttribute{Optional: true, Sensitive: true,
-				MarkdownDescription: "Id token of the OIDC provider that Pachyderm trusts, in place of `auth_token`: it is exchanged for a session, which ends with it, as by `pachctl auth login --id-token`. Its audience must be Pachyderm's client id there, and its claim `email` says who it is. May be set by `PACHYDERM_ID_TOKEN`."},
+				MarkdownDescription: "Id token of the OIDC provider that Pachyderm trusts, in place of `auth_token`. The provider exchanges it for a session, which ends with it, like `pachctl auth login --id-token`. Its audience must be Pachyderm's client id there, and its claim `email` says who it is. May be set by `PACHYDERM_ID_TOKEN`."},
 			"config_path": schema.StringAttribute{Optional: true,
-				MarkdownDescription: "pachctl's config file. Default: `PACH_CONFIG`, or else `~/.pachyderm/config.json`, which may be missing. Conflicts with `address`."},
+				MarkdownDescription: "pachctl's config file. Default: `PACH_CONFIG`, otherwise `~/.pachyderm/config.json`, which may be missing. Conflicts with `address`."},
 			"context": schema.StringAttribute{Optional: true,
-				MarkdownDescription: "Context of pachctl's config file whose address, token and certificates are used. Default: `PACH_CONTEXT`, or else the active one. Conflicts with `address`."},
+				MarkdownDescription: "Context of pachctl's config file whose address, token and certificates are used. Default: `PACH_CONTEXT`, otherwise the active one. Conflicts with `address`."},
 			"ca_certificate": schema.StringAttribute{Optional: true,
 				MarkdownDescription: "Certificates of the authorities to trust in place of the system's, in PEM (the text, not a path). Needs an address with TLS. `PACH_CA_CERTS` may hold the path of a file with them."},
 			"allow_cleartext_credentials": schema.BoolAttribute{Optional: true,
-				MarkdownDescription: "Whether tokens and the data of `pachyderm_secret` may be sent without TLS, to an address with `grpc://`, `http://` or no scheme. Everybody on the way can read them. Without this, they are sent in clear to this machine only (`localhost`, as with a port forward). Default: `false`."},
+				MarkdownDescription: "Whether tokens and the data of `pachyderm_secret` may be sent without TLS, to an address with `grpc://`, `http://` or no scheme. Everybody on the way can read them. Without this, they are sent in clear to this machine only (`localhost`, for example with a port forward). Default: `false`."},
 			"cluster_deployment_id": schema.StringAttribute{Optional: true,
-				MarkdownDescription: "Deployment id of the only cluster that may be changed. It is compared before anything else is sent, a token included. The data source `pachyderm_cluster` shows it; what `pachctl inspect cluster` shows is another one. Default: that of the context, where the address comes from pachctl's config file and the context has one."},
+				MarkdownDescription: "Deployment id of the only cluster that may be changed. It is compared before anything else is sent, a token included. The data source `pachyderm_cluster` shows it. `pachctl inspect cluster` shows another id. Default: that of the context, where the address comes from pachctl's config file and the context has one."},
 			"default_project": schema.StringAttribute{Optional: true,
 				MarkdownDescription: "Project of resources that name none. A change replaces them. Default: `default`."},
 			"request_timeout": schema.StringAttribute{Optional: true, CustomType: textType{kind: durationKind},
-				MarkdownDescription: "How long one call may take, as `90s`, repetitions included: a call is repeated while Pachyderm is unavailable, and for no other error. Default: `1m`."},
+				MarkdownDescription: "How long one call may take, with its repetitions, for example `90s`. A call is repeated while Pachyderm is unavailable, and for no other error. Default: `1m`."},
 		},
 	}
 }
@@ -224,14 +226,14 @@ func (p *pachydermProvider) Configure(ctx context.Context, req provider.Configur
 		resp.Diagnostics.AddWarning("Credentials left out", warning)
 	}
 	if credentials.Address.Exposed() && credentials.Token+credentials.TokenFile+credentials.IDToken != "" {
-		resp.Diagnostics.AddWarning("Token without TLS", fmt.Sprintf("Everybody on the way to %s (from %s) can read the token that is sent there, as allow_cleartext_credentials allows.", credentials.Address, credentials.Origin))
+		resp.Diagnostics.AddWarning("Token without TLS", fmt.Sprintf("Everybody on the way to %s (from %s) can read the token that is sent there. allow_cleartext_credentials allows that.", credentials.Address, credentials.Origin))
 	}
 	retry := p.retry
 	if timeout, err := time.ParseDuration(m.RequestTimeout.ValueString()); err == nil {
 		retry.Timeout = timeout
 	}
 	if retry.Timeout <= 0 {
-		resp.Diagnostics.AddAttributeError(path.Root("request_timeout"), "Invalid request_timeout", "request_timeout must be more than 0, as \"1m\".")
+		resp.Diagnostics.AddAttributeError(path.Root("request_timeout"), "Invalid request_timeout", "request_timeout must be more than 0, for example \"1m\".")
 		return
 	}
 	c.requestTimeout = retry.Timeout

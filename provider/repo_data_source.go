@@ -82,7 +82,7 @@ type reposData struct {
 
 func newReposDataSource() datasource.DataSource {
 	return &dataSource[reposData, *reposData]{kind: "repos", schema: func(context.Context) schema.Schema {
-		return schema.Schema{MarkdownDescription: "The repos that the token's owner may see, output repos of pipelines among them. It is no error if there are none of those that are asked for.",
+		return schema.Schema{MarkdownDescription: "The repos that the token's owner may see, output repos of pipelines among them. No match is not an error.",
 			Attributes: projectListAttributes("repos", "The repos, by id.", repoFactAttributes())}
 	}}
 }

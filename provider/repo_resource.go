@@ -30,7 +30,7 @@ func newRepoResource() resource.Resource {
 	return &objectResource[repoModel, *repoModel]{kind: "repo", schema: repoSchema, identity: inProject("Name of the repo.")}
 }
 
-const repoDoc = `A repo: versioned data, which pipelines read and others than pipelines write. The output repo of a pipeline or spout is made, described and deleted with it, and is not managed by this resource.
+const repoDoc = `A repo: versioned data that pipelines read. It is for repos that no pipeline writes: the output repo of a pipeline or spout is made and deleted with it.
 
 While a repo holds data, a plan to destroy it is refused, unless ` + "`force_destroy`" + ` is set. It is never destroyed while a pipeline reads it.`
 
@@ -94,7 +94,7 @@ func (m *repoModel) plain(o *operation, verb string) bool {
 	switch {
 	case err == nil:
 		o.refuse("belongs to a pipeline", "It is the output repo of the pipeline %s, and is made, described and deleted with it. "+
-			"Manage the pipeline instead, as pachyderm_spout for a spout. To read the repo only, use the data source pachyderm_repo.", o.name)
+			"Manage the pipeline instead: with pachyderm_spout if it is a spout. To read the repo only, use the data source pachyderm_repo.", o.name)
 	case !pachyderm.IsNotFound(err):
 		o.fail(verb, err)
 	}

@@ -30,8 +30,8 @@ func newRestartSpoutAction() action.Action {
 // pipelines that have failed, which a start does not.
 func restartSpoutSchema(ctx context.Context) schema.Schema {
 	return schema.Schema{
-		MarkdownDescription: "Restarts a spout: its pod is replaced by a new one, and the action waits until that runs. It is of use after a change of a secret that the spout reads, or when it is stuck.\n\n" +
-			"The spout's specification is sent once more as it is, which makes a new version of the pipeline. That leaves the output branch alone; stopping and starting would not. Only where a pipeline reads the output branch itself, Pachyderm refuses that, and the spout is stopped for it and started again. The next refresh shows the new `version`, and no other change. " +
+		MarkdownDescription: "Restarts a spout: Pachyderm replaces its pod, and the action waits until the new one runs. Use it after a change of a secret that the spout reads, or when the spout is stuck.\n\n" +
+			"The spout's specification is sent once more as it is, which makes a new version of the pipeline. That leaves the output branch alone, which stopping and starting would not. Where a pipeline reads the output branch itself, Pachyderm refuses it, and the action stops and starts the spout instead. The next refresh shows the new `version`, and no other change. " +
 			"A spout that Pachyderm has given up (`failure`) is tried again. A paused one is refused.\n\n" +
 			"Needs Terraform 1.14.",
 		Attributes: actionAttributes(ctx, map[string]schema.Attribute{

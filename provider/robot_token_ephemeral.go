@@ -50,21 +50,21 @@ func (r *robotTokenEphemeral) Metadata(_ context.Context, req ephemeral.Metadata
 // Schema describes the ephemeral resource.
 func (r *robotTokenEphemeral) Schema(_ context.Context, _ ephemeral.SchemaRequest, resp *ephemeral.SchemaResponse) {
 	resp.Schema = schema.Schema{
-		MarkdownDescription: "An authentication token for a robot user, which lives no longer than it is needed. It is in no plan and no state.\n\n" +
+		MarkdownDescription: "An authentication token for a robot user, which lives only as long as it is needed. It is in no plan and no state.\n\n" +
 			"Terraform opens it in each plan and once more in each apply, and each time Pachyderm makes another token. At the end of the run the token is revoked. " +
-			"Where it must outlive the run, as in the `data_wo` of a `pachyderm_secret`, set `revoke_on_close = false` and a `ttl`: the token of the apply is then the one that stays, while that of the plan is left to expire. " +
-			"A robot exists as soon as it has a token; what it may do is said by `pachyderm_role_binding`.\n\n" +
+			"Where it must outlive the run, for example in the `data_wo` of a `pachyderm_secret`, set `revoke_on_close = false` and a `ttl`: the token of the apply is then the one that stays, while that of the plan is left to expire. " +
+			"A robot exists as soon as it has a token. A `pachyderm_role_binding` says what it may do.\n\n" +
 			"Needs authentication to be active, the role `clusterAdmin` or `robotUser`, and Terraform 1.10 or OpenTofu 1.11.",
 		Attributes: map[string]schema.Attribute{
 			"robot": schema.StringAttribute{Required: true,
 				Validators:          []validator.String{stringvalidator.RegexMatches(regexp.MustCompile(`^[^:\s]+$`), "must be the robot's name alone, without \"robot:\", colons and spaces")},
-				MarkdownDescription: "Name of the robot, as `ci`. Its principal is `robot:ci`."},
+				MarkdownDescription: "Name of the robot, for example `ci`. Its principal is `robot:ci`."},
 			"ttl": schema.StringAttribute{Optional: true, Computed: true, CustomType: textType{kind: durationKind},
-				MarkdownDescription: "How long the token is valid, as `90m`, in whole seconds. It must be longer than what uses the token takes. Default: `1h`."},
+				MarkdownDescription: "How long the token is valid, in whole seconds, for example `90m`. It must be longer than what uses the token takes. Default: `1h`."},
 			"revoke_on_close": schema.BoolAttribute{Optional: true, Computed: true,
 				MarkdownDescription: "Whether the token is revoked when Terraform has no more use for it in this run. Default: `true`."},
-			"principal":  schema.StringAttribute{Computed: true, MarkdownDescription: "The robot's principal, as `robot:ci`, for role bindings."},
-			"expires_at": schema.StringAttribute{Computed: true, MarkdownDescription: "When the token ceases to be valid, in RFC 3339."},
+			"principal":  schema.StringAttribute{Computed: true, MarkdownDescription: "The robot's principal for role bindings, for example `robot:ci`."},
+			"expires_at": schema.StringAttribute{Computed: true, MarkdownDescription: "When the token expires, in RFC 3339."},
 			"token":      schema.StringAttribute{Computed: true, Sensitive: true, MarkdownDescription: "The token."},
 		},
 	}

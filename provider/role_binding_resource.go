@@ -42,7 +42,7 @@ func newRoleBindingResource() resource.Resource {
 		form:    "type/project/name/principal",
 		pattern: regexp.MustCompile(`^(?P<type>cluster|project|repo)(?:/(?P<project>[^/:]+))??(?:/(?P<name>[^/:]+))?/(?P<principal>[a-zA-Z]+:.+|` + pachyderm.AllUsers + `)$`),
 		docs: []identityPart{{"type", "What the roles are on: cluster, project or repo."}, {"project", "Project of a repo; the provider's default_project if left out."},
-			{"name", "Name of the project or repo."}, {"principal", "Who has the roles, as user:a@example.com."}},
+			{"name", "Name of the project or repo."}, {"principal", "Who has the roles, for example user:a@example.com."}},
 		at:       map[string]path.Path{"type": on.AtName("type"), "project": on.AtName("project"), "name": on.AtName("name")},
 		optional: []string{"project", "name"},
 		complete: func(values map[string]types.String, c *connection) {
@@ -57,23 +57,28 @@ const roleBindingDoc = `The roles that one principal has on one resource: the cl
 
 The resource is authoritative for that pair: it sets all of the principal's roles there, and takes away those that were given by other means. Roles of other principals, and roles that are inherited from the project or the cluster, are left alone. Destroying it takes all of the principal's roles on the resource away.
 
-Needs authentication to be active, and the role ` + "`clusterAdmin`, `projectOwner` or `repoOwner`" + ` on the resource. Mind the roles of the principal that Terraform itself uses: who destroys those cannot put them back.`
+Needs authentication to be active, and the role ` + "`clusterAdmin`, `projectOwner` or `repoOwner`" + ` on the resource. Be careful with the roles of the principal that Terraform itself uses: after destroying them, Terraform cannot put them back.`
 
 func roleBindingSchema(ctx context.Context) schema.Schema {
 	return schema.Schema{MarkdownDescription: roleBindingDoc, Attributes: map[string]schema.Attribute{
 		"id": schema.StringAttribute{Computed: true, MarkdownDescription: "`cluster/<principal>`, `project/<name>/<principal>` or `repo/<project>/<name>/<principal>`."},
 		"resource": schema.SingleNestedAttribute{Required: true, MarkdownDescription: "What the roles are on. A change replaces the binding.", Attributes: map[string]schema.Attribute{
 			"type": schema.StringAttribute{Required: true, Validators: []validator.String{stringvalidator.OneOf(pachyderm.OnCluster, pachyderm.OnProject, pachyderm.OnRepo)},
-				MarkdownDescription: "`cluster`, `project` or `repo`. The repo of a spout or pipeline has the pipeline's name."},
+				MarkdownDescription: "Kind of the resource:\n    * `cluster`: all of Pachyderm.\n    * `project`: one project.\n    * `repo`: one repo. That of a spout or pipeline has the pipeline's name."},
 			"project": schema.StringAttribute{Optional: true, Computed: true, Validators: []validator.String{stringvalidator.LengthAtLeast(1)},
 				MarkdownDescription: "Project of the repo, for the type `repo` only. Default: the provider's `default_project`."},
 			"name": schema.StringAttribute{Optional: true,
 				MarkdownDescription: "Name of the project or of the repo. Not for the type `cluster`."},
 		}},
 		"principal": schema.StringAttribute{Required: true,
-			MarkdownDescription: "Who has the roles: `user:<address>`, `group:<name>`, `robot:<name>`, `pipeline:<project>/<name>`, or `allClusterUsers` for everybody who is authenticated. A change replaces the binding."},
+			MarkdownDescription: "Who has the roles. A change replaces the binding.\n" +
+				"    * `user:<address>`: one user.\n    * `group:<name>`: the members of a group.\n    * `robot:<name>`: a robot.\n" +
+				"    * `pipeline:<project>/<name>`: the code of a pipeline.\n    * `allClusterUsers`: everybody who is authenticated."},
 		"roles": schema.SetAttribute{Required: true, ElementType: types.StringType, Validators: []validator.Set{setvalidator.SizeAtLeast(1), setvalidator.ValueStringsAre(stringvalidator.LengthAtLeast(1))},
-			MarkdownDescription: "All roles of the principal on the resource. On a repo: `repoReader`, `repoWriter`, `repoOwner`. On a project, those and `projectViewer`, `projectWriter`, `projectOwner`. On the cluster, all of them and `clusterAdmin`, `projectCreator`, `secretAdmin`, `robotUser`, `debugger`, `lokiLogReader`, `pachdLogReader` and others."},
+			MarkdownDescription: "All roles of the principal on the resource. Pachyderm knows these, and newer versions know more:\n" +
+				"    * On a repo: `repoReader`, `repoWriter`, `repoOwner`.\n" +
+				"    * On a project: those of a repo, `projectViewer`, `projectWriter`, `projectOwner`.\n" +
+				"    * On the cluster: all of those, `clusterAdmin`, `projectCreator`, `secretAdmin`, `robotUser`, `debugger`, `lokiLogReader`, `pachdLogReader`."},
 		"timeouts": timeoutsAttribute(""),
 	}}
 }
@@ -89,7 +94,7 @@ func (m *roleBindingModel) validate(_ context.Context, diags *diag.Diagnostics) 
 	for _, element := range m.Roles.Elements() {
 		role, ok := element.(types.String)
 		if ok && known(role) && role.ValueString() != "" && !slices.Contains(pachyderm.KnownRoles, role.ValueString()) {
-			diags.AddAttributeWarning(path.Root("roles"), "Unknown role", fmt.Sprintf("roles has %q, which Pachyderm 2.6 does not have. Newer servers may; one that does not refuses it. Known are: %s.",
+			diags.AddAttributeWarning(path.Root("roles"), "Unknown role", fmt.Sprintf("roles has %q, which Pachyderm 2.6 does not have. Newer versions may have it. Known roles: %s.",
 				role.ValueString(), strings.Join(pachyderm.KnownRoles, ", ")))
 		}
 	}
@@ -200,7 +205,7 @@ func (m *roleBindingModel) explained(err error) error {
 	case pachyderm.IsAuthNotActivated(err):
 		return pachyderm.Hint(err, authNeeded)
 	case pachyderm.IsNoRoleBinding(err):
-		return pachyderm.Hint(err, "There is no such "+m.on().Kind+". Refer to it by its resource, as resource = { type = \"repo\", name = pachyderm_repo.<name>.name }, so that it is created first")
+		return pachyderm.Hint(err, "There is no such "+m.on().Kind+". Refer to it by its resource, for example resource = { type = \"repo\", name = pachyderm_repo.<name>.name }, so that it is created first")
 	}
 	return err
 }

@@ -33,7 +33,7 @@ func runPipelineSchema(ctx context.Context) schema.Schema {
 		MarkdownDescription: "Runs a pipeline now, and waits until its job has ended.\n\n" +
 			"A pipeline with a `cron` input is given a tick, on all of its cron inputs. " +
 			"Any other pipeline, and each with `reprocess = true`, is sent its specification once more as it is. That makes a new version of it, whose job goes over the newest input. What earlier jobs have done is skipped, unless `reprocess` is set.\n\n" +
-			"Pipelines run by themselves when there is new input; this is for a run without. Spouts have no jobs: see `pachyderm_restart_spout`.\n\n" +
+			"Pipelines run by themselves when there is new input. This is for a run without. Spouts have no jobs: see `pachyderm_restart_spout`.\n\n" +
 			"Needs Terraform 1.14.",
 		Attributes: actionAttributes(ctx, map[string]schema.Attribute{
 			"name":      schema.StringAttribute{Required: true, Validators: notEmptyText, MarkdownDescription: "Name of the pipeline."},
@@ -66,7 +66,7 @@ func (m *runPipelineModel) invoke(o *operation, progress func(string, ...any)) {
 		o.refuse("has no jobs", "It is a %s, which runs all the time. To restart a spout, use the action pachyderm_restart_spout.", before.Kind)
 		return
 	case before.Stopped:
-		o.refuse("is paused", "A paused pipeline runs no jobs. Start it first, as by paused = false in its pachyderm_pipeline.")
+		o.refuse("is paused", "A paused pipeline runs no jobs. Start it first, for example by paused = false in its pachyderm_pipeline.")
 		return
 	}
 	old, err := o.client.NewestJobs(o.ctx, m.id(), newestJobs)
@@ -139,7 +139,7 @@ func (m *runPipelineModel) await(o *operation, isNew func(*pachyderm.Job) bool, 
 	}
 	switch {
 	case err != nil:
-		o.diags.AddError("The end of the job of "+o.label()+" was not seen", o.connection.explain(err)+" The job goes on without Terraform. "+strings.Join(bad, " "))
+		o.diags.AddError("Stopped waiting for the job of "+o.label(), o.connection.explain(err)+" The job continues without Terraform. "+strings.Join(bad, " "))
 	case len(jobs) == 0:
 		o.refuse("has no new job", "Pachyderm has taken the request, but no job of it shows. Look at: pachctl list job --project %s --pipeline %s", m.id().Project, m.id().Name)
 	case len(bad) > 0:

@@ -18,7 +18,7 @@ import (
 type keepSameSet struct{}
 
 func (keepSameSet) Description(context.Context) string {
-	return "Another order of the same elements is no change."
+	return "Another order of the same elements is not a change."
 }
 
 func (m keepSameSet) MarkdownDescription(ctx context.Context) string { return m.Description(ctx) }

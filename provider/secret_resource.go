@@ -46,7 +46,7 @@ const secretDoc = `A Kubernetes secret in Pachyderm's namespace, for pipelines t
 What it holds is [write-only](https://developer.hashicorp.com/terraform/language/resources/ephemeral/write-only): it is in no plan, no state and no log, and Pachyderm never shows it again. Needs Terraform or OpenTofu 1.11.
 
 * Terraform cannot see that ` + "`data_wo`" + ` has changed: change ` + "`data_wo_version`" + ` along with it.
-* Pachyderm cannot change a secret, so each change deletes it and creates it anew, in one update. If it cannot be created again, the apply fails and says so, and the next apply creates it.
+* Pachyderm cannot change a secret, so each change deletes it and creates it again, in one update. If it cannot be created again, the apply fails and says so, and the next apply creates it.
 * Pods keep what they have read when they started. To restart a spout whenever its secret is written, refer to it: ` + "`restart_triggers = { secret = pachyderm_secret.<name>.created_at }`" + `.
 * If somebody else has replaced the secret, which shows by its age, the next plan writes it again.
 
@@ -56,11 +56,16 @@ func secretSchema(ctx context.Context) schema.Schema {
 	return schema.Schema{MarkdownDescription: secretDoc, Attributes: map[string]schema.Attribute{
 		"id": schema.StringAttribute{Computed: true, MarkdownDescription: "The name."},
 		"name": schema.StringAttribute{Required: true, Validators: []validator.String{secretNameForm, stringvalidator.LengthBetween(1, 253)},
-			MarkdownDescription: "Name of the secret: lower-case letters, digits, `-` and `.`, at most 253. One with a `.` cannot be mounted, only used for variables. A change replaces the resource."},
+			MarkdownDescription: "Name of the secret: lower-case letters, digits, `-` and `.`, at most 253. One with a `.` can only be used for variables, and not be mounted. A change replaces the resource."},
 		"type": schema.StringAttribute{Optional: true, Computed: true, Default: stringdefault.StaticString(opaque),
-			MarkdownDescription: "[Type](https://kubernetes.io/docs/concepts/configuration/secret/#secret-types) of the secret: `Opaque`, `kubernetes.io/tls` (with the keys `tls.crt` and `tls.key`), `kubernetes.io/dockerconfigjson` (`.dockerconfigjson`), `kubernetes.io/basic-auth` (`username`, `password`), `kubernetes.io/ssh-auth` (`ssh-privatekey`), or one of your own. Default: `Opaque`."},
+			MarkdownDescription: "[Type](https://kubernetes.io/docs/concepts/configuration/secret/#secret-types) of the secret, one of these or your own:\n" +
+				"    * `Opaque`: any keys. Default.\n" +
+				"    * `kubernetes.io/tls`: with the keys `tls.crt` and `tls.key`.\n" +
+				"    * `kubernetes.io/dockerconfigjson`: with the key `.dockerconfigjson`.\n" +
+				"    * `kubernetes.io/basic-auth`: with the keys `username` and `password`.\n" +
+				"    * `kubernetes.io/ssh-auth`: with the key `ssh-privatekey`."},
 		"labels": schema.MapAttribute{Optional: true, ElementType: types.StringType,
-			MarkdownDescription: "Kubernetes labels. Pachyderm adds `suite` and `secret-source`, and does not show labels: what others do to them is not seen."},
+			MarkdownDescription: "Kubernetes labels. Pachyderm adds `suite` and `secret-source`, and does not show labels, so the provider does not see what others change in them."},
 		"data_wo": schema.MapAttribute{Optional: true, WriteOnly: true, Sensitive: true, ElementType: types.StringType,
 			Validators:          []validator.Map{mapvalidator.SizeAtLeast(1)},
 			MarkdownDescription: "What the secret holds, by key, as plain text (not in base64). Needed to create the secret and for each change of it, together with `data_wo_version`. Write-only."},
@@ -93,7 +98,7 @@ func (m *secretModel) plan(_ context.Context, c *connection, config, state *secr
 			"The secret is written as a whole, and what it holds cannot be read back: set data_wo and data_wo_version.")
 	}
 	if state != nil {
-		diags.AddWarning("Secret "+m.Name.ValueString()+" is written again", "It is deleted and created anew. Pods that run keep what they have read of it; restart the pipelines that use it. "+
+		diags.AddWarning("Secret "+m.Name.ValueString()+" is written again", "It is deleted and created again. Pods that run keep what they have read of it. Restart the pipelines that use it. "+
 			"A spout does so by itself if created_at of this secret is among its restart_triggers.")
 	}
 }
@@ -173,7 +178,7 @@ func (m *secretModel) read(o *operation) bool {
 	}
 	created := timeText(info.Created)
 	if before := m.CreatedAt.ValueString(); before != "" && before != created.ValueString() {
-		o.diags.AddWarning(capital(o.label())+" was replaced by somebody else", fmt.Sprintf("It was written at %s, and not at %s as Terraform knew. What it holds now cannot be read; the next apply writes data_wo again.",
+		o.diags.AddWarning(capital(o.label())+" was replaced by somebody else", fmt.Sprintf("It was written at %s, and not at %s as Terraform knew. What it holds now cannot be read. The next apply writes data_wo again.",
 			created.ValueString(), before))
 		m.DataWOVersion = types.Int64Null() // what makes the next plan write it
 	}
@@ -194,7 +199,7 @@ func (m *secretModel) update(o *operation, before *secretModel) bool {
 	if !ok {
 		return false
 	}
-	tflog.Info(o.ctx, "deleting the secret, to create it anew")
+	tflog.Info(o.ctx, "deleting the secret, to create it again")
 	if err := o.client.DeleteSecret(o.ctx, secret.Name); err != nil && !pachyderm.IsNotFound(err) {
 		o.fail("replace", err)
 		return false
@@ -210,7 +215,7 @@ func (m *secretModel) update(o *operation, before *secretModel) bool {
 			return false
 		}
 	case pachyderm.IsAlreadyExists(err):
-		o.refuse("was created by somebody else", "It was deleted here, to be created anew, and at that moment another one of the name came up. What it holds cannot be known. Apply again to write data_wo.")
+		o.refuse("was created by somebody else", "It was deleted here, to be created again, and at that moment another one of that name appeared. What it holds cannot be known. Apply again to write data_wo.")
 		return false
 	default:
 		o.lost(secret.Name, err)
@@ -223,7 +228,7 @@ func (m *secretModel) update(o *operation, before *secretModel) bool {
 // lost says that a secret is gone for now.
 func (o *operation) lost(name string, err error) {
 	o.refuse("was deleted, and not created again", "Pachyderm cannot change a secret, so it was deleted to be created with what is new; the create failed: %s\n\n"+
-		"Pipelines that use it go on with what their pods have read, but cannot start new ones. Remove the cause and apply again: the next apply creates it. By hand: pachctl create secret -f <file>, with the name %s.",
+		"Pipelines that use it continue with what their pods have read, but cannot start new ones. Remove the cause and apply again: the next apply creates it. By hand: pachctl create secret -f <file>, with the name %s.",
 		o.connection.explain(err), name)
 }
 

@@ -132,7 +132,7 @@ func settingDoc(v settings.Variable) string {
 	if v.Name != "" { // a field of an object has no variable
 		doc += fmt.Sprintf(" (`%s`)", v.Name)
 	}
-	for _, value := range v.Values {
+	for _, value := range v.Explained() {
 		doc += fmt.Sprintf("\n    * `%s`: %s.", value.Name, settings.WithAttributes(value.Meaning))
 		if value.Name == v.Default {
 			doc += " Default."

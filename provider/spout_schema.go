@@ -43,16 +43,18 @@ With one of these sources, the bundled runner reads it and writes it as files, e
 
 Terraform owns the configuration, Pachyderm owns the data:
 
-* Destroying a spout deletes its output repo. While that holds data, the plan is refused, unless ` + "`force_destroy`" + ` or ` + "`keep_output_repo`" + ` is set. To change ` + "`name` or `project`" + ` is to destroy and create.
+* Destroying a spout deletes its output repo. While that holds data, the plan is refused, unless ` + "`force_destroy`" + ` or ` + "`keep_output_repo`" + ` is set. Changing ` + "`name` or `project`" + ` destroys the spout and creates a new one.
 * An apply waits until the spout ingests. ` + "`wait_for`" + ` says what that means, and what else can be waited for.
-* If the runner of a new spout does not meet its source, the apply ends with a warning that says what the runner waits for. The spout stays in the state and tries on. The wait gives up a minute after the runner has first named a problem, and at once if only a change of the configuration can help.
-* If the pod of a new spout never starts, because there is no such image for example, the apply fails. The provider deletes the spout again, which has written nothing, so that nothing is left to be replaced.
+* If the runner of a new spout cannot reach its source, the apply ends with a warning that says what the runner waits for. The spout stays in the state and keeps trying. The apply waits for one minute after the runner has first named a problem, and not at all if only a change of the configuration can help.
+* If the pod of a new spout never starts, for example because there is no such image, the apply fails. The provider then deletes the spout, which has written nothing.
 * If an update does not get that far, the apply fails. The spout stays as the update left it.
 * Each change of the specification, or of ` + "`restart_triggers`" + `, restarts the pod. A change of ` + "`wait_for`, `force_destroy`, `keep_output_repo` or `timeouts`" + ` alone sends nothing to Pachyderm.
-* Settings that have their default are neither sent nor read back, so that what is left out of the configuration stays out of the state.
-* Fields of Pachyderm's pipeline specification that a spout has no use for are left out: ` + "`input`, `s3_out` and `autoscaling`" + `, which Pachyderm refuses; ` + "`parallelism_spec`" + `, since one pod at a time runs a spout's code, whatever it says; ` +
-	"`egress`, `datum_set_spec`, `datum_timeout`, `datum_tries`, `job_timeout`, `reprocess_spec`, and `err_cmd`, `err_stdin`, `datum_batching` and `memory_volume` of `transform`" + `, which belong to jobs; ` +
-	"`reprocess`" + `, which reads nothing again and lets an old and a new pod write side by side.`
+* Settings that have their default are neither sent nor read back. What you leave out of the configuration stays out of the state.
+* These fields of Pachyderm's pipeline specification have no attribute, since a spout has no use for them:
+    * ` + "`input`, `s3_out` and `autoscaling`" + `: Pachyderm refuses them for spouts.
+    * ` + "`parallelism_spec`" + `: one pod at a time runs a spout's code, whatever it says.
+    * ` + "`egress`, `datum_set_spec`, `datum_timeout`, `datum_tries`, `job_timeout`, `reprocess_spec`, and `err_cmd`, `err_stdin`, `datum_batching` and `memory_volume` of `transform`" + `: they belong to jobs.
+    * ` + "`reprocess`" + `: it reads nothing again, and lets an old and a new pod write side by side.`
 
 func spoutSchema(ctx context.Context) schema.Schema {
 	attributes := map[string]schema.Attribute{
@@ -66,7 +68,7 @@ func spoutSchema(ctx context.Context) schema.Schema {
 			MarkdownDescription: "Image of the bundled runner. Default: the one released with this version of the provider, so that an upgrade of the provider plans an update. Write it out, best with a digest, to pin it or to use a mirror."},
 		"transform": transformAttribute(),
 		"env": schema.MapAttribute{Optional: true, ElementType: types.StringType,
-			MarkdownDescription: "Environment variables of the spout's code. They are shown in plans and kept in the state: use `secret_env` for secrets. Names that Pachyderm sets itself (`PACH_*`, `PPS_*`, `PEER_PORT` …) are refused, and with the bundled runner its own (`SPOUT_*`)."},
+			MarkdownDescription: "Environment variables of the spout's code. They are shown in plans and kept in the state, so use `secret_env` for secrets. The provider refuses names that Pachyderm sets itself (`PACH_*`, `PPS_*`, `PEER_PORT` …), and with the bundled runner its own (`SPOUT_*`)."},
 		"secret_env": schema.MapNestedAttribute{Optional: true,
 			MarkdownDescription: "Environment variables whose values are keys of Kubernetes secrets in Pachyderm's namespace. Only the reference is in the state. Pachyderm refuses a secret or key that does not exist.",
 			NestedObject: schema.NestedAttributeObject{Attributes: map[string]schema.Attribute{
@@ -74,15 +76,15 @@ func spoutSchema(ctx context.Context) schema.Schema {
 				"key":    schema.StringAttribute{Required: true, MarkdownDescription: "Key in it."},
 			}}},
 		"secret_mounts": schema.MapAttribute{Optional: true, ElementType: types.StringType,
-			MarkdownDescription: "Kubernetes secrets whose keys become files, by the folder that they are mounted at, as `{ \"/etc/tls\" = \"client-tls\" }`."},
+			MarkdownDescription: "Kubernetes secrets whose keys become files, by the folder that they are mounted at, for example `{ \"/etc/tls\" = \"client-tls\" }`."},
 
 		"output_branch": schema.StringAttribute{Optional: true, Computed: true, Default: stringdefault.StaticString(pachyderm.DefaultOutputBranch),
 			MarkdownDescription: "Branch of the output repo that the spout writes. After a change the old branch stays as it is, and the new one begins empty: the bundled runner begins where its source says. Default: `master`."},
 		"service": serviceAttribute(),
 
-		"resource_requests":         resourcesAttribute("What the spout's container asks for. Left out, Pachyderm 2.6 and 2.7 ask for 1 CPU, 256Mi of memory and 1Gi of disk, and newer ones for the cluster's defaults; neither is shown here. `{ cpu = 0 }` asks for nothing, `{}` is as good as left out.", true),
+		"resource_requests":         resourcesAttribute("What the spout's container asks for. Left out, Pachyderm 2.6 and 2.7 ask for 1 CPU, 256Mi of memory and 1Gi of disk, and newer versions for the cluster's defaults. Neither is shown here. `{ cpu = 0 }` asks for nothing. `{}` counts as left out.", true),
 		"resource_limits":           resourcesAttribute("What the spout's container may use at most.", true),
-		"sidecar_resource_requests": resourcesAttribute("What the container of the storage sidecar asks for. It holds data on their way into the output repo. Left out, it is as `resource_requests` says, with 64M of memory in Pachyderm 2.6 and 2.7.", false),
+		"sidecar_resource_requests": resourcesAttribute("What the container of the storage sidecar asks for. It holds data on its way into the output repo. Left out, `resource_requests` applies, in Pachyderm 2.6 and 2.7 with 64M of memory.", false),
 		"sidecar_resource_limits":   resourcesAttribute("What the storage sidecar may use at most.", false),
 		"scheduling":                schedulingAttribute(),
 		"tolerations":               tolerationsAttribute(),
@@ -92,14 +94,14 @@ func spoutSchema(ctx context.Context) schema.Schema {
 			"for what no attribute covers. It is applied after `pod_spec`. Write it with `jsonencode([...])`. It is compared as JSON, not as text."),
 		"metadata": schema.SingleNestedAttribute{Optional: true, MarkdownDescription: "Labels and annotations of the spout's pod.", Attributes: map[string]schema.Attribute{
 			"labels":      schema.MapAttribute{Optional: true, ElementType: types.StringType, MarkdownDescription: "Kubernetes labels."},
-			"annotations": schema.MapAttribute{Optional: true, ElementType: types.StringType, MarkdownDescription: "Kubernetes annotations. One that changes restarts the spout; to do only that, see `restart_triggers`."},
+			"annotations": schema.MapAttribute{Optional: true, ElementType: types.StringType, MarkdownDescription: "Kubernetes annotations. A change restarts the spout. To do only that, see `restart_triggers`."},
 		}},
 
 		"restart_triggers": schema.MapAttribute{Optional: true, ElementType: types.StringType,
-			MarkdownDescription: "Values of any kind. A change of one restarts the spout, as is needed after a change of a secret that it reads: `{ credentials = pachyderm_secret.login.created_at }`. They are kept in the state only, and Pachyderm sees nothing of them."},
+			MarkdownDescription: "Values of any kind. A change of one restarts the spout. That is needed after a change of a secret that it reads: `{ credentials = pachyderm_secret.login.created_at }`. They are kept in the state only, and Pachyderm sees nothing of them."},
 		"paused": schema.BoolAttribute{Optional: true, Computed: true, Default: booldefault.StaticBool(false),
-			MarkdownDescription: "Whether the spout is stopped. An apply that stops it waits until its pod is gone and its last commit is FINISHED. Starting makes Pachyderm put a commit of its own on the output branch. Up to Pachyderm 2.7 that commit is empty: the bundled runner brings the files back, " +
-				"while with `transform` the files written before are found in older commits only. From 2.8 on it is open, and is finished by the provider or the runner. Default: `false`."},
+			MarkdownDescription: "Whether the spout is stopped. An apply that stops it waits until its pod is gone and its last commit is FINISHED. When it starts again, Pachyderm puts a commit on the output branch. Up to Pachyderm 2.7 that commit is empty: the bundled runner brings the files back, " +
+				"but with `transform` only older commits have them. From 2.8 on it is open, and the provider or the runner finishes it. Default: `false`."},
 	}
 	maps.Copy(attributes, settingAttributes())
 	maps.Copy(attributes, lifecycleAttributes(ctx, "spout"))
@@ -118,10 +120,10 @@ func waitForAttribute() schema.Attribute {
 	return schema.StringAttribute{Optional: true, Computed: true,
 		Validators: []validator.String{oneOfOrEmpty(waitForIngesting, waitForRunning, waitForCreated)},
 		MarkdownDescription: "What create and update wait for:\n" +
-			"    * `ingesting`: until the bundled runner has met its source and has settled where reading begins. That is when its log says so, or when its first commit is there. Default for spouts with the bundled runner.\n" +
+			"    * `ingesting`: until the bundled runner has reached its source and has settled where reading begins. Its log or its first commit says so. Default for spouts with the bundled runner.\n" +
 			"    * `running`: until the new version's pod is there and its command has not failed at once. Default with `transform`.\n" +
-			"    * `created`: not at all. A pod that never starts is no error then.\n\n" +
-			"    Paused, a spout is waited for until its pod is gone, unless it is `created`."}
+			"    * `created`: not at all. A pod that never starts is not an error then.\n\n" +
+			"    For a paused spout, they wait until its pod is gone, unless it is `created`."}
 }
 
 func transformAttribute() schema.Attribute {
@@ -129,9 +131,9 @@ func transformAttribute() schema.Attribute {
 		MarkdownDescription: "Any image with code that writes into the output repo, as in a [spout specification](https://docs.pachyderm.com/latest/build-dags/pipeline-spec/spout/). Exactly one of " + sourceNames("`") + " and `transform` is set.",
 		Attributes: map[string]schema.Attribute{
 			"image": schema.StringAttribute{Required: true, Validators: []validator.String{imageForm},
-				MarkdownDescription: "Image to run. Pachyderm does not fetch a tag again that a node has already: use tags that never move, or digests."},
+				MarkdownDescription: "Image to run. By default, nodes do not pull a tag again that they have: use tags that never move, or digests."},
 			"cmd": schema.ListAttribute{Required: true, ElementType: types.StringType, Validators: []validator.List{listvalidator.SizeAtLeast(1)},
-				MarkdownDescription: "Command to run, with its arguments. The image's own entry point is never used. Pachyderm starts the command again when it fails, but not after it has ended well: code of a spout must not end with 0."},
+				MarkdownDescription: "Command to run, with its arguments. The image's own entry point is never used. Pachyderm starts the command again when it fails, but not when it ends with exit code 0. So a spout's code must never end with 0."},
 			"stdin":              schema.ListAttribute{Optional: true, ElementType: types.StringType, MarkdownDescription: "Lines that the command finds on its standard input."},
 			"working_dir":        schema.StringAttribute{Optional: true, MarkdownDescription: "Folder that the command is started in."},
 			"user":               schema.StringAttribute{Optional: true, MarkdownDescription: "User, by name or number, that the command is run as."},
@@ -153,19 +155,19 @@ func serviceAttribute() schema.Attribute {
 			"external_port": schema.Int64Attribute{Required: true, MarkdownDescription: "Port of the service. For the type `NodePort` it is the nodes' port too, and must be from 30000 to 32767."},
 			"type": schema.StringAttribute{Optional: true, Computed: true, Default: stringdefault.StaticString(pachyderm.DefaultServiceType),
 				Validators:          []validator.String{oneOfOrEmpty("NodePort", "ClusterIP", "LoadBalancer")},
-				MarkdownDescription: "`NodePort`, `ClusterIP` or `LoadBalancer`. Default: `NodePort`."},
+				MarkdownDescription: "Type of the Kubernetes service:\n    * `NodePort`: a port of every node. Default.\n    * `ClusterIP`: within the cluster only.\n    * `LoadBalancer`: an address outside of the cluster."},
 		}}
 }
 
 func resourcesAttribute(doc string, gpu bool) schema.Attribute {
 	attributes := map[string]schema.Attribute{
-		"cpu":    textAttribute(cpuKind, "CPUs, as `0.5` or `\"500m\"`."),
-		"memory": textAttribute(quantityKind, "Memory, as `512Mi`."),
-		"disk":   textAttribute(quantityKind, "Local disk, as `1Gi`."),
+		"cpu":    textAttribute(cpuKind, "CPUs, for example `0.5` or `\"500m\"`."),
+		"memory": textAttribute(quantityKind, "Memory, for example `512Mi`."),
+		"disk":   textAttribute(quantityKind, "Local disk, for example `1Gi`."),
 	}
 	if gpu {
 		attributes["gpu"] = schema.SingleNestedAttribute{Optional: true, MarkdownDescription: "GPUs.", Attributes: map[string]schema.Attribute{
-			"type":   schema.StringAttribute{Required: true, MarkdownDescription: "Kubernetes' name of the device, as `nvidia.com/gpu`."},
+			"type":   schema.StringAttribute{Required: true, MarkdownDescription: "Kubernetes' name of the device, for example `nvidia.com/gpu`."},
 			"number": schema.Int64Attribute{Required: true, Validators: []validator.Int64{int64validator.AtLeast(1)}, MarkdownDescription: "How many."},
 		}}
 	}
@@ -183,10 +185,10 @@ func tolerationsAttribute() schema.Attribute {
 	return schema.ListNestedAttribute{Optional: true, MarkdownDescription: "Taints of nodes that the spout's pod tolerates.",
 		NestedObject: schema.NestedAttributeObject{Attributes: map[string]schema.Attribute{
 			"key":      schema.StringAttribute{Optional: true, MarkdownDescription: "Key of the taint. Left out with the operator `Exists`, all taints are meant."},
-			"operator": schema.StringAttribute{Required: true, Validators: []validator.String{stringvalidator.OneOf("Exists", "Equal")}, MarkdownDescription: "`Exists` or `Equal`."},
+			"operator": schema.StringAttribute{Required: true, Validators: []validator.String{stringvalidator.OneOf("Exists", "Equal")}, MarkdownDescription: "How the taint is compared:\n    * `Exists`: by its key alone.\n    * `Equal`: by key and value."},
 			"value":    schema.StringAttribute{Optional: true, MarkdownDescription: "Value of the taint, for `Equal`."},
 			"effect": schema.StringAttribute{Optional: true, Validators: []validator.String{oneOfOrEmpty("NoSchedule", "PreferNoSchedule", "NoExecute")},
-				MarkdownDescription: "`NoSchedule`, `PreferNoSchedule` or `NoExecute`. Left out, all effects are meant."},
-			"toleration_seconds": schema.Int64Attribute{Optional: true, MarkdownDescription: "How long a taint of the effect `NoExecute` is tolerated. Left out, for ever."},
+				MarkdownDescription: "Effect of the taint. Left out, all effects are meant.\n    * `NoSchedule`: no new pods.\n    * `PreferNoSchedule`: no new pods, if others have room.\n    * `NoExecute`: no pods at all."},
+			"toleration_seconds": schema.Int64Attribute{Optional: true, MarkdownDescription: "How long a taint of the effect `NoExecute` is tolerated. Left out, without end."},
 		}}}
 }

@@ -38,7 +38,7 @@ func (spoutSpecFunction) Definition(_ context.Context, _ function.DefinitionRequ
 		MarkdownDescription: "Returns the pipeline specification, in JSON, that a `pachyderm_spout` with these attributes submits to Pachyderm: for reviews, for the assertions of `terraform test`, or for `pachctl create pipeline -f`. " +
 			"The attributes are checked as those of the resource are. Without `project`, the specification has none.",
 		Parameters: []function.Parameter{function.DynamicParameter{Name: "spout",
-			MarkdownDescription: "The attributes, as `{ name = \"orders\", transform = { … } }`, or a whole `pachyderm_spout`: what its computed attributes hold does not matter."}},
+			MarkdownDescription: "The attributes, for example `{ name = \"orders\", transform = { … } }`, or a whole `pachyderm_spout`: what its computed attributes hold does not matter."}},
 		Return: function.StringReturn{},
 	}
 }

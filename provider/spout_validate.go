@@ -44,7 +44,7 @@ func (m *spoutModel) validate(ctx context.Context, diags *diag.Diagnostics) {
 	v.scheduling()
 	v.scrape()
 	if m.ForceDestroy.ValueBool() && m.KeepOutputRepo.ValueBool() {
-		v.fail("force_destroy", "force_destroy and keep_output_repo are both true: the one deletes the data, the other keeps them. Set one of them.")
+		v.fail("force_destroy", "force_destroy and keep_output_repo are both true: the one deletes the data, the other keeps it. Set one of them.")
 	}
 }
 
@@ -159,7 +159,7 @@ func (v *spoutValidator) withoutRunner() {
 	}
 	for _, g := range objects {
 		if object := m.settingObjects()[g.Attribute]; object != nil && known(*object) {
-			v.fail(g.Attribute, "%s goes with the bundled runner, and transform runs code of its own. Take it out, or set one of %s in place of transform.", g.Attribute, sourceNames(""))
+			v.fail(g.Attribute, "%s goes with the bundled runner, and transform runs its own code. Take it out, or set one of %s in place of transform.", g.Attribute, sourceNames(""))
 		}
 	}
 	if m.WaitFor.ValueString() == waitForIngesting {
@@ -233,7 +233,7 @@ func (v *spoutValidator) transform() {
 			}
 		}
 		if len(codes.Elements()) > 0 {
-			v.diags.AddAttributeWarning(attributePath("transform.accept_return_code"), "Spout may end for good",
+			v.diags.AddAttributeWarning(attributePath("transform.accept_return_code"), "Spout may never be started again",
 				"When a spout's command ends with one of these codes, Pachyderm never starts it again, and keeps calling the spout running. Leave them out unless that is meant.")
 		}
 	}
@@ -307,7 +307,7 @@ func (v *spoutValidator) secretMounts() {
 	for _, folder := range slices.Sorted(maps.Keys(mounts)) {
 		p := path.Root("secret_mounts").AtMapKey(folder)
 		if !strings.HasPrefix(folder, "/") || strings.Contains(folder, ":") {
-			v.failAt(p, "secret_mounts has the folder %q; it must be an absolute path without a colon, as \"/etc/tls\".", folder)
+			v.failAt(p, "secret_mounts has the folder %q; it must be an absolute path without a colon, such as \"/etc/tls\".", folder)
 		}
 		for _, taken := range []string{"/pfs", "/pachctl", "/pach-bin", "/tmp"} {
 			if strings.TrimRight(folder, "/") == taken {

@@ -29,7 +29,7 @@ func (v *spoutValidator) webhook(read runnerSettings) {
 			for _, file := range files {
 				if strings.HasPrefix(file, "/") && !v.mounted(file) {
 					v.failAt(path.Root("webhook").AtName("endpoints").AtMapKey(name).AtName(list),
-						"webhook.endpoints[%q].%s has %q, which is in no folder of secret_mounts. Mount the Kubernetes secret that has it, as secret_mounts = { %q = \"<secret>\" }.", name, list, file, stdpath.Dir(file))
+						"webhook.endpoints[%q].%s has %q, which is in no folder of secret_mounts. Mount the Kubernetes secret that has it, for example secret_mounts = { %q = \"<secret>\" }.", name, list, file, stdpath.Dir(file))
 				}
 			}
 		}

@@ -71,7 +71,7 @@ func canonicalSchedule(s string) (string, error) {
 	case len(fields) == 2 && fields[0] == "@every":
 		d, err := time.ParseDuration(fields[1])
 		if err != nil || d <= 0 {
-			return "", errors.New("must have a length of time after @every, as in @every 10m")
+			return "", errors.New("must have a length of time after @every, for example @every 10m")
 		}
 		return strings.TrimSuffix(spec, fields[1]) + d.String(), nil
 	case len(fields) != len(cronFields):
@@ -97,7 +97,7 @@ func canonicalSchedule(s string) (string, error) {
 				ok = ok && from <= to
 			}
 			if !ok {
-				return "", fmt.Errorf("must be a schedule; %q is no %s of cron (%d to %d)", part, field.name, field.low, field.high)
+				return "", fmt.Errorf("must be a schedule; %q is not a %s of cron (%d to %d)", part, field.name, field.low, field.high)
 			}
 		}
 	}

@@ -147,7 +147,7 @@ func (a *attacked) unharmed(attack string) {
 	}
 	for lines := bufio.NewScanner(strings.NewReader(a.log.String())); lines.Scan(); {
 		if !json.Valid(lines.Bytes()) {
-			a.t.Errorf("%s: a line of the log is no JSON: %s", attack, lines.Text())
+			a.t.Errorf("%s: a line of the log is not JSON: %s", attack, lines.Text())
 		}
 	}
 }

@@ -33,7 +33,7 @@ type commands struct {
 	Run      runCommand      `cmd:"" default:"withargs" help:"Ingest. Never ends by itself, and never with exit code 0: Pachyderm would not start it again. (default)"`
 	Position positionCommand `cmd:"" help:"What an output branch holds, from anywhere with access to the cluster."`
 	Check    checkCommand    `cmd:"" help:"Check the settings, the way to Pachyderm and the way to the source, without writing anything."`
-	Release  releaseCommand  `cmd:"" help:"Give up what the source has made at the other side and that outlives the spout, as a replication slot. Nothing can be read on from the spout's position afterwards."`
+	Release  releaseCommand  `cmd:"" help:"Give up what the source has made at the other side and that outlives the spout, such as a replication slot. Nothing can be read on from the spout's position afterwards."`
 	Settings settingsCommand `cmd:"" help:"List the SPOUT_* variables with their defaults."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`
 }

@@ -31,7 +31,7 @@ type positionCommand struct {
 // branchTarget names an output branch of a cluster, from anywhere.
 type branchTarget struct {
 	Spout                     string `arg:"" name:"[project/]pipeline[@branch]" help:"The spout. Defaults: the project default, and the pipeline's output branch."`
-	Address                   string `placeholder:"ADDRESS" help:"Address of pachd, as grpcs://HOST:PORT, to which the token in $$PACHYDERM_AUTH_TOKEN is sent (default: as pachctl has it, $$PACHD_ADDRESS or its configuration)."`
+	Address                   string `placeholder:"ADDRESS" help:"Address of pachd, for example grpcs://HOST:PORT, to which the token in $$PACHYDERM_AUTH_TOKEN is sent (default: as pachctl has it, $$PACHD_ADDRESS or its configuration)."`
 	Config                    string `placeholder:"FILE" help:"pachctl's configuration (default: $$PACH_CONFIG or ~/.pachyderm/config.json)."`
 	AllowCleartextCredentials bool   `help:"Send a token without TLS to another machine, too, where the network is trusted."`
 

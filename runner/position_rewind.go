@@ -18,7 +18,7 @@ import (
 type rewindCommand struct {
 	target
 	To      string        `xor:"to" required:"" placeholder:"COMMIT" help:"Go back to this commit: its files and its position. \"position show\" lists commits."`
-	Time    time.Time     `xor:"to" required:"" placeholder:"TIME" help:"Go back to the newest commit that was FINISHED by this time, as 2026-11-30T12:00:00Z."`
+	Time    time.Time     `xor:"to" required:"" placeholder:"TIME" help:"Go back to the newest commit that was FINISHED by this time, for example 2026-11-30T12:00:00Z."`
 	Apply   bool          `help:"Do it. Without this flag, only say what would be done."`
 	Timeout time.Duration `default:"30s" help:"How long the source is asked whether it still has the records (default: ${default})."`
 }

@@ -37,7 +37,7 @@ func (t target) connect() (*pachyderm.Client, error) {
 	if text == "" {
 		port := os.Getenv("PEER_PORT")
 		if port == "" {
-			return nil, fmt.Errorf("PEER_PORT is not set, so this is no pod of a pipeline: give --sidecar")
+			return nil, fmt.Errorf("PEER_PORT is not set, so this is not a pod of a pipeline: give --sidecar")
 		}
 		text = "127.0.0.1:" + port
 	}

@@ -187,7 +187,7 @@ func (c *Client) makeWay(ctx context.Context, id BranchID, trigger *Trigger) err
 			return err
 		}
 		if oldest.ID != id || len(oldest.Readers) > 0 {
-			return fmt.Errorf("this was not sent, since Pachyderm %s would never answer, and be busy with it for ever: it cannot take a trigger as long as the oldest branch of the repo, %s, has one. "+
+			return fmt.Errorf("this was not sent, since Pachyderm %s would never answer, and would stay busy with it: it cannot take a trigger while the oldest branch of the repo, %s, has one. "+
 				"Use Pachyderm 2.7 or later, or delete that branch and make it again, after what reads it has been deleted", version, oldest.ID)
 		}
 		if err := c.remakeBranch(ctx, id); err != nil {

@@ -69,7 +69,7 @@ type Credentials struct {
 }
 
 // ErrNoAddress is returned when nothing says which cluster is meant.
-var ErrNoAddress = errors.New("no address of a Pachyderm cluster is configured. Set address in the provider block, as " +
+var ErrNoAddress = errors.New("no address of a Pachyderm cluster is configured. Set address in the provider block, for example " +
 	"address = \"grpcs://pachyderm.example.com:443\", or the environment variable " + EnvAddress +
 	", or log in with pachctl so that its config file names a cluster. There is no default address")
 

@@ -67,7 +67,7 @@ func (d *Document) Problems() []Problem {
 	case r.TFJob != nil:
 		p.add("tfJob", "is not supported by Pachyderm. Use transform.")
 	case t == nil:
-		p.add("transform", "is missing. Say what the pipeline runs, as {\"image\": \"…\", \"cmd\": [\"…\"]}.")
+		p.add("transform", "is missing. Say what the pipeline runs, for example {\"image\": \"…\", \"cmd\": [\"…\"]}.")
 	case len(t.Cmd) == 0:
 		p.add("transform.cmd", "is missing. Pachyderm never uses an image's own entry point: write out the command to run.")
 	}
@@ -165,7 +165,7 @@ func (p *problems) inputs(field string, in *pps.Input, names map[string]bool) {
 	case "cron":
 		p.name(field+".cron", in.Cron.Name, names)
 		if spec := strings.TrimSpace(in.Cron.Spec); !strings.HasPrefix(spec, "@") && len(strings.Fields(spec)) != 5 {
-			p.add(field+".cron.spec", "is %q. It must be five fields of cron, as \"*/5 * * * *\", or a word such as @hourly or @every 30s.", in.Cron.Spec)
+			p.add(field+".cron.spec", "is %q. It must be five fields of cron, for example \"*/5 * * * *\", or a word such as @hourly or @every 30s.", in.Cron.Spec)
 		}
 	default:
 		union := map[string]bool{}
@@ -250,7 +250,7 @@ func (p *problems) name(field, name string, names map[string]bool) {
 	case name == "out" || name == ".env":
 		p.add(field+".name", "cannot be %q, which is Pachyderm's own in /pfs. Set another name.", name)
 	case names[name]:
-		p.add(field+".name", "is %q, as that of another input. Set a name, so that each has a folder of its own.", name)
+		p.add(field+".name", "is %q, like that of another input. Set a name, so that each has a folder of its own.", name)
 	}
 	names[name] = true
 }

@@ -185,7 +185,7 @@ func TestDocumentProblems(t *testing.T) {
 		pfsInput(`"repo":"a","glob":"/","s3":true,"emptyFiles":true`):                                             "input.pfs.emptyFiles does not go",
 		pfsInput(`"repo":"a","glob":"/","commit":"abc"`):                                                          "input.pfs.commit cannot be set",
 		`{` + transform + `,"input":{"join":[{"pfs":{"repo":"a","glob":"/","s3":true}}]}}`:                        "input.join[0].pfs.s3 does not work",
-		`{` + transform + `,"input":{"cross":[{"pfs":{"repo":"a","glob":"/"}},{"pfs":{"repo":"a","glob":"/"}}]}}`: `input.cross[1].pfs.name is "a", as that of another`,
+		`{` + transform + `,"input":{"cross":[{"pfs":{"repo":"a","glob":"/"}},{"pfs":{"repo":"a","glob":"/"}}]}}`: `input.cross[1].pfs.name is "a", like that of another`,
 		`{` + transform + `,"input":{"union":[{"pfs":{"repo":"a","glob":"/"}},{"pfs":{"repo":"a","glob":"/"}}]}}`: "",
 		`{` + transform + `,"input":{"cron":{"spec":"@daily"}}}`:                                                  "input.cron.name is missing",
 		`{` + transform + `,"input":{"cron":{"name":"x","spec":"daily"}}}`:                                        "input.cron.spec",

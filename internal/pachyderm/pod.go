@@ -34,7 +34,7 @@ func PodToken(path string) (string, error) {
 		} `json:"v2"`
 	}
 	if err := json.Unmarshal(data, &config); err != nil {
-		return "", fmt.Errorf("%s is no pachctl configuration: %w", path, err)
+		return "", fmt.Errorf("%s is not a pachctl configuration: %w", path, err)
 	}
 	return tidyToken("the token in "+path, config.V2.Contexts[config.V2.ActiveContext].SessionToken)
 }

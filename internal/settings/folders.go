@@ -51,7 +51,7 @@ func (s Settings) validateFolders() (p Problems) {
 			}
 		}
 		if s.FilePath().mayBeIn(folder.name, read.names) {
-			p.add("SPOUT_FILE_PATH", s.FilePath().String(), fmt.Sprintf("can begin with the folder of %s, %s; begin it with another one, as data/%s",
+			p.add("SPOUT_FILE_PATH", s.FilePath().String(), fmt.Sprintf("can begin with the folder of %s, %s; begin it with another one, for example data/%s",
 				folder.of, folder.name, strings.TrimPrefix(s.FilePath().String(), "/")), slices.Concat([]string{folder.variable}, read.variables, folder.with)...)
 		}
 	}

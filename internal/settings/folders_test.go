@@ -16,8 +16,8 @@ func TestFoldersApart(t *testing.T) {
 	letters := []string{"SPOUT_RECORD_ON_REFUSED=dead_letter"}
 	const (
 		sameFolder  = `SPOUT_RECORD_DEAD_LETTER_FOLDER="own" is the folder of the schemas, too; choose another name, or set SPOUT_SCHEMA_REGISTRY_FOLDER`
-		intoSchemas = `can begin with the folder of the schemas, _schemas; begin it with another one, as data/`
-		intoLetters = `can begin with the folder of the dead letters, _dead_letters; begin it with another one, as data/`
+		intoSchemas = `can begin with the folder of the schemas, _schemas; begin it with another one, for example data/`
+		intoLetters = `can begin with the folder of the dead letters, _dead_letters; begin it with another one, for example data/`
 	)
 	own := []string{"SPOUT_RECORD_DEAD_LETTER_FOLDER=own", "SPOUT_SCHEMA_REGISTRY_FOLDER=own"}
 	for _, test := range []struct {
@@ -36,7 +36,7 @@ func TestFoldersApart(t *testing.T) {
 		{slices.Concat(registry, []string{"SPOUT_KAFKA_TOPICS=orders,_schemas", "SPOUT_FILE_PATH=data/{topic}/{partition}/{first_offset}"}), ""},
 		{slices.Concat(registry, []string{"SPOUT_KAFKA_TOPICS=_schemasX,a_schemas"}), ""},
 		{slices.Concat(letters, []string{"SPOUT_FILE_PATH={key}/{partition}/{first_offset}"}), ""}, // no value begins with _
-		{slices.Concat(letters, own, []string{"SPOUT_FILE_PATH={key}/{partition}/{first_offset}"}), "can begin with the folder of the dead letters, own; begin it with another one, as data/{key}/"},
+		{slices.Concat(letters, own, []string{"SPOUT_FILE_PATH={key}/{partition}/{first_offset}"}), "can begin with the folder of the dead letters, own; begin it with another one, for example data/{key}/"},
 		{slices.Concat(letters, []string{"SPOUT_RECORD_DEAD_LETTER_FOLDER=" + MissingPathValue, "SPOUT_FILE_PATH={key}/{partition}/{first_offset}"}), "can begin with"},
 		{slices.Concat(letters, []string{"SPOUT_FILE_PATH=_{header:h}/{partition}/{first_offset}"}), intoLetters},
 		{slices.Concat(letters, []string{"SPOUT_FILE_PATH=key={key}/{partition}/{first_offset}"}), ""},

@@ -22,7 +22,7 @@ type Kafka struct {
 	Topics       []string     `env:"SPOUT_KAFKA_TOPICS" attribute:"topics" set:"true" doc:"Topics to read, all partitions of each. Set either this or SPOUT_KAFKA_TOPICS_PATTERN."`
 	Pattern      string       `env:"SPOUT_KAFKA_TOPICS_PATTERN" attribute:"topics_pattern" doc:"Read all topics whose whole name matches this regular expression (RE2), for example ´orders-.*´ for ´orders-eu´ and ´orders-us´. The runner finds topics that come later within SPOUT_KAFKA_METADATA_INTERVAL, and reads them from their beginning. It leaves out Kafka's internal topics, others whose names begin with two underscores, and topics that this user may not describe."`
 	Shard        Shard        `env:"SPOUT_KAFKA_SHARD" attribute:"shard" doc:"Which share of the partitions to read, where several spouts read the same topics: ´2/8´ is the second of eight. Partitions are dealt to the shards round-robin, starting at a shard derived from the topic's name. Left out, all of them. Read about SPOUT_KAFKA_ON_SHARD_CHANGED before you change it."`
-	Start        string       `env:"SPOUT_KAFKA_START" attribute:"start" time:"true" default:"earliest" doc:"Where to begin while the output branch holds no position yet: ´earliest´, ´latest´, or a time in RFC 3339, for example ´2026-01-31T00:00:00Z´. Partitions that appear later are read from their beginning."`
+	Start        string       `env:"SPOUT_KAFKA_START" attribute:"start" time:"true" default:"earliest" doc:"Where to begin while the output branch holds no position yet. Partitions that appear later are read from their beginning." forms:"earliest: at the first record that there is\nlatest: with records that come from now on\n2026-01-31T00:00:00Z: at a time, in RFC 3339"`
 	StartOffsets StartOffsets `env:"SPOUT_KAFKA_START_OFFSETS" attribute:"start_offsets" doc:"Offsets at which single partitions begin while the output branch holds no position of them yet, by topic and partition. All others begin where SPOUT_KAFKA_START says."`
 	ClientID     string       `env:"SPOUT_KAFKA_CLIENT_ID" attribute:"client_id" default:"spout-runner" doc:"Client id in the brokers' logs and quotas."`
 
@@ -34,7 +34,7 @@ type Kafka struct {
 	OnTopicRecreated string   `env:"SPOUT_KAFKA_ON_TOPIC_RECREATED" attribute:"on_topic_recreated" default:"stop" doc:"What to do when a topic was deleted and made again." values:"stop: the runner stops|restart: it reads the new topic from its beginning, whose files then get names of their own"`
 	OnShardChanged   string   `env:"SPOUT_KAFKA_ON_SHARD_CHANGED" attribute:"on_shard_changed" default:"stop" doc:"What to do when SPOUT_KAFKA_SHARD is not what it was when the output branch was written." values:"stop: the runner stops|continue: it gives up partitions that now belong to another spout, and continues with those that stay. SPOUT_KAFKA_START_OFFSETS must say where the new ones begin, or the runner stops: the offsets up to which the other spouts have read them. So stop all spouts of the topics first, and give all the same offsets"`
 	OnCorruptBatch   string   `env:"SPOUT_KAFKA_ON_CORRUPT_BATCH" attribute:"on_corrupt_batch" default:"stop" doc:"What to do with a batch of records that cannot be read, because of a wrong checksum, an unknown compression or broken records, after it was fetched several times, or that is larger than SPOUT_KAFKA_MAX_BATCH_BYTES." values:"stop: the runner stops|skip: it leaves the batch out. The gap and its reason are logged and kept in the commit's description"`
-	MetadataInterval Duration `env:"SPOUT_KAFKA_METADATA_INTERVAL" attribute:"metadata_interval" default:"30s" doc:"How often new topics and partitions are looked for."`
+	MetadataInterval Duration `env:"SPOUT_KAFKA_METADATA_INTERVAL" attribute:"metadata_interval" default:"30s" doc:"How often the runner looks for new topics and partitions."`
 	FetchMaxBytes    Bytes    `env:"SPOUT_KAFKA_FETCH_MAX_BYTES" attribute:"fetch_max_bytes" default:"8MiB" doc:"Most bytes to ask of one broker at once. A larger record is still read, alone. At most an eighth of SPOUT_MEMORY_BUDGET."`
 	MaxBatchBytes    Bytes    `env:"SPOUT_KAFKA_MAX_BATCH_BYTES" attribute:"max_batch_bytes" default:"0" doc:"Most bytes that one batch of records may have, after decompression. A larger one is treated as SPOUT_KAFKA_ON_CORRUPT_BATCH says. 0 allows an eighth of SPOUT_MEMORY_BUDGET. At most a quarter of SPOUT_MEMORY_BUDGET. With more than an eighth, the process can take more memory than the budget and a quarter."`
 	FetchMaxWait     Duration `env:"SPOUT_KAFKA_FETCH_MAX_WAIT" attribute:"fetch_max_wait" default:"500ms" doc:"How long a broker may wait for records before it answers with none."`
@@ -103,7 +103,7 @@ func IsTopicName(name string) bool {
 
 func (k Kafka) validate(all Settings) (p Problems) {
 	if len(k.Brokers) == 0 {
-		p.add("SPOUT_KAFKA_BROKERS", "", "must name at least one broker, as kafka.example.com:9092")
+		p.add("SPOUT_KAFKA_BROKERS", "", "must name at least one broker, such as kafka.example.com:9092")
 	}
 	brokers := k.Brokers
 	if list := strings.Join(brokers, ","); address.HasLogin(list) {
@@ -112,12 +112,12 @@ func (k Kafka) validate(all Settings) (p Problems) {
 	for _, broker := range brokers {
 		host, port, err := net.SplitHostPort(broker)
 		if n, bad := strconv.Atoi(port); err != nil || host == "" || bad != nil || n < 1 || n > 65535 || address.HasLogin(broker) {
-			p.add("SPOUT_KAFKA_BROKERS", broker, "must be host:port, as kafka.example.com:9092")
+			p.add("SPOUT_KAFKA_BROKERS", broker, "must be host:port, such as kafka.example.com:9092")
 		}
 	}
 	p = append(p, k.validateTopics()...)
 	if _, isTime := k.StartTime(); !isTime && !slices.Contains(startKeywords, k.Start) {
-		p.add("SPOUT_KAFKA_START", k.Start, "must be earliest, latest or a time as 2026-01-31T00:00:00Z")
+		p.add("SPOUT_KAFKA_START", k.Start, "must be earliest, latest or a time such as 2026-01-31T00:00:00Z")
 	}
 	if k.ClientID == "" {
 		p.add("SPOUT_KAFKA_CLIENT_ID", "", "must not be empty; leave it out for the default")
@@ -133,19 +133,19 @@ func (k Kafka) validateTopics() (p Problems) {
 	case len(k.Topics) == 0 && k.Pattern == "":
 		p.add("SPOUT_KAFKA_TOPICS", "", "must name at least one topic, or SPOUT_KAFKA_TOPICS_PATTERN must match some", "SPOUT_KAFKA_TOPICS_PATTERN")
 	case len(k.Topics) > 0 && k.Pattern != "":
-		p.add("SPOUT_KAFKA_TOPICS_PATTERN", k.Pattern, "cannot be set together with SPOUT_KAFKA_TOPICS; set one of the two, as a pattern of names with | between them")
+		p.add("SPOUT_KAFKA_TOPICS_PATTERN", k.Pattern, "cannot be set together with SPOUT_KAFKA_TOPICS; set one of the two; a pattern can be names with | between them")
 		return p
 	}
 	for i, topic := range k.Topics {
 		switch {
 		case !IsTopicName(topic):
-			p.add("SPOUT_KAFKA_TOPICS", topic, "is no name of a Kafka topic: letters, digits, '.', '_' and '-', at most 249")
+			p.add("SPOUT_KAFKA_TOPICS", topic, "is not a name of a Kafka topic: letters, digits, '.', '_' and '-', at most 249")
 		case slices.Contains(k.Topics[:i], topic):
 			p.add("SPOUT_KAFKA_TOPICS", topic, "is there twice; name each topic once")
 		}
 	}
 	if _, err := k.pattern(); k.Pattern != "" && err != nil {
-		p.add("SPOUT_KAFKA_TOPICS_PATTERN", k.Pattern, "is no regular expression of RE2: "+strings.TrimPrefix(err.Error(), "error parsing regexp: ")+"; write it as orders-.*")
+		p.add("SPOUT_KAFKA_TOPICS_PATTERN", k.Pattern, "is not a regular expression of RE2: "+strings.TrimPrefix(err.Error(), "error parsing regexp: ")+"; write it as orders-.*")
 		return p
 	}
 	wants := k.Selector()
@@ -170,11 +170,11 @@ func (k Kafka) validateOAuth() (p Problems) {
 		return p
 	}
 	if u, err := url.Parse(k.SASL.TokenURL); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.User != nil {
-		p.add("SPOUT_KAFKA_SASL_TOKEN_URL", k.SASL.TokenURL, "must be the URL of the token endpoint without a user or password, as https://login.example.com/oauth2/token, since SPOUT_KAFKA_SASL_MECHANISM is oauthbearer", "SPOUT_KAFKA_SASL_MECHANISM")
+		p.add("SPOUT_KAFKA_SASL_TOKEN_URL", k.SASL.TokenURL, "must be the URL of the token endpoint without a user or password, such as https://login.example.com/oauth2/token, since SPOUT_KAFKA_SASL_MECHANISM is oauthbearer", "SPOUT_KAFKA_SASL_MECHANISM")
 	}
 	for _, extension := range k.SASL.Extensions {
 		if !saslExtension.MatchString(extension) || strings.HasPrefix(extension, "auth=") {
-			p.add("SPOUT_KAFKA_SASL_EXTENSIONS", extension, "must be a name of letters, '=' and a value, as logicalCluster=lkc-1")
+			p.add("SPOUT_KAFKA_SASL_EXTENSIONS", extension, "must be a name of letters, '=' and a value, such as logicalCluster=lkc-1")
 		}
 	}
 	return p

@@ -22,7 +22,7 @@ type NATS struct {
 	Subjects []string `env:"SPOUT_NATS_SUBJECTS" attribute:"subjects" set:"true" doc:"Subjects of the stream to read, for example ´orders.eu.>´. ´*´ stands for one token and ´>´ for all that follow. No message may match two of them. More than one needs NATS 2.10. Left out, all subjects."`
 
 	Retention string `env:"SPOUT_NATS_RETENTION" attribute:"retention" default:"limits" doc:"Retention policy of the stream, which decides how it is read. The runner stops if the stream has another one." values:"limits: messages stay whether they were read or not. The runner reads by sequence and changes nothing at the server|workqueue: a message is deleted once it is acknowledged, which the runner does after its commit is FINISHED|interest: a message is deleted once every consumer has acknowledged it. The runner does so after its commit is FINISHED"`
-	Start     string `env:"SPOUT_NATS_START" attribute:"start" time:"true" default:"earliest" doc:"Where to begin while the output branch holds no position yet: ´earliest´, ´latest´, or a time in RFC 3339, for example ´2026-01-31T00:00:00Z´. A work queue is always read from its beginning."`
+	Start     string `env:"SPOUT_NATS_START" attribute:"start" time:"true" default:"earliest" doc:"Where to begin while the output branch holds no position yet. A work queue is always read from its beginning." forms:"earliest: at the first message that there is\nlatest: with messages that come from now on\n2026-01-31T00:00:00Z: at a time, in RFC 3339"`
 	Consumer  string `env:"SPOUT_NATS_CONSUMER" attribute:"consumer" doc:"Name of the consumer that the runner makes at the server, for the retention ´workqueue´ and ´interest´. It must differ between spouts that read the same stream. The runner makes ´NAME-a´ and ´NAME-b´ in turns."`
 	Domain    string `env:"SPOUT_NATS_DOMAIN" attribute:"domain" doc:"JetStream domain of the stream, where it is not the one of the servers, for example behind a leaf node."`
 
@@ -113,7 +113,7 @@ var (
 
 func (n NATS) validate(all Settings) (p Problems) {
 	if len(n.Servers) == 0 {
-		p.add("SPOUT_NATS_SERVERS", "", "must name at least one server, as nats.example.com:4222")
+		p.add("SPOUT_NATS_SERVERS", "", "must name at least one server, such as nats.example.com:4222")
 	}
 	servers := n.Servers
 	if list := strings.Join(servers, ","); address.HasLogin(list) {
@@ -122,7 +122,7 @@ func (n NATS) validate(all Settings) (p Problems) {
 	for _, server := range servers {
 		host, port, err := net.SplitHostPort(server)
 		if number, bad := strconv.Atoi(port); err != nil || host == "" || bad != nil || number < 1 || number > 65535 || address.HasLogin(server) {
-			p.add("SPOUT_NATS_SERVERS", server, "must be host:port, as nats.example.com:4222, without nats://, a user or a password")
+			p.add("SPOUT_NATS_SERVERS", server, "must be host:port, such as nats.example.com:4222, without nats://, a user or a password")
 		}
 	}
 	if !natsName.MatchString(n.Stream) {
@@ -135,7 +135,7 @@ func (n NATS) validate(all Settings) (p Problems) {
 	}
 	for _, token := range strings.Split(n.InboxPrefix, ".") {
 		if !natsToken.MatchString(token) {
-			p.add("SPOUT_NATS_INBOX_PREFIX", n.InboxPrefix, "must be a subject without * and > and without a dot at its end, as _INBOX or _INBOX_orders")
+			p.add("SPOUT_NATS_INBOX_PREFIX", n.InboxPrefix, "must be a subject without * and > and without a dot at its end, such as _INBOX or _INBOX_orders")
 			break
 		}
 	}
@@ -155,7 +155,7 @@ func (n NATS) validate(all Settings) (p Problems) {
 func (n NATS) validateSubjects() (p Problems) {
 	for i, subject := range n.Subjects {
 		if !isNATSFilter(subject) {
-			p.add("SPOUT_NATS_SUBJECTS", subject, "is no subject: tokens without blanks, with dots between them, each of which may be *, and the last one >")
+			p.add("SPOUT_NATS_SUBJECTS", subject, "is not a subject: tokens without blanks, with dots between them, each of which may be *, and the last one >")
 			continue
 		}
 		for _, other := range n.Subjects[:i] {
@@ -194,7 +194,7 @@ func NATSOverlap(a, b string) bool {
 // validateRetention checks what goes with acknowledging, and only with it.
 func (n NATS) validateRetention() (p Problems) {
 	if _, isTime := n.StartTime(); !isTime && !slices.Contains(startKeywords, n.Start) {
-		p.add("SPOUT_NATS_START", n.Start, "must be earliest, latest or a time as 2026-01-31T00:00:00Z")
+		p.add("SPOUT_NATS_START", n.Start, "must be earliest, latest or a time such as 2026-01-31T00:00:00Z")
 	} else if n.Retention == NATSWorkQueue && n.Start != "earliest" {
 		p.add("SPOUT_NATS_START", n.Start, "must be earliest, since SPOUT_NATS_RETENTION is workqueue: a work queue holds what nobody has processed yet, and the server gives all of it", "SPOUT_NATS_RETENTION")
 	}

@@ -34,10 +34,10 @@ func TestNATSIsTaken(t *testing.T) {
 func TestNATSProblems(t *testing.T) {
 	t.Parallel()
 	for environment, want := range map[string]string{
-		"SPOUT_NATS_SERVERS=nats://a:4222":                            `SPOUT_NATS_SERVERS="nats://a:4222" must be host:port, as nats.example.com:4222, without nats://`,
+		"SPOUT_NATS_SERVERS=nats://a:4222":                            `SPOUT_NATS_SERVERS="nats://a:4222" must be host:port, such as nats.example.com:4222, without nats://`,
 		"SPOUT_NATS_STREAM=a.b":                                       `SPOUT_NATS_STREAM="a.b" must be the name of a stream`,
-		"SPOUT_NATS_SUBJECTS=a..b":                                    `SPOUT_NATS_SUBJECTS="a..b" is no subject`,
-		"SPOUT_NATS_SUBJECTS=a.>.b":                                   `SPOUT_NATS_SUBJECTS="a.>.b" is no subject`,
+		"SPOUT_NATS_SUBJECTS=a..b":                                    `SPOUT_NATS_SUBJECTS="a..b" is not a subject`,
+		"SPOUT_NATS_SUBJECTS=a.>.b":                                   `SPOUT_NATS_SUBJECTS="a.>.b" is not a subject`,
 		"SPOUT_NATS_SUBJECTS=a.*,a.b":                                 `has a.* and a.b, which match the same messages`,
 		"SPOUT_NATS_SUBJECTS=a.b.c,a.>":                               `has a.b.c and a.>, which match the same messages`,
 		"SPOUT_NATS_RETENTION=queue":                                  `SPOUT_NATS_RETENTION="queue" must be one of limits, workqueue, interest`,

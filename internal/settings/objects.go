@@ -40,7 +40,7 @@ func (o *Objects[T]) UnmarshalText(text []byte) error {
 	var read map[string]map[string]json.RawMessage
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	if err := decoder.Decode(&read); err != nil {
-		return errors.New(`must be a JSON object of JSON objects, as {"name":{"field":"value"}}`)
+		return errors.New(`must be a JSON object of JSON objects, such as {"name":{"field":"value"}}`)
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
 		return errors.New("must be one JSON object, and nothing after it")

@@ -156,7 +156,7 @@ func TestReferencesInPaths(t *testing.T) {
 	}
 	for template, want := range map[string]string{
 		"{partition}/{key},{header:a},{header:b}/{first_offset}": "can have elements of 302 bytes",
-		"_dead_letters/{partition}-{first_offset}":               "can begin with the folder of the dead letters, _dead_letters; begin it with another one, as data/_dead_letters/",
+		"_dead_letters/{partition}-{first_offset}":               "can begin with the folder of the dead letters, _dead_letters; begin it with another one, for example data/_dead_letters/",
 	} {
 		_, err := Parse(least("SPOUT_FILE_PATH="+template, "SPOUT_RECORD_ON_REFUSED=dead_letter"))
 		if err == nil || !strings.Contains(err.Error(), want) {

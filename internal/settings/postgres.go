@@ -17,7 +17,7 @@ import (
 // Postgres says which tables of a PostgreSQL database are read, and how the
 // server is reached.
 type Postgres struct {
-	Host     string `env:"SPOUT_POSTGRES_HOST" attribute:"host" required:"true" address:"true" doc:"Host name or address of the primary server, for example ´db.example.com´. Of several, with commas between them, the first that can be reached and is no standby is taken; they share one port."`
+	Host     string `env:"SPOUT_POSTGRES_HOST" attribute:"host" required:"true" address:"true" doc:"Host name or address of the primary server, for example ´db.example.com´. Of several, with commas between them, the first that can be reached and is not a standby is taken; they share one port."`
 	Port     int    `env:"SPOUT_POSTGRES_PORT" attribute:"port" default:"5432" doc:"Port of the server. A connection pooler does not understand replication, so name the port of the server itself."`
 	Database string `env:"SPOUT_POSTGRES_DATABASE" attribute:"database" required:"true" doc:"Database to read."`
 	User     string `env:"SPOUT_POSTGRES_USER" attribute:"user" doc:"User name, if no secret holds it, for example with a client certificate. The user needs the attribute REPLICATION and SELECT on the tables. To make the publication of SPOUT_POSTGRES_TABLES, it must own them and have CREATE on the database."`
@@ -100,7 +100,7 @@ var slotName = regexp.MustCompile(`^[a-z0-9_]{1,63}$`)
 func (p Postgres) validate(all Settings) (list Problems) {
 	for _, host := range p.Hosts() {
 		if host == "" || strings.ContainsAny(host, "/@ ") || strings.Contains(host, ":") && net.ParseIP(host) == nil {
-			list.add("SPOUT_POSTGRES_HOST", p.Host, "must be a host name or address, as db.example.com, or several with commas between them, without a port, user or password")
+			list.add("SPOUT_POSTGRES_HOST", p.Host, "must be a host name or address, such as db.example.com, or several with commas between them, without a port, user or password")
 			break
 		}
 	}
@@ -111,7 +111,7 @@ func (p Postgres) validate(all Settings) (list Problems) {
 		list.add("SPOUT_POSTGRES_DATABASE", "", "must name the database to read")
 	}
 	if !slotName.MatchString(p.Slot) {
-		list.add("SPOUT_POSTGRES_SLOT", p.Slot, "must be 1 to 63 lower-case letters, digits and underscores, as pachyderm_orders")
+		list.add("SPOUT_POSTGRES_SLOT", p.Slot, "must be 1 to 63 lower-case letters, digits and underscores, such as pachyderm_orders")
 	}
 	list = append(list, p.validateTables()...)
 	if p.IdleInterval.Std() < time.Second && p.IdleInterval.Std() != 0 || p.IdleInterval.Std() < 0 {

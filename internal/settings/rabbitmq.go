@@ -25,7 +25,7 @@ type RabbitMQ struct {
 
 	Prefetch        int      `env:"SPOUT_RABBITMQ_PREFETCH" attribute:"prefetch" default:"10000" doc:"Most messages of each queue that are out without an acknowledgement. A batch is committed at the latest when half as many have come, so that others come meanwhile. From 2 to 25000, and 50000 for all queues together."`
 	ConsumerTimeout Duration `env:"SPOUT_RABBITMQ_CONSUMER_TIMEOUT" attribute:"consumer_timeout" default:"30m" doc:"The ´consumer_timeout´ of the nodes: how long a queue waits for an acknowledgement before it closes the channel. Batches are committed in time for it. At least three times SPOUT_BATCH_MAX_AGE."`
-	Start           string   `env:"SPOUT_RABBITMQ_START" attribute:"start" time:"true" default:"first" doc:"Where to begin with streams while the output branch holds no position yet: ´first´, ´next´ for messages that come from now on, or a time in RFC 3339, for example ´2026-01-31T00:00:00Z´. A stream finds a time with the precision of its chunks. Queues have no such choice."`
+	Start           string   `env:"SPOUT_RABBITMQ_START" attribute:"start" time:"true" default:"first" doc:"Where to begin with streams while the output branch holds no position yet. Queues have no such choice." forms:"first: at the first message that there is\nnext: with messages that come from now on\n2026-01-31T00:00:00Z: at a time, in RFC 3339, with the precision of the stream's chunks"`
 	OnReset         string   `env:"SPOUT_RABBITMQ_ON_RESET" attribute:"on_reset" default:"stop" doc:"What to do when a stream is not the one that was read: it was deleted and made again, or restored from an older backup." values:"stop: the runner stops|restart: it reads the new stream from its beginning, whose files then get names of their own"`
 	OnGap           string   `env:"SPOUT_RABBITMQ_ON_GAP" attribute:"on_gap" default:"stop" doc:"What to do when a stream's retention has dropped the next messages before they were read, or when a batch of them cannot be read as its publisher made it." values:"stop: the runner stops|skip: it continues at the next message that there is. The gap is logged and kept in the commit's description"`
 
@@ -93,7 +93,7 @@ func IsQueueName(name string) bool {
 
 func (r RabbitMQ) validate(all Settings) (p Problems) {
 	if len(r.Addresses) == 0 {
-		p.add("SPOUT_RABBITMQ_ADDRESSES", "", "must name at least one node, as rabbitmq.example.com:5672")
+		p.add("SPOUT_RABBITMQ_ADDRESSES", "", "must name at least one node, such as rabbitmq.example.com:5672")
 	}
 	addresses := r.Addresses
 	if list := strings.Join(addresses, ","); address.HasLogin(list) {
@@ -102,7 +102,7 @@ func (r RabbitMQ) validate(all Settings) (p Problems) {
 	for _, node := range addresses {
 		host, port, err := net.SplitHostPort(node)
 		if n, bad := strconv.Atoi(port); err != nil || host == "" || bad != nil || n < 1 || n > 65535 || address.HasLogin(node) {
-			p.add("SPOUT_RABBITMQ_ADDRESSES", node, "must be host:port, as rabbitmq.example.com:5672, without a user or password")
+			p.add("SPOUT_RABBITMQ_ADDRESSES", node, "must be host:port, such as rabbitmq.example.com:5672, without a user or password")
 		}
 	}
 	if r.VHost == "" {
@@ -144,7 +144,7 @@ func (r RabbitMQ) validateNames() (p Problems) {
 // validateStreams checks what goes with streams.
 func (r RabbitMQ) validateStreams() (p Problems) {
 	if _, isTime := r.StartTime(); !isTime && !slices.Contains(rabbitMQStarts, r.Start) {
-		p.add("SPOUT_RABBITMQ_START", r.Start, "must be first, next or a time as 2026-01-31T00:00:00Z")
+		p.add("SPOUT_RABBITMQ_START", r.Start, "must be first, next or a time such as 2026-01-31T00:00:00Z")
 	}
 	return p
 }

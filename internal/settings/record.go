@@ -11,14 +11,14 @@ import (
 
 // Record says which records become files, and what is taken out of them.
 type Record struct {
-	Filter  Filter   `env:"SPOUT_RECORD_FILTER" attribute:"filter" doc:"Conditions that records must meet to be kept, joined by ´and´: ´value:status == \"paid\" and header:env != test and value:type in (order, refund) and key exists and value:deleted missing´. ´value:A.B´ is a field of a value that is JSON or decoded, as text, and ´value:A.B|day´ the day of a time (´year´, ´month´, ´day´, ´hour´, ´minute´; ´2006-01-02-15-04´, in UTC). Of several headers of one name the last counts. JSON ´null´ counts as missing. A missing part satisfies ´!=´ and ´missing´. Other records are left out and counted in the commit's description."`
+	Filter  Filter   `env:"SPOUT_RECORD_FILTER" attribute:"filter" doc:"Conditions that records must meet to be kept, joined by ´and´, for example ´value:status == \"paid\" and header:env != test´. Other records are left out, and counted in the commit's description. JSON ´null´ counts as missing. Each condition is a part of the record, and what it must be." forms:"key: the record's key, as text\nheader:NAME: a header. Of several with the same name the last counts\nvalue:A.B: a field of a value that is JSON or decoded, as text\nvalue:A.B|day: the day of a time, for example ´2006-01-02´, in UTC. Also ´year´, ´month´, ´hour´ and ´minute´\n== TEXT, != TEXT: equal or not. A missing part satisfies ´!=´\nin (TEXT, TEXT): equal to one of them\nexists, missing: whether the part is there"`
 	Fields  []string `env:"SPOUT_RECORD_FIELDS" attribute:"fields" set:"true" doc:"Fields to keep of values that are JSON objects or decoded, for example ´id´ or ´customer.name´. The others are left out, within lists too. Null values stay."`
-	Mask    []string `env:"SPOUT_RECORD_MASK" attribute:"mask" set:"true" doc:"Fields of values, JSON or decoded, whose content must not be seen, for example ´customer.email=hash´ or ´card.number=redact´. ´hash´ writes the SHA-256 of the content in hexadecimal, or its HMAC-SHA-256 where SPOUT_RECORD_MASK_KEY is set, which nobody can guess contents from. ´redact´ writes ´***´. Null stays null, and a masked column becomes text. Paths show what is masked, filters see what is not."`
+	Mask    []string `env:"SPOUT_RECORD_MASK" attribute:"mask" set:"true" doc:"Fields of values, JSON or decoded, whose content must not be seen. Null stays null, and a masked column becomes text. Paths show what is masked. Filters see the record as it came. Each is of one of these forms." forms:"FIELD=hash: writes the SHA-256 of the content in hexadecimal. With SPOUT_RECORD_MASK_KEY, its HMAC-SHA-256, from which nobody can guess the content\nFIELD=redact: writes ´***´, for example ´card.number=redact´"`
 	MaskKey string   `env:"SPOUT_RECORD_MASK_KEY" attribute:"mask_key_secret.key" secret:"key" doc:"Key of the HMAC-SHA-256 that ´hash´ masks with."`
 
 	MaxBytes         Bytes  `env:"SPOUT_RECORD_MAX_BYTES" attribute:"max_bytes" default:"0" doc:"Most bytes of a record's key, value and headers together. A larger one is refused. 0 for no limit."`
 	OnNull           string `env:"SPOUT_RECORD_ON_NULL" attribute:"on_null" default:"keep" doc:"What to do with a record whose value is null, for example a tombstone." values:"keep: write it as files of its format have it|drop: leave it out and count it as filtered"`
-	OnRefused        string `env:"SPOUT_RECORD_ON_REFUSED" attribute:"on_refused" default:"stop" doc:"What to do with a record that is refused: it is larger than SPOUT_RECORD_MAX_BYTES, is no JSON where the path, the filter, the fields or the mask need it, or does not fit its schema." values:"stop: the runner stops with a message|dead_letter: the runner writes it, as it came (not masked), in a JSON line with the reason, into SPOUT_RECORD_DEAD_LETTER_FOLDER of the same commit"`
+	OnRefused        string `env:"SPOUT_RECORD_ON_REFUSED" attribute:"on_refused" default:"stop" doc:"What to do with a record that is refused: it is larger than SPOUT_RECORD_MAX_BYTES, is not JSON where the path, the filter, the fields or the mask need it, or does not fit its schema." values:"stop: the runner stops with a message|dead_letter: the runner writes it, as it came (not masked), in a JSON line with the reason, into SPOUT_RECORD_DEAD_LETTER_FOLDER of the same commit"`
 	DeadLetterFolder string `env:"SPOUT_RECORD_DEAD_LETTER_FOLDER" attribute:"dead_letter_folder" default:"_dead_letters" doc:"Folder of the output repo for records that were refused, in files ´STREAM/PARTITION/FIRST-LAST.jsonl´."`
 }
 
@@ -47,7 +47,7 @@ func parseMask(text string) (Masked, error) {
 		return Masked{}, err
 	}
 	if !slices.Contains(MaskMethods, method) {
-		return Masked{}, fmt.Errorf("must be FIELD=hash or FIELD=redact, as customer.email=hash")
+		return Masked{}, fmt.Errorf("must be FIELD=hash or FIELD=redact, such as customer.email=hash")
 	}
 	return Masked{field, method}, nil
 }

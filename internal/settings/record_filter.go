@@ -46,7 +46,7 @@ func ParseFilter(text string) (Filter, error) {
 			return f, nil
 		}
 		if tokens[0].text != "and" || tokens[0].quoted {
-			return Filter{}, fmt.Errorf("has %q where it should end or go on with and; write it %s", tokens[0].text, filterForms)
+			return Filter{}, fmt.Errorf("has %q where it should end or continue with and; write it %s", tokens[0].text, filterForms)
 		}
 		tokens = tokens[1:]
 	}
@@ -101,7 +101,7 @@ func parseCondition(tokens []filterToken) (c Condition, rest []filterToken, err 
 	case "in":
 		end := slices.Index(rest, filterToken{text: ")"})
 		if end < 2 || rest[0] != (filterToken{text: "("}) {
-			return c, nil, fmt.Errorf("has no list after %s in, as (order, refund)", tokens[0].text)
+			return c, nil, fmt.Errorf("has no list after %s in, such as (order, refund)", tokens[0].text)
 		}
 		for i, token := range rest[1:end] {
 			if i%2 == 0 != token.isText() || i == end-2 && !token.isText() {

@@ -11,7 +11,7 @@ import (
 
 // SchemaRegistry says where the schemas of values are, and how it is reached.
 type SchemaRegistry struct {
-	URL         string `env:"SPOUT_SCHEMA_REGISTRY_URL" attribute:"url" required:"true" address:"true" doc:"Schema registry, Confluent-compatible unless SPOUT_SCHEMA_REGISTRY_API says otherwise, for example ´https://registry.example.com´. With it, values of ´avro´, ´parquet´ and ´jsonl´ files are decoded: they, or their headers, must say which schema they have, as the serializers of Confluent, Apicurio, Azure Event Hubs and AWS Glue write it. A value's fields become columns, and the record's coordinates one called ´_record´; in ´jsonl´, the value becomes JSON. Records of different schemas go into different files, and null values into files with ´_record´ alone. While the registry cannot be reached, reading waits."`
+	URL         string `env:"SPOUT_SCHEMA_REGISTRY_URL" attribute:"url" required:"true" address:"true" doc:"Schema registry, for example ´https://registry.example.com´. It is Confluent-compatible unless SPOUT_SCHEMA_REGISTRY_API says otherwise. Values, or their headers, must say which schema they have, as the serializers of Confluent, Apicurio, Azure Event Hubs and AWS Glue write it. Records of different schemas go into different files. While the registry cannot be reached, reading waits. SPOUT_FILE_FORMAT decides what values become." forms:"avro, parquet: a column for each field, and one called ´_record´ with the record's coordinates. Null values go into their own files\njsonl: JSON"`
 	API         string `env:"SPOUT_SCHEMA_REGISTRY_API" attribute:"api" default:"auto" doc:"Which API the registry has." values:"auto: by the host of SPOUT_SCHEMA_REGISTRY_URL: ´glue.REGION.amazonaws.com´ is Glue's, ´NAMESPACE.servicebus.windows.net´ Azure's, and any other Confluent's|confluent: Confluent's, which most registries have|azure: that of Azure Event Hubs, for values of its Avro serializers|glue: that of AWS Glue, for values of its Avro and JSON serializers"`
 	Credentials `attribute:"credentials_secret" prefix:"SPOUT_SCHEMA_REGISTRY" doc:"Kubernetes secret with the user name and the password of HTTP basic authentication, with the client id and secret for SPOUT_SCHEMA_REGISTRY_TOKEN_URL, or with the access key's id and secret for Glue."`
 	Token       string `env:"SPOUT_SCHEMA_REGISTRY_TOKEN" attribute:"token_secret.key" secret:"token" line:"true" doc:"Bearer token, in place of a user name and password. For Glue, the session token that goes with a temporary access key."`
@@ -19,11 +19,11 @@ type SchemaRegistry struct {
 	Scope       string `env:"SPOUT_SCHEMA_REGISTRY_SCOPE" attribute:"scope" doc:"Scopes to ask SPOUT_SCHEMA_REGISTRY_TOKEN_URL for, separated by blanks, for example ´https://eventhubs.azure.net/.default´."`
 	TLS         TLS    `attribute:"tls" prefix:"SPOUT_SCHEMA_REGISTRY_TLS" doc:"TLS, which a URL with ´https://´ uses. ´{}´, or left out, trusts the system's authorities."`
 
-	AllowCleartext bool `env:"SPOUT_SCHEMA_REGISTRY_ALLOW_CLEARTEXT_CREDENTIALS" attribute:"allow_cleartext_credentials" default:"false" doc:"Whether the user name and password, or the token, may be sent to a registry at ´http://´. Everybody on the way can read them. Without it, that is allowed to this machine only."`
+	AllowCleartext bool `env:"SPOUT_SCHEMA_REGISTRY_ALLOW_CLEARTEXT_CREDENTIALS" attribute:"allow_cleartext_credentials" default:"false" doc:"Whether the user name and password, or the token, may be sent to a registry at ´http://´. Everybody on the way can read them. Without this, the runner sends them to this machine only."`
 
 	Keys string `env:"SPOUT_SCHEMA_REGISTRY_KEYS" attribute:"keys" default:"bytes" doc:"What to do with the keys of records." values:"bytes: they are left as they are|decode: they have a schema in the registry too. A key becomes a column called ´_key´, or JSON in ´jsonl´, and filters and paths see what it says"`
 
-	LogicalTypes string `env:"SPOUT_SCHEMA_REGISTRY_LOGICAL_TYPES" attribute:"logical_types" default:"micros" doc:"What becomes of times, decimals, UUIDs and bytes that Protobuf and JSON Schema write as messages and text: Protobuf's ´Timestamp´, ´Duration´ and wrappers, ´google.type.Decimal´ and ´confluent.type.Decimal´, and JSON Schema's formats ´date-time´, ´date´, ´time´ and ´uuid´ and its ´contentEncoding´. Avro says it by itself." values:"micros: columns of their types, with times in microseconds; finer digits are cut off|nanos: the same with times in nanoseconds, which reach from 1677 to 2262; others are refused|none: they stay messages and text"`
+	LogicalTypes string `env:"SPOUT_SCHEMA_REGISTRY_LOGICAL_TYPES" attribute:"logical_types" default:"micros" doc:"What becomes of times, decimals, UUIDs and bytes that Protobuf and JSON Schema write as messages and text. These are Protobuf's ´Timestamp´, ´Duration´ and wrappers, ´google.type.Decimal´ and ´confluent.type.Decimal´, and JSON Schema's formats ´date-time´, ´date´, ´time´ and ´uuid´ and its ´contentEncoding´. Avro's own types say it." values:"micros: columns of their types, with times in microseconds. Finer digits are cut off|nanos: the same with times in nanoseconds, which reach from 1677 to 2262. Others are refused|none: they stay messages and text"`
 
 	Folder string `env:"SPOUT_SCHEMA_REGISTRY_FOLDER" attribute:"folder" default:"_schemas" doc:"Folder of the output repo for the schemas, as ´ID.avsc´, in the same commit as the first records of each. Globs of downstream pipelines should name the folders of the data."`
 }
@@ -101,7 +101,7 @@ func (r SchemaRegistry) validateTokens() (p Problems) {
 		return p
 	}
 	if u, err := url.Parse(r.TokenURL); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.User != nil {
-		p.add("SPOUT_SCHEMA_REGISTRY_TOKEN_URL", r.TokenURL, "must be the URL of the token endpoint without a user or password, as https://login.example.com/oauth2/token")
+		p.add("SPOUT_SCHEMA_REGISTRY_TOKEN_URL", r.TokenURL, "must be the URL of the token endpoint without a user or password, such as https://login.example.com/oauth2/token")
 	}
 	if r.Kind() == "glue" {
 		p.add("SPOUT_SCHEMA_REGISTRY_TOKEN_URL", r.TokenURL, "is not for Glue, which takes requests that an access key has signed", "SPOUT_SCHEMA_REGISTRY_API")

@@ -110,11 +110,11 @@ func TestProblems(t *testing.T) {
 		"SPOUT_KAFKA_BROKER=x":                                         "SPOUT_KAFKA_BROKER is not a setting of this runner; did you mean SPOUT_KAFKA_BROKERS?",
 		"SPOUT_CACHE_SIZE=1":                                           "SPOUT_CACHE_SIZE is not a setting of this runner; names that begin with SPOUT_ are its own",
 		"SPOUT_BACTH_MAX_AGE=1s":                                       "did you mean SPOUT_BATCH_MAX_AGE?",
-		"SPOUT_KAFKA_BROKERS=kafka":                                    `SPOUT_KAFKA_BROKERS="kafka" must be host:port, as kafka.example.com:9092`,
+		"SPOUT_KAFKA_BROKERS=kafka":                                    `SPOUT_KAFKA_BROKERS="kafka" must be host:port, such as kafka.example.com:9092`,
 		"SPOUT_KAFKA_BROKERS=kafka:0":                                  "must be host:port",
-		"SPOUT_KAFKA_TOPICS=a b":                                       `SPOUT_KAFKA_TOPICS="a b" is no name of a Kafka topic`,
+		"SPOUT_KAFKA_TOPICS=a b":                                       `SPOUT_KAFKA_TOPICS="a b" is not a name of a Kafka topic`,
 		"SPOUT_KAFKA_TOPICS=a,a":                                       "is there twice",
-		"SPOUT_KAFKA_SHARD=9/8":                                        `SPOUT_KAFKA_SHARD="9/8" must be a shard and their number, as 2/8`,
+		"SPOUT_KAFKA_SHARD=9/8":                                        `SPOUT_KAFKA_SHARD="9/8" must be a shard and their number, such as 2/8`,
 		"SPOUT_KAFKA_TOPICS_PATTERN=x.*":                               `SPOUT_KAFKA_TOPICS_PATTERN="x.*" cannot be set together with SPOUT_KAFKA_TOPICS`,
 		"SPOUT_KAFKA_START_OFFSETS=x":                                  `SPOUT_KAFKA_START_OFFSETS="x" has "x"; it must be a list of topic:partition=offset`,
 		"SPOUT_KAFKA_START_OFFSETS=orders:0=1,orders:0=2":              "has partition 0 of topic orders twice",
@@ -123,7 +123,7 @@ func TestProblems(t *testing.T) {
 		"SPOUT_KAFKA_START_OFFSETS=refunds:0=1":                        "has the topic refunds, which is not read",
 		"SPOUT_KAFKA_ON_CORRUPT_BATCH=no":                              "must be one of stop, skip",
 		"SPOUT_KAFKA_ON_SHARD_CHANGED=no":                              "must be one of stop, continue",
-		"SPOUT_KAFKA_START=yesterday":                                  "must be earliest, latest or a time as 2026-01-31T00:00:00Z",
+		"SPOUT_KAFKA_START=yesterday":                                  "must be earliest, latest or a time such as 2026-01-31T00:00:00Z",
 		"SPOUT_KAFKA_ISOLATION=none":                                   "must be one of read_committed, read_uncommitted",
 		"SPOUT_KAFKA_TLS=perhaps":                                      `SPOUT_KAFKA_TLS="perhaps" must be true or false`,
 		"SPOUT_KAFKA_TLS_CERT=x":                                       "SPOUT_KAFKA_TLS=\"false\" must be true",
@@ -324,8 +324,8 @@ func TestPatterns(t *testing.T) {
 	}
 	for environment, want := range map[string]string{
 		"":                               "must name at least one topic, or SPOUT_KAFKA_TOPICS_PATTERN must match some",
-		"SPOUT_KAFKA_TOPICS_PATTERN=a(":  `SPOUT_KAFKA_TOPICS_PATTERN="a(" is no regular expression of RE2: missing closing )`,
-		"SPOUT_KAFKA_TOPICS_PATTERN=(?=": "is no regular expression of RE2",
+		"SPOUT_KAFKA_TOPICS_PATTERN=a(":  `SPOUT_KAFKA_TOPICS_PATTERN="a(" is not a regular expression of RE2: missing closing )`,
+		"SPOUT_KAFKA_TOPICS_PATTERN=(?=": "is not a regular expression of RE2",
 	} {
 		if _, err := parse(environment); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, want %s", environment, err, want)

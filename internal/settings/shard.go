@@ -26,7 +26,7 @@ func ParseShard(text string) (Shard, error) {
 	s.Index, _ = strconv.Atoi(index)
 	s.Count, _ = strconv.Atoi(count)
 	if s.Index < 1 || s.Count > maxShards || s.Index > s.Count || s.String() != text {
-		return Shard{}, fmt.Errorf("must be a shard and their number, as 2/8 for the second of eight; from 1/%[1]d to %[1]d/%[1]d", max(min(s.Count, maxShards), 1))
+		return Shard{}, fmt.Errorf("must be a shard and their number, such as 2/8 for the second of eight; from 1/%[1]d to %[1]d/%[1]d", max(min(s.Count, maxShards), 1))
 	}
 	return s, nil
 }

@@ -23,7 +23,7 @@ func (o *StartOffsets) UnmarshalText(text []byte) error {
 		partition, bad := strconv.ParseInt(number, 10, 32)
 		offset, worse := strconv.ParseInt(next, 10, 64)
 		if topic == "" || bad != nil || worse != nil || partition < 0 || offset < 0 {
-			return fmt.Errorf("has %q; it must be a list of topic:partition=offset, as orders:0=1200,orders:1=1180", entry)
+			return fmt.Errorf("has %q; it must be a list of topic:partition=offset, such as orders:0=1200,orders:1=1180", entry)
 		}
 		if _, ok := parsed[topic][int32(partition)]; ok {
 			return fmt.Errorf("has partition %d of topic %s twice", partition, topic)

@@ -20,6 +20,7 @@ import (
 //	default     the value of a variable that is not set
 //	doc         what it is, in Markdown; see below
 //	values      all that it may be, as NAME: meaning|NAME: meaning
+//	forms       what its text is made of or looks like, as NAME: meaning\nNAME: meaning
 //	required    true: the attribute must be set where the one around it is
 //	secret      it comes from a Kubernetes secret only: the default key in that.
 //	            The attribute names the key, and those around it the secret
@@ -46,10 +47,11 @@ type Variable struct {
 	Kind      Kind
 	Source    string // the source that it belongs to, "" for all
 
-	Default    string // value when unset
-	DefaultKey string // of a secret, the key where none is named
-	Doc        string // in Markdown
-	Values     []Value
+	Default    string     // value when unset
+	DefaultKey string     // of a secret, the key where none is named
+	Doc        string     // in Markdown
+	Values     []Value    // all that it may be
+	Forms      []Value    // how it is written; they are explained, not checked
 	Fields     []Variable // of Objects, what is in each; they have no variables of their own
 
 	Required bool
@@ -61,7 +63,7 @@ type Variable struct {
 	index []int
 }
 
-// Value is one of the values that a setting may have.
+// Value is one of the values that a setting may have, or a form of them.
 type Value struct{ Name, Meaning string }
 
 // Kind says how a setting is written.
@@ -199,6 +201,12 @@ func newVariable(field reflect.StructField, in scope) Variable {
 			v.Values = append(v.Values, Value{name, named(meaning)})
 		}
 	}
+	if forms := field.Tag.Get("forms"); forms != "" {
+		for form := range strings.SplitSeq(backticked(forms), "\n") {
+			name, meaning, _ := strings.Cut(form, ": ")
+			v.Forms = append(v.Forms, Value{name, named(meaning)})
+		}
+	}
 	return v
 }
 
@@ -258,19 +266,22 @@ func (v Variable) Documentation() string {
 			text += "\n* `" + field.Attribute + "`: " + field.inLine()
 		}
 	}
-	for _, value := range v.Values {
+	for _, value := range v.Explained() {
 		text += fmt.Sprintf("\n* `%s`: %s.", value.Name, value.Meaning)
 	}
 	return text
 }
 
+// Explained are the forms and values, which the documentation lists.
+func (v Variable) Explained() []Value { return slices.Concat(v.Forms, v.Values) }
+
 // inLine is what there is to say of a field of an object, on one line.
 func (v Variable) inLine() string {
 	text := v.Doc
-	for i, value := range v.Values {
+	for i, value := range v.Explained() {
 		text += map[bool]string{true: " ", false: "; "}[i == 0] + "`" + value.Name + "`: " + value.Meaning
 	}
-	if len(v.Values) > 0 {
+	if len(v.Explained()) > 0 {
 		text += "."
 	}
 	if v.Default != "" {

@@ -41,26 +41,26 @@ type Webhook struct {
 // WebhookEndpoint is one path that senders can send to.
 type WebhookEndpoint struct {
 	Path        string   `attribute:"path" doc:"Path of the URL. Default: ´/´ and the endpoint's name."`
-	Auth        string   `attribute:"auth" required:"true" doc:"How senders prove who they are. Requests that do not are answered with 401." values:"standard: Standard Webhooks and Svix, with a secret ´whsec_…´ or a public key ´whpk_…´|github: the signature of GitHub|stripe: that of Stripe|slack: that of Slack|shopify: that of Shopify|gitlab: the token of GitLab|hmac: a signature of another kind; see ´signature_header´|bearer: a token in the header ´Authorization´|basic: user name and password, as ´user:password´ in the secret|certificate: a client certificate of an authority in SPOUT_WEBHOOK_CLIENT_CA|none: not at all. It also takes ´allow_unauthenticated´"`
+	Auth        string   `attribute:"auth" required:"true" doc:"How senders prove who they are. Requests that do not are answered with 401." values:"standard: Standard Webhooks and Svix, with a secret ´whsec_…´ or a public key ´whpk_…´|github: the signature of GitHub|stripe: that of Stripe|slack: that of Slack|shopify: that of Shopify|gitlab: the token of GitLab|hmac: another kind of signature. See ´signature_header´|bearer: a token in the header ´Authorization´|basic: user name and password, as ´user:password´ in the secret|certificate: a client certificate of an authority in SPOUT_WEBHOOK_CLIENT_CA|none: not at all. It also takes ´allow_unauthenticated´"`
 	SecretFiles []string `attribute:"secret_files" set:"true" doc:"Files with one secret each, of Kubernetes secrets that are mounted into the pod, for example by ´secret_mounts´. Any of them is good, so that a secret can be replaced without a request refused. The runner reads them again when they change."`
 	ClientNames []string `attribute:"client_names" set:"true" doc:"With ´certificate´: names of which the certificate must have one, as its common name or as an alternative name. Left out, all certificates of the authorities are good."`
 	Open        bool     `attribute:"allow_unauthenticated" default:"false" doc:"With ´none´: must be ´true´, since everybody who reaches the endpoint can then write into the output repo."`
 
 	Body string `attribute:"body" default:"whole" doc:"What a body holds. All of its records are taken, or none: what is wrong with one of them is answered with 400." values:"whole: one record, as the body came, but for a byte order mark in front of JSON|ndjson: a record on each line, in JSON|json_array: an array in JSON, each element a record|multipart: a record for each part, for example a file|form_payload: one record, the field ´payload´ of a form, as GitHub and Slack send it. A body that is JSON already is taken as it is|cloudevents: CloudEvents 1.0 in the binary, structured or batched mode. The record is the event's data, and its headers are the attributes"`
-	ID   string `attribute:"id" doc:"Where a request's id is, by which one that comes again is recognised: ´header:NAME´, ´value:FIELD´ of a body in JSON, or ´none´. With ´ndjson´ and ´json_array´, ´value:FIELD´ is of each record. Default: what ´auth´ has for it. CloudEvents have ids of their own."`
+	ID   string `attribute:"id" doc:"Where a request's id is, by which one that comes again is recognised. Default: what ´auth´ has for it. CloudEvents have their own ids." forms:"header:NAME: in a header\nvalue:FIELD: in a body that is JSON. With ´ndjson´ and ´json_array´, in each record\nnone: nowhere"`
 	Ack  string `attribute:"ack" default:"committed" doc:"When a request is answered." values:"committed: with 200 once its records are in a FINISHED commit|received: with 202 at once. What is not committed yet when the pod dies is lost"`
 
-	Handshakes []string `attribute:"handshakes" set:"true" doc:"Questions of senders to answer, by which they find out whether they may send: ´slack´ (´url_verification´), ´cloudevents´ (´OPTIONS´ with ´WebHook-Request-Origin´), ´challenge´ (´GET´ with ´hub.challenge´ and ´hub.verify_token´, of Meta and WebSub), ´head´ (´HEAD´, for example of Trello and Mailchimp) or ´sns´ (´SubscriptionConfirmation´ of Amazon SNS, whose link the runner fetches if it is one of ´https://sns.REGION.amazonaws.com´). Left out, none."`
+	Handshakes []string `attribute:"handshakes" set:"true" doc:"Questions of senders to answer, by which they find out whether they may send. Left out, none." forms:"slack: ´url_verification´\ncloudevents: ´OPTIONS´ with ´WebHook-Request-Origin´\nchallenge: ´GET´ with ´hub.challenge´ and ´hub.verify_token´, of Meta and WebSub\nhead: ´HEAD´, for example of Trello and Mailchimp\nsns: ´SubscriptionConfirmation´ of Amazon SNS. The runner fetches its link if it is one of ´https://sns.REGION.amazonaws.com´"`
 	TokenFiles []string `attribute:"verify_token_files" set:"true" doc:"With the handshake ´challenge´: files with one token each that ´hub.verify_token´ may be."`
-	Headers    []string `attribute:"headers" set:"true" doc:"Headers of requests to keep in records, besides ´Content-Type´ and those by which the sender of ´auth´ names the event. ´:path´, ´:query´ and ´:remote´ stand for the request's path, query and sender."`
+	Headers    []string `attribute:"headers" set:"true" doc:"Headers of requests to keep in records, besides ´Content-Type´ and those by which the sender of ´auth´ names the event. Besides names of headers, it can have these." forms:":path: the request's path\n:query: its query\n:remote: the address of its sender"`
 
 	SignatureHeader   string   `attribute:"signature_header" doc:"With ´hmac´: the header with the signature."`
 	SignaturePrefix   string   `attribute:"signature_prefix" doc:"With ´hmac´: what is in front of the signature, for example ´sha256=´."`
-	SignatureText     string   `attribute:"signature_text" default:"{body}" doc:"With ´hmac´: what is signed. ´{body}´ stands for the body as it came, ´{timestamp}´ for the header in ´timestamp_header´, and ´{id}´ for the one in ´id´."`
+	SignatureText     string   `attribute:"signature_text" default:"{body}" doc:"With ´hmac´: what is signed." forms:"{body}: the body as it came\n{timestamp}: the header in ´timestamp_header´\n{id}: the header in ´id´"`
 	SignatureHash     string   `attribute:"signature_hash" default:"sha256" doc:"With ´hmac´: the hash." values:"sha256: SHA-256|sha512: SHA-512|sha1: SHA-1, for senders that have no other"`
 	SignatureEncoding string   `attribute:"signature_encoding" default:"hex" doc:"With ´hmac´: how the signature is written." values:"hex: in hexadecimal|base64: in base64"`
 	TimestampHeader   string   `attribute:"timestamp_header" doc:"With ´hmac´: the header with the time of the signature, in seconds since 1970."`
-	Tolerance         Duration `attribute:"tolerance" default:"5m" doc:"How far the time of a signature may be from now. Older requests are refused, as somebody may have recorded them."`
+	Tolerance         Duration `attribute:"tolerance" default:"5m" doc:"How far the time of a signature may be from now. Older requests are refused, since somebody may have recorded them."`
 
 	MaxRate        int `attribute:"max_rate" default:"0" doc:"Most requests per second. More are answered with 429 and ´Retry-After´. 0 for no limit."`
 	MaxConcurrency int `attribute:"max_concurrency" default:"0" doc:"Most requests at once, those that wait for a commit included. More are answered with 429 and ´Retry-After´. 0 for no limit but SPOUT_WEBHOOK_MAX_CONNECTIONS."`
@@ -108,7 +108,7 @@ func (Webhook) largestBatch() Bytes { return 0 }
 
 func (w Webhook) validate(all Settings) (p Problems) {
 	if len(w.Endpoints) == 0 {
-		p.add("SPOUT_WEBHOOK_ENDPOINTS", "", `must have at least one endpoint, as {"github":{"auth":"github","secret_files":["/secrets/github"]}}`)
+		p.add("SPOUT_WEBHOOK_ENDPOINTS", "", `must have at least one endpoint, such as {"github":{"auth":"github","secret_files":["/secrets/github"]}}`)
 	}
 	paths := map[string]string{}
 	for _, name := range slices.Sorted(maps.Keys(w.Endpoints)) {
@@ -218,14 +218,14 @@ func (e WebhookEndpoint) problems(name string) (wrong []string) {
 	for _, header := range e.Headers {
 		switch {
 		case !headerName.MatchString(header) && !slices.Contains(RequestHeaders, header):
-			add("has %q in headers, which is no name of a header, and none of %s", header, strings.Join(RequestHeaders, ", "))
+			add("has %q in headers, which is not a name of a header, and none of %s", header, strings.Join(RequestHeaders, ", "))
 		case slices.ContainsFunc(secretHeaders, func(secret string) bool { return strings.EqualFold(header, secret) }):
 			add("has %q in headers, which holds a secret", header)
 		}
 	}
 	for _, file := range append(slices.Clone(e.SecretFiles), e.TokenFiles...) {
 		if !path.IsAbs(file) || path.Clean(file) != file {
-			add("has the file %q; it must be an absolute path, as /secrets/github", file)
+			add("has the file %q; it must be an absolute path, such as /secrets/github", file)
 		}
 	}
 	if e.MaxRate < 0 || e.MaxConcurrency < 0 {
@@ -279,10 +279,10 @@ func (e WebhookEndpoint) signatureProblems() (wrong []string) {
 		return wrong
 	}
 	if !headerName.MatchString(e.SignatureHeader) {
-		wrong = append(wrong, fmt.Sprintf("has the signature_header %q; it must be the name of a header, as X-Signature", e.SignatureHeader))
+		wrong = append(wrong, fmt.Sprintf("has the signature_header %q; it must be the name of a header, such as X-Signature", e.SignatureHeader))
 	}
 	if e.TimestampHeader != "" && !headerName.MatchString(e.TimestampHeader) {
-		wrong = append(wrong, fmt.Sprintf("has the timestamp_header %q; it must be the name of a header, as X-Timestamp", e.TimestampHeader))
+		wrong = append(wrong, fmt.Sprintf("has the timestamp_header %q; it must be the name of a header, such as X-Timestamp", e.TimestampHeader))
 	}
 	id := strings.HasPrefix(e.ID, "header:")
 	known := map[string]bool{"{body}": true, "{timestamp}": e.TimestampHeader != "", "{id}": id}

@@ -77,7 +77,7 @@ func TestWebhookProblems(t *testing.T) {
 		`{"auth":"github","handshakes":["challenge"],` + secret + `}`:                          "no verify_token_files",
 		`{"auth":"github","verify_token_files":["/y"],` + secret + `}`:                         "for the handshake challenge",
 		`{"auth":"github","headers":["Authorization"],` + secret + `}`:                         "holds a secret",
-		`{"auth":"github","headers":["a b"],` + secret + `}`:                                   "no name of a header",
+		`{"auth":"github","headers":["a b"],` + secret + `}`:                                   "not a name of a header",
 		`{"auth":"github","max_rate":-1,` + secret + `}`:                                       "negative",
 		`{"auth":"github",` + secret + `},"f":{"auth":"github","path":"/e",` + secret + `}`:    `has the path /e of the endpoint "e"`,
 		`{"auth":"github",` + secret + `},"Big":{"auth":"github",` + secret + `}`:              "lower-case letters",

@@ -117,7 +117,7 @@ func checkRedirect(asked *url.URL, answer *http.Response) error {
 	}
 	next, err := asked.Parse(location)
 	if err != nil {
-		return note("it redirects to what is no URL")
+		return note("it redirects to what is not a URL")
 	}
 	if origin(next) != origin(asked) {
 		return note(fmt.Sprintf("it redirects to %s, which is not followed, since credentials would go there: if that is right, configure that address", Quote(origin(next))))

@@ -176,7 +176,7 @@ func (in *Ingester) Hung() string {
 
 // Health is what /readyz says.
 type Health struct {
-	Ready    bool     `json:"ready" doc:"Whether batches are being committed. That there is nothing to read is no reason not to be ready."`
+	Ready    bool     `json:"ready" doc:"Whether batches are being committed. A runner that has nothing to read is ready, too."`
 	Status   string   `json:"status" doc:"What the runner does: starting, looking at the branch's head, opening the source, ingesting, starting again, or stopped."`
 	Problems []string `json:"problems" doc:"What keeps it from being ready, and what has been failing for a while."`
 }

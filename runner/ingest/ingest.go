@@ -103,7 +103,7 @@ func New(c Config) (*Ingester, error) {
 type SupersededError struct{ By string }
 
 func (e *SupersededError) Error() string {
-	return "a newer runner, " + e.By + ", writes this branch; this one ends"
+	return "a newer runner (" + e.By + ") has taken over this branch; exiting"
 }
 
 // errLostLock says that the branch is not as this writer left it.

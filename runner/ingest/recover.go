@@ -180,7 +180,7 @@ func (in *Ingester) supersededBy(d spoutcommit.Description) error {
 
 // restore makes a file set of the files that the head has lost.
 func (in *Ingester) restore(ctx context.Context, from recovered) (fileSet string, err error) {
-	in.Log.Warn("the head has lost its files, as after stop and start of a spout; bringing them back",
+	in.Log.Warn("the head has lost its files, for example by stopping and starting the spout; bringing them back",
 		"head", from.head, "from_commit", from.lost)
 	files, err := in.Branch.NewFileSet(ctx)
 	if err != nil {

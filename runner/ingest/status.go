@@ -33,7 +33,7 @@ type Status struct {
 	Project string    `json:"project" doc:"Project of the pipeline."`
 	Repo    string    `json:"repo" doc:"The pipeline's output repo."`
 	Branch  string    `json:"branch" doc:"Output branch that is written."`
-	Source  string    `json:"source" doc:"What is read, as kafka."`
+	Source  string    `json:"source" doc:"What is read, for example kafka."`
 	Now     time.Time `json:"now" doc:"Time at the runner."`
 	Started time.Time `json:"started" doc:"When the runner was started."`
 	Epoch   int64     `json:"epoch" doc:"Number of the writer; it rises with each that takes the branch over. 0 until the branch was seen."`
@@ -90,7 +90,7 @@ type StatusLag struct {
 
 // PartitionLag is the lag of one partition.
 type PartitionLag struct {
-	Stream    string   `json:"stream" doc:"Name of the stream, as Kafka's topic."`
+	Stream    string   `json:"stream" doc:"Name of the stream, such as Kafka's topic."`
 	Partition int32    `json:"partition" doc:"Number of the partition; 0 where there are none."`
 	Records   *int64   `json:"records" doc:"Offsets up to its end; null if that is not known yet."`
 	Seconds   *float64 `json:"seconds" doc:"As above; null if it is not known yet."`

@@ -128,7 +128,7 @@ type shaper struct{ selected, masked []byte }
 func (s *shaper) shape(r *Rules, value []byte) ([]byte, error) {
 	if r.fields != nil {
 		if kind(value) != '{' {
-			return nil, &Refused{"its value is no JSON object, so that no fields of it can be selected"}
+			return nil, &Refused{"its value is not a JSON object, so that no fields of it can be selected"}
 		}
 		s.selected, _ = r.fields.appendSelected(s.selected[:0], bytes.TrimSpace(value))
 		value = s.selected

@@ -144,7 +144,7 @@ func TestRefused(t *testing.T) {
 	for _, test := range []struct{ setting, value, want string }{
 		{"SPOUT_RECORD_MAX_BYTES=3", "1234", "it has 4 bytes, more than the 3 that are allowed"},
 		{"SPOUT_RECORD_FIELDS=a", "{", "its value is not JSON"},
-		{"SPOUT_RECORD_FIELDS=a", "[]", "is no JSON object"},
+		{"SPOUT_RECORD_FIELDS=a", "[]", "is not a JSON object"},
 		{"SPOUT_RECORD_MASK=a=hash", "", "its value is not JSON"},
 		{"SPOUT_RECORD_FILTER=value:a == 1", "{}{}", "its value is not JSON"},
 		{"SPOUT_FILE_PATH={value:a}/{partition}-{first_offset}", "x", "its value is not JSON"},

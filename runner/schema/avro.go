@@ -98,7 +98,7 @@ func (p *avroParser) resolve(n node, namespace string, depth int) (*Type, error)
 	if !n.exists() {
 		return nil, errors.New("something in it has no type")
 	}
-	return nil, fmt.Errorf("%.40q is no type", p.raw(n))
+	return nil, fmt.Errorf("%.40q is not a type", p.raw(n))
 }
 
 // byName looks a type up in the namespace around it, then in none.
@@ -185,10 +185,10 @@ func (p *avroParser) define(t *Type, n node, namespace string, depth int) error 
 	t.Name = fullName(name, namespace)
 	namespace, name = splitName(t.Name)
 	if !isName(name) {
-		return fmt.Errorf("%.100q is no name of a type", name)
+		return fmt.Errorf("%.100q is not a name of a type", name)
 	}
 	if kind, ok := kinds[t.Name]; ok && !kind.isNamed() {
-		return fmt.Errorf("%.100q is no name of a type", name)
+		return fmt.Errorf("%.100q is not a name of a type", name)
 	}
 	if p.named[t.Name] != nil {
 		return fmt.Errorf("%.100s is defined twice", t.Name)
@@ -228,7 +228,7 @@ func (p *avroParser) fields(t *Type, list node, namespace string, depth int) err
 	for it := p.items(list); !it.isObject && it.advance(); {
 		name, _ := p.string(p.member(it.value, "name"))
 		if !isName(name) {
-			return fmt.Errorf("%.100q is no name of a field", name)
+			return fmt.Errorf("%.100q is not a name of a field", name)
 		}
 		if names[name] {
 			return fmt.Errorf("%.100s has two fields called %.100s", t.Name, name)

@@ -104,9 +104,9 @@ func TestAvroAsJavaTakesIt(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]string{
-		`{`: "no JSON", `"Missing"`: `"Missing" is not defined`, `[]`: "no types", `["int","int"]`: "int twice", `["int",["null"]]`: "directly in a union",
+		`{`: "not JSON", `"Missing"`: `"Missing" is not defined`, `[]`: "no types", `["int","int"]`: "int twice", `["int",["null"]]`: "directly in a union",
 		`{"type":"record","name":"R","fields":[{"name":"a","type":"int"},{"name":"a","type":"int"}]}`: "two fields called a", `{"type":"fixed","name":"F"}`: "no size",
-		`{"type":"record","name":"a b","fields":[]}`: "no name", `{"type":"array"}`: `no "items"`, `7`: "no type", `{}`: "has no type", `{"type":"record","name":"R","fields":[{"name":"a"}]}`: "has no type",
+		`{"type":"record","name":"a b","fields":[]}`: "not a name", `{"type":"array"}`: `no "items"`, `7`: "not a type", `{}`: "has no type", `{"type":"record","name":"R","fields":[{"name":"a"}]}`: "has no type",
 		`{"type":"record","name":"R","fields":[{"name":"a","type":{"type":"record","name":"R","fields":[]}}]}`: "defined twice",
 	} {
 		if _, err := parseAvro([]Source{{Text: text}}); err == nil || !strings.Contains(err.Error(), want) {

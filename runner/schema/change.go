@@ -19,11 +19,11 @@ func OfSource(of *source.RowSchema, l settings.Layout) (*Rows, error) {
 		return nil, err
 	}
 	if value.Kind != Record {
-		return nil, fmt.Errorf("it is no record")
+		return nil, fmt.Errorf("it is not a record")
 	}
 	for _, f := range value.Fields {
 		if f.Type.Kind != Union || f.Type.Branches[0].Kind != Null {
-			return nil, fmt.Errorf("its field %s is no union that begins with null", f.Name)
+			return nil, fmt.Errorf("its field %s is not a union that begins with null", f.Name)
 		}
 	}
 	for i := range value.Fields {

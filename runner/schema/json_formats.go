@@ -39,7 +39,7 @@ func (s *jsonShape) string(doc *document, k *keywords) *jsonType {
 // formatted appends what a string of a format becomes.
 func (w *jsonWriter) formatted(dst []byte, t *jsonType, n node) ([]byte, error) {
 	if w.kind(n) != '"' {
-		return nil, w.not(n, "no string")
+		return nil, w.not(n, "not a string")
 	}
 	quoted := w.raw(n)
 	text := quoted[1 : len(quoted)-1]
@@ -80,7 +80,7 @@ func (w *jsonWriter) formatted(dst []byte, t *jsonType, n node) ([]byte, error) 
 			return appendText(dst, decoded), nil
 		}
 	}
-	return nil, fmt.Errorf("%.60s is no %s, which its schema says it is; SPOUT_SCHEMA_REGISTRY_LOGICAL_TYPES=none leaves text as it is", w.raw(n), t.format)
+	return nil, fmt.Errorf("%.60s is not a %s, which its schema says it is; SPOUT_SCHEMA_REGISTRY_LOGICAL_TYPES=none leaves text as it is", w.raw(n), t.format)
 }
 
 // digits takes so many digits off a text.

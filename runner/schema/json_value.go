@@ -128,7 +128,7 @@ func (w *jsonWriter) not(n node, what string) error { return fmt.Errorf("%.40s i
 
 func (w *jsonWriter) string(dst []byte, n node) ([]byte, error) {
 	if w.kind(n) != '"' {
-		return nil, w.not(n, "no string")
+		return nil, w.not(n, "not a string")
 	}
 	quoted := w.raw(n)
 	if inner := quoted[1 : len(quoted)-1]; bytes.IndexByte(inner, '\\') < 0 {
@@ -140,7 +140,7 @@ func (w *jsonWriter) string(dst []byte, n node) ([]byte, error) {
 
 func (w *jsonWriter) array(dst []byte, t *jsonType, n node) (_ []byte, err error) {
 	if w.kind(n) != '[' {
-		return nil, w.not(n, "no array")
+		return nil, w.not(n, "not an array")
 	}
 	count := 0
 	for it := w.items(n); it.advance(); {
@@ -161,7 +161,7 @@ func (w *jsonWriter) array(dst []byte, t *jsonType, n node) (_ []byte, err error
 // parsers have it.
 func (w *jsonWriter) entries(dst []byte, t *jsonType, n node) (_ []byte, err error) {
 	if w.kind(n) != '{' {
-		return nil, w.not(n, "no object")
+		return nil, w.not(n, "not an object")
 	}
 	from, count := len(w.keys), 0
 	for it := w.items(n); it.advance(); {
@@ -208,7 +208,7 @@ func hashOf(quoted []byte) (uint64, error) {
 
 func (w *jsonWriter) object(dst []byte, t *jsonType, n node) (_ []byte, err error) {
 	if w.kind(n) != '{' {
-		return nil, w.not(n, "no object")
+		return nil, w.not(n, "not an object")
 	}
 	from := len(w.found)
 	for range t.fields {
@@ -274,7 +274,7 @@ func integer(text []byte) (int64, error) {
 	if n, err := strconv.ParseInt(string(text), 10, 64); err == nil {
 		return n, nil
 	}
-	refused := fmt.Errorf("%.40s is no whole number of 64 bits", text)
+	refused := fmt.Errorf("%.40s is not a whole number of 64 bits", text)
 	if text[0] != '-' && (text[0] < '0' || '9' < text[0]) {
 		return 0, refused
 	}
@@ -312,7 +312,7 @@ func integer(text []byte) (int64, error) {
 func double(text []byte) (float64, error) {
 	x, err := strconv.ParseFloat(string(text), 64)
 	if err != nil {
-		return 0, fmt.Errorf("%.40s is no number that a double can hold", text)
+		return 0, fmt.Errorf("%.40s is not a number that a double can hold", text)
 	}
 	if math.Abs(x) < 1<<53 || strconv.FormatFloat(x, 'f', -1, 64) == string(text) {
 		return x, nil

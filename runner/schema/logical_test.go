@@ -104,7 +104,7 @@ func TestKnownMessages(t *testing.T) {
 		{LogicalMicros, `{"times":["1970-01-01T00:00:00Z","1970-01-01T00:00:00.5Z"],"flags":{"a":true,"b":false}}`, "times flags", `["1970-01-01T00:00:00Z","1970-01-01T00:00:00.5Z"] {"a":true,"b":false}`, "", ""},
 		{LogicalMicros, `{"then":"1970-01-01T00:00:00Z"}`, "then", `"1970-01-01T00:00:00Z"`, "", ""},
 		{LogicalMicros, `{"raw":"AP8="}`, "raw", `"AP8="`, "", ""},
-		{LogicalMicros, "", "", "", "no nanoseconds", "\x00\x0a\x06\x10\x80\x94\xeb\xdc\x03"},
+		{LogicalMicros, "", "", "", "not nanoseconds", "\x00\x0a\x06\x10\x80\x94\xeb\xdc\x03"},
 	} {
 		v, err := logicalMaker(test.logical).values(t.Context(), 1, "1", sr.TypeProtobuf, []Source{{Text: logicalProto}})
 		if err != nil {

@@ -147,7 +147,7 @@ func decimalOptions(d protoreflect.FieldDescriptor) (precision, scale int, ok bo
 // mostDigits is how many digits decimals have that all readers take.
 const mostDigits = 38
 
-var errDuration = errors.New("it is no duration")
+var errDuration = errors.New("it is not a duration")
 
 // instead appends what a message becomes that everybody knows.
 func (w *protoWriter) instead(dst []byte, f *protoField, c chain) (_ []byte, err error) {
@@ -172,7 +172,7 @@ func (w *protoWriter) instead(dst []byte, f *protoField, c chain) (_ []byte, err
 	case knownTimestamp:
 		nanos := number(1)
 		if nanos < 0 || nanos >= 1e9 {
-			return nil, fmt.Errorf("%d are no nanoseconds of a second", nanos)
+			return nil, fmt.Errorf("%d are not nanoseconds of a second", nanos)
 		}
 		return f.logical.appendTime(dst, number(0), nanos)
 	case knownDuration:

@@ -90,7 +90,7 @@ func TestProtobufBounds(t *testing.T) {
 		"not UTF-8":           {"\x12\x01\xff", "not UTF-8"},
 		"no UTF-8 in a key":   {"\x22\x03\x0a\x01\xff", "not UTF-8"},
 		"too deep":            {string(deep), "nested more than 100 deep"},
-		"too short":           {"\x12\x05a", "no message"},
+		"too short":           {"\x12\x05a", "not a message"},
 	} {
 		if _, err := rowOf(t, v, []byte("\x00"+test.payload)); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: %v", name, err)

@@ -180,9 +180,9 @@ func take(number protowire.Number, wire protowire.Type, data []byte) (value, all
 	return all, all
 }
 
-var errFieldNumber = errors.New("it is no message: it has a field of an impossible number")
+var errFieldNumber = errors.New("it is not a message: it has a field of an impossible number")
 
-func protoError(n int) error { return fmt.Errorf("it is no message: %w", protowire.ParseError(n)) }
+func protoError(n int) error { return fmt.Errorf("it is not a message: %w", protowire.ParseError(n)) }
 
 // takes says whether values of a wire type are the field's: others are unknown.
 func (f *protoField) takes(wire protowire.Type) bool { return wire == f.wire || f.isPacked(wire) }

@@ -17,7 +17,7 @@ import (
 )
 
 var (
-	errNoJSON    = errors.New("it is no JSON")
+	errNoJSON    = errors.New("it is not JSON")
 	errDeep      = fmt.Errorf("it is nested more than %d deep", settings.MaxDepth)
 	errSurrogate = errors.New("it has half of a surrogate pair in a string")
 )

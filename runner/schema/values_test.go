@@ -167,7 +167,7 @@ func TestProtobufValues(t *testing.T) {
 					t.Errorf("got  %s\nwant %s (%v)", got, test.want, err)
 				}
 			}
-			for payload, want := range map[string]string{"": "names no message", "\x02\x08": "names no message", "\x00\xff": "it is no message: "} {
+			for payload, want := range map[string]string{"": "names no message", "\x02\x08": "names no message", "\x00\xff": "it is not a message: "} {
 				if _, err := rowOf(t, v, []byte(payload)); err == nil || !strings.Contains(err.Error(), want) {
 					t.Errorf("%q: %v", payload, err)
 				}
@@ -218,8 +218,8 @@ func TestJSONValues(t *testing.T) {
 		}
 	}
 	for value, want := range map[string]string{
-		`{`: "no JSON", `[]`: "no object", `{"tags":[]}`: "id: it is missing", `{"id":1.5,"tags":[]}`: "id: 1.5 is no whole number",
-		`{"id":1,"tags":[1]}`: "tags: 1 is no string", `{"id":1,"tags":{}}`: "is no array", `{"id":"1","tags":[]}`: "no whole number",
+		`{`: "not JSON", `[]`: "not an object", `{"tags":[]}`: "id: it is missing", `{"id":1.5,"tags":[]}`: "id: 1.5 is not a whole number",
+		`{"id":1,"tags":[1]}`: "tags: 1 is not a string", `{"id":1,"tags":{}}`: "is not an array", `{"id":"1","tags":[]}`: "not a whole number",
 		`{"id":1,"tags":[],"a-b":{"x":1,"y":2}}`: `has the member "y", which its schema does not allow`, `{"id":9223372036854775808,"tags":[]}`: "64 bits",
 	} {
 		if _, err := rowOf(t, v, []byte(value)); err == nil || !strings.Contains(err.Error(), want) {

@@ -16,7 +16,7 @@ import (
 
 var (
 	errShort  = errors.New("it ends too early")
-	errNumber = errors.New("it has a number that is none")
+	errNumber = errors.New("it has a number that is not one")
 	errUTF8   = errors.New("it has a string that is not UTF-8")
 )
 

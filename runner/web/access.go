@@ -45,7 +45,7 @@ func (a access) byName(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !a.knows(r.Host) {
 			const most = 100
-			http.Error(w, fmt.Sprintf("this runner is not called %q: if it is to be, add the name to SPOUT_HTTP_HOSTS (runner.http_hosts)", r.Host[:min(len(r.Host), most)]),
+			http.Error(w, fmt.Sprintf("this runner is not called %q: if it should be, add the name to SPOUT_HTTP_HOSTS (runner.http_hosts)", r.Host[:min(len(r.Host), most)]),
 				http.StatusMisdirectedRequest)
 			return
 		}

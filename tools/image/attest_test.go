@@ -113,7 +113,7 @@ func TestTheIndexSaysWhatIsInEachImageAndHowItWasMade(t *testing.T) {
 		}
 		for _, kind := range []string{"spdx", "provenance"} {
 			if !json.Valid(read(t, m.out, "spout-runner_1.2.3_linux_"+architecture+"."+kind+".json")) {
-				t.Errorf("the file of %s is no JSON", kind)
+				t.Errorf("the file of %s is not JSON", kind)
 			}
 		}
 	}

@@ -47,7 +47,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	pkg := flags.String("package", "./runner", "package of the runner in that module")
 	licence := flags.String("licence", "", "licence to put into the image (default LICENSE in the module's folder)")
 	out := flags.String("out", "dist", "folder to write to")
-	check := flags.String("check", "", "digest that the image must have, as sha256:...; another is an error, and is not pushed")
+	check := flags.String("check", "", "digest that the image must have, for example sha256:...; another is an error, and is not pushed")
 	push := flags.String("push", "", "reference to push to as well, as registry.example/spout-runner:1.2.3; logs in as docker and podman do")
 	var about labels
 	flags.StringVar(&about.version, "version", "dev", "version of the runner")

@@ -50,7 +50,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	var r release
 	flags.StringVar(&r.module, "module", ".", "folder of the provider's module")
 	flags.StringVar(&r.version, "version", "", "version of the release, such as 1.2.3")
-	flags.StringVar(&r.runnerDigest, "runner-digest", "", "digest of the runner's image of this release, as sha256:...")
+	flags.StringVar(&r.runnerDigest, "runner-digest", "", "digest of the runner's image of this release, for example sha256:...")
 	flags.StringVar(&r.out, "out", "dist/release", "folder to write to; what is in it is removed")
 	platforms := flags.String("platforms", "", "platforms to build for, such as linux_amd64,darwin_arm64 (default all)")
 	check := flags.String("check", "", "platforms to build a second time, from a copy of the sources and with an empty cache; or all")

@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,7 +27,7 @@ const pachyderm = "github.com/pachyderm/pachyderm/v2"
 // program is a package that is built, with the name of the program.
 type program struct{ name, pkg string }
 
-// programs are those of a cluster on this machine.
+// programs are those of a cluster on this machine, and pachctl.
 var programs = []program{
 	{"etcd", "go.etcd.io/etcd/server/v3"},
 	{"pachctl", pachyderm + "/src/server/cmd/pachctl"},
@@ -43,11 +44,16 @@ var imagePrograms = []program{
 	{"pachd", pachyderm + "/src/server/cmd/pachd"},
 }
 
-// programSet are programs that are built together, and what is changed for them in Pachyderm's source.
+// programSet are programs that belong together, and what is changed for them in Pachyderm's source.
 type programSet struct {
 	name     string
 	programs []program
 	changes  []change
+}
+
+// without leaves a program out.
+func without(name string, programs []program) []program {
+	return slices.DeleteFunc(slices.Clone(programs), func(p program) bool { return p.name == name })
 }
 
 var (
@@ -58,8 +64,8 @@ var (
 // buildFlags make the same programs on every machine. Without the version pachd calls itself 0.0.0.
 var buildFlags = []string{"-mod=readonly", "-buildvcs=false", "-trimpath", "-ldflags=-s -w -X " + pachyderm + "/src/version.AppVersion=" + Version}
 
-// build builds programs of Pachyderm unless that was done before, and returns the folder they are in.
-func build(ctx context.Context, set programSet, progress io.Writer) (string, error) {
+// build builds those programs of a set that are wanted, unless that was done before, and returns the folder they are in.
+func build(ctx context.Context, set programSet, wanted []program, progress io.Writer) (string, error) {
 	source, err := moduleDir(ctx)
 	if err != nil {
 		return "", err
@@ -73,7 +79,7 @@ func build(ctx context.Context, set programSet, progress io.Writer) (string, err
 		return "", err
 	}
 	dir := filepath.Join(cache, version)
-	if _, err := os.Stat(dir); err == nil {
+	if len(missing(dir, wanted)) == 0 {
 		return dir, nil
 	}
 	unlock, err := lockFile(ctx, dir+".lock", func() { say(progress, "another process builds Pachyderm's programs; waiting for it") })
@@ -81,14 +87,23 @@ func build(ctx context.Context, set programSet, progress io.Writer) (string, err
 		return "", err
 	}
 	defer unlock()
-	if _, err := os.Stat(dir); err == nil {
+	wanted = missing(dir, wanted)
+	if len(wanted) == 0 {
 		return dir, nil // by the other process
 	}
-	return dir, set.buildInto(ctx, dir, source, progress)
+	return dir, set.buildInto(ctx, dir, source, wanted, progress)
 }
 
-// buildInto builds in a folder beside dir, so that dir is there only once it is complete.
-func (set programSet) buildInto(ctx context.Context, dir, source string, progress io.Writer) error {
+// missing are the programs that a folder does not have.
+func missing(dir string, programs []program) []program {
+	return slices.DeleteFunc(slices.Clone(programs), func(p program) bool {
+		_, err := os.Stat(filepath.Join(dir, p.name))
+		return err == nil
+	})
+}
+
+// buildInto builds in a folder beside dir, so that each program in dir is complete.
+func (set programSet) buildInto(ctx context.Context, dir, source string, wanted []program, progress io.Writer) error {
 	if _, err := exec.LookPath("go"); err != nil {
 		return fmt.Errorf("building Pachyderm's programs takes the Go toolchain: %w", err)
 	}
@@ -98,7 +113,11 @@ func (set programSet) buildInto(ctx context.Context, dir, source string, progres
 	}
 	defer func() { _ = os.RemoveAll(unfinished) }() // nothing is left of it once renamed
 	began := time.Now()
-	say(progress, "building Pachyderm %s in %s (once; without Go's caches some minutes, and about 2 GB of modules)", Version, dir)
+	names := make([]string, len(wanted))
+	for i, p := range wanted {
+		names[i] = p.name
+	}
+	say(progress, "building %s of Pachyderm %s in %s (once; without Go's caches some minutes, and about 2 GB of modules)", strings.Join(names, ", "), Version, dir)
 	sources, err := os.MkdirTemp("", "pachyderm-source-")
 	if err != nil {
 		return err
@@ -108,26 +127,42 @@ func (set programSet) buildInto(ctx context.Context, dir, source string, progres
 	if err != nil {
 		return err
 	}
-	for _, p := range set.programs {
-		if err := buildOne(ctx, filepath.Join(unfinished, p.name), p.pkg, source, modFile, progress); err != nil {
-			return fmt.Errorf("building %s: %w", p.name, err)
-		}
+	if err := buildAll(ctx, unfinished, wanted, source, modFile, progress); err != nil {
+		return fmt.Errorf("building %s: %w", strings.Join(names, ", "), err)
 	}
-	if err := os.Chmod(unfinished, 0o755); err != nil {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
+	for _, p := range wanted {
+		if err := os.Rename(filepath.Join(unfinished, p.name), filepath.Join(dir, p.name)); err != nil {
+			return err
+		}
+	}
 	say(progress, "built Pachyderm in %s", time.Since(began).Round(time.Second))
-	return os.Rename(unfinished, dir)
+	return nil
 }
 
-func buildOne(ctx context.Context, target, pkg, source, modFile string, progress io.Writer) error {
-	args := append(append([]string{"build", "-v"}, buildFlags...), "-modfile="+modFile, "-o", target, pkg)
-	cmd := exec.CommandContext(ctx, "go", args...)
-	cmd.Dir = source
-	cmd.Env = buildEnv()
-	return artifacts.Watch(cmd, func(downloaded, compiled int) {
-		say(progress, "  %s: %d modules downloaded, %d packages compiled", filepath.Base(target), downloaded, compiled)
-	})
+// buildAll builds programs into a folder. One after the other, so that what they share is compiled once.
+func buildAll(ctx context.Context, dir string, programs []program, source, modFile string, progress io.Writer) error {
+	run := func(args ...string) *exec.Cmd {
+		cmd := exec.CommandContext(ctx, "go", slices.Concat(args[:1], buildFlags, []string{"-modfile=" + modFile}, args[1:])...)
+		cmd.Dir, cmd.Env = source, buildEnv()
+		return cmd
+	}
+	packages := make([]string, len(programs))
+	for i, p := range programs {
+		packages[i] = p.pkg
+	}
+	count := artifacts.Count(run(slices.Concat([]string{"list", "-deps", "-f", artifacts.CountFormat}, packages)...))
+	for _, p := range programs {
+		err := count.Watch(run("build", "-v", "-o", filepath.Join(dir, p.name), p.pkg), func(state string) {
+			say(progress, "  %s: %s", p.name, state)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // buildEnv is the environment of a build. With cgo, pachd refuses to run its identity server.

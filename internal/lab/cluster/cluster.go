@@ -65,7 +65,11 @@ func start(ctx context.Context, opts Options, detached bool, busy func()) (*Clus
 	}
 	c := &Cluster{opts: opts, sidecars: map[*process]bool{}, listen: []string{loopback}}
 	var err error
-	if c.programs, err = FindPrograms(ctx, opts.Log); err != nil {
+	find := FindPrograms
+	if opts.WithoutPachctl {
+		find = findServers
+	}
+	if c.programs, err = find(ctx, opts.Log); err != nil {
 		return nil, err
 	}
 	info := Info{PID: os.Getpid(), Dir: opts.Dir, Version: c.Version(), Detached: detached}

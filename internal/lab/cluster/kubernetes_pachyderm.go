@@ -46,7 +46,7 @@ func Isolate(ctx context.Context) (code int, ran bool) {
 	}
 	for _, set := range []programSet{localSet, imageSet} {
 		if err == nil {
-			_, err = build(ctx, set, os.Stderr)
+			_, err = build(ctx, set, set.programs, os.Stderr)
 		}
 	}
 	if err == nil {
@@ -78,7 +78,7 @@ func (c *Cluster) startInKubernetes(ctx context.Context) error {
 	if c.postgresBin, err = findPostgres(ctx, c.opts.Log); err != nil {
 		return err
 	}
-	images, err := build(ctx, imageSet, c.opts.Log)
+	images, err := build(ctx, imageSet, imageSet.programs, c.opts.Log)
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -34,6 +35,7 @@ const module = "github.com/spoutworks/terraform-provider-pachyderm"
 
 const versionPackage = "k8s.io/component-base/version"
 
+// -v names each package that is compiled.
 var buildFlags = []string{"-v", "-mod=readonly", "-buildvcs=false", "-trimpath",
 	"-ldflags=-s -w -X " + versionPackage + ".gitVersion=v" + Version + " -X " + versionPackage + ".gitMajor=1 -X " + versionPackage + ".gitMinor=34"}
 
@@ -104,13 +106,14 @@ func buildInto(ctx context.Context, dir, source string, progress io.Writer) erro
 }
 
 func goBuild(ctx context.Context, source, target string, packages []string, progress io.Writer) error {
-	args := append(append([]string{"build"}, buildFlags...), "-o", target+"/")
-	cmd := exec.CommandContext(ctx, "go", append(args, packages...)...)
-	cmd.Dir = source
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOFLAGS=", "GOOS="+runtime.GOOS, "GOARCH="+runtime.GOARCH)
-	return artifacts.Watch(cmd, func(downloaded, compiled int) {
-		say(progress, "  %d modules downloaded, %d packages compiled", downloaded, compiled)
-	})
+	run := func(args ...string) *exec.Cmd {
+		cmd := exec.CommandContext(ctx, "go", slices.Concat(args[:1], buildFlags, args[1:], packages)...)
+		cmd.Dir = source
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOFLAGS=", "GOOS="+runtime.GOOS, "GOARCH="+runtime.GOARCH)
+		return cmd
+	}
+	count := artifacts.Count(run("list", "-deps", "-f", artifacts.CountFormat))
+	return count.Watch(run("build", "-o", target+"/"), func(state string) { say(progress, "  %s", state) })
 }
 
 // sourceDir is the folder of this package: beside this file or, if paths were trimmed from this program, in the module

@@ -75,16 +75,16 @@ func (m *Mark) UnmarshalJSON(raw []byte) error {
 		return err
 	}
 	if len(numbers) != 2 && len(numbers) != 4 {
-		return fmt.Errorf("%.40s is no offset and leader epoch", raw)
+		return fmt.Errorf("%.40s is not an offset and leader epoch", raw)
 	}
 	m.Next, m.Epoch = numbers[0], int32(numbers[1])
 	if m.Next < 0 || m.Epoch < -1 || numbers[1] != int64(m.Epoch) {
-		return fmt.Errorf("[%d,%d] is no offset and leader epoch", numbers[0], numbers[1])
+		return fmt.Errorf("[%d,%d] is not an offset and leader epoch", numbers[0], numbers[1])
 	}
 	if len(numbers) == 4 {
 		m.Read = &ReadTo{Next: numbers[2], Epoch: int32(numbers[3])}
 		if m.Read.Next < StartEarliest || m.Read.Next > m.Next || m.Read.Epoch < -1 || numbers[3] != int64(m.Read.Epoch) {
-			return fmt.Errorf("[%d,%d] is no offset up to which records were read before offset %d, and leader epoch", numbers[2], numbers[3], m.Next)
+			return fmt.Errorf("[%d,%d] is not an offset up to which records were read before offset %d, and leader epoch", numbers[2], numbers[3], m.Next)
 		}
 	}
 	return nil

@@ -53,7 +53,7 @@ func Parse(raw json.RawMessage) (*Position, error) {
 	case read.V != version || read.Stream == "" || read.Created.IsZero():
 		return nil, errors.New("it names no stream and its creation")
 	case read.Next < 1 || read.Next > 1<<63-1 || read.Generation < 0:
-		return nil, fmt.Errorf("%d is no sequence of generation %d", read.Next, read.Generation)
+		return nil, fmt.Errorf("%d is not a sequence of generation %d", read.Next, read.Generation)
 	}
 	return &Position{Stream: read.Stream, Created: read.Created, Generation: read.Generation, Next: read.Next, Subjects: read.Subjects}, nil
 }

@@ -43,7 +43,7 @@ func ParseLSN(text string) (LSN, error) {
 			return LSN(h<<32 | l), nil
 		}
 	}
-	return 0, fmt.Errorf("%.40q is no place in the write-ahead log, as 16/B374D848", text)
+	return 0, fmt.Errorf("%.40q is not a place in the write-ahead log, such as 16/B374D848", text)
 }
 
 // MarshalText implements encoding.TextMarshaler.

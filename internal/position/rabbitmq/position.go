@@ -66,7 +66,7 @@ func Parse(raw json.RawMessage) (*Position, error) {
 	case p.V > Version:
 		return nil, fmt.Errorf("it has the version %d, and this release knows %d; use the release that wrote it, or a newer one", p.V, Version)
 	case p.V < 1 || p.VHost == "" || (p.Queues == nil) == (p.Streams == nil):
-		return nil, fmt.Errorf("it is none of RabbitMQ")
+		return nil, fmt.Errorf("it is not one of RabbitMQ")
 	}
 	for name, q := range p.Queues {
 		if q == nil || q.Next < 0 {

@@ -47,7 +47,7 @@ func Parse(raw json.RawMessage) (*Position, error) {
 	}
 	for name, next := range read.Endpoints {
 		if next < 0 || name == "" {
-			return nil, fmt.Errorf("endpoint %q goes on with record %d", name, next)
+			return nil, fmt.Errorf("endpoint %q continues with record %d", name, next)
 		}
 	}
 	p := New()

@@ -102,7 +102,7 @@ func (r *Run) UnmarshalJSON(raw []byte) error {
 		return fmt.Errorf("ids that could come again: %w", err)
 	}
 	if len(ids) == 0 || len(ids)%idSize != 0 || r.At < 0 {
-		return fmt.Errorf("%d bytes at %d are no ids that could come again", len(ids), r.At)
+		return fmt.Errorf("%d bytes at %d are not ids that could come again", len(ids), r.At)
 	}
 	r.IDs = make([]uint64, len(ids)/idSize)
 	for i := range r.IDs {

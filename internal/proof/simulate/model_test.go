@@ -9,6 +9,10 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/proof/pages"
 )
 
 var measured = Costs{Storage: 80e6, Read: 800e6, Commit: 40 * time.Millisecond, File: 300 * time.Microsecond}
@@ -78,5 +82,33 @@ func TestCommand(t *testing.T) {
 	c.Partitions = 1
 	if err := c.run(&out); err == nil || !strings.Contains(err.Error(), "more partitions") {
 		t.Error(err)
+	}
+}
+
+// The pages' commands say something.
+func TestCommandsOfThePages(t *testing.T) {
+	t.Parallel()
+	commands, err := pages.Commands("../../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tried := 0
+	for _, shown := range commands {
+		if len(shown.Words) < 3 || shown.Words[1] != "simulate" {
+			continue
+		}
+		tried++
+		var c command
+		if _, err := kong.Must(&c).Parse(strings.Fields(strings.TrimPrefix(shown.Words[2], "ARGS="))); err != nil {
+			t.Fatalf("%s: %v", shown, err)
+		}
+		var out strings.Builder
+		c.Figures = "none.json" // those of the guide
+		if err := c.run(&out); err != nil || !strings.Contains(out.String(), "shards") {
+			t.Errorf("%s: %v, %s", shown, err, out.String())
+		}
+	}
+	if tried < 2 {
+		t.Errorf("%d commands", tried)
 	}
 }

@@ -72,7 +72,7 @@ func TestCorruptBatch(t *testing.T) {
 				if len(gaps) != 1 || gaps[0].From != corruption.from || gaps[0].To != 6 || !strings.Contains(gaps[0].Reason, corruption.text) {
 					t.Errorf("the gaps are %+v", gaps)
 				}
-				l.Await(t, "a record batch is damaged; going on behind it")
+				l.Await(t, "a record batch is damaged; continuing after it")
 			})
 		}
 	}

@@ -43,7 +43,7 @@ func (s *Source) damage(p *partition, offset int64, data []byte, err error) {
 func (s *Source) giveUp(p *partition, offset int64, data []byte, err error) {
 	to, ok := wire.AfterBatch(data)
 	if s.config.OnCorruptBatch == "skip" && ok && to > offset && to <= p.highWatermark.Load() {
-		s.log.Error("a record batch is damaged; going on behind it", "topic", p.stream.Name, "partition", p.stream.Partition,
+		s.log.Error("a record batch is damaged; continuing after it", "topic", p.stream.Name, "partition", p.stream.Partition,
 			"offset", offset, "next", to, "error", err)
 		p.gap = &source.Gap{From: offset, To: to, Reason: fmt.Sprintf("record batch is damaged: %v", err)}
 		p.pass(to, -1)

@@ -196,5 +196,5 @@ func (p *publisher) failed(ctx context.Context, err error) {
 	case errors.Is(err, kerr.UnknownMemberID) || errors.Is(err, kerr.IllegalGeneration):
 		fix = "other consumers are members of this group; set SPOUT_KAFKA_GROUP_ID to a group that nobody else uses"
 	}
-	p.s.log.Log(hclog.Warn, "cannot publish the position as offsets of a consumer group; ingestion goes on without", "group", p.group, "error", err, "fix", fix)
+	p.s.log.Log(hclog.Warn, "cannot publish the position as offsets of a consumer group; ingestion continues without", "group", p.group, "error", err, "fix", fix)
 }

@@ -144,7 +144,7 @@ var metadataAnswers = map[string]struct {
 		m := hostileMetadata()
 		m.Brokers[0].Host = strings.Repeat("x", 1<<20)
 		return m.AppendTo(nil)
-	}, "which is no address"},
+	}, "which is not an address"},
 	"brokers without end": {func() []byte {
 		m := hostileMetadata()
 		for i := range int32(100_000) {
@@ -431,7 +431,7 @@ func TestTopicsThatAreNone(t *testing.T) {
 	if len(s.table.topics) != 1 || s.table.topics["orders"] == nil {
 		t.Errorf("the topics are %v", s.table.topics)
 	}
-	l.Await(t, "is no name of a topic")
+	l.Await(t, "is not a name of a topic")
 	if text := l.String(); len(text) > 4000 {
 		t.Errorf("%d bytes were logged", len(text))
 	}

@@ -99,7 +99,7 @@ func (s *Source) applyClusterID(id *string) error {
 		t.clusterID = s.position.Cluster
 	}
 	if t.clusterID != "" && t.clusterID != *id {
-		return stopf("the brokers belong to the Kafka cluster %s, but what was read so far is of cluster %s, and offsets of one mean nothing in the other: set SPOUT_KAFKA_BROKERS to brokers of %s, or begin anew with another spout or output branch",
+		return stopf("the brokers belong to the Kafka cluster %s, but what was read so far is of cluster %s, and offsets of one mean nothing in the other: set SPOUT_KAFKA_BROKERS to brokers of %s, or start over with another spout or output branch",
 			*id, t.clusterID, t.clusterID)
 	}
 	t.clusterID = *id
@@ -176,7 +176,7 @@ func (s *Source) complainOfTopic(name string, current *topic, err error) {
 // complainOfName logs that a broker tells of a topic whose name is none.
 func (s *Source) complainOfName(m *wire.TopicMetadata) {
 	if m.Topic != nil && !settings.IsTopicName(*m.Topic) {
-		s.complain.about("names", hclog.Warn, "what a broker tells of is no name of a topic; leaving it out", "name", httpclient.Quote(*m.Topic))
+		s.complain.about("names", hclog.Warn, "what a broker tells of is not a name of a topic; leaving it out", "name", httpclient.Quote(*m.Topic))
 	}
 }
 
@@ -223,7 +223,7 @@ func (s *Source) setTopicID(t *topic, id [16]byte) {
 // topicRecreated applies the policy for a topic that was deleted and made again.
 func (s *Source) topicRecreated(t *topic, from string, to [16]byte) error {
 	if s.config.OnTopicRecreated != "restart" {
-		return stopf("topic %s was deleted and made again (topic id %s, was %s), so the offsets read so far mean nothing in it: set SPOUT_KAFKA_ON_TOPIC_RECREATED=restart to read the new topic from its beginning into files of their own, or begin anew with another spout or output branch",
+		return stopf("topic %s was deleted and made again (topic id %s, was %s), so the offsets read so far mean nothing in it: set SPOUT_KAFKA_ON_TOPIC_RECREATED=restart to read the new topic from its beginning into files of their own, or start over with another spout or output branch",
 			t.name, topicID(to), from)
 	}
 	s.log.Warn("topic was deleted and made again; reading the new one from its beginning", "topic", t.name, "topic_id", topicID(to), "former_topic_id", from)

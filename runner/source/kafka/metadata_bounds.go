@@ -131,7 +131,7 @@ func (s *Source) plausible(metadata *wire.Metadata) error {
 	}
 	for _, m := range metadata.Brokers {
 		if m.Host == "" || len(m.Host) > maxNameBytes || m.Port < 1 || m.Port > 65535 {
-			return fmt.Errorf("the metadata say that broker %d is at %q, port %d, which is no address", m.NodeID, httpclient.Quote(m.Host), m.Port)
+			return fmt.Errorf("the metadata say that broker %d is at %q, port %d, which is not an address", m.NodeID, httpclient.Quote(m.Host), m.Port)
 		}
 	}
 	if id := metadata.ClusterID; id != nil && len(*id) > maxNameBytes {

@@ -38,7 +38,7 @@ func (s *Source) Observe() source.Observation {
 		}
 	})
 	if worst != nil {
-		seen.Troubles = append(seen.Troubles, source.Trouble{Since: worst.failedSince, Text: fmt.Sprintf("%d partitions cannot be read, as topic %s partition %d: %v",
+		seen.Troubles = append(seen.Troubles, source.Trouble{Since: worst.failedSince, Text: fmt.Sprintf("%d partitions cannot be read, for example topic %s partition %d: %v",
 			seen.Unreadable, worst.stream.Name, worst.stream.Partition, worst.failure)})
 	}
 	s.table.mu.Unlock()

@@ -70,7 +70,7 @@ func TestPattern(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantValues(t, read(t, s, 5), 0, 5)
-	l.Await(t, "topic is missing; going on without it")
+	l.Await(t, "topic is missing; continuing without it")
 	if !strings.Contains(string(s.Position()), `"orders-us":{"id":"`) {
 		t.Errorf("the position has forgotten a topic that was deleted: %s", s.Position())
 	}

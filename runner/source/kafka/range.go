@@ -30,7 +30,7 @@ func (s *Source) checkRange(q *question) error {
 		}
 		return s.reposition(q, "these records are no longer kept (retention, or they were deleted)")
 	case q.diverged >= 0 && q.next > q.start: // or all that could be compared is deleted
-		return s.cutOff(q, fmt.Sprintf("it was cut off at offset %d and written anew (an unclean leader election)", q.diverged))
+		return s.cutOff(q, fmt.Sprintf("it was cut off at offset %d and written again (an unclean leader election)", q.diverged))
 	case q.next > q.end:
 		// A new leader may not know the end of its log yet.
 		if p.beyond++; p.beyond < 3 {
@@ -61,7 +61,7 @@ func (s *Source) cutOff(q *question, why string) error {
 	if q.p.passed {
 		return s.takeBack(q, why)
 	}
-	return stopf("the log of topic %s partition %d lost records that were read already: offsets up to %d were read, and now it has the offsets [%d,%d); %s. To go on, offsets that were read before would be used again for other records, whose files would replace those written before, so reading stops whatever SPOUT_KAFKA_ON_OUT_OF_RANGE says. Either restore the brokers' data, or begin anew with another output branch or spout",
+	return stopf("the log of topic %s partition %d lost records that were read already: offsets up to %d were read, and now it has the offsets [%d,%d); %s. If it continued, offsets that were read before would be used again for other records, whose files would replace those written before, so reading stops whatever SPOUT_KAFKA_ON_OUT_OF_RANGE says. Either restore the brokers' data, or start over with another output branch or spout",
 		q.p.stream.Name, q.p.stream.Partition, q.next-1, q.start, q.end, why)
 }
 
@@ -103,10 +103,10 @@ func (s *Source) reposition(q *question, why string) error {
 	case "latest":
 		to = q.end
 	default:
-		return stopf("topic %s partition %d cannot be read on at offset %d: the broker has the offsets [%d,%d); %s. Set SPOUT_KAFKA_ON_OUT_OF_RANGE=earliest or latest to go on there and accept the gap, or begin anew with another spout or output branch",
+		return stopf("topic %s partition %d cannot be read on at offset %d: the broker has the offsets [%d,%d); %s. Set SPOUT_KAFKA_ON_OUT_OF_RANGE=earliest or latest to continue there and accept the gap, or start over with another spout or output branch",
 			p.stream.Name, p.stream.Partition, q.next, q.start, q.end, why)
 	}
-	s.log.Warn("records are gone; going on elsewhere", "topic", p.stream.Name, "partition", p.stream.Partition,
+	s.log.Warn("records are gone; continuing elsewhere", "topic", p.stream.Name, "partition", p.stream.Partition,
 		"wanted", q.next, "log_start", q.start, "log_end", q.end, "next", to, "reason", why)
 	p.gap = &source.Gap{From: q.next, To: to, Reason: why}
 	p.pass(to, -1)

@@ -35,7 +35,7 @@ func (s *Source) checkShard() error {
 		return stopf("what was read so far is %s, and SPOUT_KAFKA_SHARD now calls for %s: records would be read by two spouts or by none. Set SPOUT_KAFKA_SHARD back to %q. Or stop all spouts of these topics, set SPOUT_KAFKA_START_OFFSETS of all to the offsets up to which they have read, and SPOUT_KAFKA_ON_SHARD_CHANGED=continue",
 			name(was), name(is), was)
 	}
-	s.log.Warn("going on with another shard", "was", name(was), "is", name(is))
+	s.log.Warn("continuing with another shard", "was", name(was), "is", name(is))
 	s.resharded = true
 	for topic, known := range s.position.Topics {
 		maps.DeleteFunc(known.Partitions, func(partition int32, _ *mark) bool { return !s.config.Shard.Owns(topic, partition) })

@@ -159,7 +159,7 @@ func (s *Source) Open(ctx context.Context, raw json.RawMessage) error {
 	if raw != nil {
 		position, err := positions.Parse(raw)
 		if err != nil {
-			return stopf("the position in the output branch is none of a Kafka source: %w; use another output branch, or restore the one that this spout wrote", err)
+			return stopf("the position in the output branch is not one of a Kafka source: %w; use another output branch, or restore the one that this spout wrote", err)
 		}
 		s.position = position
 		if err := s.checkShard(); err != nil {

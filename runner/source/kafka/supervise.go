@@ -107,12 +107,12 @@ func (s *Source) notePosition() {
 			}
 		}
 		if topic.missing || !topic.found {
-			s.log.Warn("topic is missing; going on without it until it is back", "topic", name)
+			s.log.Warn("topic is missing; continuing without it until it is back", "topic", name)
 			continue
 		}
 		if len(later) > 0 {
 			slices.Sort(later)
-			s.log.Warn("partitions cannot be read now; going on without them until they can", "topic", name, "partitions", later)
+			s.log.Warn("partitions cannot be read now; continuing without them until they can", "topic", name, "partitions", later)
 		}
 		if len(topic.partitions) == 0 {
 			s.log.Warn("this shard has no partition of the topic", "topic", name, "shard", s.config.Shard)

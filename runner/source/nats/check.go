@@ -220,7 +220,7 @@ func (s *Source) checkPosition(f *findings, raw json.RawMessage, info *jetstream
 	case problem == reset && s.config.OnReset != "restart", problem == gap && s.config.OnGap != "skip":
 		f.missing("%s; see SPOUT_NATS_ON_RESET and SPOUT_NATS_ON_GAP", what)
 	case problem != none:
-		f.well("%s; reading continues all the same, as the settings say", what)
+		f.well("%s; reading continues, since the settings say so", what)
 	default:
 		f.well("reading continues at sequence %d", s.position.Next)
 	}

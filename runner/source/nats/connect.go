@@ -72,7 +72,7 @@ func (s *Source) connectOptions() ([]client.Option, error) {
 		if pair, err := nkeys.ParseDecoratedNKey([]byte(c.User.Creds)); err == nil {
 			pair.Wipe()
 		} else {
-			return nil, errors.New("SPOUT_NATS_USER_CREDENTIALS is no credentials file: it must have a JWT and a seed, as nsc generate creds writes it")
+			return nil, errors.New("SPOUT_NATS_USER_CREDENTIALS is not a credentials file: it must have a JWT and a seed, as nsc generate creds writes it")
 		}
 		options = append(options, client.UserCredentialBytes([]byte(c.User.Creds)))
 	case c.UserFile != "":
@@ -83,7 +83,7 @@ func (s *Source) connectOptions() ([]client.Option, error) {
 
 // nkeyOption logs in with a seed. No error says anything of it.
 func nkeyOption(seed string) (client.Option, error) {
-	bad := errors.New("SPOUT_NATS_NKEY_SEED is no seed of a user's NKey, which begins with SU")
+	bad := errors.New("SPOUT_NATS_NKEY_SEED is not a seed of a user's NKey, which begins with SU")
 	pair, err := nkeys.FromSeed([]byte(strings.TrimSpace(seed)))
 	if err != nil {
 		return nil, bad

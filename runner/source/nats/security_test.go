@@ -215,7 +215,7 @@ func TestUserCredentials(t *testing.T) {
 	bySecret.User.Creds = secret
 	bad, _ := newTestSource(t, bySecret)
 	err = bad.Open(within(t), nil)
-	wantStop(t, err, "SPOUT_NATS_USER_CREDENTIALS is no credentials file")
+	wantStop(t, err, "SPOUT_NATS_USER_CREDENTIALS is not a credentials file")
 	if strings.Contains(err.Error(), secret) {
 		t.Error("the error says the secret")
 	}

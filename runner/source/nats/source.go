@@ -176,7 +176,7 @@ func (s *Source) Open(ctx context.Context, raw json.RawMessage) error {
 func (s *Source) restore(raw json.RawMessage) error {
 	p, err := positions.Parse(raw)
 	if err != nil {
-		return stopf("the position in the output branch is none of a NATS source: %w; use another output branch, or restore the one that this spout wrote", err)
+		return stopf("the position in the output branch is not one of a NATS source: %w; use another output branch, or restore the one that this spout wrote", err)
 	}
 	if p.Stream != s.config.Stream {
 		return stopf("the output branch has what was read of the stream %s, and SPOUT_NATS_STREAM is %s: use another output branch or another spout for another stream", p.Stream, s.config.Stream)

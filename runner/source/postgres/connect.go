@@ -184,7 +184,7 @@ func (v *server) explained(err error) error {
 	case pg != nil && pg.Code == codeNoDatabase:
 		return stopf("PostgreSQL at %s: %s. Change SPOUT_POSTGRES_DATABASE", where, pg.Message)
 	case pg != nil && pg.Code == codeNoRight:
-		return stopf("PostgreSQL at %s: %s. The user %s needs the attribute REPLICATION, as by ALTER ROLE %s REPLICATION", where, pg.Message, v.settings.Name(), identifier(v.settings.Name()))
+		return stopf("PostgreSQL at %s: %s. The user %s needs the attribute REPLICATION, for example by ALTER ROLE %s REPLICATION", where, pg.Message, v.settings.Name(), identifier(v.settings.Name()))
 	case pg == nil && strings.Contains(err.Error(), "require_auth"):
 		return stopf("PostgreSQL at %s asks for the password in a way that others can read: %w. Use SPOUT_POSTGRES_TLS, have the server use scram-sha-256, or set SPOUT_POSTGRES_ALLOW_CLEARTEXT_CREDENTIALS", where, err)
 	}

@@ -124,7 +124,7 @@ func TestHostileValues(t *testing.T) {
 		}
 	}
 	if got := string(appendJSONValue(nil, columnType{kind: kindLong}, []byte("1}\n{"))); got != `"1}\n{"` {
-		t.Errorf("what is no number becomes %s", got)
+		t.Errorf("what is not a number becomes %s", got)
 	}
 }
 

@@ -145,7 +145,7 @@ func (r *reader) stopped() string {
 		case source.IsStop(err):
 			return err.Error()
 		default:
-			r.Fatalf("it ends with what is no reason to stop: %v", err)
+			r.Fatalf("it ends with what is not a reason to stop: %v", err)
 		}
 	}
 }

@@ -224,7 +224,7 @@ func (s *Source) reset(ctx context.Context, conn *pgconn.PgConn, known *position
 	if s.config.OnReset != "restart" {
 		return nil, stopf("%w. Restore what was there, or use another output branch or another spout, or set SPOUT_POSTGRES_ON_RESET to restart to have all tables copied again", cause)
 	}
-	s.log.Error("beginning again: all tables are copied", "reason", cause, "snapshot", s.config.Snapshot)
+	s.log.Error("starting over: copying all tables again", "reason", cause, "snapshot", s.config.Snapshot)
 	if at, err := s.server.readSlot(ctx, conn); err != nil {
 		return nil, err
 	} else if at.there {

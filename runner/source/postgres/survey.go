@@ -210,7 +210,7 @@ func (v *server) ensurePublication(ctx context.Context, conn *pgconn.PgConn) err
 	}
 	if !v.settings.OwnsPublication() {
 		if row == nil {
-			return stopf("the database %s has no publication %s: make it, as by CREATE PUBLICATION %s FOR TABLE …, or change SPOUT_POSTGRES_PUBLICATION", v.settings.Database, name, identifier(name))
+			return stopf("the database %s has no publication %s: make it, for example by CREATE PUBLICATION %s FOR TABLE …, or change SPOUT_POSTGRES_PUBLICATION", v.settings.Database, name, identifier(name))
 		}
 		return nil
 	}

@@ -245,7 +245,7 @@ func (w *worker) await(ctx context.Context, conn *pgconn.PgConn, at slot) error 
 	}
 	if w.resumed { // a position says that the slot is this spout's
 		w.resumed = false // once: a newer runner must not be ended by an older one
-		w.log.Warn("ending a connection that has the slot, as a killed runner leaves", "slot", w.server.settings.Slot, "pid", at.pid)
+		w.log.Warn("ending a connection that holds the slot, such as a killed runner leaves", "slot", w.server.settings.Slot, "pid", at.pid)
 		_, err := query(ctx, conn, "SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity WHERE pid = "+at.pid+
 			" AND application_name = "+literal(w.server.config.RuntimeParams["application_name"])+" AND usename = current_user", 0)
 		if err != nil && !hasCode(err, codeNoRight) {

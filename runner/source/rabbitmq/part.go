@@ -127,7 +127,7 @@ func (p *part) session() error {
 	default:
 		at, err := time.Parse(time.RFC3339, p.place.Begin)
 		if err != nil {
-			return stopf("stream %s: the position begins at %q, which is no time", p.name, p.place.Begin)
+			return stopf("stream %s: the position begins at %q, which is not a time", p.name, p.place.Begin)
 		}
 		from = wire.Since(at)
 	}

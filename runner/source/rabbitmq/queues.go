@@ -108,7 +108,7 @@ func (s *Queues) resume(raw json.RawMessage) error {
 	position, err := positions.Parse(raw)
 	switch {
 	case err != nil:
-		return stopf("the position in the output branch is none of RabbitMQ: %w; use another output branch, or restore the one that this spout wrote", err)
+		return stopf("the position in the output branch is not one of RabbitMQ: %w; use another output branch, or restore the one that this spout wrote", err)
 	case position.Queues == nil:
 		return stopf("the position in the output branch is of streams, and queues are read now; use another output branch for them")
 	case position.VHost != s.config.VHost:

@@ -113,7 +113,7 @@ func (s *Streams) resume(raw json.RawMessage) error {
 	position, err := positions.Parse(raw)
 	switch {
 	case err != nil:
-		return stopf("the position in the output branch is none of RabbitMQ: %w; use another output branch, or restore the one that this spout wrote", err)
+		return stopf("the position in the output branch is not one of RabbitMQ: %w; use another output branch, or restore the one that this spout wrote", err)
 	case position.Streams == nil:
 		return stopf("the position in the output branch is of queues, and streams are read now; use another output branch for them")
 	case position.VHost != s.config.VHost && s.config.OnReset == "restart":
@@ -200,7 +200,7 @@ func (s *Streams) names(c *wire.Conn) ([]string, error) {
 		}
 	}
 	if most := s.mostStreams(); len(names) > most {
-		return nil, stopf("%d streams are to be read, with the partitions of super streams, and there is memory for %d, as each has a connection of its own; raise SPOUT_MEMORY_BUDGET to at least %d MiB, or divide the super streams among several spouts", len(names), most, (len(names)*streamMemory)>>20*budgetParts+budgetParts)
+		return nil, stopf("there are %d streams to read, with the partitions of super streams, and there is memory for %d, since each has a connection of its own; raise SPOUT_MEMORY_BUDGET to at least %d MiB, or divide the super streams among several spouts", len(names), most, (len(names)*streamMemory)>>20*budgetParts+budgetParts)
 	}
 	return names, nil
 }

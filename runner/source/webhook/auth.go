@@ -133,7 +133,7 @@ func one(r *http.Request, name string) (string, error) {
 func fresh(text string, now time.Time, tolerance time.Duration) error {
 	seconds, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || seconds < 0 || seconds > 1<<40 {
-		return errors.New("the timestamp is no number of seconds since 1970")
+		return errors.New("the timestamp is not a number of seconds since 1970")
 	}
 	if away := now.Sub(time.Unix(seconds, 0)).Abs(); away > tolerance {
 		return fmt.Errorf("the timestamp is more than %s away from now, %d", settings.Duration(tolerance), now.Unix())

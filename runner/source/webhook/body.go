@@ -285,7 +285,7 @@ func (r *received) lines() ([]source.Record, error) {
 func (r *received) array() ([]source.Record, error) {
 	all, ok := elements(r.body)
 	if !ok {
-		return nil, malformed("the body is no array in JSON")
+		return nil, malformed("the body is not an array in JSON")
 	}
 	n := 0
 	for range all {
@@ -321,7 +321,7 @@ func (r *received) formPayload() ([]source.Record, error) {
 	}
 	form, err := url.ParseQuery(string(r.body))
 	if err != nil || len(form["payload"]) != 1 {
-		return nil, malformed("the body is no form with one field payload")
+		return nil, malformed("the body is not a form with one field payload")
 	}
 	records, err := r.makeRoom(1)
 	if err != nil {
@@ -404,14 +404,14 @@ func (u *unpacker) unpack(encoding string, packed []byte, room func(int) bool) (
 	if strings.EqualFold(encoding, "zstd") {
 		decoder, err := zstd.NewReader(bytes.NewReader(packed), zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderMaxMemory(uint64(u.limit)+maxWindow))
 		if err != nil {
-			return nil, malformed("the body is no zstd: %v", err)
+			return nil, malformed("the body is not zstd: %v", err)
 		}
 		defer decoder.Close()
 		in = decoder
 	} else {
 		decoder, err := gzip.NewReader(bytes.NewReader(packed))
 		if err != nil {
-			return nil, malformed("the body is no gzip: %v", err)
+			return nil, malformed("the body is not gzip: %v", err)
 		}
 		defer decoder.Close() //nolint:errcheck // it was read to the end, or is refused
 		in = decoder

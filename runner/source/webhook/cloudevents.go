@@ -56,13 +56,13 @@ func (r *received) cloudEvents() ([]event, error) {
 	case err == nil && kind == mediaBatch:
 		all, ok := elements(r.body)
 		if !ok {
-			return nil, malformed("the batch is no array in JSON")
+			return nil, malformed("the batch is not an array in JSON")
 		}
 		return r.structured(all)
 	case strings.HasPrefix(kind, "application/cloudevents"):
 		return nil, &refusal{status: http.StatusUnsupportedMediaType, reason: "malformed", text: "CloudEvents can be sent as " + mediaEvent + ", " + mediaBatch + " or in the binary mode"}
 	case len(r.header.Values(headerCE+"Specversion")) == 0:
-		return nil, &refusal{status: http.StatusUnsupportedMediaType, reason: "malformed", text: "this is no CloudEvent: the header ce-specversion is missing, and Content-Type is not " + mediaEvent}
+		return nil, &refusal{status: http.StatusUnsupportedMediaType, reason: "malformed", text: "this is not a CloudEvent: the header ce-specversion is missing, and Content-Type is not " + mediaEvent}
 	}
 	e, err := r.binary()
 	if err != nil {
@@ -148,7 +148,7 @@ func (r *received) binary() (*cloudEvent, error) {
 			continue
 		}
 		if len(values) != 1 || !attributeName.MatchString(name) || name == "datacontenttype" || name == "data" {
-			return nil, malformed("the header ce-%.40s is there twice, or is no attribute of an event, or contradicts Content-Type", name)
+			return nil, malformed("the header ce-%.40s is there twice, or is not an attribute of an event, or contradicts Content-Type", name)
 		}
 		value, ok := attributeIn(values[0])
 		if !ok {
@@ -214,7 +214,7 @@ func (e eventError) Error() string { return string(e) }
 func parseEvent(text []byte) (*cloudEvent, error) {
 	all, ok := members(text)
 	if !ok {
-		return nil, eventError("is no object in JSON")
+		return nil, eventError("is not an object in JSON")
 	}
 	e := &cloudEvent{}
 	var data, data64 []byte
@@ -246,7 +246,7 @@ func parseEvent(text []byte) (*cloudEvent, error) {
 			attribute, ok = string(value), true // a number or boolean
 		}
 		if !ok || !attributeName.MatchString(name) {
-			return nil, eventError("has a member that is no attribute: names have lower-case letters and digits, values are texts, numbers or booleans")
+			return nil, eventError("has a member that is not an attribute: names have lower-case letters and digits, values are texts, numbers or booleans")
 		}
 		if name == "datacontenttype" {
 			e.mediaType = attribute

@@ -109,7 +109,7 @@ func (s *Source) listen(ctx context.Context) (*listener, error) {
 			l.failed <- err
 		}
 	})
-	s.log.Info("requests are taken", "address", port.Addr().String(), "tls", tlsConfig != nil, "endpoints", len(s.endpoints))
+	s.log.Info("accepting requests", "address", port.Addr().String(), "tls", tlsConfig != nil, "endpoints", len(s.endpoints))
 	return l, nil
 }
 
@@ -122,7 +122,7 @@ func (s *Source) takePort(ctx context.Context) (net.Listener, error) {
 			s.setTrouble(nil)
 			return port, err
 		}
-		s.log.Warn("the port cannot be had; trying again", "address", at, "reason", err)
+		s.log.Warn("cannot listen on the port; trying again", "address", at, "reason", err)
 		s.setTrouble(&source.Trouble{Text: fmt.Sprintf("port %d cannot be had: %v", s.config.Port, err), Since: since})
 		select {
 		case <-ctx.Done():

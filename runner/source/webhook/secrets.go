@@ -84,7 +84,7 @@ func (s *secrets) current() []secret {
 			if err := s.read(); err != nil {
 				if s.failed == nil {
 					s.failed = &source.Trouble{Since: now}
-					s.log.Warn("secrets have changed and cannot be used; those before are", "reason", err)
+					s.log.Warn("the changed secrets cannot be used; the former ones stay in use", "reason", err)
 				}
 				s.failed.Text = err.Error()
 			} else {

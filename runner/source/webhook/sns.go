@@ -49,11 +49,11 @@ func (e *endpoint) confirmSubscription(ctx context.Context, w http.ResponseWrite
 	}
 	link, _ := fieldIn(body, []string{"SubscribeURL"})
 	if !snsLink(link) {
-		return true, malformed("SubscribeURL is no link of Amazon SNS that confirms a subscription")
+		return true, malformed("SubscribeURL is not a link of Amazon SNS that confirms a subscription")
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, link, nil)
 	if err != nil {
-		return true, malformed("SubscribeURL is no link")
+		return true, malformed("SubscribeURL is not a link")
 	}
 	topic, _ := fieldIn(body, []string{"TopicArn"})
 	topic = httpclient.Quote(topic) // whoever sends it says what it is

@@ -42,7 +42,7 @@ func TestSNS(t *testing.T) {
 	for _, link := range []string{"", "http://sns.eu-west-1.amazonaws.com/?Action=ConfirmSubscription", "https://sns.eu-west-1.amazonaws.com.evil.example/?Action=ConfirmSubscription",
 		"https://sns.eu-west-1.amazonaws.com:8443/?Action=ConfirmSubscription", "https://u@sns.eu-west-1.amazonaws.com/?Action=ConfirmSubscription", "https://evil.example/sns.eu-west-1.amazonaws.com?Action=ConfirmSubscription",
 		"https://sns.eu-west-1.amazonaws.com/?Action=DeleteTopic", "https://s3.eu-west-1.amazonaws.com/?Action=ConfirmSubscription", "https://sns.x.y.amazonaws.com/?Action=ConfirmSubscription", "https://169.254.169.254/?Action=ConfirmSubscription"} {
-		o.want(o.post("/on", login+kind, message(link)), 400, "no link of Amazon SNS")
+		o.want(o.post("/on", login+kind, message(link)), 400, "not a link of Amazon SNS")
 	}
 	o.want(o.post("/on", login+kind, `{"Type":"Notification"}`), 400, "not of the type")
 	if len(asked) != 2 || asked[0] != good {

@@ -258,7 +258,7 @@ func (s *Source) Position() json.RawMessage {
 func (s *Source) Acknowledge(_ context.Context, position json.RawMessage) {
 	next, added, err := positions.Progress(position)
 	if err != nil {
-		s.log.Error("a position of our own cannot be read", "reason", err)
+		s.log.Error("the runner cannot read a position that it has written", "reason", err)
 		return
 	}
 	s.mu.Lock()

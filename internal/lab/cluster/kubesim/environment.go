@@ -140,7 +140,7 @@ func (k *kubelet) fillSecret(p *pod, name, dir string) error {
 }
 
 func (k *kubelet) fillPachBin(dir string) error {
-	for _, program := range []string{"worker", "pachctl"} {
+	for _, program := range []string{"worker", "pachctl"} { // the latter may not have been built
 		link := filepath.Join(dir, program)
 		if _, err := os.Lstat(link); err == nil {
 			continue

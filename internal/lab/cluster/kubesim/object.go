@@ -64,11 +64,11 @@ func listAt(o object, path ...string) []object {
 func clone(o object) object {
 	b, err := json.Marshal(o)
 	if err != nil {
-		panic(fmt.Sprintf("kubesim: an object that is no JSON: %v", err))
+		panic(fmt.Sprintf("kubesim: an object that is not JSON: %v", err))
 	}
 	var c object
 	if err := json.Unmarshal(b, &c); err != nil {
-		panic(fmt.Sprintf("kubesim: an object that is no JSON: %v", err))
+		panic(fmt.Sprintf("kubesim: an object that is not JSON: %v", err))
 	}
 	return c
 }

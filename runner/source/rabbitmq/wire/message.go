@@ -259,7 +259,7 @@ func (d *decoder) number(n int) (v uint64) {
 func (d *decoder) descriptor() uint64 {
 	if d.number(1) != 0 {
 		if d.err == nil {
-			d.err = damaged("a message is no AMQP 1.0")
+			d.err = damaged("a message is not AMQP 1.0")
 		}
 		return 0
 	}
