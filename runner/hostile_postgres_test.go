@@ -195,7 +195,7 @@ func hostileDatabases(largest int) map[string]*database {
 	}
 	return map[string]*database{
 		"nothing bad": {records: 1000, stream: func(conn net.Conn) { pour(conn, one, 1000) }},
-		"tables that are altered all the time, parquet": {format: "parquet", records: 20, stream: altered},
+		"tables that are altered all the time, parquet": {format: "parquet", records: 5, stream: altered},
 		"tables that are altered all the time, avro":    {format: "avro", records: 20, stream: altered},
 		"a table that is truncated again and again at once": {records: 1000, stream: func(conn net.Conn) {
 			one := bytes.Join([][]byte{beginMessage, relationMessage(7, 3, 25, numbered("c")), truncateMessage(7, largest/4-100), commitMessage(0x2100)}, nil)

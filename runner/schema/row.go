@@ -39,10 +39,13 @@ func (r *Rows) Memory() int { return fieldMemory * r.size() }
 
 // size is about how much memory the rows' schema takes, in fields.
 func (r *Rows) size() int {
-	const field = 30 // bytes of a field in the schema's text
+	const (
+		field      = 30 // bytes of a field in the schema's text
+		leafFields = 5  // as much as a column of a file takes, with all that makes it
+	)
 	n := len(r.Text) / field
 	if r.laid != nil {
-		n += r.laid.Leaves
+		n += leafFields * r.laid.Leaves
 	}
 	if r.unfolded != nil {
 		n += r.unfolded.Rows.size()
