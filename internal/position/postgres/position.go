@@ -34,6 +34,11 @@ type Position struct {
 	// transactions on that commit at this LSN or after it, since what was before
 	// is in the copy. It is 0 if there was none.
 	Relations map[uint32]*Relation `json:"relations"`
+
+	// Floor is where the numbers of tables begin that are in no position yet, nil
+	// for 0: those of tables that were forgotten, since the publication has lost
+	// them and there are many others, end there at most.
+	Floor *Table `json:"floor,omitempty"`
 }
 
 // Table is what was consumed of a table.
@@ -67,12 +72,15 @@ func (r *Relation) UnmarshalText(text []byte) error {
 	return r.Copied.UnmarshalText(text)
 }
 
-// version is that of the JSON.
-const version = 1
+// Versions of the JSON: the second has a floor.
+const (
+	withoutFloor = 1
+	version      = 2
+)
 
 // New returns the position before anything was read.
 func New() *Position {
-	return &Position{Version: version, Tables: map[string]*Table{}, Relations: map[uint32]*Relation{}}
+	return &Position{Version: withoutFloor, Tables: map[string]*Table{}, Relations: map[uint32]*Relation{}}
 }
 
 // Parse reads a position.
@@ -95,6 +103,9 @@ func Parse(raw json.RawMessage) (*Position, error) {
 	if p.Relations == nil {
 		p.Relations = map[uint32]*Relation{}
 	}
+	if f := p.Floor; f != nil && (f.Next < 0 || f.Schema < 0) {
+		return nil, errors.New("its floor is no ordinal")
+	}
 	for name, t := range p.Tables {
 		if t == nil || t.Next < 0 || t.Schema < 0 {
 			return nil, fmt.Errorf("its table %s has no ordinal", name)
@@ -110,6 +121,9 @@ func Parse(raw json.RawMessage) (*Position, error) {
 
 // Render writes the position.
 func (p *Position) Render() json.RawMessage {
+	if p.Version = withoutFloor; p.Floor != nil {
+		p.Version = version
+	}
 	raw, err := json.Marshal(p) // maps are sorted
 	if err != nil {
 		panic(err) // nothing in it fails

@@ -31,7 +31,11 @@ func TestPositions(t *testing.T) {
 	if got.Sort(); err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v, %v", got, err)
 	}
-	for _, damaged := range []string{``, `[]`, `{}`, `{"v":2,"system":"1","slot":"s"}`, `{"v":1}`, `{"v":1,"system":"1","slot":"s","lsn":"7"}`, `{"v":1,"system":"1","slot":"s","tables":{"t":null}}`,
+	const floored = `{"v":2,"system":"1","timeline":0,"database":0,"slot":"s","publication":"","lsn":"0/0","tables":{},"relations":{},"floor":{"next":7,"schema":2}}`
+	if p, err := Parse(json.RawMessage(floored)); err != nil || string(p.Render()) != floored {
+		t.Errorf("%+v, %v", p, err)
+	}
+	for _, damaged := range []string{``, `[]`, `{}`, `{"v":3,"system":"1","slot":"s"}`, `{"v":2,"system":"1","slot":"s","floor":{"next":-1}}`, `{"v":1}`, `{"v":1,"system":"1","slot":"s","lsn":"7"}`, `{"v":1,"system":"1","slot":"s","tables":{"t":null}}`,
 		`{"v":1,"system":"1","slot":"s","tables":{"t":{"next":-1}}}`, `{"v":1,"system":"1","slot":"s","relations":{"x":"0/0"}}`, `{"v":1,"system":"1","slot":"s","relations":{"1":null}}`} {
 		if _, err := Parse(json.RawMessage(damaged)); err == nil {
 			t.Errorf("%s is taken", damaged)

@@ -51,19 +51,12 @@ func (w *worker) newTables(ctx context.Context) (list []*table, err error) {
 	if len(all) > mostTables {
 		return nil, stopf("the publication %s has %d tables, and what was read of more than %d does not fit into a commit's description. Divide them among several publications and spouts", w.server.settings.PublicationName(), len(all), mostTables)
 	}
-	there := map[uint32]bool{}
-	for _, t := range all {
-		there[t.id] = true
-		if place := w.places[t.id]; w.copies && (place == nil || place.Absent) {
-			list = append(list, t)
-		}
+	end, err := w.server.end(ctx, conn)
+	if err != nil {
+		w.hangUpQuestion()
+		return nil, err
 	}
-	for id, place := range w.places {
-		if !there[id] && !place.Absent {
-			w.setPlace(id, &positions.Relation{Copied: place.Copied, Absent: true})
-		}
-	}
-	return list, nil
+	return w.compare(all, end), nil
 }
 
 // mostTables bounds the tables: the position tells of each, and is kept in the

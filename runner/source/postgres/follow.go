@@ -63,7 +63,7 @@ func (w *worker) follow(ctx context.Context) error {
 		if w.tx != nil {
 			continue
 		}
-		if w.read > w.told && w.round.records == 0 && time.Since(w.toldAt) >= progressEvery || len(w.changed) > 0 {
+		if w.read > w.told && w.round.records == 0 && time.Since(w.toldAt) >= progressEvery || w.news() {
 			if err := w.flush(ctx, true); err != nil {
 				return err
 			}
@@ -217,7 +217,7 @@ func (w *worker) hand(ctx context.Context, r *row) error {
 	if w.add(r); w.round.full() {
 		return w.flush(ctx, false)
 	}
-	return nil
+	return w.fits()
 }
 
 // counts says whether a change of a relation counts in the transaction, or is in

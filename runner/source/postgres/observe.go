@@ -39,6 +39,12 @@ func (o *observed) table(s source.Stream) {
 	o.streams = append(o.streams, s)
 }
 
+func (o *observed) forget(s source.Stream) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.streams = slices.DeleteFunc(o.streams, func(other source.Stream) bool { return other == s })
+}
+
 func (o *observed) serverEnd(end positions.LSN) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

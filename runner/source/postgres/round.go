@@ -52,6 +52,9 @@ type after struct {
 	boundary bool
 	end      positions.LSN
 	copied   map[uint32]*positions.Relation // relations whose place has changed; nil for none
+
+	forgotten []string // names of streams
+	floor     positions.Table
 }
 
 // add adds a record.

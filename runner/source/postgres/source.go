@@ -57,6 +57,7 @@ type Source struct {
 	opened  bool
 
 	position *positions.Position // of the consumer
+	forget   map[string]bool     // tables that the next position does not name any more, of the consumer
 	durable  atomic.Uint64       // LSN
 	memory   atomic.Int64        // of chunks that are out
 	most     int                 // that what describes tables may take
@@ -105,7 +106,7 @@ const leastDescribed = 4 << 20
 // Make is a [source.New].
 func Make(s settings.Settings, o source.Options) (source.Source, error) {
 	c := s.Postgres
-	src := &Source{config: c, log: o.Log, server: newServer(c, max(int(o.Memory)/messageShare, 1<<20)), chunks: make(chan *source.Chunk, chunkQueue), large: make(chan struct{}, 1), done: make(chan struct{})}
+	src := &Source{config: c, log: o.Log, server: newServer(c, max(int(o.Memory)/messageShare, 1<<20)), chunks: make(chan *source.Chunk, chunkQueue), large: make(chan struct{}, 1), done: make(chan struct{}), forget: map[string]bool{}}
 	src.most = max(int(o.Memory), leastDescribed)
 	src.worker = newWorker(src, s)
 	return src, nil
@@ -233,7 +234,7 @@ func (s *Source) reset(ctx context.Context, conn *pgconn.PgConn, known *position
 		}
 	}
 	p := positions.New()
-	p.Tables = known.Tables // records go on being numbered
+	p.Tables, p.Floor = known.Tables, known.Floor // records go on being numbered
 	return p, nil
 }
 
@@ -315,6 +316,7 @@ func (s *Source) Next(ctx context.Context) (*source.Chunk, error) {
 func (s *Source) Consume(chunk *source.Chunk, n int) {
 	to := chunk.Origin.(*after)
 	if to.stream != nil {
+		delete(s.forget, to.stream.Name)
 		t := s.position.Tables[to.stream.Name]
 		if t == nil {
 			t = &positions.Table{}
@@ -330,12 +332,30 @@ func (s *Source) Consume(chunk *source.Chunk, n int) {
 	}
 	s.position.LSN = to.end
 	for id, relation := range to.copied {
+		if relation == nil {
+			delete(s.position.Relations, id)
+			continue
+		}
 		s.position.Relations[id] = relation
+	}
+	if len(to.forgotten) > 0 {
+		s.position.Floor = &positions.Table{Next: to.floor.Next, Schema: to.floor.Schema}
+		for _, name := range to.forgotten {
+			s.forget[name] = true
+		}
 	}
 }
 
-// Position implements [source.Source].
-func (s *Source) Position() json.RawMessage { return s.position.Render() }
+// Position implements [source.Source]. That of a batch with records of a table
+// names the table, even if it is forgotten since.
+func (s *Source) Position() json.RawMessage {
+	raw := s.position.Render()
+	for name := range s.forget {
+		delete(s.position.Tables, name)
+	}
+	clear(s.forget)
+	return raw
+}
 
 // Acknowledge implements [source.Source].
 func (s *Source) Acknowledge(_ context.Context, raw json.RawMessage) {

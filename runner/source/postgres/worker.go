@@ -41,7 +41,12 @@ type worker struct {
 	described int                  // memory that they take
 	messages  map[uint32]*pgoutput.Relation
 	places    map[uint32]*positions.Relation // where changes of relations begin to count
-	changed   map[uint32]*positions.Relation // places that the next boundary tells of
+	changed   map[uint32]*positions.Relation // places that the next boundary tells of; nil for one that is forgotten
+	gone      map[uint32]positions.LSN       // where the log ended when the publication was seen without a relation
+	floor     positions.Table                // see there
+	forgotten []string                       // streams that the next boundary tells of
+	free      []int                          // indexes of streams that were forgotten
+	nameBytes int                            // of the names of streams
 
 	mu   sync.Mutex
 	link *link // nil while there is none; written by the worker only
@@ -62,7 +67,7 @@ type worker struct {
 func newWorker(s *Source, all settings.Settings) *worker {
 	w := &worker{source: s, server: s.server, log: s.log, rows: all.File.HasRows(), copies: s.config.Snapshot == "initial", most: roundRecords,
 		types: map[uint32]userType{}, streams: map[string]*stream{}, relations: map[uint32]*relation{}, messages: map[uint32]*pgoutput.Relation{},
-		places: map[uint32]*positions.Relation{}, changed: map[uint32]*positions.Relation{}}
+		places: map[uint32]*positions.Relation{}, changed: map[uint32]*positions.Relation{}, gone: map[uint32]positions.LSN{}}
 	if all.Batch.MaxRecords > 0 {
 		w.most = min(w.most, all.Batch.MaxRecords)
 	}
@@ -82,6 +87,9 @@ func newWorker(s *Source, all settings.Settings) *worker {
 func (w *worker) begin(p *positions.Position, resumed bool) {
 	w.resumed, w.read, w.told = resumed, p.LSN, p.LSN
 	w.home = identity{system: p.System, timeline: p.Timeline, database: p.Database}
+	if p.Floor != nil {
+		w.floor = *p.Floor
+	}
 	for name, t := range p.Tables {
 		s := w.streamOf(name)
 		s.next, s.last, s.count = t.Next, t.Columns, t.Schema
@@ -93,7 +101,11 @@ func (w *worker) begin(p *positions.Position, resumed bool) {
 func (w *worker) streamOf(name string) *stream {
 	s := w.streams[name]
 	if s == nil {
-		s = &stream{Stream: source.Stream{Name: name}, index: len(w.streams)}
+		s = &stream{Stream: source.Stream{Name: name}, index: len(w.streams), next: w.floor.Next, count: w.floor.Schema}
+		if n := len(w.free); n > 0 {
+			s.index, w.free = w.free[n-1], w.free[:n-1]
+		}
+		w.nameBytes += len(name)
 		w.streams[name] = s
 		w.source.seen.table(s.Stream)
 	}
@@ -380,9 +392,10 @@ func (w *worker) flush(ctx context.Context, boundary bool) error {
 		if boundary && i == len(parts)-1 {
 			c.Boundary = true
 			p.after.boundary, p.after.end = true, w.read
-			if len(w.changed) > 0 {
-				p.after.copied = maps.Clone(w.changed)
+			if w.news() {
+				p.after.copied, p.after.forgotten, p.after.floor = maps.Clone(w.changed), w.forgotten, w.floor
 				clear(w.changed)
+				w.forgotten = nil
 			}
 		}
 		if err := w.source.push(ctx, p); err != nil {
@@ -391,6 +404,9 @@ func (w *worker) flush(ctx context.Context, boundary bool) error {
 	}
 	return nil
 }
+
+// news says whether the next boundary has more to tell than how far it is.
+func (w *worker) news() bool { return len(w.changed) > 0 || len(w.forgotten) > 0 }
 
 // fullBytes is how much log may be kept at the server before the position is
 // committed without records.
