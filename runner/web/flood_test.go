@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -74,5 +75,49 @@ func TestFloodFromTheProbesAddress(t *testing.T) {
 	}
 	if len(c.entries) > c.share {
 		t.Errorf("there are %d connections", len(c.entries))
+	}
+}
+
+// looked is a connection that counts how often somebody looks at what has come.
+type looked struct {
+	net.Conn
+	times *int
+}
+
+func (l looked) SyscallConn() (syscall.RawConn, error) {
+	*l.times++
+	return l.Conn.(syscall.Conn).SyscallConn()
+}
+
+// TestLooksInAFlood: in a flood of requests, only a few connections are looked at
+// for each new one: with all of them, it would take longer than to answer.
+func TestLooksInAFlood(t *testing.T) {
+	t.Parallel()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close() //nolint:errcheck // nobody listens any more
+	const most = 16
+	c, times := newConnections(8*most), 0
+	for n := range 6 * most {
+		dial(t, listener.Addr().String(), "GET / HTTP/1.1\r\n")
+		accepted, err := listener.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = accepted.Close() })
+		for began := time.Now(); !hasData(accepted); time.Sleep(time.Millisecond) {
+			if time.Since(began) > time.Minute {
+				t.Fatal("the request does not come")
+			}
+		}
+		times = 0
+		if c.changed(looked{accepted, &times}, http.StateNew); times > most {
+			t.Fatalf("for connection %d, %d others are looked at", n, times)
+		}
+	}
+	if times == 0 || len(c.entries) != c.share {
+		t.Errorf("there are %d connections, and %d were looked at", len(c.entries), times)
 	}
 }
