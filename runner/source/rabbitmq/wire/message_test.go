@@ -208,31 +208,42 @@ func FuzzMessage(f *testing.F) {
 	})
 }
 
+// FuzzChunk reads chunks that anybody may have published: in bounded memory and
+// time, and with as many messages as they say, or an error.
 func FuzzChunk(f *testing.F) {
+	for kind := range byte(8) { // of compression
+		f.Add(1, 3, []byte{0x80 | kind<<4, 0, 3, 0, 0, 0, 12, 0, 0, 0, 4, 'x', 'x', 'x', 'x'})
+		f.Add(1, 65535, []byte{0x80 | kind<<4, 0xff, 0xff, 0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 1, 'x'})
+	}
+	f.Add(1, 0xffff, binary.BigEndian.AppendUint32([]byte{0x90, 0xff, 0xff, 0, 4, 0, 0}, 0))
 	f.Add(2, 3, []byte("\x00\x00\x00\x02hi\x80\x00\x02\x00\x00\x00\x0a\x00\x00\x00\x0a\x00\x00\x00\x01a\x00\x00\x00\x01b"))
 	f.Fuzz(func(t *testing.T, entries, messages int, data []byte) {
-		var r Reader
-		defer r.Close()
 		c := &Chunk{Head: Head{Entries: entries & 0xff, Messages: messages & 0xffff, Bytes: len(data), user: true}, Data: data}
 		c.Head.crc = checksum(data)
-		n := 0
-		err := r.Messages(c, func(n int) ([]byte, error) {
-			if n > 1<<20 {
-				return nil, errors.New("too large")
-			}
-			return make([]byte, n), nil
-		}, func(offset int64, _ []byte) error {
-			if offset != int64(n) {
-				t.Errorf("offset %d is that of message %d", offset, n)
-			}
-			n++
-			return nil
-		}, func(offset int64, messages int, _ error) error {
-			if offset != int64(n) {
-				t.Errorf("offset %d is that of message %d", offset, n)
-			}
-			n += messages
-			return nil
+		room := make([]byte, 1<<20) // of batches that were compressed, one after the other
+		n, err := 0, error(nil)
+		rsstest.Bounded(t, 32<<20+64*int64(len(data)), 10*time.Second, func() {
+			var r Reader
+			defer r.Close()
+			n = 0
+			err = r.Messages(c, func(n int) ([]byte, error) {
+				if n > len(room) {
+					return nil, errors.New("too large")
+				}
+				return room[:n], nil
+			}, func(offset int64, _ []byte) error {
+				if offset != int64(n) {
+					t.Errorf("offset %d is that of message %d", offset, n)
+				}
+				n++
+				return nil
+			}, func(offset int64, messages int, _ error) error {
+				if offset != int64(n) {
+					t.Errorf("offset %d is that of message %d", offset, n)
+				}
+				n += messages
+				return nil
+			})
 		})
 		if n > c.Head.Messages {
 			t.Errorf("%d messages are in a chunk of %d", n, c.Head.Messages)
