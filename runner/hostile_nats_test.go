@@ -208,7 +208,7 @@ func TestHostileNATS(t *testing.T) {
 				if j.retention != "" {
 					s.NATS.Retention, s.NATS.Consumer = j.retention, "spout"
 				}
-				all, p := against(t, s, 15*time.Second, max(j.records, 1), "SPOUT_NATS_USERNAME=u", "SPOUT_NATS_PASSWORD="+secretText)
+				all, p := against(t, s, within(j.records), max(j.records, 1), "SPOUT_NATS_USERNAME=u", "SPOUT_NATS_PASSWORD="+secretText)
 				if all.Written < j.records {
 					t.Errorf("there are only %d records", all.Written)
 				}

@@ -62,6 +62,16 @@ func (p *process) ended(t *testing.T) bool {
 	return true
 }
 
+// within is how long an attack lasts: until so many records are ingested, or for a
+// while if there are none.
+func within(records int64) time.Duration {
+	const attacked, patience = 5 * time.Second, time.Minute
+	if records == 0 {
+		return attacked
+	}
+	return patience
+}
+
 // against runs the runner for a while against a server, and fails the test if
 // that takes more memory than it may. It returns what was ingested.
 func against(t *testing.T, s settings.Settings, while time.Duration, enough int64, secrets ...string) (all spoutcommit.Description, p *process) {
@@ -190,6 +200,7 @@ func (n *streamNode) serve(conn net.Conn) {
 type amqpNode struct {
 	frameMax uint32
 	before   []byte // in place of the first frame
+	refuses  bool   // the login, in words that it was sent
 	deliver  func(conn net.Conn, consumer string)
 }
 
@@ -247,6 +258,9 @@ func (n *amqpNode) serve(conn net.Conn) {
 		}
 		channel := binary.BigEndian.Uint16(head[1:])
 		switch class, method := binary.BigEndian.Uint16(payload), binary.BigEndian.Uint16(payload[2:]); {
+		case class == 10 && method == 11 && n.refuses:
+			words := "no: " + string(payload[bytes.LastIndexByte(payload[:len(payload)-8], 0):][:len(secretText)+1]) // the end is the locale
+			send(amqpMethod(0, 10, 50, append(append([]byte{1, 0x93, byte(len(words))}, words...), 0, 0, 0, 0)...))
 		case class == 10 && method == 11:
 			send(amqpMethod(0, 10, 30, append(binary.BigEndian.AppendUint32([]byte{7, 0xff}, n.frameMax), 0, 10)...))
 		case class == 10 && method == 40:
@@ -270,7 +284,7 @@ func (n *amqpNode) serve(conn net.Conn) {
 	}
 }
 
-var guest = []string{"SPOUT_RABBITMQ_USERNAME=guest", "SPOUT_RABBITMQ_PASSWORD=guest"}
+var guest = []string{"SPOUT_RABBITMQ_USERNAME=guest", "SPOUT_RABBITMQ_PASSWORD=" + secretText}
 
 func rabbitMQ(address string, budget settings.Bytes) settings.Settings {
 	s := settings.Default()
@@ -329,6 +343,7 @@ func TestHostileQueues(t *testing.T) {
 		records int64
 	}{
 		{"headers that are many", headers, 50},
+		{"a password that is repeated", &amqpNode{refuses: true}, 0},
 		{"a header without an end", &amqpNode{deliver: func(conn net.Conn, consumer string) {
 			pour(conn, amqpDeliver(consumer, 1), 1)
 			header := append([]byte{2, 0, 1, 0x7F, 0, 0, 0, 0, 60}, make([]byte, 10)...)
@@ -343,9 +358,11 @@ func TestHostileQueues(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			s := rabbitMQ(served(t, test.node.serve), 64<<20)
 			s.RabbitMQ.Queues = []string{"hostile"}
-			if all, _ := against(t, s, 20*time.Second, max(test.records, 1), guest...); all.Written < test.records {
+			all, p := against(t, s, within(test.records), max(test.records, 1), guest...)
+			if all.Written < test.records {
 				t.Errorf("there are only %d records", all.Written)
 			}
+			p.discreet(t)
 		})
 	}
 }
@@ -392,7 +409,7 @@ func TestHostileStreams(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			s := rabbitMQ(served(t, test.node.serve), 64<<20)
 			s.RabbitMQ.Streams, s.RabbitMQ.OnGap = []string{"hostile"}, "skip"
-			if all, _ := against(t, s, 20*time.Second, test.records, guest...); all.Written < test.records {
+			if all, _ := against(t, s, within(test.records), test.records, guest...); all.Written < test.records {
 				t.Errorf("there are only %d records", all.Written)
 			}
 		})

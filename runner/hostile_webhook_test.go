@@ -73,7 +73,7 @@ func TestHostileRequests(t *testing.T) {
 			{"events with ids of their own", fmt.Sprintf(cloudEvents, "committed"), "application/cloudevents-batch+json", batch, nil},
 			{"events that are not waited for", fmt.Sprintf(cloudEvents, "received"), "application/cloudevents-batch+json", batch,
 				func(s *settings.Settings) {
-					s.Batch.MaxAge = settings.Duration(20 * time.Second)
+					s.Batch.MaxAge = settings.Duration(5 * time.Second)
 					s.Batch.MaxBytes = 1 << 30
 				}},
 			{"events that are left out", fmt.Sprintf(cloudEvents, "received"), "application/cloudevents-batch+json", batch, func(s *settings.Settings) {
@@ -102,7 +102,7 @@ func TestHostileRequests(t *testing.T) {
 					test.change(&s)
 				}
 				hostileSender(fmt.Sprintf("127.0.0.1:%d", s.Webhook.Port), "/e", test.contentType, &over, test.body)
-				_, p := against(t, s, 15*time.Second, 1<<60)
+				_, p := against(t, s, 8*time.Second, 1<<60)
 				t.Log(p.tail())
 			})
 		}
