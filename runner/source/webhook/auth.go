@@ -45,17 +45,33 @@ type proof struct {
 	asymmetric [][]byte // signatures by Ed25519
 }
 
-// maxSignatures is how many signatures of a request are looked at.
-const maxSignatures = 16
+// So many signatures of a request are looked at. To check one by Ed25519, all of
+// the body is hashed once more.
+const (
+	maxSignatures = 16
+	maxAsymmetric = 4
+)
 
 // errWrong is all that a sender is told of a signature that is not right.
 var errWrong = errors.New("the signature is not right")
+
+// beside is how much memory it takes to check a body of so many bytes, besides
+// the body.
+func (p *proof) beside(secrets []secret, body int) int {
+	if len(p.asymmetric) > 0 && slices.ContainsFunc(secrets, func(s secret) bool { return s.public != nil }) {
+		return body
+	}
+	return 0
+}
 
 // check compares the signatures of a body, all of them with all secrets, so that
 // the time it takes tells nothing of which.
 func (p *proof) check(secrets []secret, body []byte) error {
 	good := false
 	for _, s := range secrets {
+		if s.public != nil && len(p.asymmetric) == 0 {
+			continue
+		}
 		if s.public != nil {
 			message := slices.Concat([]byte(p.before), body, []byte(p.after))
 			for _, signature := range p.asymmetric {
@@ -169,7 +185,9 @@ func standard(tolerance time.Duration) func(*http.Request, []secret, time.Time) 
 			case "v1":
 				p.signatures = append(p.signatures, signature)
 			case "v1a":
-				p.asymmetric = append(p.asymmetric, signature)
+				if len(p.asymmetric) < maxAsymmetric {
+					p.asymmetric = append(p.asymmetric, signature)
+				}
 			}
 		}
 		return p, nil

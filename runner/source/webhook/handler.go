@@ -193,6 +193,9 @@ func (s *Source) receive(e *endpoint, r *http.Request, arrived time.Time, room f
 		return nil, brokenBody(err)
 	}
 	if proof != nil {
+		if more := proof.beside(secrets, len(body)); more > 0 && !room(more) {
+			return nil, errNoRoom
+		}
 		if err := proof.check(secrets, body); err != nil {
 			return nil, unauthorized(err)
 		}

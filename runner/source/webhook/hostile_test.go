@@ -11,6 +11,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"strconv"
 	"strings"
@@ -214,6 +215,26 @@ func TestManyIDs(t *testing.T) {
 	}
 	if full != 2 {
 		t.Errorf("%d batches were to end", full)
+	}
+}
+
+// TestManySignatures: a stranger has a body hashed a few times, and the memory
+// for that is counted.
+func TestManySignatures(t *testing.T) {
+	t.Parallel()
+	r := httptest.NewRequest(http.MethodPost, "/e", nil)
+	r.Header.Set("Webhook-Id", "1")
+	r.Header.Set("Webhook-Timestamp", "1700000000")
+	r.Header.Set("Webhook-Signature", strings.Repeat("v1a,AAAA ", maxSignatures))
+	p, err := standard(time.Minute)(r, nil, time.Unix(1700000000, 0))
+	if err != nil || len(p.asymmetric) != maxAsymmetric {
+		t.Fatalf("%v, %v", p, err)
+	}
+	if n := p.beside([]secret{{}, {public: make([]byte, 32)}}, 1000); n != 1000 {
+		t.Errorf("%d bytes are counted", n)
+	}
+	if n := p.beside([]secret{{}}, 1000); n != 0 {
+		t.Errorf("%d bytes are counted that are not taken", n)
 	}
 }
 
