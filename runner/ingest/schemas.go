@@ -187,14 +187,29 @@ func (s *schemas) use(values *schema.Values) {
 
 // write has a schema written, if it is not in the branch.
 func (s *schemas) write(values *schema.Values) {
-	if s.written[values.Name()] {
+	if !s.isNew(values.Name()) {
 		return
 	}
-	s.written[values.Name()] = true
 	for name, content := range values.Files() {
 		s.fresh = append(s.fresh, schemaFile{"/" + s.folder + "/" + name, content})
 		s.freshBytes += len(content)
 	}
+}
+
+// maxWritten is how many schemas are kept in mind that were written. Others are
+// written again, as after a restart: a registry may have any number.
+const maxWritten = 20_000
+
+// isNew says whether a schema was not written yet, and keeps it in mind.
+func (s *schemas) isNew(name string) bool {
+	if s.written[name] {
+		return false
+	}
+	if len(s.written) >= maxWritten {
+		clear(s.written)
+	}
+	s.written[name] = true
+	return true
 }
 
 func (s *schemas) lookup(ctx context.Context, due time.Time, id int, next []source.Record) (*schema.Values, error) {
