@@ -296,7 +296,7 @@ func TestHostileDatabases(t *testing.T) {
 				if !d.snapshot {
 					s.Postgres.Snapshot = "never"
 				}
-				all, p := against(t, s, within(d.records), max(d.records, 1), "SPOUT_POSTGRES_USERNAME=u", "SPOUT_POSTGRES_PASSWORD="+secretText)
+				all, p := against(t, s, within(d.records), enough(d.records), "SPOUT_POSTGRES_USERNAME=u", "SPOUT_POSTGRES_PASSWORD="+secretText)
 				if all.Written < d.records {
 					t.Errorf("there are only %d records", all.Written)
 				}

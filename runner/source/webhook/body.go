@@ -315,7 +315,10 @@ func (r *received) formPayload() ([]source.Record, error) {
 	if kind, _, err := mime.ParseMediaType(contentType); err != nil || kind != "application/x-www-form-urlencoded" {
 		return nil, &refusal{status: http.StatusUnsupportedMediaType, reason: "malformed", text: "the body must be a form (application/x-www-form-urlencoded) or JSON"}
 	}
-	const inForm = 3 // names and values are copied
+	const inForm = 3                 // names and values are copied
+	if len(r.body) > r.most/inForm { // however long it waited
+		return nil, tooLarge("a form may have %d bytes, as it takes several times its length in memory", r.most/inForm)
+	}
 	if !r.room(inForm * len(r.body)) {
 		return nil, errNoRoom
 	}

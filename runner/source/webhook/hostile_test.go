@@ -238,6 +238,19 @@ func TestManySignatures(t *testing.T) {
 	}
 }
 
+// TestLargeForms: a form that never fits is refused for good, and not to be sent
+// again.
+func TestLargeForms(t *testing.T) {
+	t.Parallel()
+	s := endpoints(t, `{"e":{`+anybody+`,"body":"form_payload"}}`)
+	s.MemoryBudget = hostileBudget
+	o := open(t, s, nil)
+	o.Source.memory.limit = hostileBudget / 4
+	const form = "Content-Type: application/x-www-form-urlencoded\n"
+	o.want(o.post("/e", form, "payload="+strings.Repeat("a", 4<<20-100)), 413, "a form may have")
+	o.want(o.post("/e", form, "payload="+strings.Repeat("a", 2<<20)), 200, "")
+}
+
 // target is what is attacked.
 type target struct {
 	t       *testing.T
