@@ -265,7 +265,10 @@ func hostileDatabases(largest int) map[string]*database {
 		}}},
 		"copied rows that are large": {snapshot: true, records: 10, instead: map[string]func(net.Conn){"COPY": func(conn net.Conn) {
 			pour(conn, encoded(&pgproto3.CopyOutResponse{ColumnFormatCodes: []uint16{0}}), 1)
-			pour(conn, postgresMessage('d', append(bytes.Repeat([]byte(`\\`), largest/2-100), '\n')), 2000)
+			pour(conn, postgresMessage('d', append(bytes.Repeat([]byte(`\\`), largest/2-100), '\n')), 40)
+			pour(conn, encoded(&pgproto3.CopyDone{}), 1)
+			pour(conn, encoded(&pgproto3.CommandComplete{CommandTag: []byte("COPY 40")}), 1)
+			pour(conn, encoded(&pgproto3.ReadyForQuery{TxStatus: 'T'}), 1)
 		}}},
 	}
 }

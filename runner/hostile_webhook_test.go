@@ -19,7 +19,7 @@ import (
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
 )
 
-// sender sends requests to an endpoint, many at once, until it is told to end.
+// hostileSender sends requests to an endpoint, many at once, until it is told to end.
 // Each body is another one.
 func hostileSender(address, path, contentType string, over *atomic.Bool, body func(n uint64) []byte) {
 	var requests atomic.Uint64
