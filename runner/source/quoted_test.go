@@ -16,7 +16,7 @@ import (
 // error stays what it was.
 func TestQuoted(t *testing.T) {
 	t.Parallel()
-	if source.Quoted(nil, "x") != nil || source.Quoted(io.EOF, "secret") != io.EOF {
+	if same := source.Quoted(io.EOF, "secret"); source.Quoted(nil, "x") != nil || same.Error() != "EOF" || !errors.Is(same, io.EOF) {
 		t.Error("what needs no change has some")
 	}
 	stop := &source.Stop{Err: fmt.Errorf("it says %s%s: %w", "secret\nforged", strings.Repeat("x", 1<<20), io.EOF)}
