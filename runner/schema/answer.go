@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strings"
 )
 
 // maxAnswerParts bounds the objects and lists of an answer of the registry.
@@ -40,7 +41,7 @@ func (n neededParts) RoundTrip(request *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	if ofApicurio && answer.StatusCode < http.StatusMultipleChoices {
+	if ofApicurio && !strings.HasSuffix(request.URL.Path, "/references") && answer.StatusCode < http.StatusMultipleChoices {
 		text, err = asAnswer(answer, text)
 	} else {
 		text, err = neededOf(text)
@@ -65,6 +66,9 @@ func neededOf(text []byte) ([]byte, error) {
 	d := document{maxContainers: maxAnswerParts}
 	root, err := d.parse(text)
 	if errors.Is(err, errParts) || errors.Is(err, errDeep) {
+		return nil, errAnswer
+	}
+	if err == nil && d.kind(root) == '[' && d.length(root) > maxSources { // references of Apicurio's
 		return nil, errAnswer
 	}
 	if err != nil || d.kind(root) != '{' {

@@ -11,6 +11,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/sr"
@@ -34,7 +35,10 @@ func (r *Registry) schema(ctx context.Context, client *sr.Client, id int) (sr.Sc
 
 // apicurioAPI is an API of Apicurio's own, which knows ids that the one that is
 // compatible with Confluent's need not.
-type apicurioAPI struct{ client, prober *sr.Client }
+type apicurioAPI struct {
+	client, prober *sr.Client
+	version        string
+}
 
 const (
 	apicurioPath       = "/apis/"
@@ -50,7 +54,7 @@ func newApicurio(registry string, options []sr.ClientOpt, prober sr.ClientOpt) (
 	}
 	for _, version := range []string{"v3", "v2"} {
 		own := append(options[:len(options):len(options)], sr.URLs(registry[:at]+apicurioPath+"registry/"+version))
-		var api apicurioAPI
+		api := apicurioAPI{version: version}
 		if api.client, err = sr.NewClient(own...); err == nil {
 			api.prober, err = sr.NewClient(append(own, prober)...)
 		}
@@ -75,7 +79,10 @@ func (r *Registry) fromApicurio(ctx context.Context, client *sr.Client, ids stri
 			own = api.prober
 		}
 		if err = own.Do(ctx, http.MethodGet, fmt.Sprintf("/ids/%s/%d", ids, w.number()), nil, &s); err == nil {
-			return s, nil
+			if w.kind == byContent && api.version == "v2" {
+				s.References, err = apicurioReferences(ctx, own, w)
+			}
+			return s, err
 		}
 		var response *sr.ResponseError
 		if !errors.As(err, &response) || response.StatusCode != http.StatusNotFound {
@@ -91,12 +98,30 @@ func (r *Registry) fromApicurio(ctx context.Context, client *sr.Client, ids stri
 	return s, err
 }
 
+// apicurioReferences asks for what a schema refers to that is called by its
+// content: version 2 leaves it out of such a schema, whatever is asked for.
+func apicurioReferences(ctx context.Context, own *sr.Client, w wireID) (list []sr.SchemaReference, err error) {
+	var answer []struct{ GroupID, ArtifactID, Version, Name string }
+	if err := own.Do(ctx, http.MethodGet, fmt.Sprintf("/ids/contentIds/%d/references", w.number()), nil, &answer); err != nil {
+		return nil, err //nolint:wrapcheck // the caller looks at it
+	}
+	for _, r := range answer {
+		version, err := strconv.Atoi(r.Version)
+		if err != nil || r.GroupID != "" && r.GroupID != "default" { // others the compatible API does not know
+			return nil, refusef("its schema %s refers to version %.100s of %.100s in the group %.100s, which cannot be read by content; have producers write global ids", w, r.Version, r.ArtifactID, r.GroupID)
+		}
+		list = append(list, sr.SchemaReference{Name: r.Name, Subject: r.ArtifactID, Version: version})
+	}
+	return list, nil
+}
+
 func (d *document) isObject(text []byte) bool {
 	root, err := d.parse(text)
 	return err == nil && d.kind(root) == '{'
 }
 
-// isApicurio says whether a request is one for a schema of Apicurio's own API.
+// isApicurio says whether a request is one of Apicurio's own API: for a schema,
+// or for what one refers to.
 func isApicurio(u *url.URL) bool {
 	return strings.Contains(u.Path, "/ids/globalIds/") || strings.Contains(u.Path, "/ids/contentIds/")
 }

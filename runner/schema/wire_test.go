@@ -28,6 +28,10 @@ func serveSchemas(t *testing.T, answers map[string]string, asked *[]string) stri
 			*asked = append(*asked, request.URL.String())
 		}
 		answer, ok := answers[request.URL.Path]
+		if strings.Contains(request.URL.Path, "/ids/") && !strings.Contains(request.URL.Path, "/schemas/") && request.Header.Get("Accept") != "*/*" {
+			w.WriteHeader(http.StatusNotAcceptable)
+			return
+		}
 		if !ok {
 			w.WriteHeader(http.StatusNotFound)
 			answer = `{"error_code":40403,"message":"not found"}`
@@ -71,9 +75,14 @@ func TestWire(t *testing.T) {
 	var asked []string
 	url := serveSchemas(t, map[string]string{
 		"/apis/ccompat/v7/schemas/ids/5": number, "/apis/ccompat/v7/schemas/guids/" + guidText: guid,
-		"/apis/registry/v2/ids/globalIds/5":  `AVRO|{"type":"record","name":"Global","fields":[{"name":"own","type":"int"}]}`,
-		"/apis/registry/v3/ids/globalIds/6":  `{"type":"object","properties":{"own":{"type":"integer"}}}`,
-		"/apis/registry/v3/ids/contentIds/5": `PROTOBUF|syntax = "proto3"; message M { int32 m = 1; }`,
+		"/apis/registry/v2/ids/globalIds/5":             `AVRO|{"type":"record","name":"Global","fields":[{"name":"own","type":"int"}]}`,
+		"/apis/registry/v3/ids/globalIds/6":             `{"type":"object","properties":{"own":{"type":"integer"}}}`,
+		"/apis/registry/v2/ids/contentIds/7":            `AVRO|{"type":"record","name":"P","fields":[{"name":"m","type":"M"}]}`,
+		"/apis/registry/v2/ids/contentIds/7/references": `[{"groupId":"default","artifactId":"money","version":"3","name":"M"}]`,
+		"/apis/ccompat/v7/subjects/money/versions/3":    `{"subject":"money","version":3,"id":9,"schema":"{\"type\":\"record\",\"name\":\"M\",\"fields\":[{\"name\":\"c\",\"type\":\"int\"}]}"}`,
+		"/apis/registry/v2/ids/contentIds/8":            `AVRO|{"type":"record","name":"P","fields":[{"name":"m","type":"M"}]}`,
+		"/apis/registry/v2/ids/contentIds/8/references": `[{"groupId":"bank","artifactId":"money","version":"3","name":"M"}]`,
+		"/apis/registry/v3/ids/contentIds/5":            `PROTOBUF|syntax = "proto3"; message M { int32 m = 1; }`,
 	}, &asked)
 	other := serveSchemas(t, map[string]string{"/schemas/ids/5": number, "/schemas/guids/" + guidText: proto}, nil)
 	for _, test := range []struct {
@@ -97,6 +106,8 @@ func TestWire(t *testing.T) {
 		{"64 bits elsewhere", other, source.Record{Value: []byte("\x00\x00\x00\x00\x00\x00\x00\x00\x05\x06")}, false, `{"a":3}`, "global-5.avsc", ""},
 		{"a global id in a header", url, source.Record{Value: []byte("\x06"), Headers: headersOf("apicurio.value.globalId", "\x00\x00\x00\x00\x00\x00\x00\x05", "apicurio.value.encoding", "BINARY")}, false, `{"own":3}`, "global-5.avsc", ""},
 		{"a content id in a header", url, source.Record{Value: []byte("\x00\x08\x06"), Headers: headersOf("apicurio.value.contentId", "\x00\x00\x00\x00\x00\x00\x00\x05")}, false, `{"m":6}`, "content-5.proto", ""},
+		{"a content id of a schema that refers to another", url, source.Record{Value: []byte("\x06"), Headers: headersOf("apicurio.value.contentId", "\x00\x00\x00\x00\x00\x00\x00\x07")}, false, `{"m":{"c":3}}`, "content-7.avsc", ""},
+		{"one that refers to another group", url, source.Record{Value: []byte("\x06"), Headers: headersOf("apicurio.value.contentId", "\x00\x00\x00\x00\x00\x00\x00\x08")}, false, "", "", "in the group bank, which cannot be read by content"},
 		{"Azure's content type", url, source.Record{Value: []byte("\x06"), Headers: headersOf("Content-Type", "avro/binary+"+strings.ReplaceAll(guidText, "-", ""))}, false, `{"g":3}`, guidText + ".avsc", ""},
 		{"another content type", url, source.Record{Value: []byte("\x00\x00\x00\x00\x05\x02"), Headers: headersOf("content-type", "application/avro")}, false, `{"a":1}`, "5.avsc", ""},
 		{"nothing", url, source.Record{Value: []byte("{}")}, false, "", "", "its value does not begin with"},
@@ -129,7 +140,7 @@ func TestWire(t *testing.T) {
 			if got, err := asJSON(t, v, payload); got != test.want || err != nil {
 				t.Errorf("%s, want %s, %v", got, test.want, err)
 			}
-			if files := v.Files(); files[test.file] == "" || len(files) != 1 {
+			if files := v.Files(); files[test.file] == "" || len(files) != 1+strings.Count(test.want, ":{") {
 				t.Error(files)
 			}
 			if again, _, err := r.Split(&test.record, test.key); again != id || err != nil {

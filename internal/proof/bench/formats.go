@@ -176,7 +176,7 @@ func formatsTime(ctx context.Context, b *bench) (measured []figures.Figure, err 
 		figures.Figure{Name: "jsonl_to_fastest_validator", Value: ratio(fastest, texts[0]), Target: figures.Target(0.6), Better: figures.Higher, Unit: "ratio"},
 		lower("rules_cpu_per_record_1024B", median(texts[2]), "ns", figures.Target(1200)))
 
-	short, err := compare(ctx, b.rounds, maker("jsonl 100 B"), maker("parquet bytes 100 B"), maker("parquet zstd bytes 100 B"), maker("rules jsonl 1024 B"), maker("jsonl zstd 1024 B"))
+	short, err := compare(ctx, b.rounds, maker("jsonl 100 B"), maker("parquet bytes 100 B"), maker("parquet zstd bytes 100 B"), maker("rules jsonl 1024 B"), maker("jsonl zstd 1024 B"), maker("lines zstd 1024 B"))
 	if err != nil {
 		return nil, err
 	}
@@ -185,7 +185,8 @@ func formatsTime(ctx context.Context, b *bench) (measured []figures.Figure, err 
 		lower("parquet_bytes_cpu_per_record_100B", median(short[1]), "ns", figures.Target(400)),
 		lower("parquet_zstd_bytes_cpu_per_record_100B", median(short[2]), "ns", nil),
 		lower("rules_jsonl_cpu_per_record_1024B", median(short[3]), "ns", nil),
-		lower("jsonl_zstd_cpu_per_record_1024B", median(short[4]), "ns", nil))
+		lower("jsonl_zstd_cpu_per_record_1024B", median(short[4]), "ns", nil),
+		lower("lines_zstd_cpu_per_record_1024B", median(short[5]), "ns", nil))
 
 	rows, err := compare(ctx, b.rounds, maker("avro to parquet"), maker("typed rows to parquet"), maker("protobuf to parquet"), maker("json schema to parquet"), maker("avro to avro"), maker("typed rows to parquet, same zstd"))
 	if err != nil {

@@ -49,6 +49,9 @@ var makers = map[string]func(context.Context) (step func() (records int, err err
 	},
 	"json schema to parquet": func(ctx context.Context) (func() (int, error), error) { return makeRows(ctx, "parquet", jsonOrders) },
 	"avro to avro":           func(ctx context.Context) (func() (int, error), error) { return makeRows(ctx, "avro", avroOrders) },
+	"lines zstd 1024 B": func(context.Context) (func() (int, error), error) {
+		return makeFiles("lines", "zstd", jsonValues(1024))
+	},
 	"jsonl zstd 1024 B": func(context.Context) (func() (int, error), error) {
 		return makeFiles("jsonl", "zstd", jsonValues(1024))
 	},
