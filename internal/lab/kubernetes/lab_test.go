@@ -340,7 +340,7 @@ func TestEvicted(t *testing.T) {
 	setTools(t, l, "tools.example:1")
 	running := func(p kubernetes.Pod) bool { return p.Status.Phase == "Running" }
 	p := pod("evicted", "tools.example:1", "exec sleep 1000")
-	p["spec"].(object)["containers"].([]any)[0].(object)["resources"] = object{"requests": object{"memory": "1Ki"}} // one that asks for nothing is refused by a kubelet that is started again
+	p["spec"].(object)["containers"].([]any)[0].(object)["resources"] = object{"requests": object{"memory": "10Ki"}} // one that asks for nothing is refused by a kubelet that is started again
 	apply(t, l, p)
 	await(t, l, "evicted", running)
 	if err := l.LackMemory(t.Context(), true); err != nil {
