@@ -63,7 +63,11 @@ func main() {
 		os.Exit(1)
 	}
 	if err != nil || !result.OK() {
-		fmt.Printf("again: make crash SOURCE=%s SEED=%d ROUNDS=%d BROKER=%s FAULTS='%s'\n", o.Source, o.Seed, o.Rounds, o.Broker, o.Faults)
+		lab := ""
+		if kubernetes.Inside() {
+			lab = " LAB=kubernetes"
+		}
+		fmt.Printf("again: make crash%s SOURCE=%s SEED=%d ROUNDS=%d BROKER=%s FAULTS='%s'\n", lab, o.Source, o.Seed, o.Rounds, o.Broker, o.Faults)
 	}
 	fmt.Println(result)
 	if err != nil || !result.OK() || result.Rounds == 0 || o.For == 0 && result.Rounds < int64(o.Rounds) {
