@@ -205,8 +205,14 @@ func (c *Cluster) cleanUp() error {
 	case c.temporary && !c.opts.KeepLogs:
 		return os.RemoveAll(string(c.layout))
 	case c.temporary:
+		err := errors.Join(os.RemoveAll(c.layout.path("data")), os.RemoveAll(c.layout.tmp()))
+		if kubernetes.Inside() {
+			kept := filepath.Join(kubernetes.Outside(), filepath.Base(string(c.layout)))
+			err = errors.Join(err, os.Rename(string(c.layout), kept))
+			c.layout = layout(kept)
+		}
 		say(c.opts.Log, "the logs are kept in %s", c.layout)
-		return errors.Join(os.RemoveAll(c.layout.path("data")), os.RemoveAll(c.layout.tmp()))
+		return err
 	default:
 		return os.RemoveAll(c.layout.tmp()) // pachd's caches
 	}

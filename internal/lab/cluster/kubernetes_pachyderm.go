@@ -42,15 +42,7 @@ func Isolate(ctx context.Context) (code int, ran bool) {
 	}
 	err := kubernetes.CheckPackages() // before minutes are spent on building
 	if err == nil {
-		_, err = kubernetes.Programs(ctx, os.Stderr)
-	}
-	for _, set := range []programSet{localSet, imageSet} {
-		if err == nil {
-			_, err = build(ctx, set, set.programs, os.Stderr)
-		}
-	}
-	if err == nil {
-		_, err = findPostgres(ctx, os.Stderr)
+		err = BuildForKubernetes(ctx)
 	}
 	if err == nil {
 		code, err = kubernetes.Isolate()
@@ -60,6 +52,20 @@ func Isolate(ctx context.Context) (code int, ran bool) {
 		code = max(code, 1)
 	}
 	return code, true
+}
+
+// BuildForKubernetes builds, or finds, the programs of Kubernetes and of Pachyderm in it.
+func BuildForKubernetes(ctx context.Context) error {
+	if _, err := kubernetes.Programs(ctx, os.Stderr); err != nil {
+		return err
+	}
+	for _, set := range []programSet{localSet, imageSet} {
+		if _, err := build(ctx, set, set.programs, os.Stderr); err != nil {
+			return err
+		}
+	}
+	_, err := findPostgres(ctx, os.Stderr)
+	return err
 }
 
 // nodePortPachd is the port of the node, also of its loopback address, at which Pachyderm's chart has pachd.

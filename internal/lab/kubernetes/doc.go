@@ -14,8 +14,8 @@
 // All of it runs in namespaces of its own, for processes, mounts and the network: Isolate runs the calling program again
 // inside. So a lab sees no other lab and none of the machine's network, its addresses are the same everywhere, labs run
 // side by side, and the kernel ends everything with it: processes, mounts, network devices and firewall rules. What the
-// kernel would leave behind, control groups and a folder, is removed by the process outside or, if that was killed, by the
-// next lab.
+// kernel would leave behind, control groups and a folder with all temporary files, is removed by the process outside or, if
+// that was killed, by the next lab.
 //
 // Inside, the program reaches pods and Services at their own addresses. A pod reaches what listens on the loopback addresses
 // of the program, so that the servers for trials need not know where they are used: connections of a pod to a port of
@@ -32,6 +32,8 @@
 //   - The lock of a worker that was killed lasts for 15 seconds, in which the next one waits. A container that ends again and
 //     again is started again after 10 seconds and more, or after one second where cluster.Options ask for less than that.
 //   - Whatever does not suit Kubernetes is refused by it, in its own words; the imitation takes all.
+//   - A pod waits for a node that suits it in every way; the imitation's waits for one that has the labels that it selects.
+//   - pachd is at port 30650 of the program's 127.0.0.1, and not at 1650.
 //   - The node has this machine's processors: pachd is told to ask for little where a spout says nothing.
 //
 // What is not there: a second node, DNS, load balancers, storage classes, the network outside. Control groups are those of

@@ -52,11 +52,14 @@ func init() {
 	}
 }
 
+// Outside is the folder for temporary files that outlive the lab.
+func Outside() string { return filepath.Dir(os.Getenv(dirVariable)) }
+
 // Inside says whether this process is in namespaces that Isolate has made.
 func Inside() bool { return os.Getenv(stageVariable) == stageInside }
 
 // Isolate runs this program again, with the same arguments and standard files, in namespaces of its own, and returns its exit code.
-// Signals to end are passed on. Nothing that was started inside outlives it.
+// Signals to end are passed on. Nothing that was started inside outlives it, nor do temporary files.
 func Isolate() (code int, err error) {
 	if err := CheckPackages(); err != nil {
 		return 1, err
@@ -76,13 +79,18 @@ func Isolate() (code int, err error) {
 	if err := makeCgroups(filepath.Base(dir)); err != nil {
 		return 1, fmt.Errorf("control groups: %w", err)
 	}
+	// Temporary files are the lab's, too. Servers that run as other users must get there.
+	temporary := filepath.Join(dir, "tmp")
+	if err := errors.Join(os.Mkdir(temporary, 0o755), os.Chmod(temporary, 0o1777), os.Chmod(dir, 0o711)); err != nil {
+		return 1, err
+	}
 	program, err := os.Executable()
 	if err != nil {
 		return 1, err
 	}
 	cmd := exec.Command(program, os.Args[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.Env = append(os.Environ(), stageVariable+"="+stageInit, dirVariable+"="+dir)
+	cmd.Env = append(os.Environ(), stageVariable+"="+stageInit, dirVariable+"="+dir, "TMPDIR="+temporary)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNS | syscall.CLONE_NEWNET | syscall.CLONE_NEWIPC | syscall.CLONE_NEWUTS}
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)

@@ -256,11 +256,7 @@ func (l *Lab) Restart(ctx context.Context, name string) error {
 // LackMemory has the kubelet find that the node lacks memory, or does not lack it any more: it goes by another threshold.
 // While it lacks memory, the kubelet evicts a pod every 10 seconds, those first that take more than they have asked for.
 func (l *Lab) LackMemory(ctx context.Context, lacks bool) error {
-	least := leastMemory
-	if lacks {
-		least = "99%"
-	}
-	if err := l.writeKubeletConfig(least); err != nil {
+	if err := l.writeKubeletConfig(lacks); err != nil {
 		return err
 	}
 	return l.Restart(ctx, "kubelet")

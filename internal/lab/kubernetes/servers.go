@@ -44,7 +44,7 @@ func (l *Lab) writeFiles() error {
 		writeNetwork(l.path("network"), l.path("plugins")),
 		os.WriteFile(l.path("resolv.conf"), nil, 0o644),
 		os.WriteFile(l.path("containerd.toml"), []byte(l.containerdConfig()), 0o644),
-		l.writeKubeletConfig(leastMemory),
+		l.writeKubeletConfig(false),
 	)...)
 }
 
@@ -80,11 +80,9 @@ oom_score = 0
 `, l.path("containerd"), containerdSocket, l.path("opt"), pauseImage, l.path("plugins"), l.path("network"), l.path("registries"))
 }
 
-// leastMemory is what the node must have before the kubelet evicts pods.
-const leastMemory = "100Mi"
-
-// writeKubeletConfig writes the kubelet's configuration. JSON is YAML.
-func (l *Lab) writeKubeletConfig(leastMemory string) error {
+// writeKubeletConfig writes the kubelet's configuration. JSON is YAML. If memory is to lack, it is below a soft threshold:
+// what is below a hard one is no pod's, and a kubelet that finds too little left for its pods refuses them.
+func (l *Lab) writeKubeletConfig(lacksMemory bool) error {
 	config := map[string]any{
 		"apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration",
 		"address":                     NodeIP,
@@ -95,7 +93,7 @@ func (l *Lab) writeKubeletConfig(leastMemory string) error {
 		"containerRuntimeEndpoint":    "unix://" + containerdSocket,
 		"failSwapOn":                  false,
 		"failCgroupV1":                false,
-		"evictionHard":                map[string]string{"memory.available": leastMemory, "nodefs.available": "1%", "imagefs.available": "1%"},
+		"evictionHard":                map[string]string{"memory.available": "100Mi", "nodefs.available": "1%", "imagefs.available": "1%"},
 		"imageGCHighThresholdPercent": 100,
 		"maxPods":                     200,
 		"oomScoreAdj":                 0,
@@ -107,6 +105,10 @@ func (l *Lab) writeKubeletConfig(leastMemory string) error {
 		"volumePluginDir":             l.path("volume-plugins"),
 		"enableDebuggingHandlers":     true,
 		"nodeStatusUpdateFrequency":   "5s",
+	}
+	if lacksMemory {
+		config["evictionSoft"] = map[string]string{"memory.available": "99%"}
+		config["evictionSoftGracePeriod"] = map[string]string{"memory.available": "1s"}
 	}
 	if l.opts.BackOff > 0 {
 		config["featureGates"] = map[string]bool{"KubeletCrashLoopBackOffMax": true}

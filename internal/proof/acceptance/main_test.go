@@ -33,12 +33,23 @@ var built struct {
 	image    string // folder that stands for the runner's image
 }
 
+// folderVariable names what was built already: this program runs itself again
+// where a real Kubernetes can be.
+const folderVariable = "ACCEPTANCE_FOLDER"
+
 func TestMain(m *testing.M) {
 	os.Exit(func() int {
-		dir, err := os.MkdirTemp("", "spout-acceptance-")
+		dir, err := os.Getenv(folderVariable), error(nil)
+		if dir == "" {
+			if dir, err = os.MkdirTemp("", "spout-acceptance-"); err == nil {
+				defer os.RemoveAll(dir) //nolint:errcheck // a temporary folder
+				err = build(context.Background(), dir)
+			}
+			_ = os.Setenv(folderVariable, dir)
+		}
 		if err == nil {
-			defer os.RemoveAll(dir) //nolint:errcheck // a temporary folder
-			err = build(context.Background(), dir)
+			built.provider, built.image = filepath.Join(dir, "terraform-provider-pachyderm"), filepath.Join(dir, "image")
+			built.cli, err = terraformcli.Find(context.Background(), os.Stderr)
 		}
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
@@ -49,14 +60,10 @@ func TestMain(m *testing.M) {
 	}())
 }
 
-func build(ctx context.Context, dir string) (err error) {
-	if built.cli, err = terraformcli.Find(ctx, os.Stderr); err != nil {
+func build(ctx context.Context, dir string) error {
+	if _, err := artifacts.Provider(ctx, dir, providerVersion); err != nil {
 		return err
 	}
-	if built.provider, err = artifacts.Provider(ctx, dir, providerVersion); err != nil {
-		return err
-	}
-	built.image = filepath.Join(dir, "image")
-	_, err = artifacts.Runner(ctx, built.image, providerVersion)
+	_, err := artifacts.Runner(ctx, filepath.Join(dir, "image"), providerVersion)
 	return err
 }

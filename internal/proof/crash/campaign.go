@@ -37,6 +37,7 @@ type Options struct {
 	Disk         string         // file system of its own that Pachyderm keeps its data on, to be filled up; "" if there is none
 	Seed         uint64         // decides what happens in which round
 	Rounds       int            // faults, each with its recovery
+	For          time.Duration  // no round begins after it; 0 for no such time
 	Faults       *regexp.Regexp // matches the names of the faults to do; nil for all
 	Log          io.Writer      // is told of each round
 }
@@ -80,13 +81,16 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 		return nil, fmt.Errorf("no fault that can be done here has a name like %q", o.Faults)
 	}
 	c.say("%s, seed %d, %d rounds, %d kinds of faults", o.Source, o.Seed, o.Rounds, len(c.possible()))
-	for done := 0; done < o.Rounds && len(c.result.Problems) == 0; done += roundsPerSpout {
+	for done := 0; done < o.Rounds && len(c.result.Problems) == 0 && !c.over(); done += roundsPerSpout {
 		if err := c.live(ctx, done/roundsPerSpout, min(roundsPerSpout, o.Rounds-done)); err != nil {
 			return &c.result, err
 		}
 	}
 	return &c.result, nil
 }
+
+// over says that no other round is to begin.
+func (c *campaign) over() bool { return c.For > 0 && time.Since(c.began) > c.For }
 
 func (c *campaign) say(format string, args ...any) {
 	fmt.Fprintf(c.Log, "%6.1fs  %s\n", time.Since(c.began).Seconds(), fmt.Sprintf(format, args...))
@@ -112,7 +116,7 @@ func (c *campaign) live(ctx context.Context, number, rounds int) (err error) {
 		}
 		c.result.Rounds++
 		c.say("round %d of %d: %s", c.result.Rounds, c.Rounds, line)
-		if len(c.result.Problems) > 0 {
+		if len(c.result.Problems) > 0 || c.over() {
 			break
 		}
 	}

@@ -74,10 +74,10 @@ func (s *spout) untilGone(ctx context.Context, do func(context.Context) error) e
 		return err
 	}
 	s.later(func() error { return do(ctx) })
-	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("pod %s has not gone within %s", pod.Metadata.Name, patience))
-	defer cancel()
-	return poll(ctx, func() (bool, error) {
-		now, err := s.kubernetesPod(ctx)
+	waiting, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("pod %s has not gone within %s", pod.Metadata.Name, patience))
+	defer cancel() // and not of what is done, which takes longer
+	return poll(waiting, func() (bool, error) {
+		now, err := s.kubernetesPod(waiting)
 		return err != nil || now.Metadata.UID != pod.Metadata.UID, nil
 	})
 }

@@ -29,6 +29,7 @@ type commands struct {
 	Up    up    `cmd:"" help:"Start Kubernetes and Pachyderm in the background, building both if need be."`
 	Down  down  `cmd:"" help:"End it, and remove all that it had."`
 	Run   run   `cmd:"" passthrough:"" help:"Run a command where it is: run kubectl get pods, run pachctl version, or run bash for a shell with KUBECONFIG and PACHD_ADDRESS set."`
+	Build build `cmd:"" help:"Build what it takes, unless that was done before."`
 	Check check `cmd:"" help:"Say what this machine lacks for it, and try whether containers can run here."`
 	Serve serve `cmd:"" hidden:"" help:"Run it in this process."`
 }
@@ -245,6 +246,10 @@ func workingDirectory() string {
 	}
 	return dir
 }
+
+type build struct{}
+
+func (build) Run() error { return cluster.BuildForKubernetes(context.Background()) }
 
 type check struct{}
 

@@ -18,6 +18,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/alecthomas/kong"
 
@@ -34,12 +35,13 @@ Its last line is "crash: rounds N, records N, lost N, duplicated N, reordered N"
 the exit code is 0 only if nothing was wrong.`
 
 type options struct {
-	Seed   uint64 `env:"SEED" help:"Decides what happens in which round (default: any)."`
-	Rounds int    `env:"ROUNDS" default:"100" help:"Faults, each with its recovery, which takes some seconds (default: 100)."`
-	Source string `env:"SOURCE" default:"kafka" help:"What the spout reads: ${sources} (default: kafka)."`
-	Broker string `env:"BROKER" enum:"kafka,small" default:"kafka" help:"With the source kafka: kafka is a real Apache Kafka, which takes Java 17 and Maven; small is a broker of this project, which cannot be killed, only restarted (default: kafka)."`
-	Faults string `env:"FAULTS" help:"Regular expression of the faults to do, as 'clock|server' (default: all)."`
-	Keep   bool   `help:"Keep Pachyderm's logs, and say where."`
+	Seed   uint64        `env:"SEED" help:"Decides what happens in which round (default: any)."`
+	Rounds int           `env:"ROUNDS" default:"100" help:"Faults, each with its recovery, which takes some seconds (default: 100)."`
+	For    time.Duration `env:"FOR" help:"Begin no round after this time, such as 10m (default: do all)."`
+	Source string        `env:"SOURCE" default:"kafka" help:"What the spout reads: ${sources} (default: kafka)."`
+	Broker string        `env:"BROKER" enum:"kafka,small" default:"kafka" help:"With the source kafka: kafka is a real Apache Kafka, which takes Java 17 and Maven; small is a broker of this project, which cannot be killed, only restarted (default: kafka)."`
+	Faults string        `env:"FAULTS" help:"Regular expression of the faults to do, as 'clock|server' (default: all)."`
+	Keep   bool          `help:"Keep Pachyderm's logs, and say where."`
 }
 
 func main() {
@@ -61,10 +63,14 @@ func main() {
 		os.Exit(1)
 	}
 	if err != nil || !result.OK() {
-		fmt.Printf("again: make crash SOURCE=%s SEED=%d ROUNDS=%d BROKER=%s FAULTS='%s'\n", o.Source, o.Seed, o.Rounds, o.Broker, o.Faults)
+		lab := ""
+		if kubernetes.Inside() {
+			lab = " LAB=kubernetes"
+		}
+		fmt.Printf("again: make crash%s SOURCE=%s SEED=%d ROUNDS=%d BROKER=%s FAULTS='%s'\n", lab, o.Source, o.Seed, o.Rounds, o.Broker, o.Faults)
 	}
 	fmt.Println(result)
-	if err != nil || !result.OK() || result.Rounds < int64(o.Rounds) {
+	if err != nil || !result.OK() || result.Rounds == 0 || o.For == 0 && result.Rounds < int64(o.Rounds) {
 		os.Exit(1)
 	}
 }
@@ -115,7 +121,7 @@ func run(ctx context.Context, o options) (result *crash.Result, err error) {
 		Images: map[string]string{crash.Image: filepath.Dir(runner)}, Log: os.Stdout})
 	if err == nil {
 		result, err = crash.Run(ctx, crash.Options{Cluster: c, Runner: runner, MovableClock: true, Source: o.Source, Broker: broker, Dir: dir, Disk: disk,
-			Seed: o.Seed, Rounds: o.Rounds, Faults: faults, Log: os.Stdout})
+			Seed: o.Seed, Rounds: o.Rounds, For: o.For, Faults: faults, Log: os.Stdout})
 		err = errors.Join(err, c.Stop())
 	}
 	err = errors.Join(err, unmount())
