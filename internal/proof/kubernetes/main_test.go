@@ -118,19 +118,26 @@ func workspace(t *testing.T, c *cluster.Cluster, dir string) *terraformcli.Works
 	return w
 }
 
+const configurationHead = "terraform {\n  required_providers {\n    pachyderm = {\n      source = \"" + terraformcli.ProviderSource + "\"\n    }\n  }\n}\n"
+
+// rewrite gives a workspace another configuration.
+func rewrite(t *testing.T, w *terraformcli.Workspace, text string) {
+	t.Helper()
+	if err := w.Write("main.tf", configurationHead+text); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // written is a workspace with a configuration of a test's own.
 func written(t *testing.T, c *cluster.Cluster, text string) *terraformcli.Workspace {
 	t.Helper()
 	w := workspace(t, c, t.TempDir())
-	const head = "terraform {\n  required_providers {\n    pachyderm = {\n      source = \"" + terraformcli.ProviderSource + "\"\n    }\n  }\n}\n"
-	if err := w.Write("main.tf", head+text); err != nil {
-		t.Fatal(err)
-	}
+	rewrite(t, w, text)
 	if err := w.Init(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := w.Write("main.tf", head); err != nil { // what is refused cannot be destroyed as it stands
+		if err := w.Write("main.tf", configurationHead); err != nil { // what is refused cannot be destroyed as it stands
 			t.Error(err)
 		}
 		if err := w.Apply(context.Background()); err != nil {
