@@ -18,7 +18,7 @@ func TestCPULimit(t *testing.T) {
 	t.Parallel()
 	c, l, _ := start(t)
 	const name = "half"
-	w := written(t, c, spout(name, "2m", `resource_requests = { cpu = 0.1 }
+	w := written(t, c, spout(name, "4m", `resource_requests = { cpu = 0.1 }
   resource_limits   = { cpu = 0.5 }`))
 	if said, err := apply(t, w); err != nil {
 		t.Fatal(said)

@@ -161,10 +161,10 @@ func newClient(t *testing.T, c *cluster.Cluster) *pachyderm.Client {
 	return client
 }
 
-// eventually waits for two minutes until something is so.
+// eventually waits for some minutes until something is so.
 func eventually(t *testing.T, what string, check func(context.Context) error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	if err := kubernetes.Await(ctx, check); err != nil {
 		t.Fatalf("%s: %v", what, err)
