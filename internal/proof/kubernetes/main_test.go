@@ -91,6 +91,9 @@ func build(ctx context.Context, dir string) error {
 	if _, err := cmd.Output(); err != nil {
 		return fmt.Errorf("making the runner's image: %w", err)
 	}
+	if err := fetchPrometheus(ctx, dir); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+	}
 	_, err = terraformcli.Find(ctx, os.Stderr) // which may have to fetch it
 	return err
 }
