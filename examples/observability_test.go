@@ -183,6 +183,18 @@ func TestRulesAsPromtoolSeesThem(t *testing.T) {
 	promtool("check", "rules", "recording-rules.yaml", "alert-rules.yaml")
 	promtool("test", "rules", "alert-rules.test.yaml")
 
+	// Debian's is built without the discovery of Kubernetes.
+	scrape, err := os.ReadFile(filepath.Join(observability, "scrape-config.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := strings.Replace(string(scrape), "kubernetes_sd_configs:\n      - role: pod\n", "file_sd_configs: [{ files: [pods.json] }]\n", 1)
+	config := filepath.Join(t.TempDir(), "scrape-config.yaml")
+	if err := os.WriteFile(config, []byte(found), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	promtool("check", "config", "--syntax-only", config)
+
 	// The dashboard's queries as rules.
 	type rule struct {
 		Record string `json:"record"`

@@ -91,6 +91,9 @@ func build(ctx context.Context, dir string) error {
 	if _, err := cmd.Output(); err != nil {
 		return fmt.Errorf("making the runner's image: %w", err)
 	}
+	if err := fetchPrometheus(ctx, dir); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+	}
 	_, err = terraformcli.Find(ctx, os.Stderr) // which may have to fetch it
 	return err
 }
@@ -118,19 +121,26 @@ func workspace(t *testing.T, c *cluster.Cluster, dir string) *terraformcli.Works
 	return w
 }
 
+const configurationHead = "terraform {\n  required_providers {\n    pachyderm = {\n      source = \"" + terraformcli.ProviderSource + "\"\n    }\n  }\n}\n"
+
+// rewrite gives a workspace another configuration.
+func rewrite(t *testing.T, w *terraformcli.Workspace, text string) {
+	t.Helper()
+	if err := w.Write("main.tf", configurationHead+text); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // written is a workspace with a configuration of a test's own.
 func written(t *testing.T, c *cluster.Cluster, text string) *terraformcli.Workspace {
 	t.Helper()
 	w := workspace(t, c, t.TempDir())
-	const head = "terraform {\n  required_providers {\n    pachyderm = {\n      source = \"" + terraformcli.ProviderSource + "\"\n    }\n  }\n}\n"
-	if err := w.Write("main.tf", head+text); err != nil {
-		t.Fatal(err)
-	}
+	rewrite(t, w, text)
 	if err := w.Init(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := w.Write("main.tf", head); err != nil { // what is refused cannot be destroyed as it stands
+		if err := w.Write("main.tf", configurationHead); err != nil { // what is refused cannot be destroyed as it stands
 			t.Error(err)
 		}
 		if err := w.Apply(context.Background()); err != nil {
@@ -154,10 +164,10 @@ func newClient(t *testing.T, c *cluster.Cluster) *pachyderm.Client {
 	return client
 }
 
-// eventually waits for two minutes until something is so.
+// eventually waits for some minutes until something is so.
 func eventually(t *testing.T, what string, check func(context.Context) error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	if err := kubernetes.Await(ctx, check); err != nil {
 		t.Fatalf("%s: %v", what, err)

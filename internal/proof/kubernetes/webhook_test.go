@@ -93,10 +93,10 @@ func TestWebhookBehindService(t *testing.T) {
 	}
 	grow := func(when string) {
 		t.Helper()
-		before := commits(t, c.Pachctl)
+		before := commits(t, c.Pachctl, "events")
 		began := time.Now()
 		eventually(t, when, func(context.Context) error {
-			if have := commits(t, c.Pachctl); have < before+3 {
+			if have := commits(t, c.Pachctl, "events"); have < before+3 {
 				return fmt.Errorf("%d commits, there were %d", have, before)
 			}
 			return nil
@@ -183,9 +183,9 @@ func send(t *testing.T, address string, sender, n int) bool {
 	return false
 }
 
-// commits counts the finished commits of the spout.
-func commits(t *testing.T, pachctl func(context.Context, ...string) (string, error)) int {
-	out, err := pachctl(t.Context(), "list", "commit", "events@master")
+// commits counts the finished commits of a spout.
+func commits(t *testing.T, pachctl func(context.Context, ...string) (string, error), name string) int {
+	out, err := pachctl(t.Context(), "list", "commit", name+"@master")
 	if err != nil {
 		return 0
 	}
