@@ -17,20 +17,32 @@ const progressInterval = 5 * time.Second
 // Progress counts the packages that some builds compile, one build after the
 // other.
 type Progress struct {
-	most       int // packages to compile, if the build cache has none of them; 0 if that is not known
+	total      int // packages to compile; 0 if that is not known
 	compiled   int
 	downloaded int
 	began      time.Time // the first package was compiled
 	now        func() time.Time
 }
 
-// Count asks "go list -deps" how many packages there are. Which of them the
-// build cache has is known to the build only. If "go list" fails, progress has
-// no estimate, and the build says what is wrong.
+// CountFormat is the format of "go list -deps" that [Count] understands.
+const CountFormat = "{{if .Stale}}{{.StaleReason}}{{end}}"
+
+// inCache is what "go list" says of a package that need not be compiled, since
+// an earlier build has left it.
+const inCache = "available in build cache"
+
+// Count asks "go list -deps -f CountFormat" how many packages there are to
+// compile. If it does not know, progress has no estimate.
 func Count(list *exec.Cmd) *Progress {
 	p := &Progress{now: time.Now}
-	if out, err := list.Output(); err == nil {
-		p.most = strings.Count(string(out), "\n")
+	out, err := list.Output()
+	if err != nil {
+		return p // the build says what is wrong
+	}
+	for line := range strings.Lines(string(out)) {
+		if line = strings.TrimSpace(line); line != "" && !strings.Contains(line, inCache) {
+			p.total++
+		}
 	}
 	return p
 }
@@ -76,14 +88,14 @@ func (p *Progress) String() string {
 	if p.downloaded > 0 {
 		parts = append(parts, fmt.Sprintf("%d modules downloaded", p.downloaded))
 	}
-	if p.most == 0 || p.compiled > p.most {
+	if p.total == 0 || p.compiled > p.total {
 		return strings.Join(append(parts, fmt.Sprintf("%d packages compiled", p.compiled)), ", ")
 	}
-	parts = append(parts, fmt.Sprintf("%d of at most %d packages compiled", p.compiled, p.most))
+	parts = append(parts, fmt.Sprintf("%d of %d packages compiled", p.compiled, p.total))
 	const least = 20 // packages, before which an estimate says nothing
 	if p.compiled >= least {
-		left := p.now().Sub(p.began) * time.Duration(p.most-p.compiled) / time.Duration(p.compiled)
-		parts = append(parts, "at most about "+left.Round(10*time.Second).String()+" left")
+		left := p.now().Sub(p.began) * time.Duration(p.total-p.compiled) / time.Duration(p.compiled)
+		parts = append(parts, "about "+left.Round(10*time.Second).String()+" left")
 	}
 	return strings.Join(parts, ", ")
 }

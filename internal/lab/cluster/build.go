@@ -163,7 +163,7 @@ func (set programSet) buildAll(ctx context.Context, dir string, programs []progr
 	for i, p := range programs {
 		packages[i] = p.pkg
 	}
-	count := artifacts.Count(run(slices.Concat([]string{"list", "-deps"}, packages)...))
+	count := artifacts.Count(run(slices.Concat([]string{"list", "-deps", "-f", artifacts.CountFormat}, packages)...))
 	for _, p := range programs {
 		err := count.Watch(run("build", "-v", "-o", filepath.Join(dir, p.name), p.pkg), func(state string) {
 			say(progress, "  %s: %s", p.name, state)

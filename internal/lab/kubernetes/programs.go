@@ -112,7 +112,7 @@ func goBuild(ctx context.Context, source, target string, packages []string, prog
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOFLAGS=", "GOOS="+runtime.GOOS, "GOARCH="+runtime.GOARCH)
 		return cmd
 	}
-	count := artifacts.Count(run("list", "-deps"))
+	count := artifacts.Count(run("list", "-deps", "-f", artifacts.CountFormat))
 	return count.Watch(run("build", "-o", target+"/"), func(state string) { say(progress, "  %s", state) })
 }
 
