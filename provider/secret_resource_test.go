@@ -68,7 +68,7 @@ func TestSecret(t *testing.T) {
 		} {
 			diagnostics := i.apply(c.config)
 			i.must(diagnostics)
-			if warned := strings.Contains(warningsIn(diagnostics), "restart the pipelines"); warned != (n > 0 && c.calls > 0) {
+			if warned := strings.Contains(warningsIn(diagnostics), "Restart the pipelines"); warned != (n > 0 && c.calls > 0) {
 				t.Errorf("%d: warnings are %s", n, warningsIn(diagnostics))
 			}
 			if got := count(s, "CreateSecret") - writes; got != c.calls {

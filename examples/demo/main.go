@@ -146,7 +146,7 @@ func (d *demo) startWith(ctx context.Context, dir, other, example string, start 
 		return err
 	}
 	d.say("starting Pachyderm and %s", other)
-	if d.cluster, err = cluster.New(ctx, cluster.Options{Images: map[string]string{image: images}, WithoutPachctl: !d.keep, Log: os.Stdout}); err != nil {
+	if d.cluster, err = cluster.New(ctx, cluster.Options{Images: map[string]string{image: images}, Quick: true, WithoutPachctl: !d.keep, Log: os.Stdout}); err != nil {
 		return err
 	}
 	variables, err := start()

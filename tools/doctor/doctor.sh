@@ -59,6 +59,7 @@ else
   fi
 fi
 if has git; then ok git "$(first git --version)"; else need git "versions, make lint and make release-dry-run" "$(get git)"; fi
+if has gpg && has gpgv; then ok GnuPG "to check the signature of a release"; else want GnuPG "checking the signature of a release" "$(get "gnupg gpgv" gnupg)"; fi
 
 printf '\nFor make test, make testacc and what goes with them\n'
 found=

@@ -65,11 +65,7 @@ func start(ctx context.Context, opts Options, detached bool, busy func()) (*Clus
 	}
 	c := &Cluster{opts: opts, sidecars: map[*process]bool{}, listen: []string{loopback}}
 	var err error
-	find := FindPrograms
-	if opts.WithoutPachctl {
-		find = findServers
-	}
-	if c.programs, err = find(ctx, opts.Log); err != nil {
+	if c.programs, err = find(ctx, opts); err != nil {
 		return nil, err
 	}
 	info := Info{PID: os.Getpid(), Dir: opts.Dir, Version: c.Version(), Detached: detached}

@@ -48,7 +48,9 @@ type Options struct {
 	// BackOff is the first delay before a container that fails again and again is restarted, one second by default. It
 	// doubles up to 30 times this, and starts anew once the container has run for 60 times this. A kubelet has 10 seconds.
 	BackOff time.Duration
-	// WithoutPachctl spares the build of pachctl. The methods that run it fail then.
+	// Quick has programs built in two thirds of the time, if none are there yet. They are slower.
+	Quick bool
+	// WithoutPachctl leaves pachctl out of them. The methods that run it fail then.
 	WithoutPachctl bool
 	// Log is told of progress; nil means nobody.
 	Log io.Writer

@@ -31,12 +31,19 @@ func FindPrograms(ctx context.Context, progress io.Writer) (Programs, error) {
 	return Programs{dir, Version}, err
 }
 
-// findServers is FindPrograms without pachctl, which takes a fifth of the build.
-func findServers(ctx context.Context, progress io.Writer) (Programs, error) {
-	if os.Getenv(programsVariable) != "" {
-		return FindPrograms(ctx, progress)
+// find is FindPrograms as the options want it. Quick ones are built only if the others are not there already.
+func find(ctx context.Context, opts Options) (Programs, error) {
+	if !opts.Quick || os.Getenv(programsVariable) != "" {
+		return FindPrograms(ctx, opts.Log)
 	}
-	dir, err := build(ctx, localSet, without("pachctl", programs), progress)
+	wanted := programs
+	if opts.WithoutPachctl {
+		wanted = without("pachctl", programs)
+	}
+	dir, _, err := localSet.dir(ctx)
+	if err == nil && len(missing(dir, wanted)) > 0 {
+		dir, err = build(ctx, quickSet, wanted, opts.Log)
+	}
 	return Programs{dir, Version}, err
 }
 

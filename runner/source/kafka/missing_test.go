@@ -93,7 +93,7 @@ func TestMissingTopicHoldsNothingUp(t *testing.T) {
 			if have, want := entry(t, s.Position(), "b"), entry(t, position, "b"); have != want {
 				t.Errorf("the position of b is %s while it is missing, it was %s", have, want)
 			}
-			if !strings.Contains(l.String(), "going on without") {
+			if !strings.Contains(l.String(), "continuing without") {
 				t.Errorf("the log does not tell that a topic is missing:\n%s", l)
 			}
 			hidden.Remove()

@@ -311,7 +311,7 @@ func TestPositionsOfOthers(t *testing.T) {
 		`{"v":1,"vhost":"shop","queues":{}}`:   {queues, "virtual host \"shop\""},
 		`{"v":1,"vhost":"shop","streams":{}} `: {streams, "virtual host \"shop\""},
 		`{"v":2,"vhost":"/","queues":{}}`:      {queues, "version 2"},
-		`{"cluster":"c","topics":{}}`:          {streams, "none of RabbitMQ"},
+		`{"cluster":"c","topics":{}}`:          {streams, "not one of RabbitMQ"},
 	} {
 		if _, err := open(t, test.s, json.RawMessage(position)); !source.IsStop(err) || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: %v", position, err)

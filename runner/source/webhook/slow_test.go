@@ -64,7 +64,7 @@ func TestSlowBodies(t *testing.T) {
 			time.Sleep(200 * time.Millisecond) // for all of them to be there
 			const honest = 20
 			good := 0
-			client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+			client := &http.Client{Timeout: time.Minute, Transport: &http.Transport{DisableKeepAlives: true}}
 			for range honest {
 				resp, err := client.Post(o.base+"/e", "application/json", strings.NewReader(`{"a":1}`))
 				if err != nil {
