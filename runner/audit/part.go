@@ -33,9 +33,13 @@ func After(ctx context.Context, branch *pachyderm.Branch, layout settings.Layout
 	if err != nil {
 		return nil, err
 	}
+	var earlier int64
+	if d.Total != nil {
+		earlier = d.Total.Records
+	}
 	now := byPath(files)
 	return &Part{&auditor{branch: branch, layout: layout, files: now, filesOf: map[string]map[string]pachyderm.File{before.ID: now},
-		positions: positions, states: map[string]state{before.ID: {positions: maps.Clone(positions)}}, epoch: d.Epoch, startsGiven: true}}, nil
+		positions: positions, earlier: earlier, states: map[string]state{before.ID: {positions: maps.Clone(positions)}}, epoch: d.Epoch, startsGiven: true}}, nil
 }
 
 // WrittenWith says with which settings the files were written: what their paths

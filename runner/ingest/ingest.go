@@ -38,8 +38,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"runtime/debug"
-	"runtime/metrics"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -142,7 +140,6 @@ func (in *Ingester) Run(ctx context.Context) error {
 		}
 		wait := pause/2 + in.jitter(pause)
 		pause = min(2*pause, maxPause)
-		in.forget()
 		in.health.fail(phaseRestarting, err)
 		in.Log.Warn("starting again from the last commit", "reason", err, "in", wait.Round(time.Millisecond).String())
 		in.Metrics.restarted(cause(err))
@@ -150,15 +147,6 @@ func (in *Ingester) Run(ctx context.Context) error {
 		case <-ctx.Done():
 		case <-time.After(wait):
 		}
-	}
-}
-
-// forget gives the memory of a session back before the next one takes as much:
-// where processors are short, the collector would come too late.
-func (in *Ingester) forget() {
-	held := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
-	if metrics.Read(held); held[0].Value.Uint64() > uint64(in.Settings.MemoryBudget)/2 {
-		debug.FreeOSMemory()
 	}
 }
 

@@ -284,7 +284,9 @@ func (b *broker) fetch(ctx context.Context) error {
 		return err
 	}
 	as := wire.Expected{Version: b.request.Version, Parts: b.asking, Cut: cut}
-	if b.parsed, err = wire.ParseFetch(b.parsed[:0], body, as); err != nil {
+	b.parsed, err = wire.ParseFetch(b.parsed[:0], body, as)
+	defer func() { clear(b.parsed) }() // the next answer may have fewer partitions, and these would keep this one
+	if err != nil {
 		return err
 	}
 	r := responsePool.Get().(*response)
@@ -297,7 +299,6 @@ func (b *broker) fetch(ctx context.Context) error {
 	r.buffer, r.beside = buffer, wire.AbortedSize(b.parsed)
 	if r.beside > 0 {
 		b.s.memory.adjust(r.beside)
-		clear(b.parsed)
 	}
 	select {
 	case b.responses <- r:
