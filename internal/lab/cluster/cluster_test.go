@@ -17,8 +17,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-
-	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/cluster/child"
 )
 
 // TestPortOwner: whoever has a port that the cluster needs is named.
@@ -209,28 +207,6 @@ func TestOnlyAClustersFolderIsDeleted(t *testing.T) {
 	if got, err := RememberedImages(ours); err != nil || got != nil {
 		t.Errorf("remembered after a reset: %v, %v", got, err)
 	}
-}
-
-// TestChildren: children are found, and dead ones that nobody has waited for are not.
-func TestChildren(t *testing.T) {
-	t.Parallel()
-	cmd := exec.Command("sleep", "60")
-	if err := child.Start(cmd); err != nil {
-		t.Fatal(err)
-	}
-	children, err := childrenOf(os.Getpid())
-	if err != nil || !slices.Contains(children, cmd.Process.Pid) {
-		t.Errorf("children %v, %v; want %d", children, err, cmd.Process.Pid)
-	}
-	if err := cmd.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	child.AwaitExit(cmd.Process.Pid)
-	children, err = childrenOf(os.Getpid())
-	if err != nil || slices.Contains(children, cmd.Process.Pid) {
-		t.Errorf("children %v, %v; %d is dead", children, err, cmd.Process.Pid)
-	}
-	_ = cmd.Wait()
 }
 
 func TestPachdLocks(t *testing.T) {

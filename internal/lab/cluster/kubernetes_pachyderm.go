@@ -299,11 +299,11 @@ func signalContainer(pod Pod, name string, sig syscall.Signal) error {
 		}
 		pid := container.PID
 		if name == UserContainer && sig != syscall.SIGKILL { // process 1 passes on what it likes
-			children, err := childrenOf(pid)
-			if err != nil || len(children) == 0 {
-				return fmt.Errorf("worker of pod %s: %w", pod.Name, cmp.Or(err, os.ErrProcessDone))
+			worker, ok := firstChild(pid)
+			if !ok {
+				return fmt.Errorf("worker of pod %s: %w", pod.Name, os.ErrProcessDone)
 			}
-			pid = slices.MinFunc(children, func(a, b int) int { return cmp.Compare(startOf(a), startOf(b)) })
+			pid = worker.PID
 		}
 		return kill(pid, sig)
 	}

@@ -5,16 +5,15 @@
 package cluster
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"os"
-	"slices"
 	"syscall"
 	"time"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/cluster/kubesim"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/kubernetes"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/proc"
 )
 
 // Pod is a pod of a pipeline.
@@ -97,11 +96,7 @@ func (c *Cluster) UserCodePIDs(project, pipeline string) ([]int, error) {
 			if container.Name != UserContainer || !container.Running() {
 				continue
 			}
-			commands, err := commandsIn(container.PID)
-			if err != nil {
-				return nil, err
-			}
-			out = append(out, commands...)
+			out = append(out, commandsIn(container.PID)...)
 		}
 	}
 	return out, nil
@@ -109,13 +104,15 @@ func (c *Cluster) UserCodePIDs(project, pipeline string) ([]int, error) {
 
 // commandsIn returns what the worker runs in the container of process init. The worker is init's first child; others are
 // what an earlier command has left behind.
-func commandsIn(init int) ([]int, error) {
-	children, err := childrenOf(init)
-	if err != nil || len(children) == 0 {
-		return nil, err
+func commandsIn(init int) (pids []int) {
+	worker, ok := firstChild(init)
+	if !ok {
+		return nil
 	}
-	worker := slices.MinFunc(children, func(a, b int) int { return cmp.Compare(startOf(a), startOf(b)) })
-	return childrenOf(worker)
+	for _, p := range proc.Children(worker.PID) {
+		pids = append(pids, p.PID)
+	}
+	return pids
 }
 
 // userCodePoll is how often AwaitUserCode looks: the kernel tells nobody that a process has got a child.

@@ -19,6 +19,8 @@ import (
 	"syscall"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/proc"
 )
 
 const (
@@ -103,7 +105,7 @@ func removeStaleLock(path string) error {
 		return err
 	}
 	line, _, _ := strings.Cut(string(text), "\n")
-	if pid, err := strconv.Atoi(line); err == nil && alive(pid) {
+	if pid, err := strconv.Atoi(line); err == nil && proc.Runs(pid) {
 		return nil
 	}
 	return os.Remove(path)

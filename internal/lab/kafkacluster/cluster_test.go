@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/proc"
 )
 
 // TestEndsWithItsProcess kills the process that has started a cluster. The
@@ -57,19 +59,9 @@ func TestEndsWithItsProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = self.Wait() // it was killed
-	for deadline := time.Now().Add(30 * time.Second); runs(pid); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); proc.Runs(pid); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("the broker has outlived the process that started it")
 		}
 	}
-}
-
-// runs says whether a process is there and is not dead.
-func runs(pid int) bool {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return false
-	}
-	_, state, _ := strings.Cut(string(stat), ") ")
-	return !strings.HasPrefix(state, "Z") && !strings.HasPrefix(state, "X")
 }

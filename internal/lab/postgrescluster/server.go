@@ -24,6 +24,7 @@ import (
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/cluster"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/cluster/child"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/proc"
 )
 
 // Names that every server has.
@@ -224,41 +225,14 @@ func (s *Server) Kill() {
 	if s.process == nil {
 		return
 	}
-	children := childrenOf(s.process.PID())
+	children := proc.Children(s.process.PID())
 	s.process.End(syscall.SIGKILL, grace)
-	for _, pid := range children { // they would end soon, and hold the memory until then
-		_ = syscall.Kill(pid, syscall.SIGKILL) // an error means that it has ended
-		deadline := time.Now().Add(grace)
-		for state, _ := stateOf(pid); state != "" && state != "Z" && time.Now().Before(deadline); state, _ = stateOf(pid) {
+	for _, c := range children { // they would end soon, and hold the memory until then
+		_ = syscall.Kill(c.PID, syscall.SIGKILL) // an error means that it has ended
+		for deadline := time.Now().Add(grace); proc.Runs(c.PID) && time.Now().Before(deadline); {
 			time.Sleep(time.Millisecond)
 		}
 	}
-}
-
-// childrenOf lists the processes that a process has started.
-func childrenOf(parent int) (list []int) {
-	names, _ := filepath.Glob("/proc/[0-9]*")
-	for _, name := range names {
-		pid, _ := strconv.Atoi(filepath.Base(name))
-		if _, of := stateOf(pid); of == parent {
-			list = append(list, pid)
-		}
-	}
-	return list
-}
-
-// stateOf is what /proc says of a process, "" if it is gone.
-func stateOf(pid int) (state string, parent int) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return "", 0
-	}
-	_, rest, _ := strings.Cut(string(text), ") ") // behind the name
-	if fields := strings.Fields(rest); len(fields) > 1 {
-		parent, _ = strconv.Atoi(fields[1])
-		return fields[0], parent
-	}
-	return "", 0
 }
 
 // Shutdown ends the server as an operator does, with all connections.
@@ -286,8 +260,8 @@ func (s *Server) Stop() {
 // does not wait.
 func (s *Server) Signal(signal syscall.Signal) error {
 	err := syscall.Kill(s.process.PID(), signal)
-	for _, pid := range childrenOf(s.process.PID()) {
-		_ = syscall.Kill(pid, signal) // an error means that it has ended
+	for _, c := range proc.Children(s.process.PID()) {
+		_ = syscall.Kill(c.PID, signal) // an error means that it has ended
 	}
 	return err
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/cluster"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/kafkatest"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/proc"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/proof/figures"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
@@ -155,13 +156,11 @@ func startOf(pid int) (at time.Time, err error) {
 		return at, err
 	}
 	now := time.Now()
-	_, fields, err := statOf(pid)
-	if err != nil {
-		return at, err
+	p, ok := proc.Read(pid)
+	if !ok {
+		return at, fmt.Errorf("process %d has ended", pid)
 	}
-	const start = 19
-	ticks, err := strconv.ParseFloat(fields[start], 64)
-	return now.Add(-time.Duration((up - ticks/ticksPerSecond) * float64(time.Second))), err
+	return now.Add(-time.Duration((up - float64(p.Start)/proc.TicksPerSecond) * float64(time.Second))), nil
 }
 
 // wakingUp measures how long spouts take until their first record is in a
