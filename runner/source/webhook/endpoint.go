@@ -33,9 +33,9 @@ type endpoint struct {
 	given       []*delivery // that are in no FINISHED commit yet
 	redelivered int64       // records that came again, and that Next has not told of yet
 
-	mu         sync.Mutex
-	active     int       // requests
-	complained time.Time // to the log
+	mu          sync.Mutex
+	active      int     // requests
+	unconfirmed sparing // subscriptions
 }
 
 func newEndpoint(name string, e settings.WebhookEndpoint, log hclog.Logger) *endpoint {
@@ -78,18 +78,6 @@ func (e *endpoint) leave() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.active--
-}
-
-// mayComplain says whether the log was not told of a trouble just now: those who
-// send can make as many as they like.
-func (e *endpoint) mayComplain(now time.Time) bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if now.Sub(e.complained) < tellAgain {
-		return false
-	}
-	e.complained = now
-	return true
 }
 
 // crowded says whether no more requests can come before one is answered.

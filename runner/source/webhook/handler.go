@@ -241,19 +241,16 @@ func brokenBody(err error) *refusal {
 type refusals struct {
 	log hclog.Logger
 
-	mu      sync.Mutex
-	counts  map[string]int64 // by reason; those that never were one, too
-	told    map[string]time.Time
-	omitted map[string]int
+	mu     sync.Mutex
+	counts map[string]int64 // by reason; those that never were one, too
+	told   map[string]*sparing
 }
-
-const tellAgain = 10 * time.Second
 
 // reasons are all that there are.
 var reasons = []string{"unauthorized", "malformed", "too large", "rate", "concurrency", "memory", "slow", "timeout", "gone", "unavailable", "method", "not found"}
 
 func newRefusals(log hclog.Logger) *refusals {
-	c := &refusals{log: log, counts: map[string]int64{}, told: map[string]time.Time{}, omitted: map[string]int{}}
+	c := &refusals{log: log, counts: map[string]int64{}, told: map[string]*sparing{}}
 	for _, reason := range reasons {
 		c.counts[reason] = 0
 	}
@@ -264,13 +261,15 @@ func (c *refusals) add(endpoint string, why *refusal, from string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.counts[why.reason]++
-	key, now := endpoint+" "+why.reason, time.Now()
-	if now.Sub(c.told[key]) < tellAgain {
-		c.omitted[key]++
+	key := endpoint + " " + why.reason
+	if c.told[key] == nil {
+		c.told[key] = &sparing{}
+	}
+	omitted, ok := c.told[key].may(time.Now())
+	if !ok {
 		return
 	}
-	c.log.Warn("a request was refused", "endpoint", endpoint, "status", why.status, "reason", strings.ToValidUTF8(why.text, "?"), "from", from, "not_told", c.omitted[key])
-	c.told[key], c.omitted[key] = now, 0
+	c.log.Warn("a request was refused", "endpoint", endpoint, "status", why.status, "reason", strings.ToValidUTF8(why.text, "?"), "from", from, "not_told", omitted)
 }
 
 func (c *refusals) totals() map[string]int64 {

@@ -301,9 +301,8 @@ func (c *connections) changed(conn net.Conn, state http.ConnState) {
 type throttled struct {
 	log hclog.Logger
 
-	mu      sync.Mutex
-	next    time.Time
-	omitted int
+	mu   sync.Mutex
+	told sparing
 }
 
 var _ io.Writer = (*throttled)(nil)
@@ -311,14 +310,12 @@ var _ io.Writer = (*throttled)(nil)
 func (t *throttled) Write(line []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	now := time.Now()
-	if now.Before(t.next) {
-		t.omitted++
+	omitted, ok := t.told.may(time.Now())
+	if !ok {
 		return len(line), nil
 	}
 	const most = 500 // a panic comes with its stack
 	text := strings.TrimSpace(string(line))
-	t.log.Warn("trouble with a sender", "reason", text[:min(len(text), most)], "not_told", t.omitted)
-	t.next, t.omitted = now.Add(tellAgain), 0
+	t.log.Warn("trouble with a sender", "reason", text[:min(len(text), most)], "not_told", omitted)
 	return len(line), nil
 }

@@ -72,8 +72,11 @@ func (e *endpoint) confirmSubscription(ctx context.Context, w http.ResponseWrite
 	if errors.As(err, &failed) {
 		err = failed.Err // without the link, which has a token
 	}
-	if e.mayComplain(time.Now()) {
-		e.log.Warn("a subscription of Amazon SNS cannot be confirmed", "endpoint", e.name, "topic", topic, "reason", err)
+	e.mu.Lock()
+	omitted, tell := e.unconfirmed.may(time.Now())
+	e.mu.Unlock()
+	if tell {
+		e.log.Warn("a subscription of Amazon SNS cannot be confirmed", "endpoint", e.name, "topic", topic, "reason", err, "not_told", omitted)
 	}
 	return true, &refusal{status: http.StatusServiceUnavailable, reason: "unavailable", text: "the subscription cannot be confirmed; send this again later", after: time.Second}
 }
