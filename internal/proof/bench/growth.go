@@ -299,10 +299,17 @@ func (d *deployment) sinceStart(ctx context.Context, branch *pachyderm.Branch, n
 const (
 	growthFiles      = 4    // of a small commit
 	growthLargeFiles = 1000 // of a large one
+
+	// A line is drawn through what was measured: it takes two stretches at least.
+	leastGrowthCommits = 60
+	leastGrowthFiles   = 15 * growthLargeFiles
 )
 
 // growth measures what commits cost as there get more of them, and more files.
 func growth(ctx context.Context, b *bench) (measured []figures.Figure, err error) {
+	if b.commits < leastGrowthCommits || b.files < leastGrowthFiles {
+		return nil, fmt.Errorf("-commits is %d and -files %d: growth takes at least %d and %d", b.commits, b.files, leastGrowthCommits, leastGrowthFiles)
+	}
 	d, err := b.deployment(ctx)
 	if err != nil {
 		return nil, err
