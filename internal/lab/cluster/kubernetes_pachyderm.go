@@ -31,13 +31,13 @@ import (
 // LabVariable names the lab that tests run in: kubernetes for a real one, and nothing for the single-machine cluster.
 const LabVariable = "LAB"
 
-// wantsKubernetes says whether tests are to run in a real Kubernetes.
-func wantsKubernetes() bool { return os.Getenv(LabVariable) == "kubernetes" }
+// WantsKubernetes says whether tests are to run in a real Kubernetes.
+func WantsKubernetes() bool { return os.Getenv(LabVariable) == "kubernetes" }
 
 // Isolate runs this program again in namespaces of its own if it is to have a real Kubernetes, after all was built that
 // this takes, and returns its exit code. If ran is false the program goes on: it needs no Kubernetes, or is inside.
 func Isolate(ctx context.Context) (code int, ran bool) {
-	if !wantsKubernetes() || kubernetes.Inside() {
+	if !WantsKubernetes() || kubernetes.Inside() {
 		return 0, false
 	}
 	err := kubernetes.CheckPackages() // before minutes are spent on building

@@ -105,7 +105,7 @@ func (c *campaign) problem(format string, args ...any) {
 func (c *campaign) live(ctx context.Context, number, rounds int) (err error) {
 	s, err := c.newSpout(ctx, number)
 	if err != nil {
-		return errors.Join(err, s.close())
+		return errors.Join(fmt.Errorf("%w\n%s", err, s.logTail()), s.close())
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
 	for range rounds {

@@ -78,7 +78,7 @@ func main() {
 // isolate runs this program again where a real Kubernetes can be, if that is
 // wanted. Nothing can be fetched there, so all is built before.
 func isolate(ctx context.Context, o options) (code int, ran bool) {
-	if os.Getenv(cluster.LabVariable) != "kubernetes" || kubernetes.Inside() {
+	if !cluster.WantsKubernetes() || kubernetes.Inside() {
 		return 0, false
 	}
 	dir, err := os.MkdirTemp("", "spout-crash-")
