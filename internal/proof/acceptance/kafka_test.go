@@ -15,7 +15,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -165,7 +164,7 @@ func newProducer(t *testing.T, s *spout, k *kafkacluster.Cluster) *producer {
 // others have written.
 func (p *producer) transactions(n int) {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(p.t.Context(), patience)
 	defer cancel()
 	for i := range n {
 		if err := p.client.BeginTransaction(); err != nil {
@@ -210,7 +209,7 @@ func (p *producer) finish() {
 // transaction whose commit it had acknowledged just before.
 func readCommitted(t *testing.T, s *spout, k *kafkacluster.Cluster) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	client, err := kgo.NewClient(kgo.SeedBrokers(k.Addresses(kafkacluster.Plaintext)...), kgo.ConsumeTopics(kafkaTopic),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))

@@ -14,7 +14,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -136,7 +135,7 @@ func (s *sharded) produce(n int, shards []*shard) {
 func (s *sharded) audit(shards []*shard) (records int) {
 	s.t.Helper()
 	for _, one := range shards {
-		await(s.t, one.name+" holds all of its records", 2*time.Minute, func() (bool, error) {
+		await(s.t, one.name+" holds all of its records", func() (bool, error) {
 			last, d, err := ingest.LastCommit(s.t.Context(), one.branch)
 			if err != nil || last == nil {
 				return false, err
@@ -158,7 +157,7 @@ func (s *sharded) audit(shards []*shard) (records int) {
 // counted waits until the pipeline downstream has counted all records.
 func (s *sharded) counted() {
 	s.t.Helper()
-	await(s.t, "the downstream pipeline has counted all records", 2*time.Minute, func() (bool, error) {
+	await(s.t, "the downstream pipeline has counted all records", func() (bool, error) {
 		text, err := s.cluster.Pachctl(s.t.Context(), "glob", "file", "count@master:/*", "--project", s.project)
 		if err != nil {
 			return false, err

@@ -14,7 +14,6 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/ingest"
 )
@@ -30,7 +29,7 @@ func (s *spout) url(path string) (string, error) {
 
 // get asks the runner's HTTP server.
 func (s *spout) get(path string) (status int, body string, err error) {
-	ctx, cancel := context.WithTimeout(s.t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
 	defer cancel()
 	url, err := s.url(path)
 	if err != nil {
@@ -55,14 +54,14 @@ func TestSeenFromOutside(t *testing.T) {
 	t.Parallel()
 	s := newSpout(t, 2)
 	s.apply(s.config(`metadata = { annotations = { team = "data" } }`))
-	await(t, "the runner is ready", 2*time.Minute, func() (bool, error) {
+	await(t, "the runner is ready", func() (bool, error) {
 		status, body, err := s.get("/readyz")
 		return status == http.StatusOK && body == "ready: ingesting\n", err
 	})
 	s.produce(500)
 	s.awaitAll()
 	var status ingest.Status
-	await(t, "the status shows all records and no lag", 2*time.Minute, func() (bool, error) {
+	await(t, "the status shows all records and no lag", func() (bool, error) {
 		_, body, err := s.get("/status.json")
 		if err == nil {
 			err = json.Unmarshal([]byte(body), &status)
@@ -86,7 +85,7 @@ func TestSeenFromOutside(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	await(t, "the log has a line for each commit, with 500 records in all", 2*time.Minute, func() (bool, error) {
+	await(t, "the log has a line for each commit, with 500 records in all", func() (bool, error) {
 		text, err := os.ReadFile(path)
 		logged := recordsLogged(string(text))
 		if err == nil && logged != 500 {
@@ -106,7 +105,7 @@ func TestSeenFromOutside(t *testing.T) {
 	}
 
 	s.broker.Stop()
-	await(t, "the runner says that Kafka is away", 2*time.Minute, func() (bool, error) {
+	await(t, "the runner says that Kafka is away", func() (bool, error) {
 		status, body, err := s.get("/readyz")
 		return status == http.StatusServiceUnavailable && strings.Contains(body, "Kafka"), err
 	})

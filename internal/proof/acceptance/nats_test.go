@@ -99,7 +99,7 @@ func TestNATSExample(t *testing.T) {
 	}
 	for spout, truth := range truths {
 		var found map[string]int
-		await(t, "all messages in "+spout, 4*time.Minute, func() (bool, error) {
+		await(t, "all messages in "+spout, func() (bool, error) {
 			found = valuesIn(t, c, spout)
 			return len(found) >= len(truth), nil
 		})
@@ -112,7 +112,7 @@ func TestNATSExample(t *testing.T) {
 			t.Errorf("%s has %d values, should be %d", spout, len(found), len(truth))
 		}
 	}
-	await(t, "all acknowledged", time.Minute, func() (bool, error) {
+	await(t, "all acknowledged", func() (bool, error) {
 		stream, err := js.Stream(t.Context(), "JOBS")
 		return err == nil && stream.CachedInfo().State.Msgs == 0, nil
 	})

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/cluster"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
@@ -190,7 +189,7 @@ func TestObjects(t *testing.T) {
 		}
 		commits = append(commits, head.ID)
 	}
-	await(t, "the trigger moves the branch twice", 2*time.Minute, func() (bool, error) {
+	await(t, "the trigger moves the branch twice", func() (bool, error) {
 		head := inspect().Head
 		return head == commits[moved], fmt.Errorf("the branch is at %s, and the commits are %v", head, commits)
 	})

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/browsertest"
 )
@@ -38,7 +37,7 @@ func TestStatusPage(t *testing.T) {
 	browsertest.Find(t) // before a spout is made
 	s := newSpout(t, 2)
 	s.apply(s.config(""))
-	await(t, "the runner answers", 2*time.Minute, func() (bool, error) {
+	await(t, "the runner answers", func() (bool, error) {
 		_, body, err := s.get("/readyz")
 		return body == "ready: ingesting\n", err
 	})
@@ -48,7 +47,7 @@ func TestStatusPage(t *testing.T) {
 	}
 	page := browsertest.Open(t, url)
 	var before shown
-	await(t, "the page shows an idle runner", 2*time.Minute, func() (bool, error) {
+	await(t, "the page shows an idle runner", func() (bool, error) {
 		page.Eval(readPage, &before)
 		return before.Title == "spout@master" && before.Health == "ready: ingesting" && before.Problems == 0 && len(before.Now) == 8 &&
 			before.Partitions == 2 && strings.Contains(before.Footer, " 0 records in "), fmt.Errorf("it shows %+v", before)
@@ -56,7 +55,7 @@ func TestStatusPage(t *testing.T) {
 	for total := 300; total <= 900; total += 300 {
 		s.produce(300)
 		var after shown
-		await(t, "the page shows the new records", 2*time.Minute, func() (bool, error) {
+		await(t, "the page shows the new records", func() (bool, error) {
 			page.Eval(readPage, &after)
 			return strings.Contains(after.Footer, fmt.Sprintf(" %d records in ", total)) && after.Commits > before.Commits &&
 				!slices.Equal(after.Now, before.Now) && !slices.Equal(after.Curves, before.Curves), fmt.Errorf("it shows %+v", after)

@@ -14,7 +14,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/artifacts"
 )
@@ -51,7 +50,7 @@ resource "pachyderm_pipeline" "lines" {
 func (s *spout) awaitCount(file string) {
 	s.t.Helper()
 	want := fmt.Sprint(s.produced.Count())
-	await(s.t, "the downstream pipeline has counted "+want, 2*time.Minute, func() (bool, error) {
+	await(s.t, "the downstream pipeline has counted "+want, func() (bool, error) {
 		text, err := s.cluster.Pachctl(s.t.Context(), "get", "file", downstream+"@master:/"+file, "--project", s.project)
 		if err == nil && strings.TrimSpace(text) != want {
 			err = fmt.Errorf("it has counted %s", strings.TrimSpace(text))
@@ -269,7 +268,7 @@ func TestCompact(t *testing.T) {
 		t.Fatalf("%d files in %d folders", len(small), len(joined))
 	}
 	for folder, want := range joined {
-		await(t, folder+" is in one file", 2*time.Minute, func() (bool, error) {
+		await(t, folder+" is in one file", func() (bool, error) {
 			text, err := s.cluster.Pachctl(t.Context(), "get", "file", "compact@master:"+folder+".jsonl", "--project", s.project)
 			return err == nil && text == string(want), err
 		})

@@ -96,7 +96,7 @@ func TestPostgresExample(t *testing.T) {
 		}
 	}
 	branch := newClient(t, c).Branch("default", name, "master")
-	deadline, written := time.Now().Add(3*time.Minute), int64(transactions)
+	deadline, written := time.Now().Add(patience), int64(transactions)
 	for shown := ""; ; {
 		last, d, err := ingest.LastCommit(t.Context(), branch)
 		if err != nil {

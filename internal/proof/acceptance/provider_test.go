@@ -362,7 +362,7 @@ func TestKeepOutputRepoReadByOthers(t *testing.T) {
 	if _, err := s.cluster.PachctlInput(t.Context(), strings.Repeat("by hand\n", 20), "put", "file", first+"@master:/more", "-f", "-", "--project", s.project); err != nil {
 		t.Fatal(err)
 	}
-	await(t, "the reader goes on", 2*time.Minute, func() (bool, error) {
+	await(t, "the reader goes on", func() (bool, error) {
 		text, err := s.cluster.Pachctl(t.Context(), "get", "file", downstream+"@master:/count", "--project", s.project)
 		return strings.TrimSpace(text) == "120", err
 	})

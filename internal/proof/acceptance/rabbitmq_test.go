@@ -151,7 +151,7 @@ func TestRabbitMQExample(t *testing.T) {
 	for _, name := range []string{"orders", "clicks"} {
 		branch := newClient(t, c).Branch("default", name, "master")
 		var written int64
-		for deadline := time.Now().Add(4 * time.Minute); ; time.Sleep(200 * time.Millisecond) {
+		for deadline := time.Now().Add(patience); ; time.Sleep(200 * time.Millisecond) {
 			written = 0
 			last, _, err := ingest.LastCommit(t.Context(), branch)
 			if err != nil {

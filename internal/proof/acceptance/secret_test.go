@@ -103,7 +103,7 @@ func TestSecret(t *testing.T) {
 	told := func(password string) {
 		t.Helper()
 		want := fmt.Sprintf("hash of the password: %x", sha256.Sum256([]byte(password)))
-		await(t, "the spout has read the secret", 3*time.Minute, func() (bool, error) {
+		await(t, "the spout has read the secret", func() (bool, error) {
 			path, err := c.UserLogPath(project, "spout")
 			if err != nil {
 				return false, err
@@ -171,7 +171,7 @@ func TestSecret(t *testing.T) {
 func awaitSecond(t *testing.T, w *terraformcli.Workspace) string {
 	t.Helper()
 	created := secretAttribute(t, w, "created_at")
-	await(t, "a second is over", time.Minute, func() (bool, error) {
+	await(t, "a second is over", func() (bool, error) {
 		at, err := time.Parse(time.RFC3339, created)
 		return err == nil && time.Since(at) > 1500*time.Millisecond, err
 	})

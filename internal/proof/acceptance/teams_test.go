@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -86,7 +85,7 @@ func TestTeamsExample(t *testing.T) {
 			t.Fatal(err)
 		}
 		sent += n
-		await(t, fmt.Sprintf("the downstream pipeline has counted %d orders", sent), 2*time.Minute, func() (bool, error) {
+		await(t, fmt.Sprintf("the downstream pipeline has counted %d orders", sent), func() (bool, error) {
 			text, err := c.Pachctl(t.Context(), "get", "file", "order-count@master:/count", "--project", "payments")
 			if err == nil && strings.TrimSpace(text) != fmt.Sprint(sent) {
 				err = fmt.Errorf("it has counted %s", strings.TrimSpace(text))

@@ -198,7 +198,7 @@ func sum(key, text string) []byte {
 // nobody. What is refused for good is a failure.
 func sendUntilAnswered(t *testing.T, c *cluster.Cluster, e event) {
 	t.Helper()
-	for deadline := time.Now().Add(4 * time.Minute); ; time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
 		status, text := sendOnce(t, c, e)
 		switch {
 		case status == http.StatusOK:
