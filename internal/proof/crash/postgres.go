@@ -36,7 +36,9 @@ type postgresSide struct {
 }
 
 func startPostgres(ctx context.Context, s *spout, _ string) (side, error) {
-	server, err := postgrescluster.Start(ctx, postgrescluster.Options{Progress: s.Log})
+	// It listens on a loopback address; what comes from a pod of a real Kubernetes has another.
+	server, err := postgrescluster.Start(ctx, postgrescluster.Options{Progress: s.Log,
+		Access: []string{"host all " + postgrescluster.Superuser + " all trust", "host replication " + postgrescluster.Superuser + " all trust"}})
 	if err != nil {
 		return nil, err
 	}
