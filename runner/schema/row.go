@@ -4,6 +4,7 @@ package schema
 
 import (
 	"encoding/binary"
+	"sync/atomic"
 	"unicode/utf8"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
@@ -23,7 +24,7 @@ type Rows struct {
 	version     []byte                   // the schema's, as it stands in the coordinates
 	columns     func() (*Columns, error) // made once
 	multiplies  bool                     // see Columns
-	laid        *Columns                 // nil if they are not made, or not yet
+	laid        atomic.Pointer[Columns]  // nil if they are not made, or not yet
 	without     *Rows                    // of records without values; nil if they are not made yet
 	wrapped     bool                     // the value is in one field, since it is no record that can be the row
 	keyed       bool                     // there is a column with the key
@@ -44,8 +45,8 @@ func (r *Rows) size() int {
 		leafFields = 5  // as much as a column of a file takes, with all that makes it
 	)
 	n := len(r.Text) / field
-	if r.laid != nil {
-		n += leafFields * r.laid.Leaves
+	if laid := r.laid.Load(); laid != nil {
+		n += leafFields * laid.Leaves
 	}
 	if r.unfolded != nil {
 		n += r.unfolded.Rows.size()
