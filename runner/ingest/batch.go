@@ -86,12 +86,10 @@ type inMemory struct {
 	openRows map[*schema.Rows]bool // of the open files
 	dead     map[source.Stream]*encode.DeadLetters
 	rows     map[*source.RowSchema]*schema.Rows
-
-	rowsMemory int // that the schemas of rows take
 }
 
 func newInMemory() inMemory {
-	return inMemory{map[fileKey]openFile{}, map[*schema.Rows]bool{}, map[source.Stream]*encode.DeadLetters{}, map[*source.RowSchema]*schema.Rows{}, 0}
+	return inMemory{map[fileKey]openFile{}, map[*schema.Rows]bool{}, map[source.Stream]*encode.DeadLetters{}, map[*source.RowSchema]*schema.Rows{}}
 }
 
 // run reads until ctx ends or the source fails.
@@ -240,5 +238,6 @@ func (b *batcher) forget() {
 	clear(b.openRows)
 	clear(b.recent)
 	clear(b.dead)
+	b.boundRows()
 	b.order, b.memory, b.told = nil, 0, 0
 }

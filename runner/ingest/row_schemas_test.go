@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ingest
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/encode"
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
+)
+
+// TestRowSchemas: the schemas of open files are kept however much they take, so
+// that each has one file, and of others no more than a part of the memory.
+func TestRowSchemas(t *testing.T) {
+	t.Parallel()
+	s := settings.Default()
+	s.Source, s.File.Format = "postgres", "parquet"
+	encoder, err := encode.NewEncoder(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &batcher{encoder: encoder, layout: s.Layout(), paths: newPaths(s), share: 1 << 20, inMemory: newInMemory()}
+	rowsOf := func(of *source.RowSchema) {
+		t.Helper()
+		rows, err := b.rowsOf(of)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.file(&source.Chunk{Stream: source.Stream{Name: of.Avro[:1]}, Schema: of}, 0, nil, rows)
+	}
+	const tables = 20
+	schemas := make([]*source.RowSchema, tables)
+	for i := range schemas {
+		fields := make([]string, 50)
+		for j := range fields {
+			fields[j] = fmt.Sprintf(`{"name":"c%d_%d","type":["null","string"]}`, i, j)
+		}
+		schemas[i] = &source.RowSchema{Avro: `{"type":"record","name":"Row","fields":[` + strings.Join(fields, ",") + `]}`}
+	}
+	for range 3 {
+		for _, of := range schemas {
+			rowsOf(of)
+		}
+	}
+	if len(b.order) != tables {
+		t.Errorf("%d tables have %d files", tables, len(b.order))
+	}
+	if b.memory < b.share {
+		t.Fatalf("%d bytes are too few to try it", b.memory)
+	}
+	b.forget()
+	if len(b.rows) > 0 {
+		t.Errorf("%d schemas are kept that no file has", len(b.rows))
+	}
+	for _, of := range schemas {
+		if _, err := b.rowsOf(of); err != nil {
+			t.Fatal(err)
+		}
+		memory := 0
+		for _, rows := range b.rows {
+			memory += rows.Memory()
+		}
+		if most := b.share / 2; memory > most || memory == 0 {
+			t.Errorf("the schemas that are kept take %d bytes of %d at most", memory, most)
+		}
+	}
+}
