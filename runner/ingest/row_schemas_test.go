@@ -9,6 +9,7 @@ import (
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/encode"
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/schema"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 )
 
@@ -23,16 +24,16 @@ func TestRowSchemas(t *testing.T) {
 		t.Fatal(err)
 	}
 	b := &batcher{encoder: encoder, layout: s.Layout(), paths: newPaths(s), share: 1 << 20, inMemory: newInMemory()}
-	rowsOf := func(of *source.RowSchema) {
+	rowsOf := func(of *source.RowSchema) *schema.Rows {
 		t.Helper()
 		rows, err := b.rowsOf(of)
 		if err != nil {
 			t.Fatal(err)
 		}
-		b.file(&source.Chunk{Stream: source.Stream{Name: of.Avro[:1]}, Schema: of}, 0, nil, rows)
+		return rows
 	}
 	const tables = 20
-	schemas := make([]*source.RowSchema, tables)
+	schemas := make([]*source.RowSchema, 2*tables)
 	for i := range schemas {
 		fields := make([]string, 50)
 		for j := range fields {
@@ -41,8 +42,10 @@ func TestRowSchemas(t *testing.T) {
 		schemas[i] = &source.RowSchema{Avro: `{"type":"record","name":"Row","fields":[` + strings.Join(fields, ",") + `]}`}
 	}
 	for range 3 {
-		for _, of := range schemas {
-			rowsOf(of)
+		for i, of := range schemas {
+			if rows := rowsOf(of); i%2 == 0 { // of others, all records are left out
+				b.file(&source.Chunk{Schema: of}, 0, nil, rows)
+			}
 		}
 	}
 	if len(b.order) != tables {
@@ -56,9 +59,7 @@ func TestRowSchemas(t *testing.T) {
 		t.Errorf("%d schemas are kept that no file has", len(b.rows))
 	}
 	for _, of := range schemas {
-		if _, err := b.rowsOf(of); err != nil {
-			t.Fatal(err)
-		}
+		rowsOf(of)
 		memory := 0
 		for _, rows := range b.rows {
 			memory += rows.Memory()
