@@ -88,13 +88,18 @@ type inMemory struct {
 	rows     map[*source.RowSchema]*schema.Rows
 }
 
-func newInMemory() inMemory {
-	return inMemory{map[fileKey]openFile{}, map[*schema.Rows]bool{}, map[source.Stream]*encode.DeadLetters{}, map[*source.RowSchema]*schema.Rows{}}
+// keepInMemory begins with nothing open.
+func (b *batcher) keepInMemory() {
+	b.inMemory = inMemory{map[fileKey]openFile{}, map[*schema.Rows]bool{}, map[source.Stream]*encode.DeadLetters{}, map[*source.RowSchema]*schema.Rows{}}
+	if b.rules != nil {
+		b.rules.InUse(func(rows *schema.Rows) bool { return b.openRows[rows] })
+	}
 }
 
 // run reads until ctx ends or the source fails.
 func (b *batcher) run(ctx context.Context) error {
-	b.inMemory, b.stopTimer = newInMemory(), func() {}
+	b.keepInMemory()
+	b.stopTimer = func() {}
 	defer func() { b.stopTimer() }()
 	for {
 		chunk, err := b.next(ctx)
@@ -238,6 +243,8 @@ func (b *batcher) forget() {
 	clear(b.openRows)
 	clear(b.recent)
 	clear(b.dead)
-	b.boundRows()
+	if b.boundRows(); b.rules != nil {
+		b.rules.BoundRows()
+	}
 	b.order, b.memory, b.told = nil, 0, 0
 }

@@ -319,9 +319,9 @@ func (b *batcher) newFile(key fileKey) openFile {
 	file := b.encoder.NewFile(encode.Place{Stream: key.stream, Time: time.UnixMilli(key.span * b.paths.grain.Milliseconds()), Values: key.values, Rows: key.rows})
 	open := openFile{key, file}
 	b.open[key] = open
-	if key.rows != nil && !b.openRows[key.rows] {
-		b.openRows[key.rows] = true
-		b.memory += key.rows.Memory()
+	for rows := key.rows; rows != nil && !b.openRows[rows]; rows = rows.Origin() {
+		b.openRows[rows] = true
+		b.memory += rows.Memory()
 	}
 	b.order = append(b.order, file)
 	if !b.paths.each {

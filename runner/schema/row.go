@@ -28,12 +28,17 @@ type Rows struct {
 	without     *Rows                    // of records without values; nil if they are not made yet
 	wrapped     bool                     // the value is in one field, since it is no record that can be the row
 	keyed       bool                     // there is a column with the key
+	origin      *Rows                    // see Origin
 	unfolded    *Shape                   // the same without types that contain themselves, nil if there are none
 	plain       *Type                    // of the value, once it was asked for
 }
 
 // Columns is how the rows are laid out in Parquet files.
 func (r *Rows) Columns() (*Columns, error) { return r.columns() }
+
+// Origin is what fields were selected of, or masked, nil if none were: as long as
+// the rows are kept, that is.
+func (r *Rows) Origin() *Rows { return r.origin }
 
 // Memory is about what the rows' schema takes.
 func (r *Rows) Memory() int { return fieldMemory * r.size() }
