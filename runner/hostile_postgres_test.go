@@ -23,6 +23,7 @@ import (
 type database struct {
 	snapshot bool
 	format   string                                 // of files; "" for jsonl
+	mask     string                                 // of records
 	login    func(conn net.Conn)                    // in place of letting the user in
 	instead  map[string]func(conn net.Conn)         // of an answer, by a part of the question
 	types    func(oid uint32) (domain, elem uint32) // that somebody has made
@@ -186,8 +187,9 @@ func hostileDatabases(largest int) map[string]*database {
 	}
 	one := insertOf(relationMessage(7, 3, 25, numbered("c")), 7, 3, 0x2100)
 	altered := func(conn net.Conn) {
-		for n := uint64(0); ; n++ { // each time with a column of another name
-			if _, err := conn.Write(insertOf(relationMessage(1, 1500, 25, numbered(fmt.Sprintf("c%d_", n))), 1, 1500, 0x2100+n)); err != nil {
+		for n := uint64(0); ; n++ { // each time with columns of other names, but for one
+			name := func(i int) string { return fmt.Sprintf("c%d_%d", n*uint64(min(i, 1)), i) }
+			if _, err := conn.Write(insertOf(relationMessage(1, 1500, 25, name), 1, 1500, 0x2100+n)); err != nil {
 				return
 			}
 		}
@@ -196,6 +198,7 @@ func hostileDatabases(largest int) map[string]*database {
 		"nothing bad": {records: 1000, stream: func(conn net.Conn) { pour(conn, one, 1000) }},
 		"tables that are altered all the time, parquet": {format: "parquet", records: 5, stream: altered},
 		"tables that are altered all the time, avro":    {format: "avro", records: 20, stream: altered},
+		"tables that are altered all the time, masked":  {format: "parquet", mask: "c0_0=hash", records: 20, stream: altered},
 		"a table that is truncated again and again at once": {records: 1000, stream: func(conn net.Conn) {
 			one := bytes.Join([][]byte{beginMessage, relationMessage(7, 3, 25, numbered("c")), truncateMessage(7, largest/4-100), commitMessage(0x2100)}, nil)
 			pour(conn, one, 5)
@@ -293,6 +296,9 @@ func TestHostileDatabases(t *testing.T) {
 				s.Source, s.File.Format, s.MemoryBudget = "postgres", "jsonl", budget
 				if d.format != "" {
 					s.File.Format = d.format
+				}
+				if d.mask != "" {
+					s.Record.Mask = []string{d.mask}
 				}
 				s.Postgres.Host, s.Postgres.Database, s.Postgres.Publication, s.Postgres.Slot = host, "db", "pub", "slot"
 				_, _ = fmt.Sscan(port, &s.Postgres.Port)

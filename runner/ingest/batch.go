@@ -86,17 +86,20 @@ type inMemory struct {
 	openRows map[*schema.Rows]bool // of the open files
 	dead     map[source.Stream]*encode.DeadLetters
 	rows     map[*source.RowSchema]*schema.Rows
-
-	rowsMemory int // that the schemas of rows take
 }
 
-func newInMemory() inMemory {
-	return inMemory{map[fileKey]openFile{}, map[*schema.Rows]bool{}, map[source.Stream]*encode.DeadLetters{}, map[*source.RowSchema]*schema.Rows{}, 0}
+// keepInMemory begins with nothing open.
+func (b *batcher) keepInMemory() {
+	b.inMemory = inMemory{map[fileKey]openFile{}, map[*schema.Rows]bool{}, map[source.Stream]*encode.DeadLetters{}, map[*source.RowSchema]*schema.Rows{}}
+	if b.rules != nil {
+		b.rules.InUse(func(rows *schema.Rows) bool { return b.openRows[rows] })
+	}
 }
 
 // run reads until ctx ends or the source fails.
 func (b *batcher) run(ctx context.Context) error {
-	b.inMemory, b.stopTimer = newInMemory(), func() {}
+	b.keepInMemory()
+	b.stopTimer = func() {}
 	defer func() { b.stopTimer() }()
 	for {
 		chunk, err := b.next(ctx)
@@ -240,5 +243,8 @@ func (b *batcher) forget() {
 	clear(b.openRows)
 	clear(b.recent)
 	clear(b.dead)
+	if b.boundRows(); b.rules != nil {
+		b.rules.BoundRows()
+	}
 	b.order, b.memory, b.told = nil, 0, 0
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
@@ -82,8 +83,9 @@ func (b *batcher) add(ctx context.Context, chunk *source.Chunk, records []source
 	return n, err
 }
 
-// Schemas of chunks that are kept ready: so many, and a part of what files may
-// take. Who may alter a table makes another one each time.
+// Schemas of chunks that are kept ready though no open file has them: so many,
+// and a part of what files may take. Who may alter a table makes another one
+// each time.
 const (
 	maxRowSchemas  = 1000
 	rowSchemaShare = 3
@@ -103,14 +105,26 @@ func (b *batcher) rowsOf(of *source.RowSchema) (*schema.Rows, error) {
 		if err != nil {
 			return nil, fmt.Errorf("the source's schema: %w", &sourceError{err})
 		}
-		if b.rowsMemory += rows.Memory(); len(b.rows) >= maxRowSchemas || b.rowsMemory > b.share/rowSchemaShare {
-			clear(b.rows)
-			b.rowsMemory = rows.Memory()
-		}
+		b.boundRows()
 		b.rows[of] = rows
 	}
 	b.lastSchema, b.lastRows = of, rows
 	return rows, nil
+}
+
+// boundRows forgets the schemas that no open file has if they are too many. Were
+// others made anew, each time there would be another file.
+func (b *batcher) boundRows() {
+	count, memory := 0, 0
+	for _, rows := range b.rows {
+		if !b.openRows[rows] { // else it counts with the files
+			count++
+			memory += rows.Memory()
+		}
+	}
+	if count >= maxRowSchemas || memory > b.share/rowSchemaShare {
+		maps.DeleteFunc(b.rows, func(_ *source.RowSchema, rows *schema.Rows) bool { return !b.openRows[rows] })
+	}
 }
 
 // addEach is [batcher.add] for records that have to be looked at one by one. It
@@ -305,9 +319,9 @@ func (b *batcher) newFile(key fileKey) openFile {
 	file := b.encoder.NewFile(encode.Place{Stream: key.stream, Time: time.UnixMilli(key.span * b.paths.grain.Milliseconds()), Values: key.values, Rows: key.rows})
 	open := openFile{key, file}
 	b.open[key] = open
-	if key.rows != nil && !b.openRows[key.rows] {
-		b.openRows[key.rows] = true
-		b.memory += key.rows.Memory()
+	for rows := key.rows; rows != nil && !b.openRows[rows]; rows = rows.Origin() {
+		b.openRows[rows] = true
+		b.memory += rows.Memory()
 	}
 	b.order = append(b.order, file)
 	if !b.paths.each {

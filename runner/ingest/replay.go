@@ -32,7 +32,8 @@ func NewReplay(s settings.Settings, log hclog.Logger) (*Replay, error) {
 		return nil, err
 	}
 	b := &batcher{encoder: encoder, rules: record.NewRules(s), layout: s.Layout(), paths: newPaths(s), refused: "dead_letter", share: math.MaxInt / 4,
-		ends: ends{limits: unlimited, traits: source.Traits{Boundaries: true}}, inMemory: newInMemory()}
+		ends: ends{limits: unlimited, traits: source.Traits{Boundaries: true}}}
+	b.keepInMemory()
 	if registry != nil {
 		b.schemas = newSchemas(s, registry, encoder, func(string, ...any) func() { return func() {} })
 	}

@@ -5,6 +5,7 @@ package record
 import (
 	"bytes"
 	"fmt"
+	"maps"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/schema"
@@ -15,7 +16,7 @@ import (
 type decodedRules struct {
 	fields, masks *schema.Tree
 	bySchema      map[*schema.Rows]*rowRules
-	size          int // of these
+	open          func(*schema.Rows) bool // see InUse
 	last          *rowRules
 	lastOf        *schema.Rows
 
@@ -33,12 +34,12 @@ type rowRules struct {
 	err        error
 }
 
-// maxRowRules bounds the memory of the rules for schemas that are kept: beyond
-// it all are made again.
+// maxRowRules bounds the memory of the rules for schemas that are kept though no
+// open file has them: beyond it they are made again.
 const maxRowRules = 8 << 20
 
 func newDecodedRules(s settings.Settings) decodedRules {
-	d := decodedRules{bySchema: map[*schema.Rows]*rowRules{}}
+	d := decodedRules{bySchema: map[*schema.Rows]*rowRules{}, open: func(*schema.Rows) bool { return false }}
 	for _, text := range s.Record.Fields {
 		field, err := settings.ParseField(text)
 		if err != nil {
@@ -158,15 +159,34 @@ func (r *Rules) forRows(rows *schema.Rows) (*rowRules, error) {
 	}
 	of := d.bySchema[rows]
 	if of == nil {
+		r.BoundRows()
 		of = r.makeRows(rows)
-		if d.size += of.rows.Memory(); d.size > maxRowRules {
-			clear(d.bySchema)
-			d.size = of.rows.Memory()
-		}
 		d.bySchema[rows] = of
 	}
 	d.last, d.lastOf = of, rows
 	return of, of.err
+}
+
+// InUse tells the rules of which rows there are open files. Were their rules made
+// anew, each time there would be another file.
+func (r *Rules) InUse(open func(*schema.Rows) bool) { r.decoded.open = open }
+
+// BoundRows forgets the rules for rows that no open file has if they are too
+// many.
+func (r *Rules) BoundRows() {
+	d := &r.decoded
+	memory := 0
+	for rows, of := range d.bySchema {
+		if d.open(of.rows) {
+			continue
+		}
+		if memory += rows.Memory(); of.rows != rows {
+			memory += of.rows.Memory()
+		}
+	}
+	if memory > maxRowRules {
+		maps.DeleteFunc(d.bySchema, func(_ *schema.Rows, of *rowRules) bool { return !d.open(of.rows) })
+	}
 }
 
 func (r *Rules) makeRows(rows *schema.Rows) *rowRules {

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -326,6 +327,47 @@ func BenchmarkRowRules(b *testing.B) {
 		}
 		if _, err := r.RouteRow(&rec); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// TestBoundRows: rules are kept for the rows of open files, and for others up to
+// a bound.
+func TestBoundRows(t *testing.T) {
+	t.Parallel()
+	s := settings.Default()
+	s.Source, s.Record.Mask = "postgres", []string{"id=hash"}
+	r, open := NewRules(s), true
+	r.InUse(func(*schema.Rows) bool { return open })
+	memory := func() (n int) {
+		for rows, of := range r.decoded.bySchema {
+			n += rows.Memory() + of.rows.Memory()
+		}
+		return n
+	}
+	const schemas = 30
+	for i := range 2 * schemas {
+		text := `{"type":"record","name":"Row","fields":[{"name":"id","type":["null","string"]}`
+		for j := range 1000 {
+			text += fmt.Sprintf(`,{"name":"c%d_%d","type":["null","long"]}`, i, j)
+		}
+		rows, err := schema.OfSource(&source.RowSchema{Avro: text + "]}"}, s.Layout())
+		if err != nil {
+			t.Fatal(err)
+		}
+		masked, keep, err := r.ApplyRows(&source.Record{}, rows)
+		if err != nil || !keep || masked == rows {
+			t.Fatal(err, keep, masked == rows)
+		}
+		if i == schemas-1 {
+			if n := memory(); len(r.decoded.bySchema) != schemas || n < 2*maxRowRules {
+				t.Fatalf("the rules of %d schemas are kept, with %d bytes", len(r.decoded.bySchema), n)
+			}
+			open = false
+			r.BoundRows()
+		}
+		if n := memory(); !open && n > maxRowRules+maxRowRules/4 {
+			t.Fatalf("rules are kept that take %d bytes", n)
 		}
 	}
 }

@@ -123,7 +123,7 @@ func fullName(name, namespace string) string {
 }
 
 func (p *avroParser) union(n node, namespace string, depth int) (*Type, error) {
-	t := primitive(Union)
+	t := &Type{Kind: Union}
 	taken := map[string]bool{}
 	for it := p.items(n); it.advance(); {
 		branch, err := p.resolve(it.value, namespace, depth+1)
@@ -159,7 +159,7 @@ func (p *avroParser) object(n node, namespace string, depth int) (*Type, error) 
 	if !known {
 		return p.byName(name, namespace)
 	}
-	t := primitive(kind)
+	t := &Type{Kind: kind}
 	var err error
 	switch {
 	case kind.isNamed():

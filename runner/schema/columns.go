@@ -145,7 +145,9 @@ func (c *Columns) plan(t *Type, repetition byte, within []*Type) (*plan, parquet
 		return nil, nil, fmt.Errorf("its schema has more than %d columns in Parquet; write avro", maxColumns)
 	}
 	p.last = c.Leaves
-	t.width = p.last - p.first
+	if t.Kind >= Array { // others are shared
+		t.width = p.last - p.first
+	}
 	p.least = p.leastBytes()
 	if p.repetition > 0 && err == nil && p.below[0].last-p.below[0].first >= wideGroup*p.below[0].least {
 		c.multiplies = true

@@ -75,7 +75,11 @@ func (c *Coordinates) newRows(t *Type, value valueKind) (*Rows, error) {
 		return nil, err
 	}
 	r := &Rows{Text: text, Type: t, value: value, coordinates: c}
-	r.columns = sync.OnceValues(func() (*Columns, error) { return newColumns(r) })
+	r.columns = sync.OnceValues(func() (*Columns, error) {
+		laid, err := newColumns(r)
+		r.laid.Store(laid)
+		return laid, err
+	})
 	return r, nil
 }
 

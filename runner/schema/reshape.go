@@ -157,6 +157,9 @@ func (r *Rows) Reshape(how Reshaping) (*Shape, error) {
 	if err != nil {
 		return nil, err
 	}
+	if how.Unfold < 0 { // else it counts with r
+		rows.origin = r
+	}
 	return &Shape{Rows: rows, step: s, r: &how}, nil
 }
 

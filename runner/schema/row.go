@@ -4,6 +4,7 @@ package schema
 
 import (
 	"encoding/binary"
+	"sync/atomic"
 	"unicode/utf8"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
@@ -23,16 +24,21 @@ type Rows struct {
 	version     []byte                   // the schema's, as it stands in the coordinates
 	columns     func() (*Columns, error) // made once
 	multiplies  bool                     // see Columns
-	laid        *Columns                 // nil if they are not made, or not yet
+	laid        atomic.Pointer[Columns]  // nil if they are not made, or not yet
 	without     *Rows                    // of records without values; nil if they are not made yet
 	wrapped     bool                     // the value is in one field, since it is no record that can be the row
 	keyed       bool                     // there is a column with the key
+	origin      *Rows                    // see Origin
 	unfolded    *Shape                   // the same without types that contain themselves, nil if there are none
 	plain       *Type                    // of the value, once it was asked for
 }
 
 // Columns is how the rows are laid out in Parquet files.
 func (r *Rows) Columns() (*Columns, error) { return r.columns() }
+
+// Origin is what fields were selected of, or masked, nil if none were: as long as
+// the rows are kept, that is.
+func (r *Rows) Origin() *Rows { return r.origin }
 
 // Memory is about what the rows' schema takes.
 func (r *Rows) Memory() int { return fieldMemory * r.size() }
@@ -44,8 +50,8 @@ func (r *Rows) size() int {
 		leafFields = 5  // as much as a column of a file takes, with all that makes it
 	)
 	n := len(r.Text) / field
-	if r.laid != nil {
-		n += leafFields * r.laid.Leaves
+	if laid := r.laid.Load(); laid != nil {
+		n += leafFields * laid.Leaves
 	}
 	if r.unfolded != nil {
 		n += r.unfolded.Rows.size()

@@ -51,7 +51,7 @@ type Type struct {
 	Branches         []*Type
 
 	also  []attribute
-	width int  // columns of Parquet, 0 if they are not made
+	width int  // columns of Parquet of what has parts, 0 if they are not made
 	json  bool // a string's text is JSON
 
 	unsigned bool // a long is one of 64 bits without a sign
@@ -142,13 +142,22 @@ func (t *Type) named() (names map[string]bool, recursive bool) {
 	return names, recursive
 }
 
-// primitive returns the type of a kind without parts.
-func primitive(k Kind) *Type { return &Type{Kind: k} }
+// primitives are the types of which nothing is said but their kind.
+var primitives = func() (all [String + 1]Type) {
+	for k := range all {
+		all[k].Kind = Kind(k)
+	}
+	return all
+}()
+
+// primitive returns the type of a kind without parts. It is the same one
+// always, as most columns are of one, and must not be changed.
+func primitive(k Kind) *Type { return &primitives[k] }
 
 // nullable returns the union of null and a type, in which null may be already.
 func nullable(t *Type) *Type {
 	if t.Kind == Null || t.Kind == Union {
 		return t
 	}
-	return &Type{Kind: Union, Branches: []*Type{{Kind: Null}, t}}
+	return &Type{Kind: Union, Branches: []*Type{primitive(Null), t}}
 }

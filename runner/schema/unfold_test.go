@@ -201,7 +201,7 @@ func TestHostileTrees(t *testing.T) {
 		}
 		if err != nil {
 			t.Error(err)
-		} else if n := v.Rows().laid.Leaves; n > maxColumns {
+		} else if n := v.Rows().laid.Load().Leaves; n > maxColumns {
 			t.Errorf("%d columns", n)
 		}
 	}

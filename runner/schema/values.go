@@ -162,7 +162,7 @@ func (m *maker) layOut(r *Rows) error {
 		err = r.CheckColumns(m.columns)
 	}
 	if err == nil {
-		r.multiplies, r.laid = layout.multiplies, layout
+		r.multiplies = layout.multiplies
 	}
 	return err
 }

@@ -156,7 +156,7 @@ func (c *checker) skipBlocks(t *Type, data []byte, depth int) (rest []byte, err 
 		for range count {
 			if t.Kind == Map {
 				before := data
-				if data, err = c.skip(stringType, data, depth); err != nil {
+				if data, err = c.skip(primitive(String), data, depth); err != nil {
 					return nil, err
 				}
 				if t.width > 0 || c.unique { // readers of Parquet, and of JSON, refuse maps that have a key twice
@@ -183,8 +183,6 @@ func (c *checker) endMap(from int) error {
 	}
 	return nil
 }
-
-var stringType = &Type{Kind: String}
 
 // lengthOfLong is how long the varint is that data begins with, if it has at most
 // eight bytes; 0 otherwise.

@@ -8,8 +8,9 @@ import (
 	"io"
 )
 
-// guard reads what a server sends, up to where it tells of more parameters than
-// one has: the client library keeps them all.
+// guard reads what a server sends, up to where that is more than one has to say:
+// of parameters, all of which the client library keeps, and of how to log in,
+// of which it makes a list of texts as short as they like.
 type guard struct {
 	io.Reader
 
@@ -17,12 +18,17 @@ type guard struct {
 	filled     int
 	left       int // bytes of the message
 	parameters int // bytes
+	ready      bool
 	err        error
 }
 
 // maxParameters is how many bytes of parameters a server may tell over a
 // connection. It has a dozen, and tells of those that change.
 const maxParameters = 256 << 10
+
+// maxLogin is how long a message of a server may be before it is ready, and one
+// that is about logging in at any time. Other clients take 30,000 bytes at most.
+const maxLogin = 64 << 10
 
 func (g *guard) Read(p []byte) (int, error) {
 	if g.err != nil {
@@ -49,10 +55,16 @@ func (g *guard) follow(p []byte) error {
 		}
 		length := int(binary.BigEndian.Uint32(g.head[1:]))
 		g.left, g.filled = max(length-4, 0), 0
-		if g.head[0] == 'S' {
+		switch g.head[0] {
+		case 'S':
 			if g.parameters += length; g.parameters > maxParameters {
 				return fmt.Errorf("the server tells of parameters in more than %d bytes", maxParameters)
 			}
+		case 'Z':
+			g.ready = true
+		}
+		if login := g.head[0] == 'R' || g.head[0] == 'v'; (login || !g.ready) && length > maxLogin {
+			return fmt.Errorf("the server sends a message of %d bytes while it lets the runner in, and at most %d are read", length, maxLogin)
 		}
 	}
 	return nil

@@ -138,7 +138,7 @@ func TestHostileParameters(t *testing.T) {
 	other := "D" + string(binary.BigEndian.AppendUint32(nil, 1<<20+4)) + strings.Repeat("S", 1<<20)
 	for _, piece := range []int{1, 4, 1 << 20} {
 		read := func(text string) error {
-			g := &guard{Reader: strings.NewReader(text)}
+			g := &guard{Reader: strings.NewReader("Z\x00\x00\x00\x05I" + text)} // it is ready
 			_, err := io.CopyBuffer(io.Discard, struct{ io.Reader }{g}, make([]byte, piece))
 			return err
 		}
@@ -147,6 +147,31 @@ func TestHostileParameters(t *testing.T) {
 		}
 		if err := read(strings.Repeat(status(1000)+other[:1<<20+5], 1) + strings.Repeat(status(1000), 300)); err == nil {
 			t.Errorf("%d at once: 300,000 bytes of parameters are read", piece)
+		}
+	}
+}
+
+// TestHostileLogin: how to log in is a list of texts, and anything a server says
+// before that is short.
+func TestHostileLogin(t *testing.T) {
+	t.Parallel()
+	message := func(kind string, length int) string {
+		return kind + string(binary.BigEndian.AppendUint32(nil, uint32(length+4))) + strings.Repeat("x", length)
+	}
+	const short, long = 30_000, 70_000
+	ready := message("Z", 1)
+	for text, taken := range map[string]bool{
+		message("R", short) + message("R", 4) + ready + message("D", long) + message("E", long): true,
+		message("E", short):                  true,
+		message("R", long):                   false,
+		message("R", 4) + message("E", long): false,
+		message("R", 4) + message("N", long): false,
+		ready + message("R", short):          true,
+		ready + message("R", long):           false,
+		ready + message("v", long):           false,
+	} {
+		if _, err := io.Copy(io.Discard, struct{ io.Reader }{&guard{Reader: strings.NewReader(text)}}); (err == nil) != taken {
+			t.Errorf("%.20q: %v", text, err)
 		}
 	}
 }
