@@ -33,6 +33,7 @@ type connection struct {
 	wait           pachyderm.Wait
 	requestTimeout time.Duration // of one call, repetitions included
 	now            func() time.Time
+	within         func(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc)
 	failure        error // why there is no connection
 	mark           *configurationMark
 

@@ -3,6 +3,7 @@
 package provider
 
 import (
+	"context"
 	"crypto/rand"
 	"flag"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -105,6 +107,51 @@ const kafkaLines = `kafka = { brokers = ["kafka:9092"], topics = ["orders"] }`
 const transformLines = `transform = { image = "myaccount/myimage:0.1", cmd = ["go", "run", "./main.go"] }`
 
 const spoutAddress = "pachyderm_spout.test"
+
+// deadlines end the operations of an instance when a test says that their time
+// is over, however slow the machine is until then.
+type deadlines struct {
+	mu      sync.Mutex
+	waiting map[time.Duration][]*deadline
+}
+
+type deadline struct {
+	context.Context
+	over chan struct{}
+}
+
+func newDeadlines() *deadlines { return &deadlines{waiting: map[time.Duration][]*deadline{}} }
+
+// within is for [WithDeadlines].
+func (d *deadlines) within(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	bounded := &deadline{ctx, make(chan struct{})}
+	d.waiting[limit] = append(d.waiting[limit], bounded)
+	return context.WithCancel(bounded)
+}
+
+// pass ends the operations whose timeout is limit.
+func (d *deadlines) pass(limit time.Duration) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, bounded := range d.waiting[limit] {
+		close(bounded.over)
+	}
+	delete(d.waiting, limit)
+}
+
+// Done is closed once the time is over. Terraform interrupts no operation here.
+func (d *deadline) Done() <-chan struct{} { return d.over }
+
+func (d *deadline) Err() error {
+	select {
+	case <-d.over:
+		return context.DeadlineExceeded
+	default:
+		return nil
+	}
+}
 
 // eachVersion runs a test against both versions of the fake.
 func eachVersion(t *testing.T, test func(t *testing.T, s *pachtest.Server)) {

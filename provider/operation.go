@@ -46,8 +46,8 @@ func (c *connection) begin(ctx context.Context, kind, name string, limit time.Du
 	ctx = c.masked(ctx)
 	ctx = tflog.SetField(ctx, kind, name)
 	cancel := context.CancelFunc(func() {})
-	if limit > 0 {
-		ctx, cancel = context.WithTimeout(ctx, limit)
+	if limit > 0 && c != nil {
+		ctx, cancel = c.within(ctx, limit)
 	}
 	client, err := c.open(ctx)
 	if err != nil {

@@ -53,6 +53,11 @@ func WithClock(now func() time.Time) Option {
 	return func(p *pachydermProvider) { p.now = now }
 }
 
+// WithDeadlines replaces what ends operations at their timeouts.
+func WithDeadlines(within func(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc)) Option {
+	return func(p *pachydermProvider) { p.within = within }
+}
+
 // WithConfiguration replaces what tells this configuration from others.
 func WithConfiguration(name string) Option {
 	return func(p *pachydermProvider) { p.configuration = func(func(string) string) string { return name } }
@@ -74,7 +79,7 @@ func New(version string, options ...Option) func() provider.Provider {
 }
 
 func newProvider(version string, options ...Option) *pachydermProvider {
-	p := &pachydermProvider{version: version, wait: pachyderm.DefaultWait, retry: pachyderm.DefaultRetry, getenv: os.Getenv, now: time.Now, configuration: thisConfiguration}
+	p := &pachydermProvider{version: version, wait: pachyderm.DefaultWait, retry: pachyderm.DefaultRetry, getenv: os.Getenv, now: time.Now, within: context.WithTimeout, configuration: thisConfiguration}
 	for _, option := range options {
 		option(p)
 	}
@@ -90,6 +95,7 @@ type pachydermProvider struct {
 	retry   pachyderm.Retry
 	getenv  func(string) string
 	now     func() time.Time
+	within  func(context.Context, time.Duration) (context.Context, context.CancelFunc)
 	silent  bool // writes no log
 
 	runnerDigest  string                                  // of the runner's image, such as sha256:…; "" where none was released
@@ -198,7 +204,7 @@ func (p *pachydermProvider) Configure(ctx context.Context, req provider.Configur
 		resp.Diagnostics.AddError("Invalid "+EnvShortcuts, problem)
 		return
 	}
-	c := &connection{wait: p.wait, now: p.now, defaultProject: m.DefaultProject, mark: newConfigurationMark(p.configuration(p.getenv))}
+	c := &connection{wait: p.wait, now: p.now, within: p.within, defaultProject: m.DefaultProject, mark: newConfigurationMark(p.configuration(p.getenv))}
 	resp.ResourceData, resp.DataSourceData, resp.EphemeralResourceData, resp.ActionData, resp.ListResourceData = c, c, c, c, c
 	if !c.defaultProject.IsUnknown() && c.defaultProject.ValueString() == "" {
 		c.defaultProject = types.StringValue(pachyderm.DefaultProject)

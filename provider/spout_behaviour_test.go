@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
 	"github.com/pachyderm/pachyderm/v2/src/pfs"
@@ -44,16 +45,25 @@ func TestSpoutWithoutAPod(t *testing.T) {
 		}{
 			{"failure", kafkaSpout(object{"description": "fails"}), []string{"no such node"}},
 			{"crashing", transformSpout(object{"transform.image": "broken:1"}), []string{"manifest unknown"}},
-			{"timeout", kafkaSpout(object{"description": "no pod", "timeouts": object{"create": "300ms"}}), []string{"took too long", "0 of 1 workers", "kubectl describe pod", "pipelineProject=default,pipelineName=timeout"}},
-			{"memory", kafkaSpout(object{"description": "no pod", "timeouts": object{"create": "300ms"}, "resource_limits": object{"memory": "24Mi"}, "runner": object{"memory_budget": "64MiB"}}),
+			{"timeout", kafkaSpout(object{"description": "no pod", "timeouts": object{"create": "7m"}}), []string{"took too long", "0 of 1 workers", "kubectl describe pod", "pipelineProject=default,pipelineName=timeout"}},
+			{"memory", kafkaSpout(object{"description": "no pod", "timeouts": object{"create": "7m"}, "resource_limits": object{"memory": "24Mi"}, "runner": object{"memory_budget": "64MiB"}}),
 				[]string{"OOMKilled", `resource_limits.memory = "24Mi" allows`, "to 208MiB", "runner.memory_budget = 64MiB"}},
 			// A cluster that grows on demand takes its time.
-			{"no-node", kafkaSpout(object{"description": "no room", "timeouts": object{"create": "300ms"}}), []string{"took too long", "nodes are available"}},
+			{"no-node", kafkaSpout(object{"description": "no room", "timeouts": object{"create": "7m"}}), []string{"took too long", "nodes are available"}},
 		} {
 			c.config["name"] = c.name
 			id := pachyderm.PipelineID{Project: "default", Name: c.name}
-			i := newInstance(t, s)
-			said := i.apply(c.config)
+			deadlines := newDeadlines()
+			i := newInstance(t, s, WithDeadlines(deadlines.within))
+			created := make(chan []*tfprotov6.Diagnostic, 1)
+			creates := s.Inject(pachtest.Fault{Method: "CreatePipeline"})
+			go func() { created <- i.apply(c.config) }()
+			if c.config["timeouts"] != nil {
+				<-creates.Reached()
+				awaitLooks(t, s, created, "it does not run")
+				deadlines.pass(7 * time.Minute)
+			}
+			said := <-created
 			if err := contains(errorsIn(said), append(c.want, "does not run", "deleted again", "wait_for = \"created\"")...); err != nil {
 				t.Errorf("%s: %v", c.name, err)
 			}
@@ -68,7 +78,7 @@ func TestSpoutWithoutAPod(t *testing.T) {
 				t.Errorf("%s: its state alone plans a change", c.name)
 			}
 			// A failing update is an error, and the state stays.
-			said = i.apply(merged(c.config, object{"timeouts": object{"update": "1s"}, "description": "fails"}))
+			said = i.apply(merged(c.config, object{"timeouts": nil, "description": "fails"}))
 			if c.name != "failure" {
 				if err := contains(errorsIn(said), "does not run", "no such node"); err != nil || i.get("description") == "fails" {
 					t.Errorf("%s: %v, and the state says %v", c.name, err, i.get("description"))

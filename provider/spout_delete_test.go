@@ -5,6 +5,7 @@ package provider
 import (
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
 	"github.com/pachyderm/pachyderm/v2/src/pfs"
@@ -129,10 +130,16 @@ func TestSpoutDataWrittenByTheLastWorker(t *testing.T) {
 func TestSpoutDoesNotStop(t *testing.T) {
 	t.Parallel()
 	eachVersion(t, func(t *testing.T, s *pachtest.Server) {
-		i := newInstance(t, s)
-		i.must(i.apply(transformSpout(object{"timeouts": object{"delete": "100ms"}})))
+		deadlines := newDeadlines()
+		i := newInstance(t, s, WithDeadlines(deadlines.within))
+		i.must(i.apply(transformSpout(object{"timeouts": object{"delete": "7m"}})))
 		s.SetWorkers("default", "orders", 1)
-		if err := contains(errorsIn(i.destroy()), "Cannot destroy", "has not stopped", "took too long", "1 of 1 workers"); err != nil {
+		said := make(chan []*tfprotov6.Diagnostic, 1)
+		go func() { said <- i.destroy() }()
+		awaitPaused(t, s)
+		awaitLooks(t, s, said, "its worker is there")
+		deadlines.pass(7 * time.Minute)
+		if err := contains(errorsIn(<-said), "Cannot destroy", "has not stopped", "took too long", "1 of 1 workers"); err != nil {
 			t.Error(err)
 		}
 		if p := inspect(t, s, orders); p.Stopped {

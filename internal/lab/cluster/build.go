@@ -7,8 +7,6 @@ package cluster
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -46,10 +44,11 @@ var imagePrograms = []program{
 
 // programSet are programs that belong together, and what is changed for them in Pachyderm's source.
 type programSet struct {
-	name     string
-	programs []program
-	changes  []change
-	flags    []string // of the build, besides buildFlags
+	name      string
+	programs  []program
+	changes   []change
+	omissions []omission
+	flags     []string // of the build, besides buildFlags
 }
 
 // without leaves a program out.
@@ -58,9 +57,9 @@ func without(name string, programs []program) []program {
 }
 
 var (
-	localSet = programSet{"pachyderm", programs, onLoopback, nil}
-	quickSet = programSet{"pachyderm-quick", programs, onLoopback, quickFlags}
-	imageSet = programSet{"pachyderm-images", imagePrograms, nil, nil}
+	localSet = programSet{"pachyderm", programs, onLoopback, nil, nil}
+	quickSet = programSet{"pachyderm-quick", programs, quickChanges, omitted, quickFlags}
+	imageSet = programSet{"pachyderm-images", imagePrograms, nil, nil, nil}
 )
 
 // buildFlags make the same programs on every machine. Without the version pachd calls itself 0.0.0.
@@ -133,7 +132,7 @@ func (set programSet) buildInto(ctx context.Context, dir, source string, wanted 
 		return err
 	}
 	defer func() { _ = os.RemoveAll(sources) }()
-	modFile, err := changedModule(ctx, sources, source, set.changes)
+	modFile, err := set.changedSource(ctx, sources, source)
 	if err != nil {
 		return err
 	}
@@ -180,18 +179,6 @@ func buildEnv() []string {
 	return append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOFLAGS=", "GOOS="+runtime.GOOS, "GOARCH="+runtime.GOARCH)
 }
 
-// download fetches Pachyderm's source, unless it is there, and returns its folder.
-func download(ctx context.Context, source string) (string, error) {
-	cmd := exec.CommandContext(ctx, "go", "mod", "download", "-json", pachyderm)
-	cmd.Dir, cmd.Env = source, buildEnv()
-	out, err := cmd.Output()
-	var module struct{ Dir, Error string }
-	if decodeErr := json.Unmarshal(out, &module); err != nil || decodeErr != nil || module.Dir == "" {
-		return "", fmt.Errorf("downloading Pachyderm's source: %w: %s", errors.Join(err, decodeErr), module.Error)
-	}
-	return module.Dir, nil
-}
-
 // key names what is built from the module at source.
 func (set programSet) key(source string) (string, error) {
 	sum := sha256.New()
@@ -205,6 +192,12 @@ func (set programSet) key(source string) (string, error) {
 	_, _ = fmt.Fprint(sum, set.programs, buildFlags, set.changes, runtime.GOOS, runtime.GOARCH)
 	for _, flag := range set.flags {
 		_, _ = fmt.Fprint(sum, flag)
+	}
+	for _, o := range set.omissions {
+		_, _ = fmt.Fprint(sum, o)
+		if err := o.each(func(name string, text []byte) error { _, err := fmt.Fprint(sum, name, string(text)); return err }); err != nil {
+			return "", err
+		}
 	}
 	return fmt.Sprintf("%s-%s-%x", set.name, Version, sum.Sum(nil)[:6]), nil
 }

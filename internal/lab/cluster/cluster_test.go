@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 	"os/exec"
@@ -59,20 +60,75 @@ func TestWhoCanReachASocket(t *testing.T) {
 // TestLoopback: every line by which Pachyderm's programs listen is found, and changed.
 func TestLoopback(t *testing.T) {
 	t.Parallel()
+	for _, set := range []programSet{localSet, quickSet} {
+		source := sourceOf(t, set)
+		for _, change := range onLoopback {
+			text, err := os.ReadFile(filepath.Join(source, "pachyderm", change.file))
+			if errors.Is(err, os.ErrNotExist) && len(set.omissions) > 0 {
+				continue // omitted, so it does not listen at all
+			}
+			if err != nil || strings.Contains(string(text), change.original) || !strings.Contains(string(text), change.instead) {
+				t.Errorf("%s: %s listens elsewhere, %v", set.name, change.file, err)
+			}
+		}
+	}
+}
+
+// TestOmitted: what the quick build lacks is gone, and every file that stands for it is in its place.
+func TestOmitted(t *testing.T) {
+	t.Parallel()
+	source := sourceOf(t, quickSet)
+	want := 0
+	err := fs.WalkDir(omittedFiles, "omitted", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		want++
+		text, err := omittedFiles.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		got, err := os.ReadFile(filepath.Join(source, strings.TrimPrefix(strings.TrimSuffix(name, ".txt"), "omitted/")))
+		if err != nil || string(got) != string(text) {
+			t.Errorf("%s is not compiled: no omission names its folder, %v", name, err)
+		}
+		return nil
+	})
+	if err != nil || want == 0 {
+		t.Fatal(want, err)
+	}
+	for _, name := range []string{"pachyderm/src/internal/obj/amazon_client.go", "client-go/applyconfigurations/core/v1/pod.go"} {
+		if _, err := os.Stat(filepath.Join(source, name)); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s is still compiled: %v", name, err)
+		}
+	}
+	whole, quick := dirOf(t, localSet), dirOf(t, quickSet)
+	if whole == quick {
+		t.Errorf("both builds are in %s", quick)
+	}
+}
+
+// sourceOf makes the source that a set is built of.
+func sourceOf(t *testing.T, set programSet) string {
+	t.Helper()
 	source, err := moduleDir(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	if _, err := changedModule(t.Context(), dir, source, onLoopback); err != nil {
+	if _, err := set.changedSource(t.Context(), dir, source); err != nil {
 		t.Fatal(err)
 	}
-	for _, change := range onLoopback {
-		text, err := os.ReadFile(filepath.Join(dir, "pachyderm", change.file))
-		if err != nil || strings.Contains(string(text), change.all) || !strings.Contains(string(text), change.loopback) {
-			t.Errorf("%s listens elsewhere, %v", change.file, err)
-		}
+	return dir
+}
+
+func dirOf(t *testing.T, set programSet) string {
+	t.Helper()
+	dir, _, err := set.dir(t.Context())
+	if err != nil {
+		t.Fatal(err)
 	}
+	return dir
 }
 
 func TestLockFile(t *testing.T) {

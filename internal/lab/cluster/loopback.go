@@ -5,19 +5,11 @@
 package cluster
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net"
-	"os"
-	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
 )
-
-// change is a line of Pachyderm's source that is another here.
-type change struct{ file, all, loopback string }
 
 // Pachyderm's programs listen on all interfaces and cannot be told otherwise. Here nothing is authenticated, and whoever
 // reaches pachd runs commands as the user who has started the cluster. So the programs are built with these lines of
@@ -30,38 +22,6 @@ var onLoopback = []change{
 	{"src/server/identity/server/api_server.go", `Addr:    web.addr,`, `Addr:    "127.0.0.1" + web.addr,`},
 	{"src/server/pfs/s3/s3.go", `fmt.Sprintf(":%d", port)`, `fmt.Sprintf("127.0.0.1:%d", port)`},
 	{"src/server/worker/stats/stats.go", `fmt.Sprintf(":%v", PrometheusPort)`, `fmt.Sprintf("127.0.0.1:%v", PrometheusPort)`},
-}
-
-// changedModule makes, in dir, a copy of Pachyderm's source with these changes, and returns the module file that names it
-// in place of the original: Go lets nobody build a changed file of its module cache. source is the module that names the
-// version.
-func changedModule(ctx context.Context, dir, source string, changes []change) (modFile string, err error) {
-	original, err := download(ctx, source)
-	if err != nil {
-		return "", err
-	}
-	module := filepath.Join(dir, "pachyderm")
-	if err := os.CopyFS(module, os.DirFS(original)); err != nil {
-		return "", fmt.Errorf("copying Pachyderm's source: %w", err)
-	}
-	for _, change := range changes {
-		path := filepath.Join(module, filepath.FromSlash(change.file))
-		text, err := os.ReadFile(path)
-		if err != nil {
-			return "", err
-		}
-		if n := strings.Count(string(text), change.all); n != 1 {
-			return "", fmt.Errorf("%s has %d times %q, where it listens, in place of once: mend onLoopback for this version of Pachyderm", change.file, n, change.all)
-		}
-		if err := os.WriteFile(path, []byte(strings.Replace(string(text), change.all, change.loopback, 1)), 0o644); err != nil {
-			return "", err
-		}
-	}
-	mod, modErr := os.ReadFile(filepath.Join(source, "go.mod"))
-	sum, sumErr := os.ReadFile(filepath.Join(source, "go.sum"))
-	modFile = filepath.Join(dir, "changed.mod")
-	mod = fmt.Appendf(mod, "\nreplace %s => %s\n", pachyderm, strconv.Quote(module))
-	return modFile, errors.Join(modErr, sumErr, os.WriteFile(modFile, mod, 0o644), os.WriteFile(filepath.Join(dir, "changed.sum"), sum, 0o644))
 }
 
 // errExposed says what it means that programs listen on all interfaces.
