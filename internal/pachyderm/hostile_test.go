@@ -4,7 +4,9 @@ package pachyderm
 
 import (
 	"context"
+	"encoding/base64"
 	"net"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -124,4 +126,16 @@ func TestHostileServer(t *testing.T) {
 		t.Fatalf("%d jobs, %v", len(jobs), err)
 	}
 	plain("a job", jobs[0].Reason)
+}
+
+// TestQuotedSecrets: the values of a secret are in no error that quotes them.
+func TestQuotedSecrets(t *testing.T) {
+	t.Parallel()
+	value := `{"auths":{"r.example":{"auth":"planted"}}}`
+	for _, said := range []string{value, strconv.Quote(value), strconv.Quote("first\n" + value), base64.StdEncoding.EncodeToString([]byte(value))} {
+		err := redacted(status.Error(codes.InvalidArgument, "data[x]: Invalid value: "+said), map[string]string{"x": value})
+		if strings.Contains(err.Error(), "planted") || !strings.Contains(err.Error(), "(redacted)") {
+			t.Errorf("%s: %v", said, err)
+		}
+	}
 }
