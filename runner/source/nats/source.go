@@ -47,6 +47,7 @@ type Source struct {
 	options   []client.Option
 	invalid   error       // what is wrong with config
 	tls       *tls.Config // nil for none
+	exposed   atomic.Bool // the connection that is being made leads to another machine
 	most      int         // bytes of messages that may be held
 	pullBytes int         // most bytes to ask for at once
 	pullMsgs  int         // most messages, as each takes some memory besides
