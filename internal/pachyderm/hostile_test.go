@@ -6,6 +6,9 @@ import (
 	"context"
 	"encoding/base64"
 	"net"
+	"reflect"
+	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -53,6 +56,14 @@ func (*hostilePFS) ListBranch(_ *pfs.ListBranchRequest, stream pfs.API_ListBranc
 	return status.Error(codes.Unknown, escape+megabyte)
 }
 
+func (*hostilePFS) ListCommit(_ *pfs.ListCommitRequest, stream pfs.API_ListCommitServer) error {
+	for {
+		if err := stream.Send(&pfs.CommitInfo{Description: megabyte}); err != nil {
+			return err
+		}
+	}
+}
+
 func (*hostilePPS) GetLogs(_ *pps.GetLogsRequest, stream pps.API_GetLogsServer) error {
 	for range 128 {
 		if err := stream.Send(&pps.LogMessage{User: true, Message: megabyte}); err != nil {
@@ -74,33 +85,17 @@ func (*hostilePPS) ListJob(_ *pps.ListJobRequest, stream pps.API_ListJobServer) 
 // nothing of it reaches a terminal but text.
 func TestHostileServer(t *testing.T) {
 	t.Parallel()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
 	server := grpc.NewServer()
 	pfs.RegisterAPIServer(server, &hostilePFS{})
 	pps.RegisterAPIServer(server, &hostilePPS{})
-	go server.Serve(listener) //nolint:errcheck // until it is stopped
-	t.Cleanup(server.Stop)
-	address, err := ParseAddress(listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	retry := Retry{Timeout: 2 * time.Second}
-	client, err := Connect(Options{Address: address, DialOptions: []grpc.DialOption{
-		grpc.WithChainUnaryInterceptor(retry.Interceptor()), grpc.WithChainStreamInterceptor(retry.StreamInterceptor())}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close() //nolint:errcheck // the test ends
+	client := dialed(t, server)
 	plain := func(what, text string) {
 		if len(text) > maxWords+1000 || strings.ContainsAny(text, "\x1b\a\u009b") {
 			t.Errorf("%s: %d bytes, %.100q", what, len(text), text)
 		}
 	}
 
-	_, err = client.InspectRepo(t.Context(), RepoID{"default", "r"})
+	_, err := client.InspectRepo(t.Context(), RepoID{"default", "r"})
 	if !IsNotFound(err) || !strings.Contains(Reason(err), "not found\nat all") {
 		t.Errorf("an error is %.100v", err)
 	}
@@ -113,6 +108,9 @@ func TestHostileServer(t *testing.T) {
 
 	if _, err = client.ListRepos(t.Context()); err == nil || !strings.Contains(err.Error(), "longer than 64 MiB") {
 		t.Errorf("a list without an end: %v", err)
+	}
+	if _, err = client.Branch("default", "r", "master").Unfinished(t.Context(), "c", nil); err == nil || !strings.Contains(err.Error(), "and more commits") {
+		t.Errorf("commits without an end: %v", err)
 	}
 	if _, err = client.ListProjects(t.Context()); !IsTimeout(err) {
 		t.Errorf("a list that does not begin: %v", err)
@@ -138,4 +136,94 @@ func TestQuotedSecrets(t *testing.T) {
 			t.Errorf("%s: %v", said, err)
 		}
 	}
+}
+
+// TestEmptyAnswers: answers in which nothing is, or nothing of what should be,
+// are no reason to panic, whatever was asked.
+func TestEmptyAnswers(t *testing.T) {
+	t.Parallel()
+	// Of each message: nothing; an empty message, or an empty text, in each of its first fields; numbers.
+	var messages, numbers []byte
+	for field := range byte(15) {
+		messages = append(messages, (field+1)<<3|2, 0)
+		numbers = append(numbers, (field+1)<<3, 1)
+	}
+	for name, answer := range map[string][]byte{"nothing": nil, "empty messages": messages, "numbers": numbers, "file": {1<<3 | 2, 0, 2 << 3, 1}} {
+		server := grpc.NewServer(grpc.ForceServerCodec(rawCodec{}), grpc.UnknownServiceHandler(func(_ any, stream grpc.ServerStream) error {
+			var request []byte
+			if err := stream.RecvMsg(&request); err != nil {
+				return err
+			}
+			return stream.SendMsg(&answer)
+		}))
+		client := dialed(t, server)
+		for _, target := range []reflect.Value{reflect.ValueOf(client), reflect.ValueOf(client.Branch("p", "r", "b"))} {
+			for i := range target.NumMethod() {
+				method := target.Type().Method(i)
+				if slices.Contains([]string{"Close", "CreateDocument", "UpdateDocument"}, method.Name) { // the latter need a document
+					continue
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+				args := []reflect.Value{}
+				for at := range method.Type.NumIn() - 1 {
+					in := method.Type.In(at + 1)
+					switch {
+					case in == reflect.TypeFor[context.Context]():
+						args = append(args, reflect.ValueOf(ctx))
+					case in.Kind() == reflect.Pointer:
+						args = append(args, reflect.New(in.Elem()))
+					case in.Kind() == reflect.Func:
+						args = append(args, reflect.MakeFunc(in, func([]reflect.Value) (results []reflect.Value) {
+							for o := range in.NumOut() {
+								results = append(results, reflect.Zero(in.Out(o)))
+							}
+							return results
+						}))
+					case method.Type.IsVariadic() && at == method.Type.NumIn()-2:
+					default:
+						args = append(args, reflect.Zero(in))
+					}
+				}
+				func() {
+					defer func() {
+						if problem := recover(); problem != nil {
+							t.Errorf("%s: %s panics: %v\n%s", name, method.Name, problem, debug.Stack())
+						}
+					}()
+					target.Method(i).Call(args)
+				}()
+				cancel()
+			}
+		}
+	}
+}
+
+// rawCodec passes messages as they are.
+type rawCodec struct{}
+
+func (rawCodec) Name() string                       { return "proto" }
+func (rawCodec) Marshal(v any) ([]byte, error)      { return *v.(*[]byte), nil }
+func (rawCodec) Unmarshal(data []byte, v any) error { *v.(*[]byte) = data; return nil }
+
+// dialed is a client of a server that lasts as long as the test.
+func dialed(t *testing.T, server *grpc.Server) *Client {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	go server.Serve(listener) //nolint:errcheck // until it is stopped
+	t.Cleanup(server.Stop)
+	address, err := ParseAddress(listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	retry := Retry{Timeout: 2 * time.Second}
+	client, err := Connect(Options{Address: address, DialOptions: []grpc.DialOption{
+		grpc.WithChainUnaryInterceptor(retry.Interceptor()), grpc.WithChainStreamInterceptor(retry.StreamInterceptor())}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = client.Close() })
+	return client
 }
