@@ -12,6 +12,7 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -279,7 +280,8 @@ const leastEncoded = 4
 // URLs and in quotes, and in base64 with something before it, such as a user's name.
 func forms(secret string) []string {
 	quoted := strconv.Quote(secret)
-	list := []string{secret, url.QueryEscape(secret), url.PathEscape(secret), quoted[1 : len(quoted)-1]}
+	inJSON, _ := json.Marshal(secret) //nolint:errcheck // a string
+	list := []string{secret, url.QueryEscape(secret), url.PathEscape(secret), quoted[1 : len(quoted)-1], string(inJSON[1 : len(inJSON)-1])}
 	for i := range list {
 		list[i] = oneLine(list[i])
 	}
