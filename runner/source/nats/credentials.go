@@ -28,6 +28,7 @@ func (s *Source) userOption(read func() ([]byte, error)) client.Option {
 		if isBearer(token) && s.exposed.Load() && !s.config.TLS.Enabled && !s.config.AllowCleartext {
 			return "", errCleartext
 		}
+		s.jwt.Store(&token)
 		return token, nil
 	}, func(nonce []byte) ([]byte, error) {
 		text, err := read()
@@ -41,6 +42,14 @@ func (s *Source) userOption(read func() ([]byte, error)) client.Option {
 		defer pair.Wipe()
 		return pair.Sign(nonce)
 	})
+}
+
+// sent is the JWT that a server was sent last, "" for none.
+func (s *Source) sent() string {
+	if token := s.jwt.Load(); token != nil {
+		return *token
+	}
+	return ""
 }
 
 func readCredentials(file string) ([]byte, error) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/nats-io/jwt/v2"
@@ -59,6 +60,9 @@ func TestBearerTokens(t *testing.T) {
 			sent, err := options.UserJWT()
 			if test.refused != errors.Is(err, errCleartext) || !test.refused && sent != token {
 				t.Errorf("%+v: %q, %v", test, sent, err)
+			}
+			if text := source.quoted(errors.New("it says " + token)).Error(); strings.Contains(text, token[:40]) && sent != "" {
+				t.Errorf("%+v: the token is quoted: %s", test, text)
 			}
 			if signature, err := options.SignatureCB([]byte("nonce")); err != nil || user.Verify([]byte("nonce"), signature) != nil {
 				t.Errorf("%+v: it is not signed: %v", test, err)

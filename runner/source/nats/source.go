@@ -48,10 +48,11 @@ type Source struct {
 	invalid   error       // what is wrong with config
 	tls       *tls.Config // nil for none
 	exposed   atomic.Bool // the connection that is being made leads to another machine
-	most      int         // bytes of messages that may be held
-	pullBytes int         // most bytes to ask for at once
-	pullMsgs  int         // most messages, as each takes some memory besides
-	perChunk  int         // records
+	jwt       atomic.Pointer[string]
+	most      int // bytes of messages that may be held
+	pullBytes int // most bytes to ask for at once
+	pullMsgs  int // most messages, as each takes some memory besides
+	perChunk  int // records
 	times     times
 
 	position positions.Position // of the consumer; no lock, see source.Source
