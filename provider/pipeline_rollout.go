@@ -246,7 +246,7 @@ func (o *pipelineOperation) notThere(p *pachyderm.Pipeline, err error) (summary,
 		detail += "\n\nThe newest lines of its log:\n"
 	}
 	for _, line := range lines {
-		detail += "\n  " + line.Text
+		detail += "\n  " + pachyderm.Plain(line.Text)
 	}
 	return summary, detail
 }

@@ -250,7 +250,7 @@ func (p *pachydermProvider) Configure(ctx context.Context, req provider.Configur
 	}
 	c.options = pachyderm.Options{Address: credentials.Address, Token: credentials.Token, TokenFile: credentials.TokenFile, CACertificate: credentials.CACertificate,
 		UserAgent:   p.userAgent(req.TerraformVersion),
-		DialOptions: append([]grpc.DialOption{grpc.WithChainUnaryInterceptor(pachyderm.InSequence(), retry.Interceptor())}, p.dial...)}
+		DialOptions: append([]grpc.DialOption{grpc.WithChainUnaryInterceptor(pachyderm.InSequence(), retry.Interceptor()), grpc.WithChainStreamInterceptor(retry.StreamInterceptor())}, p.dial...)}
 	if err := c.check(); err != nil {
 		resp.Diagnostics.AddError("Pachyderm is not configured", sentence(err.Error()))
 		return

@@ -50,6 +50,7 @@ func reportOf(ctx context.Context, client *pachyderm.Client, p *pachyderm.Pipeli
 	}
 	slices.Reverse(said)
 	report := spoutlog.Read(said)
+	report.Problem = pachyderm.Plain(report.Problem)
 	if report.Problem == spoutlog.Killed {
 		report.Problem += ". " + outOfMemory(p)
 	}

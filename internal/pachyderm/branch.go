@@ -176,7 +176,7 @@ func (b *Branch) commit(id string) *pfs.Commit {
 
 func commitFrom(info *pfs.CommitInfo) *Commit {
 	c := &Commit{
-		ID: info.Commit.ID, Description: info.Description, Error: info.Error,
+		ID: info.GetCommit().GetID(), Description: info.Description, Error: info.Error,
 		Started: timeFrom(info.Started), Finishing: timeFrom(info.Finishing), Finished: timeFrom(info.Finished),
 		Auto:      info.Origin != nil && info.Origin.Kind == pfs.OriginKind_AUTO,
 		Origin:    strings.ToLower(info.GetOrigin().GetKind().String()),
@@ -205,13 +205,19 @@ func timeFrom(t *types.Timestamp) time.Time {
 // search ends at a finished commit below which settled says that none can be.
 func (b *Branch) Unfinished(ctx context.Context, head string, settled func(*Commit) bool) ([]*Commit, error) {
 	var unfinished []*Commit
+	const beside = 500 // bytes that a commit takes besides its description
+	size := 0
 	err := b.Ancestry(ctx, head, func(c *Commit) bool {
 		if c.Finished.IsZero() {
 			unfinished = append(unfinished, c)
-			return true
+			size += beside + len(c.Description)
+			return size <= maxList
 		}
 		return c.Error != "" || !settled(c)
 	})
+	if err == nil && size > maxList {
+		err = fmt.Errorf("%d and more commits of %s are not FINISHED", len(unfinished), b)
+	}
 	slices.Reverse(unfinished)
 	return unfinished, err
 }

@@ -83,6 +83,7 @@ func Connect(o Options) (*Client, error) {
 	options := []grpc.DialOption{
 		grpc.WithTransportCredentials(transport),
 		grpc.WithUserAgent(o.UserAgent),
+		grpc.WithChainUnaryInterceptor(callPlainly), grpc.WithChainStreamInterceptor(streamPlainly),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(MaxMessage), grpc.MaxCallSendMsgSize(MaxMessage)),
 		// A sidecar that is just being started, or a pachd that is back, is there
 		// long before the library, by itself, would try again: after a second at

@@ -30,7 +30,7 @@ func (b *Branch) Files(ctx context.Context, id string) ([]File, error) {
 	for err == nil {
 		var info *pfs.FileInfo
 		if info, err = stream.Recv(); err == nil && info.FileType == pfs.FileType_FILE {
-			files = append(files, File{Path: info.File.Path, Size: info.SizeBytes, Hash: hex.EncodeToString(info.Hash)})
+			files = append(files, File{Path: info.GetFile().GetPath(), Size: info.SizeBytes, Hash: hex.EncodeToString(info.Hash)})
 		}
 	}
 	if errors.Is(err, io.EOF) || IsNotFound(err) { // an empty commit has not even a root

@@ -32,6 +32,9 @@ type LogsOptions struct {
 	Own   bool          // lines of the worker, too
 }
 
+// maxLine is how much of a line is kept: Kubernetes and Loki cut longer ones.
+const maxLine = 256 << 10
+
 // Logs returns the newest lines that a pipeline's code has written, oldest
 // first.
 func (c *Client) Logs(ctx context.Context, id PipelineID, o LogsOptions) ([]LogLine, error) {
@@ -54,7 +57,7 @@ func (c *Client) Logs(ctx context.Context, id PipelineID, o LogsOptions) ([]LogL
 		if o.Spout {
 			job = "" // it is always "spout"
 		}
-		last = append(last, LogLine{Time: timeFrom(message.Ts), Worker: message.WorkerID, Job: job, Text: strings.TrimRight(message.Message, "\n"), User: message.User})
+		last = append(last, LogLine{Time: timeFrom(message.Ts), Worker: message.WorkerID, Job: job, Text: lineOf(message.Message), User: message.User})
 		if len(last) >= 2*o.Lines {
 			last = slices.Delete(last, 0, len(last)-o.Lines)
 		}
@@ -66,6 +69,13 @@ func (c *Client) Logs(ctx context.Context, id PipelineID, o LogsOptions) ([]LogL
 	// The lines of several pods come one pod after the other.
 	slices.SortStableFunc(last, func(a, b LogLine) int { return a.Time.Compare(b.Time) })
 	return last, nil
+}
+
+func lineOf(text string) string {
+	if len(text) > maxLine {
+		text = strings.Clone(text[:maxLine])
+	}
+	return strings.TrimRight(text, "\n")
 }
 
 // IsWithoutPods says that there is no pod whose log could be read, as of a

@@ -72,7 +72,7 @@ func (c *Client) InspectPipeline(ctx context.Context, id PipelineID) (*Pipeline,
 func pipelineFrom(id PipelineID, info *pps.PipelineInfo) *Pipeline {
 	request := askedFor(info)
 	return &Pipeline{
-		ID: id, Version: info.Version, Stopped: info.Stopped, Reason: info.Reason,
+		ID: id, Version: info.Version, Stopped: info.Stopped, Reason: Plain(info.Reason),
 		State:            strings.ToLower(strings.TrimPrefix(strings.TrimPrefix(info.State.String(), "PIPELINE_"), "STATE_")),
 		WorkersAvailable: info.GetDetails().GetWorkersAvailable(), WorkersRequested: info.GetDetails().GetWorkersRequested(),
 		IsSpout: info.Type == pps.PipelineInfo_PIPELINE_TYPE_SPOUT || info.GetDetails().GetSpout() != nil,

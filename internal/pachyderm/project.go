@@ -110,9 +110,13 @@ func projectFrom(info *pfs.ProjectInfo) *Project {
 	return &Project{Name: info.GetProject().GetName(), Description: info.Description, Created: timeFrom(info.CreatedAt)}
 }
 
+// maxList is how long a list may be: tens of thousands of pipelines.
+const maxList = 64 << 20
+
 // receive takes all that a stream sends.
-func receive[In, Out any](recv func() (In, error), from func(In) Out) ([]Out, error) {
+func receive[In interface{ Size() int }, Out any](recv func() (In, error), from func(In) Out) ([]Out, error) {
 	var all []Out
+	size := 0
 	for {
 		item, err := recv()
 		if errors.Is(err, io.EOF) {
@@ -120,6 +124,9 @@ func receive[In, Out any](recv func() (In, error), from func(In) Out) ([]Out, er
 		}
 		if err != nil {
 			return nil, err
+		}
+		if size += item.Size(); size > maxList {
+			return nil, fmt.Errorf("the list is longer than %d MiB", maxList>>20)
 		}
 		all = append(all, from(item))
 	}

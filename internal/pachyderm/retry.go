@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 )
 
 // Retry says how calls are bounded and repeated.
@@ -73,6 +75,49 @@ func (r Retry) Interceptor() grpc.UnaryClientInterceptor {
 			pause = min(pause+pause/2, r.Max)
 		}
 	}
+}
+
+// streamTimeouts is how many times the timeout of a call an answer in many
+// messages may take.
+const streamTimeouts = 20
+
+// StreamInterceptor ends an answer in many messages of which none has come for
+// the timeout, or that has no end.
+func (r Retry) StreamInterceptor() grpc.StreamClientInterceptor {
+	return func(ctx context.Context, desc *grpc.StreamDesc, conn *grpc.ClientConn, method string, open grpc.Streamer, options ...grpc.CallOption) (grpc.ClientStream, error) {
+		if r.Timeout <= 0 {
+			return open(ctx, desc, conn, method, options...)
+		}
+		ctx, cancel := context.WithTimeout(ctx, streamTimeouts*r.Timeout)
+		stream, err := open(ctx, desc, conn, method, options...)
+		if err != nil {
+			cancel()
+			return nil, err
+		}
+		return &watchedStream{ClientStream: stream, timeout: r.Timeout, end: cancel}, nil
+	}
+}
+
+// watchedStream is a stream that ends when nothing comes.
+type watchedStream struct {
+	grpc.ClientStream
+	timeout time.Duration
+	end     context.CancelFunc
+	late    bool
+}
+
+func (s *watchedStream) RecvMsg(message any) error {
+	timer := time.AfterFunc(s.timeout, s.end)
+	err := s.ClientStream.RecvMsg(message)
+	s.late = !timer.Stop() || s.late
+	if err == nil {
+		return nil
+	}
+	s.end()
+	if s.late && status.Code(err) == codes.Canceled {
+		return status.Errorf(codes.DeadlineExceeded, "nothing has come for %s", s.timeout)
+	}
+	return err
 }
 
 func isOnceOnly(method string) bool {

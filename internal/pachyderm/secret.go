@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -88,7 +89,8 @@ func redacted(err error, data map[string]string) error {
 	for _, value := range data {
 		for _, part := range append(strings.Split(value, "\n"), value, base64.StdEncoding.EncodeToString([]byte(value))) {
 			if len(part) >= 4 {
-				text = strings.ReplaceAll(text, part, "(redacted)")
+				quoted := strconv.Quote(part)
+				text = strings.NewReplacer(part, "(redacted)", quoted[1:len(quoted)-1], "(redacted)").Replace(text)
 			}
 		}
 	}

@@ -52,6 +52,10 @@ func Parse(environ []string) (Settings, error) {
 			problems.add(name, "", unknown(name))
 			continue
 		}
+		if v.Filled && strings.TrimSpace(value) == "" {
+			problems.add(name, "", "is empty, so that nothing would be guarded by it; write it into the Kubernetes secret, or take the reference to that out")
+			continue
+		}
 		if value == "" {
 			continue // as unset: a Kubernetes env entry cannot be left out conditionally
 		}

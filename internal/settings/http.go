@@ -11,7 +11,7 @@ import (
 type HTTP struct {
 	Address string      `env:"SPOUT_HTTP_ADDRESS" attribute:"http_address" doc:"IP address to listen on, for example ´127.0.0.1´ for ´kubectl port-forward´ and the other containers of the pod alone. Left out, all addresses of the pod, which Prometheus and the probes of Kubernetes need."`
 	Hosts   []string    `env:"SPOUT_HTTP_HOSTS" attribute:"http_hosts" doc:"Names by which others call the runner, for example ´orders.pachyderm.svc´. ´*.example.com´ stands for all names that end so, and ´*´ for any. Requests to IP addresses, to localhost and to the pod's own name are answered without it. The runner refuses all other names, so that a page in somebody's browser cannot reach it by a name of its own (DNS rebinding)."`
-	Token   string      `env:"SPOUT_HTTP_TOKEN" attribute:"http_token_secret.key" secret:"token" doc:"Token that requests to SPOUT_HTTP_PORT must carry, as a bearer token or as the password of HTTP basic authentication. ´/healthz´ and ´/readyz´ are answered without it, the latter without its reasons."`
+	Token   string      `env:"SPOUT_HTTP_TOKEN" attribute:"http_token_secret.key" secret:"token" filled:"true" doc:"Token that requests to SPOUT_HTTP_PORT must carry, as a bearer token or as the password of HTTP basic authentication. ´/healthz´ and ´/readyz´ are answered without it, the latter without its reasons."`
 	TLS     Certificate `attribute:"http_tls_secret" prefix:"SPOUT_HTTP_TLS" doc:"Kubernetes secret with a certificate, with which the runner answers at SPOUT_HTTP_PORT over HTTPS only."`
 }
 

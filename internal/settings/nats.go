@@ -44,7 +44,7 @@ type NATS struct {
 	NKey           NATSNKey  `attribute:"nkey_secret" prefix:"SPOUT_NATS" doc:"Kubernetes secret with the seed of an NKey, beginning with ´SU´. The runner proves that it has it, without sending it."`
 	User           NATSUser  `attribute:"user_credentials_secret" prefix:"SPOUT_NATS" doc:"Kubernetes secret with a credentials file, which has a user's JWT and seed, as ´nsc generate creds´ writes it."`
 	UserFile       string    `env:"SPOUT_NATS_USER_CREDENTIALS_FILE" attribute:"user_credentials_file" doc:"Such a file, of a secret that is mounted into the pod. The runner reads it again for each connection, so a user can be renewed while the spout runs."`
-	AllowCleartext bool      `env:"SPOUT_NATS_ALLOW_CLEARTEXT_CREDENTIALS" attribute:"allow_cleartext_credentials" default:"false" doc:"Whether a password or token may be sent without TLS. Everybody on the way can read it. Without this, the runner sends it to this machine only. NKeys and credentials files are never sent, so without TLS there is only a warning."`
+	AllowCleartext bool      `env:"SPOUT_NATS_ALLOW_CLEARTEXT_CREDENTIALS" attribute:"allow_cleartext_credentials" default:"false" doc:"Whether a password or token may be sent without TLS. Everybody on the way can read it. Without this, the runner sends it to this machine only. NKeys and the seeds of credentials files are never sent, so without TLS there is only a warning. The JWT of a credentials file is sent. One that is a bearer token is treated as a token."`
 }
 
 // Ways to log in, each a secret of its own.

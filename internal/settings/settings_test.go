@@ -103,6 +103,19 @@ func TestSecretsAreNotRendered(t *testing.T) {
 	}
 }
 
+// TestEmptySecrets: a secret that guards something is not taken for none, for which
+// the port would be open, TLS off or a mask easy to guess.
+func TestEmptySecrets(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"SPOUT_HTTP_TOKEN", "SPOUT_HTTP_TLS_CERT", "SPOUT_HTTP_TLS_KEY", "SPOUT_RECORD_MASK_KEY", "SPOUT_KAFKA_TLS_CERT"} {
+		for _, value := range []string{"", "\n", " \t"} {
+			if _, err := Parse(least(name + "=" + value)); err == nil || !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), "is empty") {
+				t.Errorf("%s=%q: %v", name, value, err)
+			}
+		}
+	}
+}
+
 // TestProblems: each message names the variable, the value and the fix.
 func TestProblems(t *testing.T) {
 	t.Parallel()

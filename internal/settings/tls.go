@@ -25,8 +25,8 @@ type OptionalTLS struct {
 
 // Certificate is a certificate with its key.
 type Certificate struct {
-	Cert string `env:"_CERT" attribute:"certificate_key" secret:"tls.crt" doc:"Certificate in PEM."`
-	Key  string `env:"_KEY" attribute:"private_key_key" secret:"tls.key" doc:"Key of that certificate in PEM."`
+	Cert string `env:"_CERT" attribute:"certificate_key" secret:"tls.crt" filled:"true" doc:"Certificate in PEM."`
+	Key  string `env:"_KEY" attribute:"private_key_key" secret:"tls.key" filled:"true" doc:"Key of that certificate in PEM."`
 }
 
 // any says whether anything is set that only TLS needs. A key alone is another

@@ -59,6 +59,7 @@ type Variable struct {
 	Address  bool
 	Set      bool
 	Line     bool
+	Filled   bool // a secret that guards something: with an empty one, nothing would
 
 	index []int
 }
@@ -184,7 +185,7 @@ func (c *collector) collect(t reflect.Type, in scope) {
 func newVariable(field reflect.StructField, in scope) Variable {
 	is := func(tag string) bool { return field.Tag.Get(tag) == "true" }
 	v := Variable{Name: in.prefix + field.Tag.Get("env"), Attribute: within(in.attribute, field.Tag.Get("attribute")), Kind: kindOf(field), Source: in.source,
-		Default: field.Tag.Get("default"), Doc: doc(field, in), Required: is("required"), Address: is("address"), Set: is("set"), Line: is("line"), index: in.index}
+		Default: field.Tag.Get("default"), Doc: doc(field, in), Required: is("required"), Address: is("address"), Set: is("set"), Line: is("line"), Filled: is("filled"), index: in.index}
 	if strings.HasPrefix(field.Tag.Get("env"), Prefix) {
 		v.Name = field.Tag.Get("env")
 	}

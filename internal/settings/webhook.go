@@ -63,7 +63,7 @@ type WebhookEndpoint struct {
 	Tolerance         Duration `attribute:"tolerance" default:"5m" doc:"How far the time of a signature may be from now. Older requests are refused, since somebody may have recorded them."`
 
 	MaxRate        int `attribute:"max_rate" default:"0" doc:"Most requests per second. More are answered with 429 and ´Retry-After´. 0 for no limit."`
-	MaxConcurrency int `attribute:"max_concurrency" default:"0" doc:"Most requests at once, those that wait for a commit included. More are answered with 429 and ´Retry-After´. 0 for no limit but SPOUT_WEBHOOK_MAX_CONNECTIONS."`
+	MaxConcurrency int `attribute:"max_concurrency" default:"0" doc:"Most requests at once of those who may send, those that wait for a commit included. More are answered with 429 and ´Retry-After´. 0 for no limit but SPOUT_WEBHOOK_MAX_CONNECTIONS."`
 }
 
 // WebhookHandshakes are the values of handshakes.

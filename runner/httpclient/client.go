@@ -11,14 +11,19 @@ package httpclient
 import (
 	"context"
 	"crypto/tls"
+	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // maxHeader is how long the header of an answer may be.
@@ -225,25 +230,70 @@ const maxQuote = 200
 
 // Quote returns what may be shown of words of the other side: one line, of at
 // most 200 bytes, without control characters and without the secrets, which it
-// may have been sent and repeat.
+// may have been sent and repeat, as they are or as they were encoded.
 func Quote(text string, secrets ...string) string { return QuoteUpTo(maxQuote, text, secrets...) }
+
+// maxSaid is how much of a text is looked at.
+const maxSaid = 64 << 10
 
 // QuoteUpTo is [Quote] with another number of bytes.
 func QuoteUpTo(most int, text string, secrets ...string) string {
-	for _, secret := range secrets { // before it is cut, which could leave a part of one
-		if secret != "" {
-			text = strings.ReplaceAll(text, secret, "(secret)")
+	cut := len(text) > maxSaid
+	text = oneLine(text[:min(len(text), maxSaid)])
+	var hidden []string // before it is cut, which could leave a part of one
+	longest := 0
+	for _, secret := range secrets {
+		for _, form := range forms(secret) {
+			hidden, longest = append(hidden, form, "(secret)"), max(longest, len(form))
 		}
 	}
-	text = strings.Join(strings.Fields(text[:min(len(text), 4*most)]), " ")
+	text = strings.NewReplacer(hidden...).Replace(text)
+	if cut { // at its end, there may be a part of one
+		text = text[:max(0, len(text)-longest)]
+	}
+	if len(text) <= most && !cut {
+		return text
+	}
+	return strings.ToValidUTF8(text[:min(len(text), most-len("…"))], "") + "…"
+}
+
+// oneLine leaves out what is no text: if it stood between the characters of a
+// secret, it would else hide it until it is left out.
+func oneLine(text string) string {
 	text = strings.Map(func(r rune) rune {
-		if r < ' ' || r >= 0x7f && r < 0xa0 {
+		switch {
+		case unicode.IsSpace(r):
+			return ' '
+		case unicode.IsControl(r):
 			return -1
 		}
 		return r
 	}, strings.ToValidUTF8(text, ""))
-	if len(text) <= most {
-		return text
+	return strings.Join(strings.Fields(text), " ")
+}
+
+// leastEncoded is how long a part of base64 must be: fewer characters would be in
+// any text.
+const leastEncoded = 4
+
+// forms are how a secret may appear in what the other side says: as it is, as in
+// URLs and in quotes, and in base64 with something before it, such as a user's name.
+func forms(secret string) []string {
+	quoted := strconv.Quote(secret)
+	inJSON, _ := json.Marshal(secret) //nolint:errcheck // a string
+	list := []string{secret, url.QueryEscape(secret), url.PathEscape(secret), quoted[1 : len(quoted)-1], string(inJSON[1 : len(inJSON)-1])}
+	for i := range list {
+		list[i] = oneLine(list[i])
 	}
-	return strings.ToValidUTF8(text[:most-len("…")], "") + "…"
+	for before := range 3 { // characters that depend on what is before and after are left out
+		encoded := base64.RawStdEncoding.EncodeToString(append(make([]byte, before), secret...))
+		from, to := []int{0, 2, 3}[before], len(encoded)
+		if (before+len(secret))%3 != 0 {
+			to--
+		}
+		if to-from >= leastEncoded {
+			list = append(list, encoded[from:to])
+		}
+	}
+	return slices.DeleteFunc(list, func(form string) bool { return form == "" })
 }

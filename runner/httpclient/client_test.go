@@ -6,6 +6,8 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +15,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -236,9 +239,30 @@ func TestQuote(t *testing.T) {
 	if got := Quote(strings.Repeat("hunter2-and-more", 60), "hunter2-and-more"); strings.Contains(got, "hunter2") {
 		t.Errorf("a part of a secret: %s", got)
 	}
+	for _, secret := range []string{"correct horse", "p%40ss w\"rd\\", "päss=?&wörd", "a  b\tcd", "hunter2", `<p&q>"x"`} {
+		plain, basic := "\x00user\x00"+secret, "user:"+secret
+		for _, said := range []string{secret, secret[:3] + "\x00" + secret[3:], strings.ReplaceAll(secret, " ", " \n "), secret[:1] + "\xff" + secret[1:], url.QueryEscape(secret),
+			"postgres://" + url.UserPassword("me", secret).String() + "@h", strconv.Quote(plain), `{"pass":` + jsonOf(secret) + `}`, base64.StdEncoding.EncodeToString([]byte(secret)),
+			base64.StdEncoding.EncodeToString([]byte(plain)), base64.StdEncoding.EncodeToString([]byte(basic)), strings.Repeat(" ", maxSaid-5) + secret} {
+			got := Quote("it says "+said, secret)
+			for _, form := range forms(secret) {
+				if strings.Contains(got, form) {
+					t.Errorf("%q has the secret %q as %q: %q", said, secret, form, got)
+				}
+			}
+			if !strings.Contains(got, "(secret)") && !strings.HasSuffix(got, "…") {
+				t.Errorf("%q becomes %q", said, got)
+			}
+		}
+	}
 	for _, text := range []string{strings.Repeat("x", 1<<20), strings.Repeat("€", 1<<20), strings.Repeat(" ", 1<<20)} {
 		if n := len(Quote(text)); n > maxQuote {
 			t.Errorf("%d bytes", n)
 		}
 	}
+}
+
+func jsonOf(text string) string {
+	quoted, _ := json.Marshal(text) //nolint:errcheck // a string
+	return string(quoted)
 }

@@ -258,3 +258,23 @@ func TestStatusIsDocumented(t *testing.T) {
 		t.Error("documented, but not served:", documented)
 	}
 }
+
+// TestNamesOfAnyBytes: a server's names of streams are bytes that may be no text.
+// They end neither the process nor the metrics, and are told apart.
+func TestNamesOfAnyBytes(t *testing.T) {
+	t.Parallel()
+	in, s := newObserved(t)
+	s.seen.Lags = nil
+	for _, name := range []string{"a\xff", "a\xfe", "a\ufffd", "b\x00\n\"", "c"} {
+		s.seen.Lags = append(s.seen.Lags, source.Lag{Stream: source.Stream{Name: name}, Records: 1, Age: 1})
+	}
+	families, err := in.Metrics.registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == metricLagRecords && len(f.Metric) != len(s.seen.Lags) {
+			t.Errorf("%d streams are served", len(f.Metric))
+		}
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/spoutcommit"
@@ -231,7 +232,11 @@ func bounded(lags []source.Lag, layout settings.Layout) []servedLag {
 	var served []servedLag
 	for i, l := range lags {
 		if i < lagsServed {
-			served = append(served, servedLag{labels(l.Stream.Name, strconv.Itoa(int(l.Stream.Partition))), l.Records, l.Age})
+			name := l.Stream.Name
+			if !utf8.ValidString(name) { // which Prometheus would not take
+				name = string(settings.AppendPathValue(nil, []byte(name)))
+			}
+			served = append(served, servedLag{labels(name, strconv.Itoa(int(l.Stream.Partition))), l.Records, l.Age})
 			continue
 		}
 		if i == lagsServed {

@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -90,6 +91,31 @@ func TestOtherMachinesReachNothing(t *testing.T) {
 	}
 	if err := checkExposure(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestBrowsersReachNothing: what a page of others may send to this machine's own addresses is refused.
+func TestBrowsersReachNothing(t *testing.T) {
+	Start(t)
+	for path, port := range map[string]int{"/v3/kv/range": portEtcd, "/api/v1/namespaces/default/secrets": portKubernetes} {
+		for _, host := range []string{"", "rebound.example"} {
+			request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+addr(port)+path, strings.NewReader(`{"key":"AA==","range_end":"AA=="}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			request.Host = host // if it is one
+			request.Header.Set("Origin", "http://page.example")
+			answer, err := http.DefaultClient.Do(request)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if answer.StatusCode < 400 {
+				t.Errorf("port %d, called %q, takes %s of a page: %s", port, host, path, answer.Status)
+			}
+			if err := answer.Body.Close(); err != nil {
+				t.Error(err)
+			}
+		}
 	}
 }
 

@@ -265,6 +265,38 @@ func TestOnlyAClustersFolderIsDeleted(t *testing.T) {
 	}
 }
 
+// TestFoldersOfOthers: a folder of another user, who could put other files into it or another folder in its place, is no
+// cluster's, whatever is in it and whatever leads there.
+func TestFoldersOfOthers(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("only root can make a folder another's")
+	}
+	theirs, link := t.TempDir(), filepath.Join(t.TempDir(), "link")
+	data := filepath.Join(theirs, "data", "x")
+	if err := errors.Join(os.WriteFile(filepath.Join(theirs, marker), nil, 0o600), os.Mkdir(filepath.Dir(data), 0o755), os.WriteFile(data, nil, 0o600),
+		os.Symlink(theirs, link), os.Chown(theirs, 1, 1)); err != nil {
+		t.Skip(err) // as where there are no other users
+	}
+	for _, dir := range []string{theirs, link} {
+		for what, err := range map[string]error{"claim": Claim(dir), "reset": Reset(dir)} {
+			if err == nil || !strings.Contains(err.Error(), "belongs to user 1") {
+				t.Errorf("%s of %s: %v", what, dir, err)
+			}
+		}
+	}
+	if _, err := os.Stat(data); err != nil {
+		t.Error(err)
+	}
+	// A link of another's can lead elsewhere at any moment.
+	if err := errors.Join(os.Chown(theirs, 0, 0), os.Lchown(link, 1, 1)); err != nil {
+		t.Fatal(err)
+	}
+	if err := Reset(link); err == nil {
+		t.Error("a link of another user's was followed")
+	}
+}
+
 func TestPachdLocks(t *testing.T) {
 	t.Parallel()
 	for name, want := range map[string]bool{

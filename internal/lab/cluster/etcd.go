@@ -38,11 +38,16 @@ func (c *Cluster) RestartEtcd(ctx context.Context) error {
 	return nil
 }
 
+// etcdHost is what etcd must be called by whoever speaks HTTP with it. It is no name that anything else can have: pages of
+// others, open in a browser of this machine, could otherwise read and write all of etcd, which allows that by default.
+const etcdHost = "etcd.pachcluster.invalid"
+
 func (c *Cluster) runEtcd(ctx context.Context) error {
 	client, peer := "http://"+addr(portEtcd), "http://"+addr(portEtcdPeer)
 	cmd := exec.Command(filepath.Join(c.programs.Dir, "etcd"), "--name", "cluster", "--data-dir", c.layout.data("etcd"),
 		"--listen-client-urls", "http://"+strings.Join(c.listen, fmt.Sprintf(":%d,http://", portEtcd))+fmt.Sprintf(":%d", portEtcd), "--advertise-client-urls", client,
 		"--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", "cluster="+peer,
+		"--host-whitelist="+etcdHost, "--cors=http://"+etcdHost+":80",
 		"--max-txn-ops=10000", "--max-request-bytes=33554432", "--log-level=warn")
 	cmd.Dir, cmd.Env = "/", []string{}
 	p, err := startProcess("etcd", c.layout.log("etcd"), cmd, c.lost)
@@ -147,6 +152,7 @@ func etcdCall(ctx context.Context, method string, request map[string]any, respon
 	if err != nil {
 		return err
 	}
+	req.Host = etcdHost
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return fmt.Errorf("etcd %s: %w", method, err)

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
 const loopback = "127.0.0.1"
@@ -74,6 +75,9 @@ func Claim(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
+	if err := checkOwner(dir); err != nil {
+		return err
+	}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return err
@@ -82,6 +86,26 @@ func Claim(dir string) error {
 		return fmt.Errorf("%s holds other files than a cluster's: name a folder that is new or empty (PACHCLUSTER_HOME)", dir)
 	}
 	return errors.Join(os.Chmod(dir, 0o700), os.WriteFile(filepath.Join(dir, marker), nil, 0o600))
+}
+
+// checkOwner returns an error if a folder is another user's, who could put other files in the place of the cluster's, and
+// another folder in its own place while it is deleted.
+func checkOwner(dir string) error {
+	info, err := os.Lstat(dir)
+	if err != nil {
+		return err
+	}
+	if owner := info.Sys().(*syscall.Stat_t).Uid; uint64(owner) != uint64(os.Geteuid()) {
+		return fmt.Errorf("%s belongs to user %d and not to you: name a folder of your own (PACHCLUSTER_HOME)", dir, owner)
+	}
+	if info.Mode()&os.ModeSymlink == 0 {
+		return nil
+	}
+	real, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		return err
+	}
+	return checkOwner(real)
 }
 
 func isClaimed(dir string) bool {
@@ -93,6 +117,9 @@ func isClaimed(dir string) bool {
 func Reset(dir string) error {
 	if _, err := os.Stat(dir); errors.Is(err, os.ErrNotExist) {
 		return nil
+	}
+	if err := checkOwner(dir); err != nil {
+		return err
 	}
 	if !isClaimed(dir) {
 		return fmt.Errorf("%s is no cluster's folder: nothing is deleted, since the file %s is not in it", dir, marker)

@@ -74,9 +74,9 @@ func (s *Source) connectOptions() ([]client.Option, error) {
 		} else {
 			return nil, errors.New("SPOUT_NATS_USER_CREDENTIALS is not a credentials file: it must have a JWT and a seed, as nsc generate creds writes it")
 		}
-		options = append(options, client.UserCredentialBytes([]byte(c.User.Creds)))
+		options = append(options, s.userOption(func() ([]byte, error) { return []byte(c.User.Creds), nil }))
 	case c.UserFile != "":
-		options = append(options, client.UserCredentials(c.UserFile))
+		options = append(options, s.userOption(func() ([]byte, error) { return readCredentials(c.UserFile) }))
 	}
 	return options, nil
 }
@@ -103,6 +103,7 @@ func (d dialer) Dial(network, to string) (net.Conn, error) {
 	if d.s.config.OnlyThisMachine() && !address.IsLoopback(to) {
 		return nil, errCleartext
 	}
+	d.s.exposed.Store(!address.IsLoopback(to))
 	ctx, cancel := context.WithTimeout(d.s.running, d.s.times.request)
 	defer cancel()
 	conn, err := (&net.Dialer{}).DialContext(ctx, network, to)

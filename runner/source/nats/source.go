@@ -47,10 +47,12 @@ type Source struct {
 	options   []client.Option
 	invalid   error       // what is wrong with config
 	tls       *tls.Config // nil for none
-	most      int         // bytes of messages that may be held
-	pullBytes int         // most bytes to ask for at once
-	pullMsgs  int         // most messages, as each takes some memory besides
-	perChunk  int         // records
+	exposed   atomic.Bool // the connection that is being made leads to another machine
+	jwt       atomic.Pointer[string]
+	most      int // bytes of messages that may be held
+	pullBytes int // most bytes to ask for at once
+	pullMsgs  int // most messages, as each takes some memory besides
+	perChunk  int // records
 	times     times
 
 	position positions.Position // of the consumer; no lock, see source.Source

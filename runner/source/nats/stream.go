@@ -43,7 +43,7 @@ func (s *Source) prepare(ctx context.Context) (*session, error) {
 // quoted is what may be shown of an error: the server may say in it what it
 // likes, as the password that it was sent.
 func (s *Source) quoted(err error) error {
-	return source.Quoted(err, s.config.Login.Password, s.config.Token.Token)
+	return source.Quoted(err, s.config.Login.Password, s.config.Token.Token, s.sent())
 }
 
 func (s *Source) tryPrepare(ctx context.Context) (*session, error) {

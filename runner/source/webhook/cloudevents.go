@@ -105,6 +105,10 @@ func (r *received) add(list []event, e *cloudEvent, what string) ([]event, error
 	if version := e.attribute("specversion"); version != "1.0" {
 		return nil, malformed("%s has another specversion than 1.0; nothing of the request was taken", what)
 	}
+	origin, id := e.attribute("source"), e.attribute("id")
+	if strings.IndexByte(origin, 0) >= 0 || strings.IndexByte(id, 0) >= 0 { // where one ends could not be told
+		return nil, malformed("%s has the character U+0000 in its source or id; nothing of the request was taken", what)
+	}
 	at := r.at
 	if text := e.attribute("time"); text != "" {
 		var err error
@@ -126,7 +130,6 @@ func (r *received) add(list []event, e *cloudEvent, what string) ([]event, error
 	if err := r.need(recordMemory + eventMemory + cap(headers.Raw)); err != nil {
 		return nil, err
 	}
-	origin, id := e.attribute("source"), e.attribute("id")
 	record := source.Record{Timestamp: at.UnixMilli(), Key: []byte(origin + " " + id), Value: e.data, Headers: headers, Detail: &source.Detail{ID: []byte(id)}}
 	return append(list, event{records: []source.Record{record}, identified: true, id: redelivery.Hash(r.endpoint.name, []byte(origin+"\x00"+id))}), nil
 }

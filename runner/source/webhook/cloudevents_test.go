@@ -66,6 +66,9 @@ func TestEventsThatAreKnown(t *testing.T) {
 	o.want(batch(event("a", "1", "a1"), event("a", "2", "a2")), 200, `{"records":2,"known":0}`)
 	o.want(batch(event("a", "2", "again"), event("b", "1", "b1"), event("b", "1", "b1"), event("a1", "", "x")), 400, "event 4 has no id")
 	o.want(batch(event("a", "2", "again"), event("b", "1", "b1"), event("b", "1", "b1")), 200, `{"records":1,"known":2}`)
+	// One whose source and id come to the same text as another's would be lost.
+	o.want(batch(`{"specversion":"1.0","id":"c","source":"a\u0000b","type":"t"}`), 400, "U+0000")
+	o.want(batch(`{"specversion":"1.0","id":"b\u0000c","source":"a","type":"t"}`), 400, "U+0000")
 	if got := o.values(); !slices.Equal(got, []string{`"a1"`, `"a2"`, `"b1"`}) {
 		t.Errorf("%q", got)
 	}

@@ -63,21 +63,30 @@ func (e *endpoint) load() error {
 
 func (e *endpoint) hasHandshake(name string) bool { return slices.Contains(e.Handshakes, name) }
 
-// enter takes a place for a request. It is not ok if there is none.
-func (e *endpoint) enter() bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.MaxConcurrency > 0 && e.active >= e.MaxConcurrency {
-		return false
-	}
-	e.active++
-	return true
+// place is one of those that an endpoint has for requests. Only who may send
+// takes one: strangers could else hold them all by bodies that do not come.
+type place struct {
+	endpoint *endpoint
+	taken    bool
 }
 
-func (e *endpoint) leave() {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.active--
+func (p *place) enter() error {
+	p.endpoint.mu.Lock()
+	defer p.endpoint.mu.Unlock()
+	if p.endpoint.MaxConcurrency > 0 && p.endpoint.active >= p.endpoint.MaxConcurrency {
+		return &refusal{status: http.StatusTooManyRequests, reason: "concurrency", text: "too many requests at once", after: time.Second}
+	}
+	p.endpoint.active++
+	p.taken = true
+	return nil
+}
+
+func (p *place) leave() {
+	if p.taken {
+		p.endpoint.mu.Lock()
+		defer p.endpoint.mu.Unlock()
+		p.endpoint.active--
+	}
 }
 
 // crowded says whether no more requests can come before one is answered.

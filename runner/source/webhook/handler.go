@@ -78,10 +78,6 @@ func (s *Source) refuse(e *endpoint, w http.ResponseWriter, r *http.Request, why
 // serve answers a request to an endpoint; the error is a *refusal, nil if it was
 // answered.
 func (s *Source) serve(e *endpoint, w http.ResponseWriter, r *http.Request, control *http.ResponseController) error {
-	if !e.enter() {
-		return &refusal{status: http.StatusTooManyRequests, reason: "concurrency", text: "too many requests at once", after: time.Second}
-	}
-	defer e.leave()
 	if r.Method != http.MethodPost {
 		return e.question(w, r)
 	}
@@ -102,7 +98,9 @@ func (s *Source) serve(e *endpoint, w http.ResponseWriter, r *http.Request, cont
 	}
 	giveBack := func() { s.memory.give(held) }
 	read := s.listener.conns.reads(r)
-	events, err := s.receive(e, r, arrived, room)
+	p := place{endpoint: e}
+	defer p.leave()
+	events, err := s.receive(e, r, arrived, room, &p)
 	read()
 	if err == nil {
 		var answered bool
@@ -175,11 +173,16 @@ func (s *Source) count(n int) {
 }
 
 // receive reads a request and takes it apart, if its sender may send.
-func (s *Source) receive(e *endpoint, r *http.Request, arrived time.Time, room func(int) bool) ([]event, error) {
+func (s *Source) receive(e *endpoint, r *http.Request, arrived time.Time, room func(int) bool, p *place) ([]event, error) {
 	secrets := e.secrets.current()
 	proof, err := e.scheme.before(r, secrets, arrived)
 	if err != nil {
 		return nil, unauthorized(err)
+	}
+	if proof == nil {
+		if err := p.enter(); err != nil {
+			return nil, err
+		}
 	}
 	limit := s.unpack.limit
 	if r.ContentLength > int64(limit) {
@@ -198,6 +201,9 @@ func (s *Source) receive(e *endpoint, r *http.Request, arrived time.Time, room f
 		}
 		if err := proof.check(secrets, body); err != nil {
 			return nil, unauthorized(err)
+		}
+		if err := p.enter(); err != nil {
+			return nil, err
 		}
 	}
 	if !e.rate.allows(arrived) {

@@ -5,6 +5,7 @@
 package webhook
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"fmt"
@@ -330,4 +331,23 @@ func (at *target) post(path, headers, body string, within time.Duration, statuse
 		}
 	}
 	at.t.Errorf("%s: %s", path, last)
+}
+
+// TestStrangersTakeNoPlaces: who has proven nothing holds none of the places that
+// an endpoint has for requests, however slowly a body comes.
+func TestStrangersTakeNoPlaces(t *testing.T) {
+	t.Parallel()
+	o := open(t, endpoints(t, fmt.Sprintf(`{"e":{"path":"/e","auth":"github","max_concurrency":1,"secret_files":[%q]}}`, secretFile(t, "planted"))), nil)
+	for range 3 {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(o.base, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close() //nolint:errcheck // the test ends
+		fmt.Fprintf(conn, "POST /e HTTP/1.1\r\nHost: x\r\nX-Hub-Signature-256: sha256=%064d\r\nContent-Length: 100\r\nExpect: 100-continue\r\n\r\n", 0)
+		if line, err := bufio.NewReader(conn).ReadString('\n'); err != nil || !strings.Contains(line, "100") { // its body is being read
+			t.Fatalf("%q, %v", line, err)
+		}
+	}
+	o.want(o.post("/e", "X-Hub-Signature-256: sha256="+hmacHex("planted", "{}"), "{}"), 200, `"records":1`)
 }

@@ -197,8 +197,11 @@ func (k *kubelet) environment(p *pod, c *container) (map[string]string, error) {
 	if env["HOME"] == "" {
 		env["HOME"] = p.dir
 	}
-	if env["SPOUT_HTTP_ADDRESS"] == "" {
-		env["SPOUT_HTTP_ADDRESS"] = p.ip // so that two runners can have the same port, as in pods with addresses of their own
+	// So that two runners can have the same port, as in pods with addresses of their own, and other machines reach none.
+	for name, listens := range map[string]bool{"SPOUT_HTTP_ADDRESS": true, "SPOUT_WEBHOOK_ADDRESS": env["SPOUT_SOURCE"] == "webhook"} {
+		if listens && env[name] == "" {
+			env[name] = p.ip
+		}
 	}
 	env["HOSTNAME"] = p.name
 	env["PEER_PORT"] = strconv.Itoa(p.sidecarPort())

@@ -185,6 +185,12 @@ func TestPodsHaveAddresses(t *testing.T) {
 			t.Errorf("%q, %v; want %q", got["SPOUT_HTTP_ADDRESS"], err, want)
 		}
 	}
+	for source, want := range map[string]string{"webhook": p.ip, "kafka": ""} { // which would refuse it
+		got, err := k.environment(p, &container{name: UserContainer, spec: object{"env": []any{object{"name": "SPOUT_SOURCE", "value": source}}}})
+		if err != nil || got["SPOUT_WEBHOOK_ADDRESS"] != want {
+			t.Errorf("a runner of %s takes requests at %q, %v; want %q", source, got["SPOUT_WEBHOOK_ADDRESS"], err, want)
+		}
+	}
 }
 
 // TestSandbox runs a command in real namespaces: it sees its image and volumes, even inside folders of the host, and the

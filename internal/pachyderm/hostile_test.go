@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pachyderm
+
+import (
+	"context"
+	"encoding/base64"
+	"net"
+	"reflect"
+	"runtime/debug"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pachyderm/pachyderm/v2/src/pfs"
+	"github.com/pachyderm/pachyderm/v2/src/pps"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// A server that harms whoever asks it: each list goes on for ever with messages
+// of 1 MiB, but for those that never begin.
+type (
+	hostilePFS struct{ pfs.UnimplementedAPIServer }
+	hostilePPS struct{ pps.UnimplementedAPIServer }
+)
+
+const (
+	escape = "\x1b]52;c;cm0=\a\x1b[2J\u009b2J"
+	mega   = 1 << 20
+)
+
+var megabyte = strings.Repeat("x", mega)
+
+func (*hostilePFS) InspectRepo(context.Context, *pfs.InspectRepoRequest) (*pfs.RepoInfo, error) {
+	return nil, status.Error(codes.NotFound, "repo "+escape+"not found\nat all"+strings.Repeat(" ", 4*mega))
+}
+
+func (*hostilePFS) ListRepo(_ *pfs.ListRepoRequest, stream pfs.API_ListRepoServer) error {
+	for {
+		if err := stream.Send(&pfs.RepoInfo{Repo: &pfs.Repo{Name: "r"}, Description: megabyte}); err != nil {
+			return err
+		}
+	}
+}
+
+func (*hostilePFS) ListProject(_ *pfs.ListProjectRequest, stream pfs.API_ListProjectServer) error {
+	<-stream.Context().Done()
+	return stream.Context().Err()
+}
+
+func (*hostilePFS) ListBranch(_ *pfs.ListBranchRequest, stream pfs.API_ListBranchServer) error {
+	return status.Error(codes.Unknown, escape+megabyte)
+}
+
+func (*hostilePFS) ListCommit(_ *pfs.ListCommitRequest, stream pfs.API_ListCommitServer) error {
+	for {
+		if err := stream.Send(&pfs.CommitInfo{Description: megabyte}); err != nil {
+			return err
+		}
+	}
+}
+
+func (*hostilePPS) GetLogs(_ *pps.GetLogsRequest, stream pps.API_GetLogsServer) error {
+	for range 128 {
+		if err := stream.Send(&pps.LogMessage{User: true, Message: megabyte}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (*hostilePPS) ListJob(_ *pps.ListJobRequest, stream pps.API_ListJobServer) error {
+	for {
+		if err := stream.Send(&pps.JobInfo{Reason: escape + megabyte}); err != nil {
+			return err
+		}
+	}
+}
+
+// TestHostileServer: whatever a server sends takes bounded memory and time, and
+// nothing of it reaches a terminal but text.
+func TestHostileServer(t *testing.T) {
+	t.Parallel()
+	server := grpc.NewServer()
+	pfs.RegisterAPIServer(server, &hostilePFS{})
+	pps.RegisterAPIServer(server, &hostilePPS{})
+	client := dialed(t, server)
+	plain := func(what, text string) {
+		if len(text) > maxWords+1000 || strings.ContainsAny(text, "\x1b\a\u009b") {
+			t.Errorf("%s: %d bytes, %.100q", what, len(text), text)
+		}
+	}
+
+	_, err := client.InspectRepo(t.Context(), RepoID{"default", "r"})
+	if !IsNotFound(err) || !strings.Contains(Reason(err), "not found\nat all") {
+		t.Errorf("an error is %.100v", err)
+	}
+	plain("an error", err.Error())
+	_, err = client.listBranches(t.Context(), RepoID{"default", "r"})
+	if err == nil {
+		t.Fatal("there are branches")
+	}
+	plain("an error of a stream", err.Error())
+
+	if _, err = client.ListRepos(t.Context()); err == nil || !strings.Contains(err.Error(), "longer than 64 MiB") {
+		t.Errorf("a list without an end: %v", err)
+	}
+	if _, err = client.Branch("default", "r", "master").Unfinished(t.Context(), "c", nil); err == nil || !strings.Contains(err.Error(), "and more commits") {
+		t.Errorf("commits without an end: %v", err)
+	}
+	if _, err = client.ListProjects(t.Context()); !IsTimeout(err) {
+		t.Errorf("a list that does not begin: %v", err)
+	}
+	lines, err := client.Logs(t.Context(), PipelineID{"default", "p"}, LogsOptions{Lines: 20})
+	if err != nil || len(lines) != 20 || len(lines[0].Text) > maxLine {
+		t.Errorf("%d lines of %v", len(lines), err)
+	}
+	jobs, err := client.NewestJobs(t.Context(), PipelineID{"default", "p"}, 3)
+	if err != nil || len(jobs) != 3 {
+		t.Fatalf("%d jobs, %v", len(jobs), err)
+	}
+	plain("a job", jobs[0].Reason)
+}
+
+// TestQuotedSecrets: the values of a secret are in no error that quotes them.
+func TestQuotedSecrets(t *testing.T) {
+	t.Parallel()
+	value := `{"auths":{"r.example":{"auth":"planted"}}}`
+	for _, said := range []string{value, strconv.Quote(value), strconv.Quote("first\n" + value), base64.StdEncoding.EncodeToString([]byte(value))} {
+		err := redacted(status.Error(codes.InvalidArgument, "data[x]: Invalid value: "+said), map[string]string{"x": value})
+		if strings.Contains(err.Error(), "planted") || !strings.Contains(err.Error(), "(redacted)") {
+			t.Errorf("%s: %v", said, err)
+		}
+	}
+}
+
+// TestEmptyAnswers: answers in which nothing is, or nothing of what should be,
+// are no reason to panic, whatever was asked.
+func TestEmptyAnswers(t *testing.T) {
+	t.Parallel()
+	// Of each message: nothing; an empty message, or an empty text, in each of its first fields; numbers.
+	var messages, numbers []byte
+	for field := range byte(15) {
+		messages = append(messages, (field+1)<<3|2, 0)
+		numbers = append(numbers, (field+1)<<3, 1)
+	}
+	for name, answer := range map[string][]byte{"nothing": nil, "empty messages": messages, "numbers": numbers, "file": {1<<3 | 2, 0, 2 << 3, 1}} {
+		server := grpc.NewServer(grpc.ForceServerCodec(rawCodec{}), grpc.UnknownServiceHandler(func(_ any, stream grpc.ServerStream) error {
+			var request []byte
+			if err := stream.RecvMsg(&request); err != nil {
+				return err
+			}
+			return stream.SendMsg(&answer)
+		}))
+		client := dialed(t, server)
+		for _, target := range []reflect.Value{reflect.ValueOf(client), reflect.ValueOf(client.Branch("p", "r", "b"))} {
+			for i := range target.NumMethod() {
+				method := target.Type().Method(i)
+				if slices.Contains([]string{"Close", "CreateDocument", "UpdateDocument"}, method.Name) { // the latter need a document
+					continue
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+				args := []reflect.Value{}
+				for at := range method.Type.NumIn() - 1 {
+					in := method.Type.In(at + 1)
+					switch {
+					case in == reflect.TypeFor[context.Context]():
+						args = append(args, reflect.ValueOf(ctx))
+					case in.Kind() == reflect.Pointer:
+						args = append(args, reflect.New(in.Elem()))
+					case in.Kind() == reflect.Func:
+						args = append(args, reflect.MakeFunc(in, func([]reflect.Value) (results []reflect.Value) {
+							for o := range in.NumOut() {
+								results = append(results, reflect.Zero(in.Out(o)))
+							}
+							return results
+						}))
+					case method.Type.IsVariadic() && at == method.Type.NumIn()-2:
+					default:
+						args = append(args, reflect.Zero(in))
+					}
+				}
+				func() {
+					defer func() {
+						if problem := recover(); problem != nil {
+							t.Errorf("%s: %s panics: %v\n%s", name, method.Name, problem, debug.Stack())
+						}
+					}()
+					target.Method(i).Call(args)
+				}()
+				cancel()
+			}
+		}
+	}
+}
+
+// rawCodec passes messages as they are.
+type rawCodec struct{}
+
+func (rawCodec) Name() string                       { return "proto" }
+func (rawCodec) Marshal(v any) ([]byte, error)      { return *v.(*[]byte), nil }
+func (rawCodec) Unmarshal(data []byte, v any) error { *v.(*[]byte) = data; return nil }
+
+// dialed is a client of a server that lasts as long as the test.
+func dialed(t *testing.T, server *grpc.Server) *Client {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	go server.Serve(listener) //nolint:errcheck // until it is stopped
+	t.Cleanup(server.Stop)
+	address, err := ParseAddress(listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	retry := Retry{Timeout: 2 * time.Second}
+	client, err := Connect(Options{Address: address, DialOptions: []grpc.DialOption{
+		grpc.WithChainUnaryInterceptor(retry.Interceptor()), grpc.WithChainStreamInterceptor(retry.StreamInterceptor())}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = client.Close() })
+	return client
+}
