@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"runtime"
 	"time"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
@@ -231,6 +232,7 @@ func (b *batcher) hand(ctx context.Context, end *batchEnd) error {
 	}
 	select {
 	case <-s.put:
+		runtime.GC() // what it took is garbage all at once, and the next one takes as much
 		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("batch: %w", ctx.Err())
