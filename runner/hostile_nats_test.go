@@ -186,7 +186,8 @@ func hostileNATS(largest int) map[string]*jetStream {
 		"arguments without end": {instead: map[string]func(*natsConn, string, string){"STREAM.INFO": func(to *natsConn, _, _ string) {
 			pour(to, []byte("MSG "+strings.Repeat("x", 1<<20)), 1000)
 		}}},
-		"messages without end":   {deliver: send(100_000, strings.Repeat("x", 1<<20), func(i uint64) (uint64, string) { return i + 1, "c" }), records: 50},
+		// No more than fit: a server that sends more than it was asked for is left, and this one begins but once.
+		"messages without end":   {deliver: send(100_000, strings.Repeat("x", 1<<20), func(i uint64) (uint64, string) { return i + 1, "c" }), records: 15},
 		"a last sequence":        {deliver: send(1, "hi", func(uint64) (uint64, string) { return 1<<63 - 1, "c" })},
 		"a greeting without end": {greeting: func(conn net.Conn) { pour(conn, []byte("INFO "+strings.Repeat("x", 1<<20)), 3000) }},
 		"a password that is repeated": {refusal: func(connect string) string {
