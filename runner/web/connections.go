@@ -32,6 +32,8 @@ type connections struct {
 	entries map[net.Conn]*list.Element
 	order   list.List // of *entry; the one that has moved last is the last
 	counts  map[netip.Prefix]int
+	served  int        // with those that were closed, whose goroutines have not noticed yet
+	fewer   *sync.Cond // served are
 }
 
 type entry struct {
@@ -61,7 +63,9 @@ const addressShare = 2
 const leastShare = 4
 
 func newConnections(limit int) *connections {
-	return &connections{limit: limit, share: max(limit/addressShare, leastShare), entries: map[net.Conn]*list.Element{}, counts: map[netip.Prefix]int{}}
+	c := &connections{limit: limit, share: max(limit/addressShare, leastShare), entries: map[net.Conn]*list.Element{}, counts: map[netip.Prefix]int{}}
+	c.fewer = sync.NewCond(&c.mu)
+	return c
 }
 
 // connectionLimit leaves most of the process's file descriptors to ingestion.
@@ -77,6 +81,13 @@ func connectionLimit() int {
 func (c *connections) changed(conn net.Conn, state http.ConnState) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	switch state {
+	case http.StateNew:
+		c.served++
+	case http.StateClosed, http.StateHijacked:
+		c.served--
+		c.fewer.Signal()
+	}
 	element, known := c.entries[conn]
 	switch {
 	case state == http.StateNew:
@@ -92,6 +103,26 @@ func (c *connections) changed(conn net.Conn, state http.ConnState) {
 		}
 		c.order.MoveToBack(element)
 	}
+}
+
+// servedShare is how many times the connections may be served, with those that
+// were closed: on a busy machine, others come faster than that is noticed.
+const servedShare = 2
+
+// acceptor is a listener that waits while too many connections are served.
+type acceptor struct {
+	net.Listener
+	*connections
+}
+
+// Accept implements [net.Listener].
+func (a acceptor) Accept() (net.Conn, error) {
+	a.mu.Lock()
+	for a.served >= servedShare*a.limit {
+		a.fewer.Wait()
+	}
+	a.mu.Unlock()
+	return a.Listener.Accept()
 }
 
 func (c *connections) add(conn net.Conn) {

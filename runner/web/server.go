@@ -49,8 +49,9 @@ func Listen(s settings.Settings, r Runner, metrics http.Handler, logger hclog.Lo
 func listen(s settings.Settings, r Runner, metrics http.Handler, logger hclog.Logger, l limits) (*Server, error) {
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
+	conns := newConnections(l.connections)
 	server := &http.Server{
-		Handler: Handler(r, metrics, newAccess(s.HTTP)), ConnState: newConnections(l.connections).changed, Protocols: &protocols,
+		Handler: Handler(r, metrics, newAccess(s.HTTP)), ConnState: conns.changed, Protocols: &protocols,
 		ReadHeaderTimeout: l.header, ReadTimeout: l.request, WriteTimeout: l.answer, IdleTimeout: l.idle, MaxHeaderBytes: maxHeader,
 		ErrorLog: log.New(&throttled{log: logger}, "", 0),
 	}
@@ -64,7 +65,7 @@ func listen(s settings.Settings, r Runner, metrics http.Handler, logger hclog.Lo
 	if err != nil {
 		return nil, err
 	}
-	return &Server{listener: listener, http: server}, nil
+	return &Server{listener: acceptor{listener, conns}, http: server}, nil
 }
 
 // Addr is where the server listens.
