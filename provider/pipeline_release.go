@@ -72,7 +72,7 @@ func (o *pipelineOperation) releaseAfter(p *pachyderm.Pipeline, head string) err
 	if deadline, ok := o.ctx.Deadline(); ok {
 		within = min(within, time.Until(deadline)/2) // the other half is for the delete
 	}
-	ctx, cancel := context.WithTimeoutCause(o.ctx, within, fmt.Errorf("there was no commit that says so within %s", within.Round(time.Millisecond)))
+	ctx, cancel := o.connection.within(o.ctx, within)
 	defer cancel()
 	spec := p.Spec
 	spec.Cmd = append([]string{runnerCommand[0]}, settings.ReleaseArguments...)
@@ -92,8 +92,11 @@ func (o *pipelineOperation) releaseAfter(p *pachyderm.Pipeline, head string) err
 		if released {
 			return nil
 		}
+		if o.ctx.Err() != nil {
+			return o.ctx.Err()
+		}
 		if ctx.Err() != nil {
-			return context.Cause(ctx)
+			return fmt.Errorf("there was no commit that says so within %s", within.Round(time.Millisecond))
 		}
 		if err != nil {
 			tflog.Debug(ctx, "looking for the commit that says it", map[string]any{"error": pachyderm.Reason(err)})

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/pachtest"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/spoutcommit"
 )
@@ -62,16 +63,22 @@ func TestDestroyReleases(t *testing.T) {
 func TestDestroyThatReleasesNothing(t *testing.T) {
 	t.Parallel()
 	s := pachtest.New(t)
-	i := newInstance(t, s)
-	config := postgresSpout(object{"timeouts": object{"delete": "2s"}})
-	i.must(i.apply(config))
+	deadlines := newDeadlines()
+	i := newInstance(t, s, WithDeadlines(deadlines.within))
+	i.must(i.apply(postgresSpout(nil)))
 	commitAs(t, s, orders, readOnce)
-	said := i.destroy()
+	update := s.Inject(pachtest.Fault{Method: "CreatePipeline"})
+	destroyed := make(chan []*tfprotov6.Diagnostic, 1)
+	go func() { destroyed <- i.destroy() }()
+	<-update.Reached()
+	<-s.Inject(pachtest.Fault{Method: "InspectPipeline"}).Reached() // the update was answered
+	deadlines.pass(releaseTime)
+	said := <-destroyed
 	var text strings.Builder
 	for _, d := range said {
 		text.WriteString(d.Summary + "\n" + d.Detail + "\n")
 	}
-	if err := contains(text.String(), "replication slot orders of the database shop at 127.0.0.1", "SELECT pg_drop_replication_slot('orders'); DROP PUBLICATION IF EXISTS \"orders\""); err != nil {
+	if err := contains(text.String(), "no commit that says so within 2m0s", "replication slot orders of the database shop at 127.0.0.1", "SELECT pg_drop_replication_slot('orders'); DROP PUBLICATION IF EXISTS \"orders\""); err != nil {
 		t.Error(err)
 	}
 	if len(s.Pipelines("")) > 0 || errorsIn(said) != "" {

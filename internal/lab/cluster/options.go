@@ -48,7 +48,8 @@ type Options struct {
 	// BackOff is the first delay before a container that fails again and again is restarted, one second by default. It
 	// doubles up to 30 times this, and starts anew once the container has run for 60 times this. A kubelet has 10 seconds.
 	BackOff time.Duration
-	// Quick has programs built in two thirds of the time, if none are there yet. They are slower.
+	// Quick has programs built in less than half of the time, if none are there yet. They are slower, and lack what is said
+	// at omitted.
 	Quick bool
 	// WithoutPachctl leaves pachctl out of them. The methods that run it fail then.
 	WithoutPachctl bool
