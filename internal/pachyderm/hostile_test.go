@@ -88,7 +88,7 @@ func TestHostileServer(t *testing.T) {
 	server := grpc.NewServer()
 	pfs.RegisterAPIServer(server, &hostilePFS{})
 	pps.RegisterAPIServer(server, &hostilePPS{})
-	client := dialed(t, server)
+	client := dialed(t, server, time.Minute)
 	plain := func(what, text string) {
 		if len(text) > maxWords+1000 || strings.ContainsAny(text, "\x1b\a\u009b") {
 			t.Errorf("%s: %d bytes, %.100q", what, len(text), text)
@@ -112,7 +112,7 @@ func TestHostileServer(t *testing.T) {
 	if _, err = client.Branch("default", "r", "master").Unfinished(t.Context(), "c", nil); err == nil || !strings.Contains(err.Error(), "and more commits") {
 		t.Errorf("commits without an end: %v", err)
 	}
-	if _, err = client.ListProjects(t.Context()); !IsTimeout(err) {
+	if _, err = dialed(t, server, time.Second).ListProjects(t.Context()); !IsTimeout(err) {
 		t.Errorf("a list that does not begin: %v", err)
 	}
 	lines, err := client.Logs(t.Context(), PipelineID{"default", "p"}, LogsOptions{Lines: 20})
@@ -156,14 +156,14 @@ func TestEmptyAnswers(t *testing.T) {
 			}
 			return stream.SendMsg(&answer)
 		}))
-		client := dialed(t, server)
+		client := dialed(t, server, time.Minute)
 		for _, target := range []reflect.Value{reflect.ValueOf(client), reflect.ValueOf(client.Branch("p", "r", "b"))} {
 			for i := range target.NumMethod() {
 				method := target.Type().Method(i)
 				if slices.Contains([]string{"Close", "CreateDocument", "UpdateDocument"}, method.Name) { // the latter need a document
 					continue
 				}
-				ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 				args := []reflect.Value{}
 				for at := range method.Type.NumIn() - 1 {
 					in := method.Type.In(at + 1)
@@ -206,7 +206,7 @@ func (rawCodec) Marshal(v any) ([]byte, error)      { return *v.(*[]byte), nil }
 func (rawCodec) Unmarshal(data []byte, v any) error { *v.(*[]byte) = data; return nil }
 
 // dialed is a client of a server that lasts as long as the test.
-func dialed(t *testing.T, server *grpc.Server) *Client {
+func dialed(t *testing.T, server *grpc.Server, timeout time.Duration) *Client {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -218,7 +218,7 @@ func dialed(t *testing.T, server *grpc.Server) *Client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	retry := Retry{Timeout: 2 * time.Second}
+	retry := Retry{Timeout: timeout}
 	client, err := Connect(Options{Address: address, DialOptions: []grpc.DialOption{
 		grpc.WithChainUnaryInterceptor(retry.Interceptor()), grpc.WithChainStreamInterceptor(retry.StreamInterceptor())}})
 	if err != nil {

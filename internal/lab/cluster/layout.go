@@ -101,11 +101,11 @@ func checkOwner(dir string) error {
 	if info.Mode()&os.ModeSymlink == 0 {
 		return nil
 	}
-	real, err := filepath.EvalSymlinks(dir)
+	target, err := filepath.EvalSymlinks(dir)
 	if err != nil {
 		return err
 	}
-	return checkOwner(real)
+	return checkOwner(target)
 }
 
 func isClaimed(dir string) bool {
