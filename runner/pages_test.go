@@ -3,6 +3,7 @@
 package main
 
 import (
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -38,6 +39,26 @@ func TestCommandsOfThePages(t *testing.T) {
 	for _, want := range []string{"check", "position rewind", "position show <[project/]pipeline[@branch]>", "position verify <[project/]pipeline[@branch]>"} {
 		if !seen[want] {
 			t.Errorf("no page shows %s; seen: %v", want, seen)
+		}
+	}
+}
+
+// TestTheGuideListsEveryCommand compares the guide's table, which is written by
+// hand, with the commands that there are.
+func TestTheGuideListsEveryCommand(t *testing.T) {
+	guide, err := os.ReadFile("../internal/gendoc/runner.md.tmpl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var c commands
+	leaves := kong.Must(&c, kong.Name("/spout-runner"), kong.Vars{"podConfig": podConfigDefault()}).Model.Leaves(true)
+	if len(leaves) < 5 {
+		t.Fatalf("there are %d commands only", len(leaves))
+	}
+	for _, leaf := range leaves {
+		name := strings.TrimSuffix(leaf.FullPath(), " run") // the default
+		if !strings.Contains(string(guide), "\n| `"+name+"` |") {
+			t.Errorf("internal/gendoc/runner.md.tmpl does not list %s", name)
 		}
 	}
 }

@@ -180,7 +180,7 @@ func (v *server) explained(err error) error {
 	case pg != nil && pg.Code == codeBadPassword:
 		return stopf("PostgreSQL at %s refuses the password of the user %s: %s. Change the secret of SPOUT_POSTGRES_USERNAME and SPOUT_POSTGRES_PASSWORD", where, v.settings.Name(), pg.Message)
 	case pg != nil && pg.Code == codeNoAccess:
-		return stopf("PostgreSQL at %s does not let the user %s in: %s. It must be allowed in pg_hba.conf, to the database %s and for replication, and have the attribute LOGIN", where, v.settings.Name(), pg.Message, v.settings.Database)
+		return stopf("PostgreSQL at %s does not let the user %s in: %s. pg_hba.conf must have an entry for the user and the database %s, since the keyword replication stands for physical replication only, and the user needs the attribute LOGIN", where, v.settings.Name(), pg.Message, v.settings.Database)
 	case pg != nil && pg.Code == codeNoDatabase:
 		return stopf("PostgreSQL at %s: %s. Change SPOUT_POSTGRES_DATABASE", where, pg.Message)
 	case pg != nil && pg.Code == codeNoRight:

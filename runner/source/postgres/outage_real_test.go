@@ -247,13 +247,15 @@ func TestLogins(t *testing.T) {
 	server, err := postgrescluster.Start(t.Context(), postgrescluster.Options{Fast: true,
 		Files:  map[string]string{"server.crt": own.Chain, "server.key": own.Key, "ca.crt": trusted.PEM},
 		Config: map[string]string{"ssl": "on", "ssl_cert_file": "../server.crt", "ssl_key_file": "../server.key", "ssl_ca_file": "../ca.crt"},
-		Access: []string{"hostssl all robot all cert", "hostssl replication robot all cert", "host all clear all password", "host replication clear all password"}})
+		Access: []string{"hostssl all robot all cert", "hostssl replication robot all cert", "host all clear all password", "host replication clear all password",
+			"host replication outsider all scram-sha-256", "host all outsider all reject"}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(server.Stop)
 	if err := server.Exec(t.Context(), "CREATE TABLE t (id int PRIMARY KEY)", "INSERT INTO t VALUES (1)", "CREATE PUBLICATION p FOR TABLE t",
 		"CREATE ROLE reader LOGIN REPLICATION PASSWORD 'sesame'", "CREATE ROLE robot LOGIN REPLICATION", "CREATE ROLE clear LOGIN REPLICATION PASSWORD 'sesame'", "CREATE ROLE weak LOGIN PASSWORD 'sesame'",
+		"CREATE ROLE outsider LOGIN REPLICATION PASSWORD 'sesame'",
 		"GRANT SELECT ON t TO reader, robot, clear"); err != nil {
 		t.Fatal(err)
 	}
@@ -281,6 +283,10 @@ func TestLogins(t *testing.T) {
 		t.Error(err)
 	}
 	if err := newReader(t, base("weak")).Open(t.Context(), nil); !source.IsStop(err) || !strings.Contains(err.Error(), "REPLICATION") {
+		t.Error(err)
+	}
+	// The entry for replication does not let it in.
+	if err := newReader(t, base("outsider")).Open(t.Context(), nil); !source.IsStop(err) || !strings.Contains(err.Error(), "pg_hba.conf must have an entry for the user and the database "+postgrescluster.Database) {
 		t.Error(err)
 	}
 	name := withTLS(base("reader"))
