@@ -310,25 +310,21 @@ func signalContainer(pod Pod, name string, sig syscall.Signal) error {
 	return fmt.Errorf("container %s of pod %s: %w", name, pod.Name, os.ErrProcessDone)
 }
 
+// object is one of the API server's.
+type object = map[string]any
+
 // startSidecarPod is StartSidecar of a real Kubernetes: a pod of the sidecar alone, as the pipeline's controller has it.
 func (c *Cluster) startSidecarPod(ctx context.Context, project, pipeline string) (address string, stop func(), err error) {
-	text, err := c.lab.Kubectl(ctx, "get", "replicationcontrollers", "--selector=pipelineProject="+project+",pipelineName="+pipeline, "--output=json")
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	var spec object
+	err = kubernetes.Await(ctx, func(ctx context.Context) (err error) {
+		spec, err = c.podSpec(ctx, project, pipeline)
+		return err
+	})
 	if err != nil {
 		return "", nil, err
 	}
-	type object = map[string]any
-	var list struct {
-		Items []struct {
-			Spec struct{ Template struct{ Spec object } }
-		}
-	}
-	if err := json.Unmarshal([]byte(text), &list); err != nil {
-		return "", nil, err
-	}
-	if len(list.Items) == 0 {
-		return "", nil, fmt.Errorf("pipeline %s/%s has no replication controller", project, pipeline)
-	}
-	spec := list.Items[len(list.Items)-1].Spec.Template.Spec
 	containers, _ := spec["containers"].([]any)
 	spec["containers"] = slices.DeleteFunc(containers, func(c any) bool { o, _ := c.(object); return o["name"] != StorageContainer })
 	delete(spec, "initContainers")
@@ -341,8 +337,6 @@ func (c *Cluster) startSidecarPod(ctx context.Context, project, pipeline string)
 		return "", nil, err
 	}
 	stop = func() { _ = c.lab.DeletePod(context.Background(), namespace, name, 0) } // an error means that it has gone
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
 	err = kubernetes.Await(ctx, func(ctx context.Context) error {
 		pods, err := c.lab.Pods(ctx, namespace, "app="+name)
 		if err != nil || len(pods) == 0 || pods[0].Status.PodIP == "" {
@@ -356,4 +350,24 @@ func (c *Cluster) startSidecarPod(ctx context.Context, project, pipeline string)
 		return "", nil, err
 	}
 	return address, stop, nil
+}
+
+// podSpec returns what the newest controller of a pipeline makes pods of. It is an error that there is none yet.
+func (c *Cluster) podSpec(ctx context.Context, project, pipeline string) (object, error) {
+	text, err := c.lab.Kubectl(ctx, "get", "replicationcontrollers", "--selector=pipelineProject="+project+",pipelineName="+pipeline, "--output=json")
+	if err != nil {
+		return nil, err
+	}
+	var list struct {
+		Items []struct {
+			Spec struct{ Template struct{ Spec object } }
+		}
+	}
+	if err := json.Unmarshal([]byte(text), &list); err != nil {
+		return nil, err
+	}
+	if len(list.Items) == 0 {
+		return nil, fmt.Errorf("pipeline %s/%s has no replication controller", project, pipeline)
+	}
+	return list.Items[len(list.Items)-1].Spec.Template.Spec, nil
 }
