@@ -45,7 +45,7 @@ func TestSpoutWithoutAPod(t *testing.T) {
 		}{
 			{"failure", kafkaSpout(object{"description": "fails"}), []string{"no such node"}},
 			{"crashing", transformSpout(object{"transform.image": "broken:1"}), []string{"manifest unknown"}},
-			{"timeout", kafkaSpout(object{"description": "no pod", "timeouts": object{"create": "7m"}}), []string{"took too long", "0 of 1 workers", "kubectl describe pod", "pipelineProject=default,pipelineName=timeout"}},
+			{"timeout", kafkaSpout(object{"description": "no pod", "timeouts": object{"create": "7m"}}), []string{"took too long", "0 of 1 workers", "kubectl describe replicationcontrollers,pods", "pipelineProject=default,pipelineName=timeout"}},
 			{"memory", kafkaSpout(object{"description": "no pod", "timeouts": object{"create": "7m"}, "resource_limits": object{"memory": "24Mi"}, "runner": object{"memory_budget": "64MiB"}}),
 				[]string{"OOMKilled", `resource_limits.memory = "24Mi" allows`, "to 208MiB", "runner.memory_budget = 64MiB"}},
 			// A cluster that grows on demand takes its time.

@@ -67,9 +67,10 @@ func outOfMemory(p *pachyderm.Pipeline) string {
 }
 
 // podUnknown is what to do about a pod of which Pachyderm says nothing, such as
-// one with a container that ends again and again.
+// one with a container that ends again and again, or one that Kubernetes does
+// not admit: only its controller's events say that.
 func podUnknown(p *pachyderm.Pipeline) string {
-	text := fmt.Sprintf("Pachyderm does not say why its pod does not work. Kubernetes does: kubectl describe pod -n <namespace of Pachyderm> -l pipelineProject=%s,pipelineName=%s", p.ID.Project, p.ID.Name)
+	text := fmt.Sprintf("Pachyderm does not say why its pod does not work. Kubernetes does: kubectl describe replicationcontrollers,pods -n <namespace of Pachyderm> -l pipelineProject=%s,pipelineName=%s", p.ID.Project, p.ID.Name)
 	if memoryLimit(p) != "" {
 		text += "\n\nIf that says OOMKilled, it takes more memory than " + limitToRaise(p) + "."
 	}

@@ -64,7 +64,7 @@ func TestRefused(t *testing.T) {
 		"label":          {`metadata = { labels = { team = "not a label" } }`, `label`},
 		"label-name":     {`metadata = { labels = { "no/label/name" = "x" } }`, `label`},
 		"annotation":     {`metadata = { annotations = { "no annotation" = "x" } }`, `annotation`},
-		"priority":       {`scheduling = { priority_class_name = "no-such-class" }`, `no-such-class`},
+		"priority":       {`scheduling = { priority_class_name = "no-such-class" }`, `kubectl describe replicationcontrollers,pods`},
 		"selector":       {`scheduling = { node_selector = { disk = "ssd" } }`, `(node selector|node affinity)`},
 		"selector-value": {`scheduling = { node_selector = { disk = "not a value" } }`, `(node_selector|nodeSelector|label)`},
 		"pod-spec":       {`pod_spec = jsonencode({ restartPolicy = "Sometimes" })`, `restartPolicy`},
@@ -184,4 +184,22 @@ func TestRestrictedPod(t *testing.T) {
 	// As the guide on problems says.
 	pod := podOf(t, l, "restricted")
 	t.Log(kubectl(t, l, "exec", "-n", "default", "-c", "user", "pod/"+pod.Metadata.Name, "--", "/spout-runner", "check"))
+}
+
+// TestNotAdmitted: where Kubernetes takes a controller and none of its pods, of
+// which Pachyderm says nothing, the command that the provider names tells why.
+func TestNotAdmitted(t *testing.T) {
+	c, l, _ := start(t)
+	w := written(t, c, spout("not-admitted", "4m", `scheduling = { priority_class_name = "no-such-class" }
+  wait_for = "created"`))
+	if said, err := apply(t, w); err != nil {
+		t.Fatal(said)
+	}
+	eventually(t, "the controller's events name the class", func(ctx context.Context) error {
+		said, err := l.Kubectl(ctx, "describe", "replicationcontrollers,pods", "-n", "default", "-l", "pipelineProject=default,pipelineName=not-admitted")
+		if err == nil && !strings.Contains(said, "no PriorityClass with name no-such-class was found") {
+			err = errors.New(said)
+		}
+		return err
+	})
 }
