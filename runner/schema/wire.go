@@ -184,7 +184,7 @@ func (r *Registry) inHeaders(headers source.Headers, at int) (id int, rest []byt
 		case at == 0 && bytes.EqualFold(name, []byte("content-type")) && bytes.HasPrefix(content, []byte(azureType)):
 			guid, ok := parseGUID(content[len(azureType):])
 			if !ok {
-				return 0, nil, false, refusef("its content type %.100q names no schema", content)
+				return 0, nil, false, refusef("its content type names no schema")
 			}
 			id, rest, found = r.number(wireID{byGUID, guid}), nil, true
 		}
