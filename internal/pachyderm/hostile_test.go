@@ -6,6 +6,8 @@ import (
 	"context"
 	"encoding/base64"
 	"net"
+	"os"
+	"path/filepath"
 	"reflect"
 	"runtime/debug"
 	"slices"
@@ -208,6 +210,52 @@ func (rawCodec) Unmarshal(data []byte, v any) error { *v.(*[]byte) = data; retur
 // dialed is a client of a server that lasts as long as the test.
 func dialed(t *testing.T, server *grpc.Server, timeout time.Duration) *Client {
 	t.Helper()
+	address := listening(t, server)
+	retry := Retry{Timeout: timeout}
+	client, err := Connect(Options{Address: address, DialOptions: []grpc.DialOption{
+		grpc.WithChainUnaryInterceptor(retry.Interceptor()), grpc.WithChainStreamInterceptor(retry.StreamInterceptor())}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = client.Close() })
+	return client
+}
+
+// TestRepeatedToken: a server that repeats the token that it was sent, in one
+// piece or with control characters within, has it in no error.
+func TestRepeatedToken(t *testing.T) {
+	t.Parallel()
+	const token = "0123456789abcdef-planted"
+	said := map[string]string{
+		"as it is": "bad token " + token, "divided": "bad " + token[:5] + "\x1b" + token[5:], "in base64": base64.StdEncoding.EncodeToString([]byte(token)),
+		"where it is cut": strings.Repeat("x", maxWords-len(token)+3) + token + strings.Repeat("y", mega),
+	}
+	file := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(file, []byte(token+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range said {
+		server := grpc.NewServer(grpc.UnknownServiceHandler(func(any, grpc.ServerStream) error { return status.Error(codes.Unknown, text) }))
+		address := listening(t, server)
+		for _, o := range []Options{{Address: address, Token: token}, {Address: address, TokenFile: file}} {
+			client, err := Connect(o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = client.Close() })
+			_, unary := client.InspectRepo(t.Context(), RepoID{"p", "r"})
+			_, stream := client.ListRepos(t.Context())
+			for _, err := range []error{unary, stream} {
+				if err == nil || strings.Contains(err.Error(), token[:12]) || strings.Contains(err.Error(), base64.StdEncoding.EncodeToString([]byte(token))[:12]) {
+					t.Errorf("%s: %.300v", name, err)
+				}
+			}
+		}
+	}
+}
+
+func listening(t *testing.T, server *grpc.Server) Address {
+	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -218,12 +266,5 @@ func dialed(t *testing.T, server *grpc.Server, timeout time.Duration) *Client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	retry := Retry{Timeout: timeout}
-	client, err := Connect(Options{Address: address, DialOptions: []grpc.DialOption{
-		grpc.WithChainUnaryInterceptor(retry.Interceptor()), grpc.WithChainStreamInterceptor(retry.StreamInterceptor())}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = client.Close() })
-	return client
+	return address
 }
