@@ -3,8 +3,18 @@
 package schema
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 )
 
 // TestRefusalsSayNoValue: why a value does not fit is told to logs and to whoever
@@ -52,5 +62,43 @@ func TestMemberLikeAColumn(t *testing.T) {
 	}
 	if got, err := shape.Apply(nil, value); err != nil || strings.Contains(string(got), "hidden") {
 		t.Errorf("%q, %v", got, err)
+	}
+}
+
+// TestFirstSchemaIsUnknown: a producer whose first record names what a registry
+// has no place for holds up nothing, though nothing of the registry was read
+// before. A registry of Confluent's answers 404 without a code of its own to
+// numbers of more than 32 bits and, before 7.8, to GUIDs.
+func TestFirstSchemaIsUnknown(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/vnd.schemaregistry.v1+json")
+		w.WriteHeader(http.StatusNotFound)
+		if id, ok := strings.CutPrefix(r.URL.Path, "/schemas/ids/"); ok {
+			if n, err := strconv.ParseInt(id, 10, 32); err == nil {
+				fmt.Fprintf(w, `{"error_code":40403,"message":"Schema %d not found"}`, n)
+				return
+			}
+		}
+		_, _ = io.WriteString(w, `{"error_code":404,"message":"HTTP 404 Not Found"}`)
+	}))
+	defer server.Close()
+	for name, value := range map[string][]byte{
+		"a number of 64 bits": {0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6},
+		"more than 31 bits":   append([]byte{0, 0, 0, 0, 0}, "\xff\xff\xff\xff\xff\xff"...),
+		"a GUID":              append([]byte{1}, make([]byte, 20)...),
+	} {
+		r := newRegistry(t, server.URL, io.Discard)
+		id, _, err := r.Split(&source.Record{Value: value}, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		_, err = r.Lookup(ctx, id)
+		cancel()
+		var refused *Refused
+		if !errors.As(err, &refused) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
