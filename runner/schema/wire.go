@@ -94,10 +94,10 @@ func (r *Registry) Split(rec *source.Record, key bool) (id int, payload []byte, 
 	return r.split(rec, key, false)
 }
 
-// Named returns the number of the schema that a record's value names; it is not
-// ok if it names none.
-func (r *Registry) Named(rec *source.Record) (id int, ok bool) {
-	id, _, err := r.split(rec, false, true)
+// Named returns the number of the schema that a record's value, or its key,
+// names; it is not ok if it names none.
+func (r *Registry) Named(rec *source.Record, key bool) (id int, ok bool) {
+	id, _, err := r.split(rec, key, true)
 	return id, err == nil
 }
 
