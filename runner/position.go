@@ -76,7 +76,7 @@ func (t branchTarget) open(ctx context.Context) (*pachyderm.Client, *pachyderm.P
 // connectAs connects with the token that was found, or the one that an id token
 // stands for.
 func connectAs(ctx context.Context, found *pachyderm.Credentials) (*pachyderm.Client, error) {
-	options := pachyderm.Options{Address: found.Address, Token: found.Token, TokenFile: found.TokenFile, CACertificate: found.CACertificate, UserAgent: "spout-runner/" + version}
+	options := pachyderm.Options{Address: found.Address, Token: found.Token, TokenFile: found.TokenFile, CACertificate: found.CACertificate, UserAgent: "spout-runner/" + version, CallTimeout: callTimeout}
 	if found.IDToken != "" {
 		client, err := pachyderm.Connect(options)
 		if err != nil {

@@ -66,6 +66,19 @@ func (*hostilePFS) ListCommit(_ *pfs.ListCommitRequest, stream pfs.API_ListCommi
 	}
 }
 
+func (*hostilePFS) WalkFile(_ *pfs.WalkFileRequest, stream pfs.API_WalkFileServer) error {
+	for {
+		if err := stream.Send(&pfs.FileInfo{File: &pfs.File{Path: megabyte}, FileType: pfs.FileType_FILE}); err != nil {
+			return err
+		}
+	}
+}
+
+func (*hostilePFS) GetFile(_ *pfs.GetFileRequest, stream pfs.API_GetFileServer) error {
+	<-stream.Context().Done()
+	return stream.Context().Err()
+}
+
 func (*hostilePPS) GetLogs(_ *pps.GetLogsRequest, stream pps.API_GetLogsServer) error {
 	for range 128 {
 		if err := stream.Send(&pps.LogMessage{User: true, Message: megabyte}); err != nil {
@@ -113,6 +126,17 @@ func TestHostileServer(t *testing.T) {
 	}
 	if _, err = client.Branch("default", "r", "master").Unfinished(t.Context(), "c", nil); err == nil || !strings.Contains(err.Error(), "and more commits") {
 		t.Errorf("commits without an end: %v", err)
+	}
+	if _, err = client.Branch("default", "r", "master").Files(t.Context(), "c"); err == nil || !strings.Contains(err.Error(), "takes more than 256 MiB") {
+		t.Errorf("files without an end: %v", err)
+	}
+	patient, err := Connect(Options{Address: listening(t, server), CallTimeout: time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer patient.Close() //nolint:errcheck // it has done its work
+	if _, err = patient.Branch("default", "r", "master").ReadFile(t.Context(), "c", "/f"); !IsTimeout(err) {
+		t.Errorf("a file that does not come: %v", err)
 	}
 	if _, err = dialed(t, server, time.Second).ListProjects(t.Context()); !IsTimeout(err) {
 		t.Errorf("a list that does not begin: %v", err)
