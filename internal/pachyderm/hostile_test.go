@@ -79,6 +79,21 @@ func (*hostilePFS) GetFile(_ *pfs.GetFileRequest, stream pfs.API_GetFileServer) 
 	return stream.Context().Err()
 }
 
+// Names as none are.
+func (*hostilePFS) InspectBranch(context.Context, *pfs.InspectBranchRequest) (*pfs.BranchInfo, error) {
+	of := &pfs.Branch{Name: escape + megabyte, Repo: &pfs.Repo{Name: escape, Type: pfs.UserRepoType, Project: &pfs.Project{Name: escape}}}
+	return &pfs.BranchInfo{Branch: &pfs.Branch{Name: escape}, Head: &pfs.Commit{ID: escape}, DirectProvenance: []*pfs.Branch{of}, Subvenance: []*pfs.Branch{of}}, nil
+}
+
+func (*hostilePFS) InspectCommit(context.Context, *pfs.InspectCommitRequest) (*pfs.CommitInfo, error) {
+	return &pfs.CommitInfo{Commit: &pfs.Commit{ID: escape}, ParentCommit: &pfs.Commit{ID: escape}, Error: escape + megabyte}, nil
+}
+
+func (*hostilePPS) ListPipeline(_ *pps.ListPipelineRequest, stream pps.API_ListPipelineServer) error {
+	return stream.Send(&pps.PipelineInfo{Pipeline: &pps.Pipeline{Name: escape, Project: &pfs.Project{Name: escape}}, Reason: escape,
+		Details: &pps.PipelineInfo_Details{RecentError: escape + megabyte}})
+}
+
 func (*hostilePPS) GetLogs(_ *pps.GetLogsRequest, stream pps.API_GetLogsServer) error {
 	for range 128 {
 		if err := stream.Send(&pps.LogMessage{User: true, Message: megabyte}); err != nil {
@@ -127,6 +142,22 @@ func TestHostileServer(t *testing.T) {
 	if _, err = client.Branch("default", "r", "master").Unfinished(t.Context(), "c", nil); err == nil || !strings.Contains(err.Error(), "and more commits") {
 		t.Errorf("commits without an end: %v", err)
 	}
+	branch, err := client.InspectBranch(t.Context(), BranchID{"default", "r", "master"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain("a branch", branch.ID.String()+branch.Head+branch.Readers[0].String())
+	plain("a branch's provenance", branch.Provenance[0].String())
+	commit, err := client.Branch("default", "r", "master").Inspect(t.Context(), "c")
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain("a commit", commit.ID+commit.ParentID+commit.Error)
+	pipelines, err := client.ListPipelines(t.Context())
+	if err != nil || len(pipelines) != 1 {
+		t.Fatalf("%d pipelines, %v", len(pipelines), err)
+	}
+	plain("a pipeline", pipelines[0].ID.String()+pipelines[0].Reason+pipelines[0].RecentError)
 	if _, err = client.Branch("default", "r", "master").Files(t.Context(), "c"); err == nil || !strings.Contains(err.Error(), "takes more than 256 MiB") {
 		t.Errorf("files without an end: %v", err)
 	}
