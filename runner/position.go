@@ -31,7 +31,7 @@ type positionCommand struct {
 // branchTarget names an output branch of a cluster, from anywhere.
 type branchTarget struct {
 	Spout                     string `arg:"" name:"[project/]pipeline[@branch]" help:"The spout. Defaults: the project default, and the pipeline's output branch."`
-	Address                   string `placeholder:"ADDRESS" help:"Address of pachd, for example grpcs://HOST:PORT, to which the token in $$PACHYDERM_AUTH_TOKEN is sent (default: as pachctl has it, $$PACHD_ADDRESS or its configuration)."`
+	Address                   string `placeholder:"ADDRESS" help:"Address of pachd, for example grpcs://HOST:PORT, to which the token of $$PACHYDERM_AUTH_TOKEN, $$PACHYDERM_AUTH_TOKEN_FILE or $$PACHYDERM_ID_TOKEN is sent (default: as pachctl has it, $$PACHD_ADDRESS or its configuration)."`
 	Config                    string `placeholder:"FILE" help:"pachctl's configuration (default: $$PACH_CONFIG or ~/.pachyderm/config.json)."`
 	AllowCleartextCredentials bool   `help:"Send a token without TLS to another machine, too, where the network is trusted."`
 
@@ -54,7 +54,7 @@ func (t branchTarget) open(ctx context.Context) (*pachyderm.Client, *pachyderm.P
 	for _, warning := range found.Warnings {
 		fmt.Fprintln(os.Stderr, "spout-runner:", warning)
 	}
-	client, err := pachyderm.Connect(pachyderm.Options{Address: found.Address, Token: found.Token, CACertificate: found.CACertificate, UserAgent: "spout-runner/" + version})
+	client, err := connectAs(ctx, found)
 	if err != nil {
 		return nil, nil, nil, err
 	}
@@ -71,6 +71,23 @@ func (t branchTarget) open(ctx context.Context) (*pachyderm.Client, *pachyderm.P
 		return nil, nil, nil, errors.Join(err, client.Close())
 	}
 	return client, pipeline, client.Branch(id.Project, id.Name, cmp.Or(branch, pipeline.OutputBranch)), nil
+}
+
+// connectAs connects with the token that was found, or the one that an id token
+// stands for.
+func connectAs(ctx context.Context, found *pachyderm.Credentials) (*pachyderm.Client, error) {
+	options := pachyderm.Options{Address: found.Address, Token: found.Token, TokenFile: found.TokenFile, CACertificate: found.CACertificate, UserAgent: "spout-runner/" + version, CallTimeout: callTimeout}
+	if found.IDToken != "" {
+		client, err := pachyderm.Connect(options)
+		if err != nil {
+			return nil, err
+		}
+		options.Token, err = client.Login(ctx, found.IDToken)
+		if err := errors.Join(err, client.Close()); err != nil {
+			return nil, err
+		}
+	}
+	return pachyderm.Connect(options)
 }
 
 type showCommand struct {
@@ -237,8 +254,8 @@ func (h *heldBranch) read(raw json.RawMessage) error {
 // print writes tables for people.
 func (h *heldBranch) print(out io.Writer, now time.Time) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	line := func(format string, args ...any) {
-		fmt.Fprintf(w, format+"\n", args...) //nolint:errcheck // Flush tells
+	line := func(format string, args ...any) { // names are those that Pachyderm tells
+		fmt.Fprintln(w, pachyderm.Plain(fmt.Sprintf(format, args...))) //nolint:errcheck // Flush tells
 	}
 	switch {
 	case h.Commits > 0:

@@ -5,10 +5,14 @@ package main
 import (
 	"encoding/json"
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/pachtest"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/spoutcommit"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/audit"
@@ -56,6 +60,43 @@ bbb     2026-01-31T11:58:00Z  2m0s  age     7        1      70
 	h.Source = "other"
 	if err := h.read(nil); err == nil || !strings.Contains(err.Error(), "other") {
 		t.Error(err)
+	}
+}
+
+// TestTokensOfTheEnvironment: each variable that may hold a token is heeded.
+func TestTokensOfTheEnvironment(t *testing.T) { // sets the environment: not parallel
+	server := pachtest.New(t, pachtest.WithAuth("root-token"))
+	server.AddIDToken("id-token", "somebody@example.com", time.Now().Add(time.Hour))
+	file := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(file, []byte("root-token\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	all := map[string]string{pachyderm.EnvToken: "root-token", pachyderm.EnvTokenFile: file, pachyderm.EnvIDToken: "id-token"}
+	for name, value := range all {
+		for other := range all {
+			t.Setenv(other, "")
+		}
+		t.Setenv(name, value)
+		_, _, _, err := branchTarget{Spout: "spout", Address: server.Address()}.open(t.Context()) //nolint:dogsled // there is none
+		if err == nil || !strings.Contains(err.Error(), "there is no pipeline spout") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestHostileNames: what a Pachyderm says of commits changes nothing in a
+// terminal but the lines it stands in.
+func TestHostileNames(t *testing.T) {
+	t.Parallel()
+	const hostile = "\x1b]52;c;cm0=\a\x1b[2J\u009b2Jx\x9by"
+	h := &heldBranch{Project: "default", Repo: "orders", Branch: "master", Source: "kafka"}
+	h.add(&pachyderm.Commit{ID: hostile}, spoutcommit.Description{Source: "kafka", Reason: hostile, Writer: hostile}, 1)
+	if err := h.read(json.RawMessage(`{"cluster":"c","topics":{"\u001b[2J\u009b2J":{"partitions":{"1":[3,1]}}}}`)); err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	if err := h.print(&out, time.Now()); err != nil || strings.ContainsAny(out.String(), "\x1b\a\u009b") || !utf8.ValidString(out.String()) {
+		t.Errorf("%q, %v", out.String(), err)
 	}
 }
 

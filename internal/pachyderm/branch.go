@@ -176,7 +176,7 @@ func (b *Branch) commit(id string) *pfs.Commit {
 
 func commitFrom(info *pfs.CommitInfo) *Commit {
 	c := &Commit{
-		ID: info.GetCommit().GetID(), Description: info.Description, Error: info.Error,
+		ID: Plain(info.GetCommit().GetID()), Description: info.Description, Error: Plain(info.Error),
 		Started: timeFrom(info.Started), Finishing: timeFrom(info.Finishing), Finished: timeFrom(info.Finished),
 		Auto:      info.Origin != nil && info.Origin.Kind == pfs.OriginKind_AUTO,
 		Origin:    strings.ToLower(info.GetOrigin().GetKind().String()),
@@ -186,7 +186,7 @@ func commitFrom(info *pfs.CommitInfo) *Commit {
 		c.SizeBytes = info.Details.SizeBytes
 	}
 	if info.ParentCommit != nil {
-		c.ParentID = info.ParentCommit.ID
+		c.ParentID = Plain(info.ParentCommit.ID)
 	}
 	return c
 }

@@ -97,12 +97,12 @@ func (c *Client) InspectBranch(ctx context.Context, id BranchID) (*BranchInfo, e
 
 func branchFrom(info *pfs.BranchInfo) *BranchInfo {
 	repo := repoID(info.GetBranch().GetRepo())
-	b := &BranchInfo{ID: BranchID{repo.Project, repo.Name, info.GetBranch().GetName()}, Head: info.GetHead().GetID(),
+	b := &BranchInfo{ID: BranchID{repo.Project, repo.Name, Plain(info.GetBranch().GetName())}, Head: Plain(info.GetHead().GetID()),
 		Trigger: triggerFrom(info.Trigger), Readers: readersOf(info), follows: info.GetTrigger().GetBranch()}
 	for _, p := range info.DirectProvenance {
 		if p.GetRepo().GetType() == pfs.UserRepoType {
 			repo := repoID(p.Repo)
-			b.Provenance = append(b.Provenance, BranchID{repo.Project, repo.Name, p.Name})
+			b.Provenance = append(b.Provenance, BranchID{repo.Project, repo.Name, Plain(p.Name)})
 		}
 	}
 	SortBranches(b.Provenance)

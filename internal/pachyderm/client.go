@@ -17,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/pachyderm/pachyderm/v2/src/admin"
@@ -80,10 +81,11 @@ func Connect(o Options) (*Client, error) {
 	} else if len(o.CACertificate) > 0 {
 		return nil, fmt.Errorf("a CA certificate is given, but %s is not encrypted; write grpcs://%s", o.Address, o.Address.HostPort())
 	}
+	said := words{o.token}
 	options := []grpc.DialOption{
 		grpc.WithTransportCredentials(transport),
 		grpc.WithUserAgent(o.UserAgent),
-		grpc.WithChainUnaryInterceptor(callPlainly), grpc.WithChainStreamInterceptor(streamPlainly),
+		grpc.WithChainUnaryInterceptor(said.call), grpc.WithChainStreamInterceptor(said.stream),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(MaxMessage), grpc.MaxCallSendMsgSize(MaxMessage)),
 		// A sidecar that is just being started, or a pachd that is back, is there
 		// long before the library, by itself, would try again: after a second at
@@ -110,6 +112,18 @@ func Connect(o Options) (*Client, error) {
 		PPS: pps.NewAPIClient(conn), PFS: pfs.NewAPIClient(conn), Auth: auth.NewAPIClient(conn),
 		Admin: admin.NewAPIClient(conn), Version: versionpb.NewAPIClient(conn), Transaction: transaction.NewAPIClient(conn), conn: conn, callTimeout: o.CallTimeout,
 	}, nil
+}
+
+// token is the one that is sent, "" for none.
+func (o Options) token() string {
+	if o.Token != "" || o.TokenFile == "" {
+		return o.Token
+	}
+	text, err := os.ReadFile(o.TokenFile)
+	if err != nil {
+		return "" // nothing was sent
+	}
+	return strings.TrimSpace(string(text))
 }
 
 // limitCalls ends calls that take too long, but for those that are to wait.

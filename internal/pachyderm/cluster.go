@@ -35,7 +35,7 @@ func (c *Client) ServerVersion(ctx context.Context) (Version, error) {
 	if err != nil {
 		return Version{}, fmt.Errorf("get version: %w", err)
 	}
-	return Version{v.Major, v.Minor, v.Micro, v.Additional}, nil
+	return Version{v.Major, v.Minor, v.Micro, Plain(v.Additional)}, nil
 }
 
 // ClusterIDs returns the id of the cluster and that of its installation.
@@ -68,7 +68,7 @@ func (c *Client) WhoAmI(ctx context.Context) (*Caller, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ask who the token's owner is: %w", err)
 	}
-	caller := &Caller{Name: who.Username}
+	caller := &Caller{Name: Plain(who.Username)}
 	if who.Expiration != nil {
 		caller.Expires = who.Expiration.UTC()
 	}

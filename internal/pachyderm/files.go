@@ -21,16 +21,25 @@ type File struct {
 	Hash string // of the content, in hexadecimal
 }
 
+// maxFiles bounds what a list of files takes: a million with long paths.
+const maxFiles = 256 << 20
+
 // Files lists all files of a commit, sorted by path.
 func (b *Branch) Files(ctx context.Context, id string) ([]File, error) {
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := b.client.limited(ctx)
 	defer cancel()
+	const beside = 150 // bytes that a file takes besides its path
+	size := 0
 	stream, err := b.client.PFS.WalkFile(ctx, &pfs.WalkFileRequest{File: &pfs.File{Commit: b.commit(id), Path: "/"}})
 	var files []File
 	for err == nil {
 		var info *pfs.FileInfo
 		if info, err = stream.Recv(); err == nil && info.FileType == pfs.FileType_FILE {
-			files = append(files, File{Path: info.GetFile().GetPath(), Size: info.SizeBytes, Hash: hex.EncodeToString(info.Hash)})
+			file := File{Path: info.GetFile().GetPath(), Size: info.SizeBytes, Hash: hex.EncodeToString(info.Hash)}
+			if size += beside + len(file.Path) + len(file.Hash); size > maxFiles {
+				err = fmt.Errorf("they are more than %d, and the list takes more than %d MiB", len(files), maxFiles>>20)
+			}
+			files = append(files, file)
 		}
 	}
 	if errors.Is(err, io.EOF) || IsNotFound(err) { // an empty commit has not even a root
@@ -41,7 +50,7 @@ func (b *Branch) Files(ctx context.Context, id string) ([]File, error) {
 
 // ReadFile returns the content of one file.
 func (b *Branch) ReadFile(ctx context.Context, id, path string) ([]byte, error) {
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := b.client.limited(ctx)
 	defer cancel()
 	stream, err := b.client.PFS.GetFile(ctx, &pfs.GetFileRequest{File: &pfs.File{Commit: b.commit(id), Path: path}})
 	var content bytes.Buffer

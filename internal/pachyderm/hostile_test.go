@@ -6,6 +6,8 @@ import (
 	"context"
 	"encoding/base64"
 	"net"
+	"os"
+	"path/filepath"
 	"reflect"
 	"runtime/debug"
 	"slices"
@@ -64,6 +66,34 @@ func (*hostilePFS) ListCommit(_ *pfs.ListCommitRequest, stream pfs.API_ListCommi
 	}
 }
 
+func (*hostilePFS) WalkFile(_ *pfs.WalkFileRequest, stream pfs.API_WalkFileServer) error {
+	for {
+		if err := stream.Send(&pfs.FileInfo{File: &pfs.File{Path: megabyte}, FileType: pfs.FileType_FILE}); err != nil {
+			return err
+		}
+	}
+}
+
+func (*hostilePFS) GetFile(_ *pfs.GetFileRequest, stream pfs.API_GetFileServer) error {
+	<-stream.Context().Done()
+	return stream.Context().Err()
+}
+
+// Names as none are.
+func (*hostilePFS) InspectBranch(context.Context, *pfs.InspectBranchRequest) (*pfs.BranchInfo, error) {
+	of := &pfs.Branch{Name: escape + megabyte, Repo: &pfs.Repo{Name: escape, Type: pfs.UserRepoType, Project: &pfs.Project{Name: escape}}}
+	return &pfs.BranchInfo{Branch: &pfs.Branch{Name: escape}, Head: &pfs.Commit{ID: escape}, DirectProvenance: []*pfs.Branch{of}, Subvenance: []*pfs.Branch{of}}, nil
+}
+
+func (*hostilePFS) InspectCommit(context.Context, *pfs.InspectCommitRequest) (*pfs.CommitInfo, error) {
+	return &pfs.CommitInfo{Commit: &pfs.Commit{ID: escape}, ParentCommit: &pfs.Commit{ID: escape}, Error: escape + megabyte}, nil
+}
+
+func (*hostilePPS) ListPipeline(_ *pps.ListPipelineRequest, stream pps.API_ListPipelineServer) error {
+	return stream.Send(&pps.PipelineInfo{Pipeline: &pps.Pipeline{Name: escape, Project: &pfs.Project{Name: escape}}, Reason: escape,
+		Details: &pps.PipelineInfo_Details{RecentError: escape + megabyte}})
+}
+
 func (*hostilePPS) GetLogs(_ *pps.GetLogsRequest, stream pps.API_GetLogsServer) error {
 	for range 128 {
 		if err := stream.Send(&pps.LogMessage{User: true, Message: megabyte}); err != nil {
@@ -111,6 +141,33 @@ func TestHostileServer(t *testing.T) {
 	}
 	if _, err = client.Branch("default", "r", "master").Unfinished(t.Context(), "c", nil); err == nil || !strings.Contains(err.Error(), "and more commits") {
 		t.Errorf("commits without an end: %v", err)
+	}
+	branch, err := client.InspectBranch(t.Context(), BranchID{"default", "r", "master"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain("a branch", branch.ID.String()+branch.Head+branch.Readers[0].String())
+	plain("a branch's provenance", branch.Provenance[0].String())
+	commit, err := client.Branch("default", "r", "master").Inspect(t.Context(), "c")
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain("a commit", commit.ID+commit.ParentID+commit.Error)
+	pipelines, err := client.ListPipelines(t.Context())
+	if err != nil || len(pipelines) != 1 {
+		t.Fatalf("%d pipelines, %v", len(pipelines), err)
+	}
+	plain("a pipeline", pipelines[0].ID.String()+pipelines[0].Reason+pipelines[0].RecentError)
+	if _, err = client.Branch("default", "r", "master").Files(t.Context(), "c"); err == nil || !strings.Contains(err.Error(), "takes more than 256 MiB") {
+		t.Errorf("files without an end: %v", err)
+	}
+	patient, err := Connect(Options{Address: listening(t, server), CallTimeout: time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer patient.Close() //nolint:errcheck // it has done its work
+	if _, err = patient.Branch("default", "r", "master").ReadFile(t.Context(), "c", "/f"); !IsTimeout(err) {
+		t.Errorf("a file that does not come: %v", err)
 	}
 	if _, err = dialed(t, server, time.Second).ListProjects(t.Context()); !IsTimeout(err) {
 		t.Errorf("a list that does not begin: %v", err)
@@ -208,6 +265,52 @@ func (rawCodec) Unmarshal(data []byte, v any) error { *v.(*[]byte) = data; retur
 // dialed is a client of a server that lasts as long as the test.
 func dialed(t *testing.T, server *grpc.Server, timeout time.Duration) *Client {
 	t.Helper()
+	address := listening(t, server)
+	retry := Retry{Timeout: timeout}
+	client, err := Connect(Options{Address: address, DialOptions: []grpc.DialOption{
+		grpc.WithChainUnaryInterceptor(retry.Interceptor()), grpc.WithChainStreamInterceptor(retry.StreamInterceptor())}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = client.Close() })
+	return client
+}
+
+// TestRepeatedToken: a server that repeats the token that it was sent, in one
+// piece or with control characters within, has it in no error.
+func TestRepeatedToken(t *testing.T) {
+	t.Parallel()
+	const token = "0123456789abcdef-planted"
+	said := map[string]string{
+		"as it is": "bad token " + token, "divided": "bad " + token[:5] + "\x1b" + token[5:], "in base64": base64.StdEncoding.EncodeToString([]byte(token)),
+		"where it is cut": strings.Repeat("x", maxWords-len(token)+3) + token + strings.Repeat("y", mega),
+	}
+	file := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(file, []byte(token+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range said {
+		server := grpc.NewServer(grpc.UnknownServiceHandler(func(any, grpc.ServerStream) error { return status.Error(codes.Unknown, text) }))
+		address := listening(t, server)
+		for _, o := range []Options{{Address: address, Token: token}, {Address: address, TokenFile: file}} {
+			client, err := Connect(o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = client.Close() })
+			_, unary := client.InspectRepo(t.Context(), RepoID{"p", "r"})
+			_, stream := client.ListRepos(t.Context())
+			for _, err := range []error{unary, stream} {
+				if err == nil || strings.Contains(err.Error(), token[:12]) || strings.Contains(err.Error(), base64.StdEncoding.EncodeToString([]byte(token))[:12]) {
+					t.Errorf("%s: %.300v", name, err)
+				}
+			}
+		}
+	}
+}
+
+func listening(t *testing.T, server *grpc.Server) Address {
+	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -218,12 +321,5 @@ func dialed(t *testing.T, server *grpc.Server, timeout time.Duration) *Client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	retry := Retry{Timeout: timeout}
-	client, err := Connect(Options{Address: address, DialOptions: []grpc.DialOption{
-		grpc.WithChainUnaryInterceptor(retry.Interceptor()), grpc.WithChainStreamInterceptor(retry.StreamInterceptor())}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = client.Close() })
-	return client
+	return address
 }

@@ -71,6 +71,6 @@ func (p *Pipeline) HasCron() bool {
 }
 
 func jobFrom(info *pps.JobInfo) *Job {
-	return &Job{ID: info.GetJob().GetID(), Version: info.PipelineVersion, State: jobState(info.State), Reason: Plain(info.Reason), Created: timeFrom(info.Created),
+	return &Job{ID: Plain(info.GetJob().GetID()), Version: info.PipelineVersion, State: jobState(info.State), Reason: Plain(info.Reason), Created: timeFrom(info.Created),
 		Total: info.DataTotal, Processed: info.DataProcessed, Skipped: info.DataSkipped, Failed: info.DataFailed}
 }

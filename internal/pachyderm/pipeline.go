@@ -80,7 +80,7 @@ func pipelineFrom(id PipelineID, info *pps.PipelineInfo) *Pipeline {
 		Kind:         strings.ToLower(strings.TrimPrefix(info.Type.String(), "PIPELINE_TYPE_")),
 		Autoscaling:  info.GetDetails().GetAutoscaling(),
 		OutputBranch: info.GetDetails().GetOutputBranch(), Image: info.GetDetails().GetTransform().GetImage(),
-		Description: info.GetDetails().GetDescription(), RecentError: info.GetDetails().GetRecentError(),
+		Description: info.GetDetails().GetDescription(), RecentError: Plain(info.GetDetails().GetRecentError()),
 		LastJob: jobState(info.LastJobState), Created: timeFrom(info.GetDetails().GetCreatedAt()),
 		Salt: info.GetDetails().GetSalt(),
 		info: info,

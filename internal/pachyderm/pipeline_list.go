@@ -22,7 +22,7 @@ func (c *Client) ListPipelines(ctx context.Context, projects ...string) ([]*Pipe
 	stream, err := c.PPS.ListPipeline(ctx, request)
 	if err == nil {
 		pipelines, err = receive(stream.Recv, func(info *pps.PipelineInfo) *Pipeline {
-			return pipelineFrom(PipelineID{Project: info.GetPipeline().GetProject().GetName(), Name: info.GetPipeline().GetName()}, info)
+			return pipelineFrom(PipelineID{Project: Plain(info.GetPipeline().GetProject().GetName()), Name: Plain(info.GetPipeline().GetName())}, info)
 		})
 	}
 	if err != nil {

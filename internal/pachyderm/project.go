@@ -107,7 +107,7 @@ func (c *Client) emptying(ctx context.Context, project string, remove func() err
 func projectNamed(name string) *pfs.Project { return &pfs.Project{Name: name} }
 
 func projectFrom(info *pfs.ProjectInfo) *Project {
-	return &Project{Name: info.GetProject().GetName(), Description: info.Description, Created: timeFrom(info.CreatedAt)}
+	return &Project{Name: Plain(info.GetProject().GetName()), Description: info.Description, Created: timeFrom(info.CreatedAt)}
 }
 
 // maxList is how long a list may be: tens of thousands of pipelines.

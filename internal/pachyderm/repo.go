@@ -123,7 +123,7 @@ func readersOf(info *pfs.BranchInfo) []RepoID {
 }
 
 func repoID(repo *pfs.Repo) RepoID {
-	return RepoID{Project: repo.GetProject().GetName(), Name: repo.GetName()}
+	return RepoID{Project: Plain(repo.GetProject().GetName()), Name: Plain(repo.GetName())}
 }
 
 func repoFrom(info *pfs.RepoInfo) *Repo {
@@ -132,7 +132,7 @@ func repoFrom(info *pfs.RepoInfo) *Repo {
 		r.SizeBytes = info.Details.SizeBytes
 	}
 	for _, b := range info.Branches {
-		r.Branches = append(r.Branches, b.Name)
+		r.Branches = append(r.Branches, Plain(b.GetName()))
 	}
 	slices.Sort(r.Branches)
 	return r

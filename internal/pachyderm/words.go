@@ -4,6 +4,7 @@ package pachyderm
 
 import (
 	"context"
+	"encoding/base64"
 	"strings"
 
 	"google.golang.org/grpc"
@@ -36,30 +37,46 @@ func plainUpTo(most int, text string) string {
 	return text
 }
 
-// plainly makes a server's error one that may be shown.
-func plainly(err error) error {
+// words are what a server says to whoever sends it a token.
+type words struct{ token func() string }
+
+// plainly makes a server's error one that may be shown. The server may repeat
+// the token that it was sent.
+func (w words) plainly(err error) error {
 	said, ok := status.FromError(err)
 	if err == nil || !ok {
 		return err
 	}
-	if text := Plain(said.Message()); text != said.Message() {
+	text := Plain(said.Message())
+	if token := w.token(); token != "" {
+		text = strings.NewReplacer(token, "(secret)", base64.StdEncoding.EncodeToString([]byte(token)), "(secret)").Replace(text)
+		if len(said.Message()) > maxWords { // where it was cut, there may be a part of one
+			text = strings.ToValidUTF8(text[:max(0, len(text)-2*len(token))], "") + "…"
+		}
+	}
+	if text != said.Message() {
 		return status.Error(said.Code(), text)
 	}
 	return err
 }
 
-func callPlainly(ctx context.Context, method string, request, answer any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, options ...grpc.CallOption) error {
-	return plainly(invoke(ctx, method, request, answer, conn, options...))
+func (w words) call(ctx context.Context, method string, request, answer any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, options ...grpc.CallOption) error {
+	return w.plainly(invoke(ctx, method, request, answer, conn, options...))
 }
 
-func streamPlainly(ctx context.Context, desc *grpc.StreamDesc, conn *grpc.ClientConn, method string, open grpc.Streamer, options ...grpc.CallOption) (grpc.ClientStream, error) {
+func (w words) stream(ctx context.Context, desc *grpc.StreamDesc, conn *grpc.ClientConn, method string, open grpc.Streamer, options ...grpc.CallOption) (grpc.ClientStream, error) {
 	stream, err := open(ctx, desc, conn, method, options...)
 	if err != nil {
-		return nil, plainly(err)
+		return nil, w.plainly(err)
 	}
-	return plainStream{stream}, nil
+	return plainStream{stream, w}, nil
 }
 
-type plainStream struct{ grpc.ClientStream }
+type plainStream struct {
+	grpc.ClientStream
+	words words
+}
 
-func (s plainStream) RecvMsg(message any) error { return plainly(s.ClientStream.RecvMsg(message)) }
+func (s plainStream) RecvMsg(message any) error {
+	return s.words.plainly(s.ClientStream.RecvMsg(message))
+}

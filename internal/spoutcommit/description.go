@@ -101,8 +101,36 @@ func ParseDescription(text string) (d Description, ok bool, err error) {
 		}
 		return d, false, nil
 	}
-	if err := json.Unmarshal([]byte(rest), &d); err != nil {
-		return d, true, fmt.Errorf("the description %.40q… is damaged: %w", text, err)
+	if err := d.parse(rest); err != nil {
+		return Description{}, true, fmt.Errorf("the description %.40q… is damaged: %w", text, err)
 	}
 	return d, true, nil
+}
+
+// What runners write is far below these. More, which others may write, would
+// take many times its length in memory.
+const (
+	maxDescription = 6 << 20 // bytes
+	maxGaps        = 2 << 20 // bytes of it
+)
+
+func (d *Description) parse(text string) error {
+	if len(text) > maxDescription {
+		return fmt.Errorf("it has %d bytes, and no runner writes more than %d", len(text), maxDescription)
+	}
+	type plain Description
+	read := struct {
+		*plain
+		Gaps json.RawMessage `json:"gaps"`
+	}{plain: (*plain)(d)}
+	if err := json.Unmarshal([]byte(text), &read); err != nil {
+		return err
+	}
+	if len(read.Gaps) > maxGaps {
+		return fmt.Errorf("its gaps have %d bytes, and no runner writes more than %d", len(read.Gaps), maxGaps)
+	}
+	if read.Gaps == nil {
+		return nil
+	}
+	return json.Unmarshal(read.Gaps, &d.Gaps)
 }

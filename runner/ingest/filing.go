@@ -165,7 +165,7 @@ func (b *batcher) addOne(ctx context.Context, chunk *source.Chunk, records []sou
 	due, _ := b.due()
 	if b.schemas != nil && b.schemas.keys {
 		fresh := b.schemas.freshBytes
-		err = b.schemas.decodeKey(ctx, due, chunk.Stream.Name, r)
+		err = b.schemas.decodeKey(ctx, due, chunk.Stream.Name, r, records[1:])
 		b.memory += b.schemas.freshBytes - fresh
 		if err != nil {
 			return false, err

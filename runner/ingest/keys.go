@@ -22,8 +22,9 @@ type key struct {
 }
 
 // decodeKey decodes a record's key by its own schema, and has the record's key
-// say what it says, as filters and paths are to see it.
-func (s *schemas) decodeKey(ctx context.Context, due time.Time, topic string, r *source.Record) error {
+// say what it says, as filters and paths are to see it. Records that are next
+// tell which schemas will be asked for.
+func (s *schemas) decodeKey(ctx context.Context, due time.Time, topic string, r *source.Record, next []source.Record) error {
 	k := &s.key
 	if k.there = r.Key != nil; !k.there {
 		return nil
@@ -32,7 +33,7 @@ func (s *schemas) decodeKey(ctx context.Context, due time.Time, topic string, r 
 	if err != nil {
 		return asRefusedKey(err)
 	}
-	values, err := s.lookup(ctx, due, id, nil)
+	values, err := s.lookup(ctx, due, id, s.idsOf(next, true))
 	if err != nil {
 		return asRefusedKey(err)
 	}

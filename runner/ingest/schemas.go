@@ -141,7 +141,7 @@ func (s *schemas) decode(ctx context.Context, due time.Time, topic string, r *so
 	if err != nil {
 		return nil, asRefused(err)
 	}
-	values, err := s.lookup(ctx, due, id, next)
+	values, err := s.lookup(ctx, due, id, s.idsOf(next, false))
 	if err != nil {
 		return nil, asRefused(err)
 	}
@@ -212,7 +212,7 @@ func (s *schemas) isNew(name string) bool {
 	return true
 }
 
-func (s *schemas) lookup(ctx context.Context, due time.Time, id int, next []source.Record) (*schema.Values, error) {
+func (s *schemas) lookup(ctx context.Context, due time.Time, id int, next iter.Seq[int]) (*schema.Values, error) {
 	if values, err, ok := s.registry.Known(id); ok {
 		return values, err
 	}
@@ -227,7 +227,7 @@ func (s *schemas) lookup(ctx context.Context, due time.Time, id int, next []sour
 	defer cancel()
 	values, err := s.registry.Lookup(timed, id)
 	if schema.IsUnknown(err) {
-		s.registry.Foresee(timed, s.idsOf(next))
+		s.registry.Foresee(timed, next)
 		return nil, err
 	}
 	if err != nil && timed.Err() != nil && ctx.Err() == nil {
@@ -236,11 +236,11 @@ func (s *schemas) lookup(ctx context.Context, due time.Time, id int, next []sour
 	return values, err
 }
 
-// idsOf yields the schemas that records name.
-func (s *schemas) idsOf(records []source.Record) iter.Seq[int] {
+// idsOf yields the schemas that records' values, or their keys, name.
+func (s *schemas) idsOf(records []source.Record, keys bool) iter.Seq[int] {
 	return func(yield func(int) bool) {
 		for i := range records {
-			if id, ok := s.registry.Named(&records[i]); ok && !yield(id) {
+			if id, ok := s.registry.Named(&records[i], keys); ok && !yield(id) {
 				return
 			}
 		}

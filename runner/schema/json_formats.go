@@ -80,7 +80,7 @@ func (w *jsonWriter) formatted(dst []byte, t *jsonType, n node) ([]byte, error) 
 			return appendText(dst, decoded), nil
 		}
 	}
-	return nil, fmt.Errorf("%.60s is not a %s, which its schema says it is; SPOUT_SCHEMA_REGISTRY_LOGICAL_TYPES=none leaves text as it is", w.raw(n), t.format)
+	return nil, fmt.Errorf("%s is not a %s, which its schema says it is; SPOUT_SCHEMA_REGISTRY_LOGICAL_TYPES=none leaves text as it is", whatIs(w.raw(n)), t.format)
 }
 
 // digits takes so many digits off a text.

@@ -123,8 +123,26 @@ func (w *jsonWriter) value(dst []byte, use *jsonUse, n node) ([]byte, error) {
 	return w.object(dst, t, n)
 }
 
-// not says what a value is not.
-func (w *jsonWriter) not(n node, what string) error { return fmt.Errorf("%.40s is %s", w.raw(n), what) }
+// not says what a value is not, and never what it says: that may be what nobody
+// is to see.
+func (w *jsonWriter) not(n node, what string) error {
+	return fmt.Errorf("%s is %s", whatIs(w.raw(n)), what)
+}
+
+// whatIs says what a JSON value is.
+func whatIs(text []byte) string {
+	switch text[0] {
+	case '"':
+		return "a string"
+	case '{':
+		return "an object"
+	case '[':
+		return "an array"
+	case 't', 'f', 'n':
+		return string(text)
+	}
+	return "a number"
+}
 
 func (w *jsonWriter) string(dst []byte, n node) ([]byte, error) {
 	if w.kind(n) != '"' {
@@ -190,7 +208,7 @@ func (w *jsonWriter) entries(dst []byte, t *jsonType, n node) (_ []byte, err err
 			return nil, err
 		}
 		if dst, err = w.value(appendText(dst, name), &t.element, it.value); err != nil {
-			return nil, fmt.Errorf("%.100s: %w", name, err)
+			return nil, fmt.Errorf("an entry: %w", err) // its name is the record's, not the schema's
 		}
 	}
 	w.keys = w.keys[:from]
@@ -274,7 +292,7 @@ func integer(text []byte) (int64, error) {
 	if n, err := strconv.ParseInt(string(text), 10, 64); err == nil {
 		return n, nil
 	}
-	refused := fmt.Errorf("%.40s is not a whole number of 64 bits", text)
+	refused := fmt.Errorf("%s is not a whole number of 64 bits", whatIs(text))
 	if text[0] != '-' && (text[0] < '0' || '9' < text[0]) {
 		return 0, refused
 	}
@@ -312,14 +330,14 @@ func integer(text []byte) (int64, error) {
 func double(text []byte) (float64, error) {
 	x, err := strconv.ParseFloat(string(text), 64)
 	if err != nil {
-		return 0, fmt.Errorf("%.40s is not a number that a double can hold", text)
+		return 0, fmt.Errorf("%s is not a number that a double can hold", whatIs(text))
 	}
 	if math.Abs(x) < 1<<53 || strconv.FormatFloat(x, 'f', -1, 64) == string(text) {
 		return x, nil
 	}
 	if exact, ok := new(big.Int).SetString(string(text), 10); ok {
 		if _, accuracy := new(big.Float).SetInt(exact).Float64(); accuracy != big.Exact {
-			return 0, fmt.Errorf("%.40s is a whole number that a double cannot hold; its schema should say integer, or string", text)
+			return 0, errors.New("it is a whole number that a double cannot hold; its schema should say integer, or string")
 		}
 	}
 	return x, nil

@@ -131,13 +131,28 @@ func (r *Registry) Known(id int) (values *Values, err error, ok bool) { //nolint
 		}
 		return k.values, k.refused, true
 	}
-	if id > math.MaxInt32 {
-		return nil, refusef("the registry does not know the schema %d: its numbers end at %d", id, math.MaxInt32), true
+	if most, beyond := r.isBeyond(id); beyond {
+		return nil, refusef("the registry does not know the schema %s: its numbers end at %d", r.NameOf(id), most), true
 	}
 	if k, ok := r.unknown[id]; ok && time.Now().Before(k.until) {
 		return nil, k.refused, true
 	}
 	return nil, nil, false
+}
+
+// isBeyond says whether a schema has a number that no registry gives, and which
+// is the largest: those of Apicurio's own have 64 bits.
+func (r *Registry) isBeyond(id int) (most uint64, beyond bool) {
+	w, named := r.wires[id]
+	switch {
+	case !named:
+		return math.MaxInt32, id > math.MaxInt32
+	case w.kind == byGUID:
+		return 0, false
+	case len(r.apicurio) == 0:
+		return math.MaxInt32, w.number() > math.MaxInt32
+	}
+	return math.MaxInt64, w.number() > math.MaxInt64
 }
 
 // Lookup returns what to do with values of a schema. While the registry cannot
@@ -280,6 +295,9 @@ type Source struct {
 func (r *Registry) ask(ctx context.Context, id int) (*Values, error) {
 	s, err := r.schema(ctx, r.client, id)
 	if err != nil {
+		if !r.proven && isNotFound(err) {
+			r.proven = r.isRegistry(ctx)
+		}
 		return nil, r.unknownSchema(err, id)
 	}
 	r.proven = true
@@ -362,7 +380,7 @@ func (r *Registry) asRefused(err error, format string, args ...any) error {
 		return &unknownError{&Refused{errAnswer.Error()}}
 	}
 	var response *sr.ResponseError
-	if !errors.As(err, &response) || response.StatusCode != http.StatusNotFound {
+	if !isNotFound(err) || !errors.As(err, &response) {
 		return err
 	}
 	// A proxy's page and a wrong path are 404 too, but have no code of the
@@ -372,6 +390,21 @@ func (r *Registry) asRefused(err error, format string, args ...any) error {
 		return err
 	}
 	return &unknownError{&Refused{fmt.Sprintf(format, args...)}}
+}
+
+func isNotFound(err error) bool {
+	var response *sr.ResponseError
+	return errors.As(err, &response) && response.StatusCode == http.StatusNotFound
+}
+
+// isRegistry asks for a number that hardly any registry has come to, so that a
+// code of its own shows that the URL is right. Without it, a producer whose first
+// record names a schema in a way that the registry does not know would be waited
+// for.
+func (r *Registry) isRegistry(ctx context.Context) bool {
+	_, err := r.client.SchemaByID(ctx, math.MaxInt32)
+	var response *sr.ResponseError
+	return err == nil || errors.As(err, &response) && response.ErrorCode/100 == http.StatusNotFound
 }
 
 // isErrorBody says whether an answer is what a registry says of an error.

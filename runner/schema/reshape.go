@@ -356,14 +356,14 @@ func (m *reshaper) field(t *Type, f *Field, fields, masks *Tree) (*step, error) 
 }
 
 // unnamed is the part of a tree that is about members which a record has no
-// fields for.
+// fields for. A member may have the name of a column that was made of another.
 func unnamed(t *Type, tree *Tree) *Tree {
 	if tree == nil {
 		return nil
 	}
 	rest := &Tree{Below: map[string]*Tree{}}
 	for name, below := range tree.Below {
-		if t.fieldCalled(name) < 0 {
+		if !slices.ContainsFunc(t.Fields, func(f Field) bool { return f.called() == name && !f.others && !f.texts }) {
 			rest.Below[name] = below
 		}
 	}

@@ -218,8 +218,8 @@ func TestJSONValues(t *testing.T) {
 		}
 	}
 	for value, want := range map[string]string{
-		`{`: "not JSON", `[]`: "not an object", `{"tags":[]}`: "id: it is missing", `{"id":1.5,"tags":[]}`: "id: 1.5 is not a whole number",
-		`{"id":1,"tags":[1]}`: "tags: 1 is not a string", `{"id":1,"tags":{}}`: "is not an array", `{"id":"1","tags":[]}`: "not a whole number",
+		`{`: "not JSON", `[]`: "not an object", `{"tags":[]}`: "id: it is missing", `{"id":1.5,"tags":[]}`: "id: a number is not a whole number",
+		`{"id":1,"tags":[1]}`: "tags: a number is not a string", `{"id":1,"tags":{}}`: "is not an array", `{"id":"1","tags":[]}`: "not a whole number",
 		`{"id":1,"tags":[],"a-b":{"x":1,"y":2}}`: `has the member "y", which its schema does not allow`, `{"id":9223372036854775808,"tags":[]}`: "64 bits",
 	} {
 		if _, err := rowOf(t, v, []byte(value)); err == nil || !strings.Contains(err.Error(), want) {

@@ -94,10 +94,10 @@ func (r *Registry) Split(rec *source.Record, key bool) (id int, payload []byte, 
 	return r.split(rec, key, false)
 }
 
-// Named returns the number of the schema that a record's value names; it is not
-// ok if it names none.
-func (r *Registry) Named(rec *source.Record) (id int, ok bool) {
-	id, _, err := r.split(rec, false, true)
+// Named returns the number of the schema that a record's value, or its key,
+// names; it is not ok if it names none.
+func (r *Registry) Named(rec *source.Record, key bool) (id int, ok bool) {
+	id, _, err := r.split(rec, key, true)
 	return id, err == nil
 }
 
@@ -184,7 +184,7 @@ func (r *Registry) inHeaders(headers source.Headers, at int) (id int, rest []byt
 		case at == 0 && bytes.EqualFold(name, []byte("content-type")) && bytes.HasPrefix(content, []byte(azureType)):
 			guid, ok := parseGUID(content[len(azureType):])
 			if !ok {
-				return 0, nil, false, refusef("its content type %.100q names no schema", content)
+				return 0, nil, false, refusef("its content type names no schema")
 			}
 			id, rest, found = r.number(wireID{byGUID, guid}), nil, true
 		}
