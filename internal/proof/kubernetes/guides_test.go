@@ -142,7 +142,7 @@ resource "pachyderm_spout" "events" {
 				t.Errorf("what do they print? %q", page.blocks)
 			}
 			for _, block := range page.blocks {
-				podOf(t, l, "orders") // another command may have deleted it
+				awaitChecked(t, l, "orders") // another command may have deleted its pod
 				out, err := shell.run(t, block)
 				t.Logf("%s\n%s", block, out)
 				if err != nil || !matches(printed[page.page], out) {
@@ -153,7 +153,7 @@ resource "pachyderm_spout" "events" {
 				if notRun[command] != "" {
 					continue
 				}
-				podOf(t, l, "orders")
+				awaitChecked(t, l, "orders")
 				out, err := shell.run(t, `pod=$(kubectl get pod -n pachyderm -l pipelineProject=default,pipelineName=orders -o name)`+"\n"+command)
 				t.Logf("%s\n%.300s", command, out)
 				if err != nil || strings.TrimSpace(out) == "" {
@@ -214,4 +214,17 @@ func (s shell) run(t *testing.T, script string) (string, error) {
 	}
 	text, err := os.ReadFile(out.Name())
 	return string(text), errors.Join(ended, err)
+}
+
+// awaitChecked waits until a spout's pod, its sidecar included, is up.
+func awaitChecked(t *testing.T, l *kubernetes.Lab, name string) {
+	t.Helper()
+	eventually(t, "the check of "+name+" passes", func(ctx context.Context) error {
+		pod := podOf(t, l, name)
+		said, err := l.Kubectl(ctx, "exec", "-n", "default", "-c", "user", pod.Metadata.Name, "--", "/spout-runner", "check")
+		if err != nil {
+			err = fmt.Errorf("%w: %s", err, said)
+		}
+		return err
+	})
 }
