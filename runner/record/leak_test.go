@@ -7,10 +7,16 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
+	"github.com/spoutworks/terraform-provider-pachyderm/runner/schema"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 )
 
@@ -39,6 +45,63 @@ func TestMasksLeakNothing(t *testing.T) {
 		}
 		if !json.Valid(rec.Value) || bytes.Count(rec.Value, []byte("plain")) != bytes.Count(value, []byte("plain")) {
 			t.Fatalf("%s\nlost something or is no JSON:\n%s", value, rec.Value)
+		}
+	}
+}
+
+// TestMasksOfSchemasLeakNothing: the same for values that become rows of a JSON
+// Schema, which knows some of the fields, some as JSON text, and some by names
+// that become columns like others.
+func TestMasksOfSchemasLeakNothing(t *testing.T) {
+	t.Parallel()
+	for i, text := range []string{
+		`{}`, `{"properties":{"user":{"type":["object","null"]}}}`,
+		`{"properties":{"user":{"anyOf":[{"type":"object","properties":{"card":{},"list":{"type":"array","items":{}}}},{"type":"string"}]},"password":{},"pass\"word":{}}}`,
+		`{"properties":{"ü":{"properties":{"password":{}}},"user":{},"password ":{},"list":{"additionalProperties":{}}}}`,
+		`{"properties":{"password":{"$ref":"#"},"user":{"$ref":"#/$defs/u"}},"$defs":{"u":{"properties":{"card":{},"user":{"$ref":"#/$defs/u"},"list":{"items":{"$ref":"#/$defs/u"}}}}}}`,
+	} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			_ = json.NewEncoder(w).Encode(map[string]any{"schemaType": "JSON", "schema": text})
+		}))
+		t.Cleanup(server.Close)
+		s := settings.Default()
+		s.SchemaRegistry.URL, s.File.Format = server.URL, "avro"
+		registry, err := schema.NewRegistry(s, hclog.NewNullLogger())
+		if err != nil {
+			t.Fatal(err)
+		}
+		values, err := registry.Lookup(t.Context(), 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := rules(t, "SPOUT_RECORD_MASK=password=redact,user.card=hash,user.list.pin=redact,ü.ab=redact", "SPOUT_FILE_PATH={value:user.card}/{partition}-{first_offset}")
+		w := &evader{random: rand.New(rand.NewPCG(3, 4))}
+		fit, hid := 0, 0
+		for range 10_000 {
+			w.out.Reset()
+			w.value(nil, 0)
+			rows, value, err := values.Decode(nil, w.out.Bytes())
+			if err != nil {
+				if strings.Contains(err.Error(), "secret") {
+					t.Fatal(err)
+				}
+				continue
+			}
+			fit++
+			if bytes.Contains(value, []byte("secret")) {
+				hid++
+			}
+			rec := source.Record{Value: value}
+			if _, _, err := r.ApplyRows(&rec, rows); err != nil {
+				t.Fatalf("%s: %v", w.out.Bytes(), err)
+			}
+			route, err := r.RouteRow(&rec)
+			if err != nil || bytes.Contains(rec.Value, []byte("secret")) || bytes.Contains(route, []byte("secret")) {
+				t.Fatalf("schema %d: %s\nbecame\n%q, %v", i, w.out.Bytes(), rec.Value, err)
+			}
+		}
+		if t.Logf("schema %d: %d values fit, %d had something to hide", i, fit, hid); hid < 10 {
+			t.Errorf("schema %d: %d values fit, %d had something to hide", i, fit, hid)
 		}
 	}
 }
