@@ -243,7 +243,8 @@ func TestIngest(t *testing.T) {
 			}
 			reasons[d.Reason]++
 		}
-		if reasons[spoutcommit.ReasonStart] != 1 || reasons[spoutcommit.ReasonAge] == 0 || reasons[spoutcommit.ReasonRecords] != 12 {
+		full := reasons[spoutcommit.ReasonRecords] // 12, or fewer where a busy machine takes longer for one than its age
+		if reasons[spoutcommit.ReasonStart] != 1 || reasons[spoutcommit.ReasonAge] == 0 || full == 0 || full > 12 {
 			t.Error(reasons)
 		}
 		if len(b.server.Panics()) > 0 {
