@@ -41,8 +41,8 @@ func (l *listener) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case e == nil:
 		l.requests.leave()
 	default:
-		err = s.serve(e, w, r, control)
-		defer l.requests.leave()
+		defer l.requests.leave() // however serving ends: closing waits for it
+		err = s.serve(e, w, r, control, l.conns)
 	}
 	var refused *refusal
 	if errors.As(err, &refused) {
@@ -77,7 +77,7 @@ func (s *Source) refuse(e *endpoint, w http.ResponseWriter, r *http.Request, why
 
 // serve answers a request to an endpoint; the error is a *refusal, nil if it was
 // answered.
-func (s *Source) serve(e *endpoint, w http.ResponseWriter, r *http.Request, control *http.ResponseController) error {
+func (s *Source) serve(e *endpoint, w http.ResponseWriter, r *http.Request, control *http.ResponseController, conns *connections) error {
 	if r.Method != http.MethodPost {
 		return e.question(w, r)
 	}
@@ -90,14 +90,14 @@ func (s *Source) serve(e *endpoint, w http.ResponseWriter, r *http.Request, cont
 		if held == 0 {
 			until = until.Add(s.config.AckTimeout.Std() / 2)
 		}
-		if !s.memory.take(n, until, s.listener.conns.giveUpSlow) {
+		if !s.memory.take(n, until, conns.giveUpSlow) {
 			return false
 		}
 		held += n
 		return true
 	}
 	giveBack := func() { s.memory.give(held) }
-	read := s.listener.conns.reads(r)
+	read := conns.reads(r)
 	p := place{endpoint: e}
 	defer p.leave()
 	events, err := s.receive(e, r, arrived, room, &p)
