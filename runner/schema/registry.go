@@ -295,7 +295,7 @@ type Source struct {
 func (r *Registry) ask(ctx context.Context, id int) (*Values, error) {
 	s, err := r.schema(ctx, r.client, id)
 	if err != nil {
-		if !r.proven && isNotFound(err) {
+		if _, missing := notFound(err); missing && !r.proven {
 			r.proven = r.isRegistry(ctx)
 		}
 		return nil, r.unknownSchema(err, id)
@@ -379,8 +379,8 @@ func (r *Registry) asRefused(err error, format string, args ...any) error {
 	if errors.Is(err, errAnswer) {
 		return &unknownError{&Refused{errAnswer.Error()}}
 	}
-	var response *sr.ResponseError
-	if !isNotFound(err) || !errors.As(err, &response) {
+	response, missing := notFound(err)
+	if !missing {
 		return err
 	}
 	// A proxy's page and a wrong path are 404 too, but have no code of the
@@ -392,9 +392,10 @@ func (r *Registry) asRefused(err error, format string, args ...any) error {
 	return &unknownError{&Refused{fmt.Sprintf(format, args...)}}
 }
 
-func isNotFound(err error) bool {
-	var response *sr.ResponseError
-	return errors.As(err, &response) && response.StatusCode == http.StatusNotFound
+// notFound returns the answer that an error is of, if it is 404.
+func notFound(err error) (response *sr.ResponseError, ok bool) {
+	ok = errors.As(err, &response) && response.StatusCode == http.StatusNotFound
+	return response, ok
 }
 
 // isRegistry asks for a number that hardly any registry has come to, so that a

@@ -151,17 +151,13 @@ func (s *spout) recovered(ctx context.Context) error {
 	if err := s.side.settle(ctx); err != nil {
 		return err
 	}
-	err := poll(ctx, func() (bool, error) {
+	return poll(ctx, func() (bool, error) {
 		_, d, err := ingest.LastCommit(ctx, s.branch)
 		if err != nil || d.Position == nil {
 			return false, transient(err)
 		}
 		return s.side.reached(d)
 	})
-	if err != nil && ctx.Err() != nil {
-		err = errors.Join(context.Cause(ctx), err) // a call that was cut short does not say why
-	}
-	return err
 }
 
 // transient takes the errors away that come of what was broken.
@@ -228,6 +224,9 @@ func poll(ctx context.Context, ask func() (bool, error)) error {
 	defer ticker.Stop()
 	for {
 		yes, err := ask()
+		if err != nil && ctx.Err() != nil {
+			return errors.Join(context.Cause(ctx), err) // a call that was cut short does not say why
+		}
 		if yes || err != nil {
 			return err
 		}
