@@ -54,6 +54,24 @@ func Isolate(ctx context.Context) (code int, ran bool) {
 	return code, true
 }
 
+// IsolateAfter is Isolate for a program that builds others. Nothing can be fetched inside, so it does that before, too, in
+// a folder that is deleted.
+func IsolateAfter(ctx context.Context, build func(dir string) error) (code int, ran bool) {
+	if !WantsKubernetes() || kubernetes.Inside() {
+		return 0, false
+	}
+	dir, err := os.MkdirTemp("", "spout-programs-")
+	if err == nil {
+		defer os.RemoveAll(dir) //nolint:errcheck // a temporary folder
+		err = build(dir)
+	}
+	if err != nil {
+		say(os.Stderr, "%v", err)
+		return 1, true
+	}
+	return Isolate(ctx)
+}
+
 // BuildForKubernetes builds, or finds, the programs of Kubernetes and of Pachyderm in it.
 func BuildForKubernetes(ctx context.Context) error {
 	if _, err := kubernetes.Programs(ctx, os.Stderr); err != nil {

@@ -26,7 +26,6 @@ import (
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/artifacts"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/cluster"
-	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/kubernetes"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/proof/figures"
 )
 
@@ -86,7 +85,11 @@ func main() {
 	case *making != "":
 		err = beMaker(ctx, *making, *profile)
 	default:
-		if code, ran := isolate(ctx); ran {
+		code, ran := cluster.IsolateAfter(ctx, func(dir string) error {
+			_, err := artifacts.Runner(ctx, dir, "bench")
+			return err
+		})
+		if ran {
 			os.Exit(code)
 		}
 		err = run(ctx, b, *pattern, *output)
@@ -95,24 +98,6 @@ func main() {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
-}
-
-// isolate runs this program again where a real Kubernetes can be, if that is
-// wanted. Nothing can be fetched there, so all is built before.
-func isolate(ctx context.Context) (code int, ran bool) {
-	if !cluster.WantsKubernetes() || kubernetes.Inside() {
-		return 0, false
-	}
-	dir, err := os.MkdirTemp("", "spout-bench-")
-	if err == nil {
-		defer os.RemoveAll(dir) //nolint:errcheck // a temporary folder
-		_, err = artifacts.Runner(ctx, dir, "bench")
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "bench:", err)
-		return 1, true
-	}
-	return cluster.Isolate(ctx)
 }
 
 func usage() {

@@ -52,7 +52,12 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if code, ran := isolate(ctx, o); ran {
+	code, ran := cluster.IsolateAfter(ctx, func(dir string) error {
+		_ = os.Setenv("SEED", strconv.FormatUint(o.Seed, 10)) // which is chosen
+		_, _, err := programs(ctx, o, dir)
+		return err
+	})
+	if ran {
 		os.Exit(code)
 	}
 	result, err := run(ctx, o)
@@ -73,25 +78,6 @@ func main() {
 	if err != nil || !result.OK() || result.Rounds == 0 || o.For == 0 && result.Rounds < int64(o.Rounds) {
 		os.Exit(1)
 	}
-}
-
-// isolate runs this program again where a real Kubernetes can be, if that is
-// wanted. Nothing can be fetched there, so all is built before.
-func isolate(ctx context.Context, o options) (code int, ran bool) {
-	if !cluster.WantsKubernetes() || kubernetes.Inside() {
-		return 0, false
-	}
-	dir, err := os.MkdirTemp("", "spout-crash-")
-	if err == nil {
-		defer os.RemoveAll(dir) //nolint:errcheck // a temporary folder
-		_, _, err = programs(ctx, o, dir)
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "crash:", err)
-		return 1, true
-	}
-	_ = os.Setenv("SEED", strconv.FormatUint(o.Seed, 10)) // which is chosen
-	return cluster.Isolate(ctx)
 }
 
 // programs builds the runner, and the broker if it is to be the small one.
