@@ -10,8 +10,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
 )
 
 // TestHostileDescriptions: whoever may write to the output repo, or is in pachd's
@@ -37,15 +35,7 @@ func TestHostileDescriptions(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := attack(t, 0)
-			address, err := pachyderm.ParseAddress(a.server.Sidecar("default", "spout"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			client, err := pachyderm.Connect(pachyderm.Options{Address: address, UserAgent: "test"})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer client.Close() //nolint:errcheck // it has done its work
+			client := dialPachd(t, a.server.Sidecar("default", "spout"))
 			branch := client.Branch("default", "spout", "master")
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()

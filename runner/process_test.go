@@ -76,16 +76,8 @@ func startRunner(t *testing.T, server *pachtest.Server, s settings.Settings) *pr
 // is as many as this process may. Secrets are further variables.
 func startRunnerWith(t *testing.T, server *pachtest.Server, s settings.Settings, files int, secrets ...string) *process {
 	t.Helper()
-	address, err := pachyderm.ParseAddress(server.Address())
-	if err != nil {
-		t.Fatal(err)
-	}
-	client, err := pachyderm.Connect(pachyderm.Options{Address: address, UserAgent: "test"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close() //nolint:errcheck // it has done its work
-	_, err = client.PPS.CreatePipeline(t.Context(), &pps.CreatePipelineRequest{
+	client := dialPachd(t, server.Address())
+	_, err := client.PPS.CreatePipeline(t.Context(), &pps.CreatePipelineRequest{
 		Pipeline:  &pps.Pipeline{Project: &pfs.Project{Name: "default"}, Name: "spout"},
 		Transform: &pps.Transform{Image: "runner", Cmd: []string{"/spout-runner"}}, Spout: &pps.Spout{},
 	})
@@ -374,4 +366,19 @@ func TestLargestBatches(t *testing.T) {
 	if most := rsstest.Most(int64(s.MemoryBudget)); peak > most {
 		t.Errorf("%d MiB were taken in place of %d at most", peak>>20, most>>20)
 	}
+}
+
+// dialPachd connects to a pachd, or a sidecar, until the test is over.
+func dialPachd(t *testing.T, address string) *pachyderm.Client {
+	t.Helper()
+	at, err := pachyderm.ParseAddress(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := pachyderm.Connect(pachyderm.Options{Address: at, UserAgent: "test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = client.Close() }) // it has done its work
+	return client
 }

@@ -17,7 +17,6 @@ import (
 	"time"
 
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/pachtest"
-	"github.com/spoutworks/terraform-provider-pachyderm/internal/pachyderm"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/audit"
 )
@@ -76,15 +75,7 @@ func TestKilledWhileSendersSend(t *testing.T) {
 	close(queue)
 	senders.Wait()
 
-	address, err := pachyderm.ParseAddress(server.Address())
-	if err != nil {
-		t.Fatal(err)
-	}
-	client, err := pachyderm.Connect(pachyderm.Options{Address: address, UserAgent: "test"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close() //nolint:errcheck // only read
+	client := dialPachd(t, server.Address())
 	branch := client.Branch("default", "spout", "master")
 	head, err := branch.Head(t.Context())
 	if err != nil {

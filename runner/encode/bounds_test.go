@@ -14,6 +14,7 @@ import (
 	"github.com/parquet-go/parquet-go"
 	meta "github.com/parquet-go/parquet-go/format"
 
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/registrytest"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/schema"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 )
@@ -30,7 +31,7 @@ func avroText(text []byte, n int) []byte {
 // times its memory, be it bytes or text, and whether it can be compressed.
 func TestLargeValue(t *testing.T) { // counts memory: not parallel
 	const size = 8 << 20
-	values := registered(t, "AVRO", textSchema)
+	values := registrytest.Values(t, "parquet", "AVRO", textSchema)
 	for _, compression := range []string{"none", "snappy", "gzip", "zstd"} {
 		for _, registered := range []bool{false, true} {
 			text := bytes.Repeat([]byte("a"), size)
@@ -90,7 +91,7 @@ func checkBounds(t testing.TB, name string, content []byte) {
 // TestBoundsOfDecimals: they are in bytes, which do not compare as numbers do.
 func TestBoundsOfDecimals(t *testing.T) {
 	t.Parallel()
-	values := registered(t, "AVRO", `{"type":"record","name":"D","fields":[
+	values := registrytest.Values(t, "parquet", "AVRO", `{"type":"record","name":"D","fields":[
 		{"name":"a","type":{"type":"bytes","logicalType":"decimal","precision":4,"scale":2}},
 		{"name":"b","type":{"type":"fixed","name":"F","size":2,"logicalType":"decimal","precision":4,"scale":2}},
 		{"name":"n","type":"long"}]}`)

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/registrytest"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/rsstest"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
@@ -22,7 +23,7 @@ func TestFooter(t *testing.T) {
 		return
 	}
 	value := make([]byte, columns) // all of them null
-	rows, _, err := registered(t, "AVRO", wideSchema(columns)).Decode(nil, value)
+	rows, _, err := registrytest.Values(t, "parquet", "AVRO", wideSchema(columns)).Decode(nil, value)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/registrytest"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/rsstest"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/record"
@@ -71,7 +72,7 @@ func TestLargestRecord(t *testing.T) { // counts memory: not parallel
 			small := source.Record{Offset: 1, Value: []byte("1")}
 			if test.schema != "" {
 				small.Value = arrayOf(1, 1)
-				if rows, _, err = registered(t, "AVRO", test.schema).Decode(nil, test.record.Value); err != nil {
+				if rows, _, err = registrytest.Values(t, "parquet", "AVRO", test.schema).Decode(nil, test.record.Value); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -129,7 +130,7 @@ func TestManyColumns(t *testing.T) { // counts memory: not parallel
 		}
 		fields.WriteString(`{"name":"a` + string(varintName(i)) + `","type":` + booleans + `}`)
 	}
-	values := registered(t, "AVRO", `{"type":"record","name":"M","fields":[`+fields.String()+`]}`)
+	values := registrytest.Values(t, "parquet", "AVRO", `{"type":"record","name":"M","fields":[`+fields.String()+`]}`)
 	e := newEncoder(t, "parquet", "none")
 	var f File
 	const length = 20_000

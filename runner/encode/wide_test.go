@@ -4,41 +4,14 @@ package encode
 
 import (
 	"encoding/binary"
-	"encoding/json"
 	"fmt"
 	"math"
-	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 
-	"github.com/hashicorp/go-hclog"
-
-	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
-	"github.com/spoutworks/terraform-provider-pachyderm/runner/schema"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/registrytest"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 )
-
-// registered returns a registry that has one schema, and its number.
-func registered(t testing.TB, kind, text string) *schema.Values {
-	t.Helper()
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/vnd.schemaregistry.v1+json")
-		_ = json.NewEncoder(w).Encode(map[string]any{"schema": text, "schemaType": kind}) //nolint:errcheck // the client will say
-	}))
-	t.Cleanup(server.Close)
-	s := settings.Default()
-	s.SchemaRegistry.URL, s.File.Format = server.URL, "parquet"
-	registry, err := schema.NewRegistry(s, hclog.NewNullLogger())
-	if err != nil {
-		t.Fatal(err)
-	}
-	values, err := registry.Lookup(t.Context(), 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return values
-}
 
 // wideSchema is an Avro schema of n columns of int, each optional.
 func wideSchema(n int) string {
@@ -53,7 +26,7 @@ func wideSchema(n int) string {
 func BenchmarkWide(b *testing.B) {
 	for _, columns := range []int{50, 500, 5000} {
 		b.Run(fmt.Sprint(columns), func(b *testing.B) {
-			values := registered(b, "AVRO", wideSchema(columns))
+			values := registrytest.Values(b, "parquet", "AVRO", wideSchema(columns))
 			value := make([]byte, 0, 3*columns)
 			for i := range columns {
 				value = binary.AppendVarint(append(value, 2), int64(i))

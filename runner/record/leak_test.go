@@ -7,16 +7,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
-	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/hashicorp/go-hclog"
-
-	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
-	"github.com/spoutworks/terraform-provider-pachyderm/runner/schema"
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/registrytest"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 )
 
@@ -60,20 +55,7 @@ func TestMasksOfSchemasLeakNothing(t *testing.T) {
 		`{"properties":{"ü":{"properties":{"password":{}}},"user":{},"password ":{},"list":{"additionalProperties":{}}}}`,
 		`{"properties":{"password":{"$ref":"#"},"user":{"$ref":"#/$defs/u"}},"$defs":{"u":{"properties":{"card":{},"user":{"$ref":"#/$defs/u"},"list":{"items":{"$ref":"#/$defs/u"}}}}}}`,
 	} {
-		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			_ = json.NewEncoder(w).Encode(map[string]any{"schemaType": "JSON", "schema": text})
-		}))
-		t.Cleanup(server.Close)
-		s := settings.Default()
-		s.SchemaRegistry.URL, s.File.Format = server.URL, "avro"
-		registry, err := schema.NewRegistry(s, hclog.NewNullLogger())
-		if err != nil {
-			t.Fatal(err)
-		}
-		values, err := registry.Lookup(t.Context(), 1)
-		if err != nil {
-			t.Fatal(err)
-		}
+		values := registrytest.Values(t, "avro", "JSON", text)
 		r := rules(t, "SPOUT_RECORD_MASK=password=redact,user.card=hash,user.list.pin=redact,ü.ab=redact", "SPOUT_FILE_PATH={value:user.card}/{partition}-{first_offset}")
 		w := &evader{random: rand.New(rand.NewPCG(3, 4))}
 		fit, hid := 0, 0

@@ -7,6 +7,7 @@ package readers
 import (
 	"testing"
 
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/registrytest"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/record"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
@@ -56,7 +57,7 @@ func TestMaskedColumns(t *testing.T) {
 	}
 	var cases []testCase
 	for _, format := range []string{"parquet", "avro"} {
-		values, keys := registered(t, format, "AVRO", schema), registered(t, format, "AVRO", `{"type":"record","name":"R","fields":[{"name":"k","type":"string"}]}`)
+		values, keys := registrytest.Values(t, format, "AVRO", schema), registrytest.Values(t, format, "AVRO", `{"type":"record","name":"R","fields":[{"name":"k","type":"string"}]}`)
 		rows, value, err := values.Decode(nil, avroValue(t, schema, object{"id": int64(1), "secret": int64(2), "gone": "x", "lines": []any{object{"sku": "s", "price": 1.5}}}))
 		if err != nil {
 			t.Fatal(err)

@@ -13,16 +13,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/hashicorp/go-hclog"
-
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/registrytest"
 	"github.com/spoutworks/terraform-provider-pachyderm/internal/settings"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/encode"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/schema"
@@ -108,27 +105,6 @@ func write(t *testing.T, folder, format, compression string, rows *schema.Rows, 
 	return path
 }
 
-// registered returns a registry's schema for files of a format.
-func registered(t *testing.T, format, kind, text string) *schema.Values {
-	t.Helper()
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/vnd.schemaregistry.v1+json")
-		_ = json.NewEncoder(w).Encode(object{"schema": text, "schemaType": kind}) //nolint:errcheck // the client will say
-	}))
-	defer server.Close()
-	s := settings.Default()
-	s.SchemaRegistry.URL, s.File.Format = server.URL, format
-	registry, err := schema.NewRegistry(s, hclog.NewNullLogger())
-	if err != nil {
-		t.Fatal(err)
-	}
-	values, err := registry.Lookup(t.Context(), 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return values
-}
-
 // schemaCases are files with payloads of a registry's schema: Parquet in each
 // compression, and Avro.
 func schemaCases(t *testing.T, name, kind, text string, want []any, payloads ...[]byte) []testCase {
@@ -141,7 +117,7 @@ func casesAs(t *testing.T, formats []string, name, kind, text string, want []any
 	t.Helper()
 	for _, as := range formats {
 		format, compression, _ := strings.Cut(as, " ")
-		values := registered(t, format, kind, text)
+		values := registrytest.Values(t, format, kind, text)
 		var records []source.Record
 		var rows *schema.Rows
 		for i, payload := range payloads {

@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/dynamicpb"
 
+	"github.com/spoutworks/terraform-provider-pachyderm/internal/lab/registrytest"
 	"github.com/spoutworks/terraform-provider-pachyderm/runner/source"
 )
 
@@ -163,7 +164,7 @@ func TestFolder(t *testing.T) {
 	var cases []testCase
 	for name, order := range map[string][]bool{"values-first": {true, false, true}, "tombstones-first": {false, true, false}} {
 		folder := t.TempDir()
-		values := registered(t, "parquet", "AVRO", schema)
+		values := registrytest.Values(t, "parquet", "AVRO", schema)
 		var want []any
 		for i, hasValue := range order {
 			record := source.Record{Offset: int64(i), Timestamp: 1700000000000, Key: []byte("k")}
